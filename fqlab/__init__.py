@@ -1,0 +1,25 @@
+"""fqlab: see, touch and reproduce quantized federated learning.
+
+Submodules load on first use, so ``import fqlab`` is quick and pulls in neither PyTorch nor Matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+__version__ = "0.1.0"
+__all__ = [
+    "aggregate", "data", "engines", "errors", "experiment", "federation", "lessons", "local", "methods", "models",
+    "objectives", "panels", "papers", "partition", "plots", "quant", "wire",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return importlib.import_module(f"fqlab.{name}")
+    raise AttributeError(f"module 'fqlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,55 @@
+"""Errors a person can act on: one sentence that names the argument, its value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["FqlabError", "ConfigError", "DataError", "WireError", "one_of", "in_range"]
+
+
+class FqlabError(ValueError):
+    """Base of every error that fqlab raises on purpose."""
+
+
+class ConfigError(FqlabError):
+    """An argument or a configuration value is not allowed."""
+
+
+class DataError(FqlabError):
+    """A data file is missing, truncated or not what its checksum says."""
+
+
+class WireError(FqlabError):
+    """A packet is damaged; the message names the client and the field."""
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+    """Return ``value`` if it is one of ``allowed``.
+
+    Raises:
+        ConfigError: otherwise, naming the argument and the allowed values.
+    """
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, allowed))}.")
+    return value
+
+
+def in_range(name: str, value: Any, low: float, high: float = math.inf, *, integer: bool = False, open_low: bool = False) -> Any:
+    """Return ``value`` if it is a number in ``[low, high]`` (``(low, high]`` with ``open_low``).
+
+    Raises:
+        ConfigError: otherwise (NaN, a boolean or a non-number included).
+    """
+    number = isinstance(value, int if integer else (int, float)) and not isinstance(value, bool)
+    above = number and (value > low if open_low else value >= low)
+    if not (above and value <= high):
+        kind = "a whole number" if integer else "a number"
+        if math.isinf(high):
+            bounds = f"above {low:g}" if open_low else f"{low:g} or more"
+        else:
+            bounds = f"above {low:g} and at most {high:g}" if open_low else f"from {low:g} to {high:g}"
+        raise ConfigError(f"{name} is {value!r}, but must be {kind} {bounds}.")
+    return value

@@ -1,0 +1,119 @@
+"""Quantize to integer codes and back. Codes are a type of their own: nobody averages them by accident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from fqlab.errors import ConfigError, one_of
+from fqlab.quant.grids import ROUNDINGS, Grid
+
+__all__ = ["Codes", "quantize", "stochastic_round", "error_parts", "spread"]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Integer codes on a grid.
+
+    Attributes:
+        values: int16 codes in ``[grid.low, grid.high]``, any shape.
+        grid: the grid.
+        clip: float32 clipping thresholds; its shape is the leading (batch) part of ``values.shape``.
+    """
+
+    values: torch.Tensor
+    grid: Grid
+    clip: torch.Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.values.shape
+
+    def dequantize(self) -> torch.Tensor:
+        """The levels the codes stand for: float32, shape of ``values``."""
+        return self.grid.decode(self.values, spread(self.clip, self.values))
+
+    def __getitem__(self, index: int) -> Codes:
+        """The codes of one member of the batch."""
+        return Codes(self.values[index], self.grid, self.clip[index])
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Codes)
+            and self.grid == other.grid
+            and torch.equal(self.values, other.values)
+            and torch.equal(self.clip, other.clip)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Append singleton dimensions to ``clip`` so that it broadcasts over the trailing dimensions of ``like``."""
+    return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
+
+
+def stochastic_round(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Round up with probability frac(x): E[result] = x, variance f(1−f) (QSGD; Suresh et al. 2017).
+
+    Args:
+        x: values in units of the step.
+        noise: independent uniform draws from [0, 1), shape of ``x``.
+    """
+    return torch.floor(x + noise)
+
+
+def quantize(
+    x: torch.Tensor,
+    clip: torch.Tensor | float,
+    grid: Grid,
+    rounding: str = "nearest",
+    generator: torch.Generator | None = None,
+    *,
+    batch_dims: int = 0,
+) -> Codes:
+    """Clip ``x`` to the grid's range and round it to codes.
+
+    Nearest rounding breaks ties to even codes. Stochastic rounding is unbiased for the *clipped* value. On the
+    two's-complement grid the top level is clip − Δ, one step short.
+
+    Args:
+        x: float tensor.
+        clip: positive threshold s, a number or a tensor of shape ``x.shape[:batch_dims]``.
+        grid: levels.
+        rounding: ``"nearest"`` or ``"stochastic"``.
+        generator: source of the stochastic draws; required for ``"stochastic"``.
+        batch_dims: leading dimensions that have a clip of their own.
+
+    Raises:
+        ConfigError: for an unknown rounding, a missing generator, or a clip that is negative or not finite.
+    """
+    one_of("rounding", rounding, ROUNDINGS)
+    clip = torch.as_tensor(clip, dtype=torch.float32).expand(x.shape[:batch_dims])
+    if not bool(((clip >= 0) & clip.isfinite()).all()):
+        raise ConfigError(f"clip is {clip.tolist()}, but must be finite and 0 or more.")
+    wide = spread(clip, x)
+    step = torch.where(wide > 0, grid.step(wide), torch.ones_like(wide))
+    position = torch.clamp(x / step + grid.offset, grid.low, grid.high)
+    if rounding == "stochastic":
+        if generator is None:
+            raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
+        rounded = stochastic_round(position, torch.rand(x.shape, generator=generator))
+    else:
+        rounded = torch.round(position)
+    return Codes(rounded.to(torch.int16), grid, clip)
+
+
+def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
+    """Mean squared error split into its granular and clipping (overload) parts.
+
+    A value counts as clipped when it lies beyond the outermost level. The two parts add up to the MSE.
+
+    Returns:
+        ``(granular, clipping)``, in squared units of ``x``.
+    """
+    clip = spread(codes.clip, x)
+    outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
+    error = (x - codes.dequantize()).square()
+    return float(error.masked_fill(outside, 0).mean()), float(error.masked_fill(~outside, 0).mean())

@@ -1,0 +1,61 @@
+"""Quantize in the forward pass, pretend in the backward pass.
+
+The rounding has zero slope almost everywhere, so training needs a stand-in. Three are in use (Sakr et al. 2022, §4):
+``ste`` passes the gradient on unchanged, ``pwl`` cuts it where the value was clipped, ``mad`` attenuates it there by
+s/|x|, the factor by which clipping shrank the value.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from fqlab.errors import one_of
+from fqlab.quant.codes import spread, stochastic_round
+from fqlab.quant.grids import Grid
+
+__all__ = ["GRADIENTS", "fake_quantize", "slope", "straight_through"]
+
+GRADIENTS = ("ste", "pwl", "mad")
+
+
+def slope(x: torch.Tensor, clip: torch.Tensor, gradient: str = "ste") -> torch.Tensor:
+    """The surrogate ∂Q/∂x, elementwise (Prop. 4.3, eq. 9-10): 1; 1[|x|≤s]; 1[|x|≤s] + s/|x|·1[|x|>s]."""
+    one_of("gradient", gradient, GRADIENTS)
+    if gradient == "ste":
+        return torch.ones_like(x)
+    inside = x.abs() <= clip
+    if gradient == "pwl":
+        return inside.to(x.dtype)
+    return torch.where(inside, torch.ones_like(x), clip / x.abs())
+
+
+def straight_through(x: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | float = 1.0) -> torch.Tensor:
+    """``value`` forward, ``slope``·∂x backward."""
+    carrier = slope * x
+    return carrier + (value - carrier).detach()
+
+
+def fake_quantize(
+    x: torch.Tensor,
+    clip: torch.Tensor,
+    grid: Grid,
+    noise: torch.Tensor | None = None,
+    gradient: str = "ste",
+    *,
+    batch_dims: int = 0,
+) -> torch.Tensor:
+    """Dequantized value of ``x`` with a surrogate gradient; differentiable and safe under ``torch.func.vmap``.
+
+    Args:
+        x: float tensor.
+        clip: positive thresholds of shape ``x.shape[:batch_dims]``; no gradient flows into them.
+        grid: levels.
+        noise: uniform [0, 1) draws of the shape of ``x`` for stochastic rounding, None for nearest.
+        gradient: one of :data:`GRADIENTS`.
+    """
+    wide = spread(clip, x).detach()
+    frozen = x.detach()
+    place = torch.clamp(frozen / grid.step(wide) + grid.offset, grid.low, grid.high)
+    place = torch.round(place) if noise is None else stochastic_round(place, noise).clamp(max=grid.high)
+    value = (place - grid.offset) * grid.step(wide)
+    return straight_through(x, value, slope(frozen, wide, gradient) if gradient != "ste" else 1.0)

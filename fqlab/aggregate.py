@@ -1,0 +1,93 @@
+"""From many clients' tensors to one: the averaging rules, and the guard that stands before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from fqlab.errors import ConfigError
+from fqlab.quant import Codes
+from fqlab.wire import Payload
+
+__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "fault", "decode"]
+
+LIMIT = 1e6
+"""Largest magnitude a weight may have; beyond it an update is taken for diverged."""
+
+
+def _weighted(values: Sequence[torch.Tensor], shares: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros_like(values[0])
+    for value, share in zip(values, shares, strict=True):
+        total += share * value
+    return total
+
+
+def mean(values: Sequence[torch.Tensor], sizes: Sequence[float] | None = None) -> torch.Tensor:
+    """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``sizes`` is None.
+
+    Raises:
+        ConfigError: for no values, or sizes that are negative or sum to zero.
+    """
+    if not values:
+        raise ConfigError("values is empty, but a mean needs at least one client.")
+    shares = torch.ones(len(values)) if sizes is None else torch.tensor(list(sizes), dtype=torch.float32)
+    if bool((shares < 0).any()) or float(shares.sum()) <= 0:
+        raise ConfigError(f"sizes is {list(sizes or [])}, but must be 0 or more with a positive sum.")
+    return _weighted(values, shares / shares.sum())
+
+
+def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:
+    """ω_i = (1/e_i) / Σ_j 1/e_j over the clients that are present; they sum to 1.
+
+    An error below ``floor`` (an exactly representable layer) counts as ``floor``, so nothing divides by zero.
+    Source: clipped uniform quantization FL, the rule applied layer by layer.
+
+    Raises:
+        ConfigError: for a negative or non-finite error.
+    """
+    errors = torch.as_tensor(errors, dtype=torch.float64)
+    if errors.numel() == 0 or not bool(((errors >= 0) & errors.isfinite()).all()):
+        raise ConfigError(f"errors is {errors.tolist()}, but must be finite numbers of 0 or more.")
+    inverse = 1.0 / errors.clamp(min=floor)
+    return (inverse / inverse.sum()).to(torch.float32)
+
+
+def inverse_error(values: Sequence[torch.Tensor], errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
+    """One layer averaged with :func:`inverse_error_weights`: the least noisy estimate if all clients held one W."""
+    return _weighted(values, inverse_error_weights(errors))
+
+
+def masked_mean(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], previous: torch.Tensor) -> torch.Tensor:
+    """LotteryFL: per coordinate the mean over the clients that kept it; where nobody did, the old value stays."""
+    total, count = torch.zeros_like(previous), torch.zeros_like(previous)
+    for value, mask in zip(values, masks, strict=True):
+        total += value * mask
+        count += mask
+    return torch.where(count > 0, total / count.clamp(min=1), previous)
+
+
+def decode(entry: Codes | torch.Tensor) -> torch.Tensor:
+    """A payload entry as the float tensor it stands for."""
+    return entry.dequantize() if isinstance(entry, Codes) else entry
+
+
+def fault(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
+    """Why a client's upload must not reach the global model, or None if it may.
+
+    Checks that every expected tensor is there in its shape, and that all numbers are finite and below :data:`LIMIT`.
+    """
+    for name, shape in expected.items():
+        if name not in payload:
+            return f"{name} is missing"
+        if payload[name].shape != shape:
+            return f"{name} has shape {tuple(payload[name].shape)} instead of {tuple(shape)}"
+    for name, entry in payload.items():
+        if isinstance(entry, Codes):
+            low, high = entry.values.aminmax() if entry.values.numel() else (0, 0)
+            if low < entry.grid.low or high > entry.grid.high:
+                return f"{name} holds a code outside {entry.grid.low}..{entry.grid.high}"
+        numbers = entry.clip if isinstance(entry, Codes) else entry
+        if numbers.is_floating_point() and numbers.numel() and not bool(numbers.abs().max() <= LIMIT):
+            return f"{name} is not finite or beyond {LIMIT:g}"
+    return None

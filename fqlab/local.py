@@ -1,0 +1,139 @@
+"""Local training: minibatch SGD on a local objective, for one client or for many stacked clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from fqlab.objectives import Objective, Weights
+
+__all__ = ["Training", "Step", "batches", "client_loss", "descend", "predict", "accuracy"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a client trains in one round: plain SGD; momentum starts at zero every round."""
+
+    epochs: int = 1
+    batch_size: int = 10
+    lr: float = 0.1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Inputs of one optimiser step.
+
+    Attributes:
+        x, y: minibatch ``[batch, ...]`` and labels ``[batch]``; stacked clients have a leading client dimension.
+        weight: 1 for a real sample, 0 for padding, shape of ``y``; None if all are real.
+        active: stacked clients only, bool ``[clients]``: who still has a batch left.
+        noise: random numbers the objective's transform asked for.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    weight: torch.Tensor | None = None
+    active: torch.Tensor | None = None
+    noise: Weights = field(default_factory=dict)
+
+
+def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -> list[np.ndarray]:
+    """Sample numbers of every minibatch: a fresh permutation each epoch, the last batch may be smaller."""
+    size, plan = training.batch_size, []
+    for _ in range(training.epochs):
+        order = rng.permutation(samples)
+        plan += [order[i : i + size] for i in range(0, len(order), size)]
+    return plan
+
+
+def client_loss(
+    model: torch.nn.Module,
+    objective: Objective,
+    params: Weights,
+    buffers: Weights,
+    context: Weights,
+    noise: Weights,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    weight: torch.Tensor | None,
+) -> torch.Tensor:
+    """One client's objective on one minibatch (a scalar). ``buffers`` (BatchNorm statistics) are updated in place."""
+    seen = objective.transform(params, context, noise) if objective.transform else params
+    logits = functional_call(model, {**seen, **buffers}, (x,))
+    if weight is None:
+        loss = cross_entropy(logits, y)
+    else:
+        loss = (cross_entropy(logits, y, reduction="none") * weight).sum() / weight.sum().clamp(min=1)
+    return loss + objective.penalty(params, context) if objective.penalty else loss
+
+
+def descend(
+    loss: Callable[[Weights, Step], torch.Tensor],
+    params: Weights,
+    steps: Iterable[Step],
+    training: Training,
+    project: Callable[[Weights], Weights] | None = None,
+) -> tuple[Weights, torch.Tensor]:
+    """SGD with momentum and weight decay from ``params`` along ``steps``.
+
+    Stacked clients: ``loss`` is the sum over clients, so each client's gradient is its own; a client that is not
+    ``active`` stands still.
+
+    Returns:
+        The new parameters and the mean of the losses seen.
+    """
+    names = list(params)
+    values = [params[name].detach() for name in names]
+    velocity: list[torch.Tensor] | None = None
+    total, count = torch.zeros(()), 0
+    for step in steps:
+        leaves = [value.requires_grad_() for value in values]
+        objective = loss(dict(zip(names, leaves, strict=True)), step)
+        slopes = list(torch.autograd.grad(objective, leaves))
+        with torch.no_grad():
+            values = [value.detach() for value in leaves]
+            if training.weight_decay:
+                torch._foreach_add_(slopes, values, alpha=training.weight_decay)
+            if training.momentum:
+                velocity = _momentum(velocity, slopes, training.momentum, step.active)
+                slopes = velocity
+            if step.active is not None:
+                slopes = [_where(step.active, slope, 0.0) for slope in slopes]
+            values = list(torch._foreach_add(values, slopes, alpha=-training.lr))
+            if project is not None:
+                moved = project(dict(zip(names, values, strict=True)))
+                values = [moved[name].detach() for name in names]
+        total, count = total + objective.detach(), count + 1
+    return dict(zip(names, values, strict=True)), total / max(count, 1)
+
+
+def _momentum(
+    velocity: list[torch.Tensor] | None, slopes: list[torch.Tensor], momentum: float, active: torch.Tensor | None
+) -> list[torch.Tensor]:
+    if velocity is None:
+        return slopes
+    new = [momentum * v + g for v, g in zip(velocity, slopes, strict=True)]
+    return new if active is None else [_where(active, n, v) for n, v in zip(new, velocity, strict=True)]
+
+
+def _where(active: torch.Tensor, yes: torch.Tensor, no: torch.Tensor | float) -> torch.Tensor:
+    return torch.where(active.reshape((-1,) + (1,) * (yes.dim() - 1)), yes, no)
+
+
+def predict(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 1000) -> torch.Tensor:
+    """Logits ``[n, classes]`` in evaluation mode."""
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([functional_call(model, weights, (part,)) for part in x.split(batch)])
+
+
+def accuracy(model: torch.nn.Module, weights: Weights, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Share of samples classified right, 0 to 1."""
+    return float((predict(model, weights, x).argmax(1) == y).float().mean())

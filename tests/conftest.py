@@ -1,0 +1,29 @@
+"""Fixtures and settings that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from lab import Lab, lab_fixture
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A shared or slow machine must not turn a property into a timing test.
+settings.register_profile("fqlab", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("fqlab")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Top folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab in Chromium on a copy of ``notebooks/``; the helpers are listed at the head of ``tests/lab.py``."""
+    yield from lab_fixture(ROOT / "notebooks", tmp_path_factory.mktemp("lab"))

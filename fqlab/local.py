@@ -100,16 +100,14 @@ def descend(
         with torch.no_grad():
             values = [value.detach() for value in leaves]
             if training.weight_decay:
-                torch._foreach_add_(slopes, values, alpha=training.weight_decay)
+                slopes = [torch.add(g, v, alpha=training.weight_decay) for g, v in zip(slopes, values, strict=True)]
             if training.momentum:
-                velocity = _momentum(velocity, slopes, training.momentum, step.active)
-                slopes = velocity
-            if step.active is not None:
-                slopes = [_where(step.active, slope, 0.0) for slope in slopes]
-            values = list(torch._foreach_add(values, slopes, alpha=-training.lr))
+                velocity = slopes = _momentum(velocity, slopes, training.momentum, step.active)
+            moved = [torch.add(v, g, alpha=-training.lr) for v, g in zip(values, slopes, strict=True)]
             if project is not None:
-                moved = project(dict(zip(names, values, strict=True)))
-                values = [moved[name].detach() for name in names]
+                inside = project(dict(zip(names, moved, strict=True)))
+                moved = [inside[name].detach() for name in names]
+            values = moved if step.active is None else _where(step.active, moved, values)
         total, count = total + objective.detach(), count + 1
     return dict(zip(names, values, strict=True)), total / max(count, 1)
 
@@ -119,12 +117,13 @@ def _momentum(
 ) -> list[torch.Tensor]:
     if velocity is None:
         return slopes
-    new = [momentum * v + g for v, g in zip(velocity, slopes, strict=True)]
-    return new if active is None else [_where(active, n, v) for n, v in zip(new, velocity, strict=True)]
+    new = [torch.add(g, v, alpha=momentum) for v, g in zip(velocity, slopes, strict=True)]
+    return new if active is None else _where(active, new, velocity)
 
 
-def _where(active: torch.Tensor, yes: torch.Tensor, no: torch.Tensor | float) -> torch.Tensor:
-    return torch.where(active.reshape((-1,) + (1,) * (yes.dim() - 1)), yes, no)
+def _where(active: torch.Tensor, yes: list[torch.Tensor], no: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Per client: ``yes`` where active, else ``no``."""
+    return [torch.where(active.reshape((-1,) + (1,) * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True)]
 
 
 def predict(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 1000) -> torch.Tensor:

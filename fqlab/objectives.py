@@ -60,6 +60,7 @@ class FakeQuantize:
         rounding: ``"nearest"``, or ``"stochastic"`` with fresh draws at every step.
         gradient: ``"ste"``, ``"pwl"`` or ``"mad"``.
         level_aware: for ``clip="octav"``, see :func:`fqlab.quant.octav`.
+        factor: multiplies the clip that the rule finds.
     """
 
     grids: tuple[tuple[str, Grid], ...]
@@ -67,13 +68,14 @@ class FakeQuantize:
     rounding: str = "nearest"
     gradient: str = "ste"
     level_aware: bool = False
+    factor: float = 1.0
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         quantized = {}
         for name, grid in self.grids:
             w = params[name]
             clip = clip_for(self.clip, w.detach(), grid, self.rounding, level_aware=self.level_aware)
-            quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient)
+            quantized[name] = fake_quantize(w, self.factor * clip, grid, noise.get(name), self.gradient)
         return {**params, **quantized}
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:

@@ -1,0 +1,161 @@
+"""CIFAR-10 from the published archive, or from a folder with as many of its batches as are there.
+
+The batches are Python pickles, so they are read by an unpickler that can build NumPy arrays and nothing else, and
+only after the unpacked bytes have the published MD5 checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+import pickle
+import tarfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fqlab.data import Dataset, sources
+from fqlab.errors import DataError
+
+__all__ = ["MD5", "load", "unpickle"]
+
+MD5 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+"""Published checksums of the unpacked batches."""
+
+_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+_RECONSTRUCT = np.empty(0).__reduce__()[0]  # NumPy's own array rebuilder, under whatever name this version has it
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def load() -> Dataset:
+    """Up to 50 000 + 10 000 colour images ``[n, 3, 32, 32]`` (Krizhevsky 2009), normalised channel by channel.
+
+    Means .4914/.4822/.4465 and deviations .2023/.1994/.2010 are those of the clipped-quantization and BSQ code.
+    Looked for in ``cifar10/``: the archive ``cifar-10-python.tar.gz``, else ``data_batch_1`` ... ``data_batch_5`` and
+    ``test_batch``, plain (also in ``cifar-10-batches-py/``) or with ``.xz``. ``note`` says which batches were used.
+
+    Raises:
+        DataError: if the test batch or every training batch is missing, or a file is damaged.
+    """
+    batches = _from_archive() or _from_folder()
+    train = [name for name in batches if name != "test_batch"]
+    if not train or "test_batch" not in batches:
+        raise sources.missing("cifar10/test_batch" if train else "cifar10/cifar-10-python.tar.gz")
+    train_x, train_y = _join([batches[name] for name in train])
+    test_x, test_y = _join([batches["test_batch"]])
+    numbers = ", ".join(name[-1] for name in train)
+    note = f"training batches {numbers} of 1-5: {len(train_y)} of 50000 images"
+    return Dataset("cifar10", train_x, train_y, test_x, test_y, _CLASSES, note=note)
+
+
+def unpickle(data: bytes, name: str) -> Batch:
+    """Images uint8 ``[n, 3, 32, 32]`` and labels int64 ``[n]`` of one batch, without running any code in it.
+
+    Raises:
+        DataError: if the pickle asks for anything but NumPy arrays, or does not hold images and their labels.
+    """
+    try:
+        batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        images, labels = batch[b"data"], np.asarray(batch[b"labels"], dtype=np.int64)
+        if images.dtype != np.uint8 or images.shape != (len(labels), 3072):
+            raise ValueError(f"it holds {images.dtype} of shape {images.shape}")
+    except DataError as error:
+        raise DataError(f"File {name} is not a CIFAR-10 batch: {error}") from error
+    except Exception as error:  # a damaged pickle may raise nearly anything
+        raise DataError(f"File {name} is not a CIFAR-10 batch ({type(error).__name__}: {error}).") from error
+    return images.reshape(-1, 3, 32, 32), labels
+
+
+class _Unpickler(pickle.Unpickler):
+    """Refuses every global but the three that a pickled NumPy array needs."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise DataError(f"it asks for {module}.{name}, and only plain NumPy arrays are allowed.")
+        return _ALLOWED[module, name]
+
+
+def _checked(data: bytes, batch: str, file: str | Path) -> Batch:
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != MD5[batch]:
+        raise DataError(
+            f"File {file} is damaged: its batch {batch} ({len(data)} bytes) does not have the published checksum; "
+            "delete it and run `fqlab data fetch cifar10`."
+        )
+    return unpickle(data, batch)
+
+
+def _from_archive() -> dict[str, Batch]:
+    """Every batch of the published archive, or nothing where there is no archive."""
+    place = sources.find(sources.FILES["cifar10"][0].path)
+    if place is None:
+        return {}
+    try:
+        with tarfile.open(place, "r:gz") as archive:
+            found = dict(_members(archive, place))
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise DataError(
+            f"File {place} is damaged ({error}); delete it and run `fqlab data fetch cifar10`."
+        ) from error
+    if lost := [name for name in MD5 if name not in found]:
+        raise DataError(f"File {place} is not the published archive: it lacks {', '.join(lost)}.")
+    return {name: found[name] for name in MD5}
+
+
+def _members(archive: tarfile.TarFile, place: Path) -> Iterator[tuple[str, Batch]]:
+    for member in archive:
+        name = Path(member.name).name
+        if name in MD5 and (file := archive.extractfile(member)) is not None:
+            yield name, _checked(file.read(), name, place)
+
+
+def _from_folder() -> dict[str, Batch]:
+    """The batches that lie in a folder, unpacked two at a time (lzma lets go of the interpreter lock)."""
+    places = {name: place for name in MD5 if (place := _place(name)) is not None}
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(places, pool.map(_read, places, places.values()), strict=True))
+
+
+def _place(batch: str) -> Path | None:
+    names = (f"cifar10/{batch}", f"cifar10/cifar-10-batches-py/{batch}", f"cifar10/{batch}.xz")
+    return next((place for name in names if (place := sources.find(name)) is not None), None)
+
+
+def _read(batch: str, place: Path) -> Batch:
+    try:
+        data = place.read_bytes()
+        data = lzma.decompress(data) if place.suffix == ".xz" else data
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise DataError(f"File {place} is damaged: it does not unpack ({error}).") from error
+    return _checked(data, batch, place)
+
+
+def _join(batches: list[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised float32 images and int64 labels; one batch at a time, so that memory holds the images once."""
+    labels = torch.from_numpy(np.concatenate([labels for _, labels in batches]))
+    images = torch.empty(len(labels), 3, 32, 32)
+    start = 0
+    for batch, _ in batches:
+        images[start : start + len(batch)] = torch.tensor(batch)
+        start += len(batch)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
+    return images.div_(255).sub_(mean).div_(std), labels

@@ -1,0 +1,50 @@
+"""IDX, the file format of MNIST: a magic number, the dimensions, then the values, all big-endian."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import numpy as np
+
+from fqlab.errors import DataError
+
+__all__ = ["decode"]
+
+_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Read the array in an IDX file.
+
+    The file is two zero bytes, a type code, the number of dimensions d, d sizes as uint32, then the values in row
+    order (LeCun, Cortes, Burges, "The MNIST database").
+
+    Args:
+        data: the whole file, plain or gzip-compressed.
+        name: what to call the file in an error.
+
+    Returns:
+        A read-only array of the stored shape and type (uint8 for images and labels, big-endian int32 for QMNIST).
+
+    Raises:
+        DataError: if the bytes are not a complete IDX file.
+    """
+    if data[:2] == b"\x1f\x8b":
+        data = _gunzip(data, name)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES:
+        raise DataError(f"File {name} is not an IDX file: it starts with {data[:4].hex(' ') or 'nothing'}.")
+    values = 4 + 4 * data[3]
+    shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, values, 4))
+    dtype = np.dtype(_TYPES[data[2]])
+    expected = values + dtype.itemsize * int(np.prod(shape, dtype=object))
+    if len(data) != expected:
+        raise DataError(f"File {name} holds {len(data)} bytes, but its header of shape {shape} asks for {expected}.")
+    return np.frombuffer(data, dtype, offset=values).reshape(shape)
+
+
+def _gunzip(data: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"File {name} is damaged: it does not unpack ({error}).") from error

@@ -1,0 +1,31 @@
+"""A multi-layer perceptron: flatten, then linear layers with ReLU between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["MLP"]
+
+
+class MLP(nn.Module):
+    """``inputs - hidden[0] - ... - classes`` with biases.
+
+    64-64-10 (4810 parameters) is the default of the digits; 784-200-10 is the "2NN"-sized net of the 28 x 28 images
+    with one hidden layer (McMahan et al. 2017 have two); 64-256-128-10 is the robustness smoke test.
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int], classes: int) -> None:
+        super().__init__()
+        widths = [inputs, *hidden, classes]
+        for k in range(len(widths) - 1):
+            self.add_module(f"fc{k + 1}", nn.Linear(widths[k], widths[k + 1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, ...]`` to logits ``[n, classes]``."""
+        x = x.flatten(1)
+        *hidden, last = self.children()
+        for layer in hidden:
+            x = layer(x).relu()
+        return last(x)

@@ -1,0 +1,204 @@
+"""Who holds which training samples: label skew, size skew, natural owners, and the splits of two papers.
+
+Every split is a list of sorted int64 index arrays, one per client, disjoint and none empty, and depends only on its
+arguments. Importing this module loads no PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fqlab.errors import ConfigError, in_range, one_of
+
+if TYPE_CHECKING:
+    from fqlab.data import Dataset
+
+__all__ = ["NAMES", "label_counts", "personal_test", "split"]
+
+NAMES = ("iid", "dirichlet", "n_class", "by_writer", "quantity_skew", "class_balanced")
+
+Parts = list[np.ndarray]
+
+
+def split(
+    name: str,
+    dataset: Dataset,
+    clients: int,
+    seed: int,
+    *,
+    alpha: float = 0.5,
+    classes_per_client: int = 2,
+    samples_per_class: int = 20,
+    balance: float = 1.0,
+    distinct: bool = False,
+) -> Parts:
+    """Share the training samples among clients.
+
+    ========================  ==========================================================================  ========
+    name                      rule                                                                        covers
+    ========================  ==========================================================================  ========
+    ``iid``                   a random split into equal sizes (to within one sample)                      all
+    ``dirichlet``             label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
+                              clients (Yurochkin et al. 2019); an empty client then takes one random
+                              sample from the largest
+    ``n_class``               LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
+                              shards of ``samples_per_class`` images of one label; every shard after
+                              the first is cut to the fraction ``balance``
+    ``by_writer``             whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
+                              many clients as groups, client i is the i-th group
+    ``quantity_skew``         size skew: one sample each, the others go to client k with probability      all
+                              p_k, p drawn once from Dirichlet(``alpha``)
+    ``class_balanced``        the clipped-quantization code: floor(n / (classes * clients)) samples of    part
+                              every label, in data set order, client 0 first, until a label runs out
+    ========================  ==========================================================================  ========
+
+    Args:
+        name: one of :data:`NAMES`.
+        dataset: only ``train_y`` and ``groups`` are used.
+        clients: how many, from 1 to the number of samples (of groups, for ``by_writer``).
+        seed: whole number from 0; ``class_balanced`` ignores it.
+        alpha: Dirichlet concentration, above 0; small is skewed (``dirichlet``, ``quantity_skew``).
+        classes_per_client, samples_per_class: number and size of LotteryFL's shards (``n_class``).
+        balance: fraction in (0, 1] of every shard after the first, at least one sample stays (``n_class``).
+        distinct: forbid two shards of the same label; the paper's code allows them, and about one client in ten
+            then holds a single class (``n_class``).
+
+    Raises:
+        ConfigError: for an argument out of range, data without groups, or a client that would stay empty.
+    """
+    one_of("partition", name, NAMES)
+    labels = np.asarray(dataset.train_y)
+    in_range("clients", clients, 1, len(labels), integer=True)
+    in_range("seed", seed, 0, integer=True)
+    in_range("alpha", alpha, 0, 1e6, open_low=True)
+    draw = np.random.default_rng(np.random.SeedSequence([seed, *name.encode()]))
+    match name:
+        case "iid":
+            parts = np.array_split(draw.permutation(len(labels)), clients)
+        case "dirichlet":
+            parts = _dirichlet(labels, clients, alpha, draw)
+        case "n_class":
+            parts = _n_class(labels, clients, classes_per_client, samples_per_class, balance, distinct, draw)
+        case "by_writer":
+            parts = _by_writer(dataset, clients, draw)
+        case "quantity_skew":
+            parts = _quantity_skew(len(labels), clients, alpha, draw)
+        case _:
+            parts = _class_balanced(labels, clients)
+    return _finish(name, parts)
+
+
+def personal_test(dataset: Dataset, parts: Parts) -> Parts:
+    """For each client all test samples of the labels it trains on, chosen by label (LotteryFL's personal test set).
+
+    The paper's code takes slices of 1000 sorted MNIST images instead, which do not match the class boundaries.
+
+    Returns:
+        One sorted int64 index array into the test set per client.
+    """
+    train, test = np.asarray(dataset.train_y), np.asarray(dataset.test_y)
+    return [np.flatnonzero(np.isin(test, train[part])) for part in parts]
+
+
+def label_counts(dataset: Dataset, parts: Parts) -> np.ndarray:
+    """How many samples of each class each client holds: int64 ``[clients, classes]``."""
+    labels = np.asarray(dataset.train_y)
+    return np.stack([np.bincount(labels[part], minlength=len(dataset.classes)) for part in parts])
+
+
+def _finish(name: str, parts: Parts) -> Parts:
+    for client, part in enumerate(parts):
+        if len(part) == 0:
+            raise ConfigError(f"partition {name!r} leaves client {client} of {len(parts)} empty: use fewer clients.")
+    return [np.sort(part).astype(np.int64) for part in parts]
+
+
+def _dirichlet(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
+    pieces = []
+    for label in np.unique(labels):
+        index = draw.permutation(np.flatnonzero(labels == label))
+        ends = np.cumsum(draw.dirichlet(np.full(clients, alpha)))[:-1]
+        pieces.append(np.split(index, np.rint(ends * len(index)).astype(int)))
+    parts = [np.concatenate(own) for own in zip(*pieces, strict=True)]
+    for client in range(clients):
+        if len(parts[client]) == 0:
+            rich = max(range(clients), key=lambda other: len(parts[other]))
+            gift = draw.integers(len(parts[rich]))
+            parts[client] = parts[rich][[gift]]
+            parts[rich] = np.delete(parts[rich], gift)
+    return parts
+
+
+def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
+    sizes = 1 + draw.multinomial(samples - clients, draw.dirichlet(np.full(clients, alpha)))
+    return np.split(draw.permutation(samples), np.cumsum(sizes)[:-1])
+
+
+def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Parts:
+    if dataset.groups is None:
+        raise ConfigError(f"partition 'by_writer' needs natural owners, but dataset {dataset.name!r} has none.")
+    groups = np.asarray(dataset.groups)
+    owners = np.unique(groups)
+    in_range("clients", clients, 1, len(owners), integer=True)
+    order = owners if clients == len(owners) else draw.permutation(owners)
+    return [np.flatnonzero(np.isin(groups, own)) for own in np.array_split(order, clients)]
+
+
+def _class_balanced(labels: np.ndarray, clients: int) -> Parts:
+    rows = _rows(labels)
+    in_range("clients", clients, 1, len(labels) // len(rows), integer=True)
+    quota = len(labels) // (len(rows) * clients)
+    return [np.concatenate([row[k * quota : (k + 1) * quota] for row in rows]) for k in range(clients)]
+
+
+def _n_class(
+    labels: np.ndarray, clients: int, n: int, size: int, balance: float, distinct: bool, draw: np.random.Generator
+) -> Parts:
+    in_range("classes_per_client", n, 1, integer=True)
+    in_range("samples_per_class", size, 1, integer=True)
+    in_range("balance", balance, 0, 1, open_low=True)
+    shards = [row[: len(row) // size * size].reshape(-1, size) for row in _rows(labels)]
+    left = np.array([len(own) for own in shards])
+    possible = int(np.minimum(left, clients).sum() if distinct else left.sum())
+    if clients * n > possible:
+        kind = "shards of different labels" if distinct else "shards"
+        raise ConfigError(
+            f"clients is {clients} with classes_per_client {n}, which takes {clients * n} {kind} of {size} images, "
+            f"but the data give at most {possible}."
+        )
+    chosen = _distinct_labels(left, clients, n, draw) if distinct else _any_labels(left, clients, n, draw)
+    stacks = [iter(draw.permutation(own)) for own in shards]
+    rest = max(1, int(balance * size))
+    return [
+        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)]) for own in chosen
+    ]
+
+
+def _rows(labels: np.ndarray) -> Parts:
+    """The indices of each label, in data set order."""
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def _any_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Generator) -> np.ndarray:
+    """The label of each shard when every client draws ``n`` of the remaining shards, all equally likely."""
+    return draw.permutation(np.repeat(np.arange(len(left)), left))[: clients * n].reshape(clients, n)
+
+
+def _distinct_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Generator) -> list[np.ndarray]:
+    """``n`` different labels for each client, label by label as likely as it has shards left.
+
+    K clients can still be served exactly when ``sum(min(left, K)) >= n K`` (Gale and Ryser); a draw that breaks this
+    for the clients to come is replaced by the ``n`` fullest labels, which never does.
+    """
+    left, chosen = left.copy(), []
+    for waiting in range(clients - 1, -1, -1):
+        weight = left / left.sum()
+        own = draw.choice(len(left), n, replace=False, p=weight)
+        after = left - np.isin(np.arange(len(left)), own)
+        if np.minimum(after, waiting).sum() < n * waiting:
+            own = draw.permutation(np.argsort(-left, kind="stable")[:n])
+        left[own] -= 1
+        chosen.append(own)
+    return chosen

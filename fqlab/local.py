@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from fqlab.objectives import Objective, Weights
 
-__all__ = ["Training", "Step", "batches", "client_loss", "descend", "predict", "accuracy"]
+__all__ = ["Training", "Step", "batches", "autograd_slopes", "client_loss", "descend", "predict", "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Step:
     weight: torch.Tensor | None = None
     active: torch.Tensor | None = None
     noise: Weights = field(default_factory=dict)
+
+
+Slopes = Callable[[Weights, Step], tuple[list[torch.Tensor], torch.Tensor]]
+"""(params, step) → gradients in the order of params, and the loss (one a client if stacked)."""
 
 
 def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -> list[np.ndarray]:
@@ -74,42 +78,49 @@ def client_loss(
     return loss + objective.penalty(params, context) if objective.penalty else loss
 
 
+def autograd_slopes(loss: Callable[[Weights, Step], torch.Tensor]) -> Slopes:
+    """The gradient of ``loss(params, step)`` by ordinary autograd."""
+
+    def slopes(params: Weights, step: Step) -> tuple[list[torch.Tensor], torch.Tensor]:
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        value = loss(leaves, step)
+        return list(torch.autograd.grad(value, list(leaves.values()))), value.detach()
+
+    return slopes
+
+
 def descend(
-    loss: Callable[[Weights, Step], torch.Tensor],
+    slopes: Slopes,
     params: Weights,
     steps: Iterable[Step],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
-) -> tuple[Weights, torch.Tensor]:
+) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along ``steps``.
 
-    Stacked clients: ``loss`` is the sum over clients, so each client's gradient is its own; a client that is not
-    ``active`` stands still.
+    Stacked clients have a leading dimension everywhere; one that is not ``active`` in a step stands still.
 
     Returns:
-        The new parameters and the mean of the losses seen.
+        The new parameters and the losses seen, one a step.
     """
-    names = list(params)
-    values = [params[name].detach() for name in names]
+    names, values = list(params), list(params.values())
     velocity: list[torch.Tensor] | None = None
-    total, count = torch.zeros(()), 0
+    losses = []
     for step in steps:
-        leaves = [value.requires_grad_() for value in values]
-        objective = loss(dict(zip(names, leaves, strict=True)), step)
-        slopes = list(torch.autograd.grad(objective, leaves))
+        gradients, loss = slopes(dict(zip(names, values, strict=True)), step)
+        losses.append(loss)
         with torch.no_grad():
-            values = [value.detach() for value in leaves]
             if training.weight_decay:
-                slopes = [torch.add(g, v, alpha=training.weight_decay) for g, v in zip(slopes, values, strict=True)]
+                pull = training.weight_decay
+                gradients = [torch.add(g, v, alpha=pull) for g, v in zip(gradients, values, strict=True)]
             if training.momentum:
-                velocity = slopes = _momentum(velocity, slopes, training.momentum, step.active)
-            moved = [torch.add(v, g, alpha=-training.lr) for v, g in zip(values, slopes, strict=True)]
+                velocity = gradients = _momentum(velocity, gradients, training.momentum, step.active)
+            moved = [torch.add(v, g, alpha=-training.lr) for v, g in zip(values, gradients, strict=True)]
             if project is not None:
                 inside = project(dict(zip(names, moved, strict=True)))
-                moved = [inside[name].detach() for name in names]
+                moved = [inside[name] for name in names]
             values = moved if step.active is None else _where(step.active, moved, values)
-        total, count = total + objective.detach(), count + 1
-    return dict(zip(names, values, strict=True)), total / max(count, 1)
+    return dict(zip(names, values, strict=True)), losses
 
 
 def _momentum(

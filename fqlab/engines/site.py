@@ -12,7 +12,7 @@ import torch
 from fqlab import seeds, wire
 from fqlab.data import Dataset
 from fqlab.experiment import Experiment
-from fqlab.local import Step, accuracy, batches, client_loss, descend
+from fqlab.local import Step, accuracy, autograd_slopes, batches, client_loss, descend
 from fqlab.methods import Client, Method, Spec, Task
 from fqlab.models import set_generator, uses_noise
 from fqlab.objectives import Weights
@@ -131,8 +131,9 @@ def local_round(site: Site, job: Job, model: torch.nn.Module, payload: Payload |
         return client_loss(model, objective, params, buffers, context, step.noise, step.x, step.y, step.weight)
 
     project = partial(_project, objective.project, context) if objective.project else None
-    params, mean = descend(loss, task.params, steps(site, client, task), client.training, project)
-    return site.send(client, task, params, buffers, float(mean))
+    slopes = autograd_slopes(loss)
+    params, losses = descend(slopes, task.params, steps(site, client, task), client.training, project)
+    return site.send(client, task, params, buffers, float(torch.stack(losses).mean()))
 
 
 def _project(project, context: Weights, params: Weights) -> Weights:  # noqa: ANN001

@@ -1,26 +1,29 @@
-"""Many small clients as one: their parameters stacked, the forward pass under ``torch.func.vmap``.
+"""Many small clients as one: their parameters stacked, loss and gradient under ``torch.func.vmap``.
 
-The gradient of the sum of all clients' losses is every client's own gradient, so plain autograd sits outside the vmap.
-Clients with fewer batches stand still while the others finish. What cannot be stacked (objectives or shapes that
+On small tensors the interpreter costs more than the arithmetic, so the stacked gradient is recorded once as a graph of
+plain tensor operations and replayed at every step. Clients with fewer batches stand still while the others finish. What cannot be stacked (objectives or shapes that
 differ, dropout, BatchNorm on unequal batches) runs alone, as in the serial engine.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import threading
+import warnings
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch.func import vmap
+from torch.func import grad_and_value, vmap
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from fqlab.engines.serial import one_thread
 from fqlab.engines.site import Job, Reply, Site, local_round
-from fqlab.local import Step, client_loss, descend
+from fqlab.local import Slopes, Step, client_loss, descend
 from fqlab.methods import Client, Task
 from fqlab.models import uses_noise
-from fqlab.objectives import Weights
+from fqlab.objectives import Objective, Weights
 
 __all__ = ["run"]
 
@@ -66,9 +69,18 @@ def _stacks(site: Site, jobs: list[Job]) -> list[list[Member]]:
 
 def _kind(task: Task, plan: list[np.ndarray]) -> Hashable:
     o = task.objective
-    shapes = tuple((k, v.shape) for tensors in (task.params, task.buffers, o.context) for k, v in tensors.items())
+    shapes = _shapes((task.params, task.buffers, o.context))
     lengths = tuple(len(batch) for batch in plan) if task.buffers else None
-    return (o.transform, o.penalty, o.project, o.draw, shapes, lengths)
+    return (*_functions(o), shapes, lengths)
+
+
+def _functions(objective: Objective) -> Hashable:
+    return (objective.transform, objective.penalty, objective.project, objective.draw)
+
+
+def _shapes(tree: Any) -> Hashable:
+    leaves, layout = tree_flatten(tree)
+    return (str(layout), *(leaf.shape for leaf in leaves))
 
 
 def _stack(tensors: list[Weights]) -> Weights:
@@ -83,26 +95,72 @@ def _train(site: Site, members: list[Member]) -> Iterator[Reply]:
     buffers = _stack([task.buffers for task in tasks])
     site.model.train()
 
-    def one(params: Weights, buffers: Weights, context: Weights, step: Weights, noise: Weights) -> torch.Tensor:
-        return client_loss(site.model, objective, params, buffers, context, noise, step["x"], step["y"], step.get("w"))
-
-    every = vmap(one)
-    losses: list[torch.Tensor] = []
-
-    def loss(params: Weights, step: Step) -> torch.Tensor:
-        data = {"x": step.x, "y": step.y} | ({} if step.weight is None else {"w": step.weight})
-        each = every(params, buffers, context, data, step.noise)
-        losses.append(each.detach())
-        return each.sum()
-
+    slopes = _slopes(site, objective, buffers, context)
     inside = objective.project
     project = (lambda params: vmap(inside)(params, context)) if inside else None
-    params, _ = descend(loss, _stack([t.params for t in tasks]), _steps(site, members), members[0][0].training, project)
+    start, training = _stack([task.params for task in tasks]), members[0][0].training
+    params, losses = descend(slopes, start, _steps(site, members), training, project)
     seen = torch.stack(losses)
     for i, (client, task, plan) in enumerate(members):
         own = {name: value[i] for name, value in params.items()}
         stats = {name: value[i] for name, value in buffers.items()}
         yield site.send(client, task, own, stats, float(seen[: len(plan), i].mean()))
+
+
+def _slopes(site: Site, objective: Objective, buffers: Weights, context: Weights) -> Slopes:
+    """Every client's gradient and loss in one go; ``buffers`` are updated in place."""
+
+    def one(params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any) -> torch.Tensor:
+        return client_loss(site.model, objective, params, buffers, context, noise, x, y, w)
+
+    every = vmap(grad_and_value(one))
+
+    def slopes(params: Weights, step: Step) -> tuple[list[torch.Tensor], torch.Tensor]:
+        weight = torch.ones(step.y.shape) if step.weight is None else step.weight
+        inputs = (params, buffers, context, step.noise, step.x, step.y, weight)
+        if buffers:
+            gradients, losses = every(*inputs)
+            return list(gradients.values()), losses
+        kind = (site.experiment.model, site.experiment.dataset, *_functions(objective), _shapes(inputs))
+        return _recorded(kind, every, inputs)(*inputs)
+
+    return slopes
+
+
+_RECORDINGS: OrderedDict[Hashable, Callable[..., Any]] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+def _recorded(kind: Hashable, every: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[..., Any]:
+    """``every`` as a graph of tensor operations on flat inputs, recorded the first time a ``kind`` is met."""
+    with _LOCK:
+        if kind not in _RECORDINGS:
+            _RECORDINGS[kind] = _record(every, inputs)
+            if len(_RECORDINGS) > 32:
+                _RECORDINGS.popitem(last=False)
+        return _RECORDINGS[kind]
+
+
+def _record(every: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[..., Any]:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    _, layout = tree_flatten(inputs)
+
+    def flat(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        gradients, losses = every(*tree_unflatten(list(tensors), layout))
+        return (*gradients.values(), losses)
+
+    leaves = tree_flatten(inputs)[0]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace announces a successor that is not there yet
+        graph = torch.jit.trace(make_fx(flat)(*leaves), leaves, check_trace=False)
+
+    def replay(*inputs: Any) -> tuple[list[torch.Tensor], torch.Tensor]:
+        with torch.no_grad():
+            *gradients, losses = graph(*tree_flatten(inputs)[0])
+        return gradients, losses
+
+    return replay
 
 
 def _steps(site: Site, members: list[Member]) -> Iterator[Step]:

@@ -1,0 +1,48 @@
+# make lab    the lessons in JupyterLab        make test   every test, notebooks included
+# The first of either sets up .venv; nothing is installed anywhere else. GNU make 3.81 is enough.
+
+PYTHON ?= python3
+# What the machine installs as PyTorch, in a pip line of its own so that nothing else decides it.
+# A CPU build where a plain install is the CUDA one (Linux):
+#     make lab TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+TORCH_ARGS ?=
+# Passed on: make lab ARGS=--no-browser, make test ARGS="-k wire"
+ARGS ?=
+
+BIN = .venv/bin
+READY = .venv/.ready
+NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
+	--nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+.PHONY: lab test notebooks lint clean
+
+lab: $(READY)
+	$(BIN)/python -m fqlab.lab $(ARGS)
+
+# One file to one process: a notebook's cells share a kernel, a module's tests share a browser.
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests notebooks $(ARGS)
+
+# Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
+notebooks: $(READY)
+	$(BIN)/python -m fqlab.lessons.build notebooks/*.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "fqlab needs Python 3.10 or newer, but $(PYTHON) is `$(PYTHON) --version 2>&1`:" \
+	       "install one and name it, as in make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)"; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
+	@touch $@

@@ -1,0 +1,121 @@
+"""Derive a lesson's ``.ipynb`` from its ``.py``: ``python -m fqlab.lessons.build notebooks/00_tour.py``.
+
+The percent-format ``.py`` is the source. The notebook is executed from the top, and keeps only the outputs that mean
+something to a reader without a kernel: *claims* (cells tagged ``nbval-check-output``, which the tests compare on every
+run) and the static pictures of *panels* (cells tagged ``panel``). Cell ids come from the cells' text and nothing that
+differs between machines is stored, so that building twice gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["CLAIM", "PANEL", "build", "derive", "execute", "read_source", "stored_outputs"]
+
+CLAIM = "nbval-check-output"
+PANEL = "panel"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+STATIC = ("text/html", "image/svg+xml", "image/png")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def read_source(path: Path) -> NotebookNode:
+    """The notebook that a percent-format file describes, with ids and metadata that never depend on the machine."""
+    import jupytext
+    import nbformat
+
+    book = nbformat.from_dict(jupytext.read(path, fmt="py:percent"))
+    book.metadata = nbformat.from_dict(METADATA)
+    book.nbformat, book.nbformat_minor = 4, 5
+    seen: dict[str, int] = {}
+    for cell in book.cells:
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    return book
+
+
+def execute(book: NotebookNode, folder: Path, timeout: int = 600) -> NotebookNode:
+    """Run every cell of ``book`` in this Python, from ``folder``, each within ``timeout`` seconds.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: if a cell fails; the message holds its source and traceback.
+    """
+    from nbclient import NotebookClient
+
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False)
+    return client.execute()
+
+
+def stored_outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """The outputs of an executed cell that its notebook keeps: claims, and panels that have a static form."""
+    tags = cell.metadata.get("tags", [])
+    if CLAIM not in tags and PANEL not in tags:
+        return []
+    kept = []
+    for output in cell.outputs:
+        data: dict[str, Any] | None = output.get("data")
+        if data is not None:
+            live = data.pop(WIDGET, None) is not None
+            if live and not any(kind in data for kind in STATIC):
+                continue
+            output.metadata = type(output.metadata)()
+        elif CLAIM not in tags:
+            continue
+        kept.append(output)
+    return kept
+
+
+def derive(path: Path) -> str:
+    """The text of the ``.ipynb`` that belongs to the source ``path``: read, executed, stripped.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: if a cell fails.
+    """
+    import nbformat
+
+    book = execute(read_source(path), path.resolve().parent)
+    book.metadata = nbformat.from_dict(METADATA)
+    for cell in book.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type == "code":
+            cell.outputs = stored_outputs(cell)
+            if not cell.outputs:
+                cell.execution_count = None
+    nbformat.validate(book)
+    return nbformat.writes(book) + "\n"
+
+
+def build(path: Path) -> bool:
+    """Write the ``.ipynb`` beside ``path``; return whether its bytes changed. Nothing is written if a cell fails."""
+    target, text = path.with_suffix(".ipynb"), derive(path)
+    if target.exists() and target.read_text(encoding="utf-8") == text:
+        return False
+    target.write_text(text, encoding="utf-8")
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of ``python -m fqlab.lessons.build``."""
+    parser = argparse.ArgumentParser(prog="python -m fqlab.lessons.build", description="Derive .ipynb from .py.")
+    parser.add_argument("sources", nargs="+", type=Path, metavar="NN_topic.py")
+    for path in parser.parse_args(argv).sources:
+        print(f"{path.with_suffix('.ipynb')}: {'written' if build(path) else 'unchanged'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Tickets: a short code that holds the settings of a panel, to read aloud, write on a board or paste.
+
+``tour-0G4K8-1R2M``: the panel's name, then a number in base 32 (Crockford's alphabet: no I, L, O, U, any case) that
+counts through all settings in mixed radix, then a checksum over it, the panel's version and its list of controls. A
+mistyped ticket, or one made by a version with other controls, is refused in one sentence instead of restoring nonsense.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TypeVar
+
+from fqlab.errors import ConfigError
+from fqlab.panels.state import Settings, controls
+
+__all__ = ["read", "write"]
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CHECK = 4
+S = TypeVar("S", bound=Settings)
+
+
+def _seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
+    """20-bit checksum that also binds the ticket to the panel's version and to what its controls are."""
+    schema = [(c.name, c.count, c.at(0), c.at(c.count - 1)) for c in controls(kind)]
+    return zlib.crc32(f"{panel}|{version}|{schema}|{number}".encode()) >> 12
+
+
+def _digits(number: int, least: int = 1) -> str:
+    text = ""
+    while number or len(text) < least:
+        number, digit = divmod(number, 32)
+        text = ALPHABET[digit] + text
+    return text
+
+
+def write(panel: str, version: int, state: Settings) -> str:
+    """The ticket of ``state``."""
+    number = 0
+    for known in controls(type(state)):
+        number = number * known.count + known.index(getattr(state, known.name))
+    return f"{panel}-{_digits(number)}-{_digits(_seal(panel, version, type(state), number), CHECK)}"
+
+
+def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
+    """The state that a ticket stands for; spaces, case and the look-alikes I, L and O do not matter.
+
+    Raises:
+        ConfigError: if the ticket belongs to another panel, is damaged, or is from another version.
+    """
+    text = "".join(ticket.split())
+    name, _, code = text.partition("-")
+    if name.lower() != panel:
+        raise ConfigError(f"ticket is {ticket!r}, but must start with '{panel}-': it belongs to another panel.")
+    code = code.upper().replace("-", "").translate(str.maketrans("ILO", "110"))
+    if len(code) <= CHECK or set(code) - set(ALPHABET):
+        raise ConfigError(f"ticket is {ticket!r}, but must look like {write(panel, version, kind())}.")
+    body, seal = _number(code[:-CHECK]), _number(code[-CHECK:])
+    if seal != _seal(panel, version, kind, body):
+        raise ConfigError(f"ticket is {ticket!r}, but its check digits do not fit: mistyped, or from another version.")
+    values = {}
+    for known in reversed(controls(kind)):
+        body, index = divmod(body, known.count)
+        values[known.name] = known.at(index)
+    return kind(**values)
+
+
+def _number(code: str) -> int:
+    number = 0
+    for digit in code:
+        number = number * 32 + ALPHABET.index(digit)
+    return number

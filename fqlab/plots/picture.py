@@ -1,0 +1,138 @@
+"""A picture is built once and updated in place; the same code serves the live panel, the page and the paper.
+
+::
+
+    class Curve(Picture):
+        width, height = 680, 235
+
+        def build(self, fig):
+            self.title = self.live(title(fig))
+            ax = axes(fig, 52, 40, 600, 150, xlabel="communication round", ylim=(0, 1))
+            self.accuracy = self.live(line(ax, "accuracy"))
+
+        def update(self, data, ghost=None):
+            self.accuracy.set_data(data.rounds, data.accuracy)
+            self.title.set_text(f"{data.accuracy[-1]:.1%} after {len(data.rounds)} rounds")
+            return f"Accuracy against round, ending at {data.accuracy[-1]:.1%}."
+
+``live(artist)`` marks what ``update`` changes: in a panel only those artists are drawn again, over a stored background.
+Change axis limits freely, but rarely: a changed limit redraws the whole picture.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure, FigureBase
+
+from fqlab.plots.style import PAPER, figure
+
+__all__ = ["DRAWING", "Drawing", "Picture", "Shown", "draw", "mosaic", "to_png", "to_svg"]
+
+A = TypeVar("A", bound=Artist)
+DRAWING = threading.RLock()
+"""Held while Matplotlib draws: it is not thread-safe, and panels draw from callbacks and from workers."""
+
+
+class Picture:
+    """One picture: fixed size, artists made in :meth:`build`, filled in :meth:`update`."""
+
+    width: ClassVar[int] = 340
+    height: ClassVar[int] = 300
+
+    def __init__(self) -> None:
+        self.artists: list[Artist] = []
+
+    def live(self, artist: A) -> A:
+        """Mark an artist as one that :meth:`update` changes; returns it."""
+        self.artists.append(artist)
+        return artist
+
+    def build(self, fig: FigureBase) -> None:
+        """Make axes and artists in an empty figure of ``width`` x ``height`` pixels."""
+        raise NotImplementedError
+
+    def update(self, data: Any, ghost: Any = None) -> str:
+        """Show ``data``, with ``ghost`` (data of the previous run, or None) behind it; returns the alt text."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture with what it shows: the class, the data and the ghost."""
+
+    picture: type[Picture]
+    data: Any
+    ghost: Any = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure and its alt text."""
+
+    figure: Figure
+    alt: str
+
+
+def draw(picture: type[Picture], data: Any, ghost: Any = None, *, zoom: float = 1.0) -> Drawing:
+    """One picture as a figure of its own."""
+    return mosaic([[Shown(picture, data, ghost)]], zoom=zoom)
+
+
+def mosaic(rows: Sequence[Sequence[Shown]], *, zoom: float = 1.0, gap: int = 10) -> Drawing:
+    """Several pictures in one figure, row by row, ``gap`` pixels apart."""
+    heights = [max(shown.picture.height for shown in row) for row in rows]
+    widths = [sum(shown.picture.width for shown in row) + gap * (len(row) - 1) for row in rows]
+    width, height = max(widths), sum(heights) + gap * (len(rows) - 1)
+    whole, alts, top = figure(width, height, zoom), [], height
+    for row, tall in zip(rows, heights, strict=True):
+        left = 0
+        for shown in row:
+            picture, place = shown.picture(), (left, top - shown.picture.height)
+            picture.build(_part(whole, place, shown.picture, (width, height)))
+            alts.append(picture.update(shown.data, shown.ghost))
+            left += shown.picture.width + gap
+        top -= tall + gap
+    return Drawing(whole, " ".join(alts))
+
+
+def _part(whole: Figure, corner: tuple[float, float], picture: type[Picture], total: tuple[float, float]) -> FigureBase:
+    """A subfigure of the picture's size with its lower left corner at ``corner`` (pixels)."""
+    from matplotlib.gridspec import GridSpec
+
+    (left, bottom), (width, height) = corner, total
+    across = (left, picture.width, width - left - picture.width)
+    down = (height - bottom - picture.height, picture.height, bottom)
+    cell = GridSpec(3, 3, figure=whole, width_ratios=across, height_ratios=down)[1, 1]
+    return whole.add_subfigure(cell, facecolor=PAPER)
+
+
+def to_svg(drawing: Drawing) -> str:
+    """The drawing as SVG text: no date, no random ids, the alt text as its description."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    page = io.StringIO()
+    with DRAWING, rc_context({"svg.hashsalt": "fqlab", "svg.fonttype": "path"}):
+        FigureCanvasSVG(drawing.figure).print_svg(page, metadata={"Date": None, "Description": drawing.alt})
+    return page.getvalue()
+
+
+def to_png(drawing: Drawing) -> bytes:
+    """The drawing as a small PNG (256 colours): for pages, mails and notebooks."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    with DRAWING:
+        canvas = FigureCanvasAgg(drawing.figure)
+        canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256, dither=Image.Dither.NONE)
+    page = io.BytesIO()
+    image.save(page, "PNG", optimize=True)
+    return page.getvalue()

@@ -1,0 +1,228 @@
+"""The packet as a file: a ``.safetensors`` container whose header carries a layer table and checksums.
+
+::
+
+    8 bytes   length of the header, little-endian
+    header    JSON: {"__metadata__": {"fqlab": "CRC VERSION SUMS TABLE"}, "floats": {...}, "ints": {...}, "planes": {...}}
+    floats    float32: the clip of every coded layer and all that is not quantized, in the order of the table
+    ints      integers, little-endian, in the order of the table
+    planes    one part for each coded layer, in the order of the table
+
+TABLE is a JSON list with a row for each entry of the payload (:class:`Row`). SUMS is a JSON list of the CRC-32 of every
+part as stored (floats, ints, then each coded layer); where zstandard made a part smaller, a pair of CRC-32 and stored length.
+CRC is the CRC-32 of the header and its length, with its own eight digits left out. So every bit of a packet is
+under exactly one checksum, and that checksum knows the name of what it protects.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
+from zlib import crc32
+
+import numpy as np
+from safetensors.numpy import save
+
+from fqlab.errors import WireError
+from fqlab.quant.grids import KINDS, Grid
+from fqlab.wire.entropy import compress, decompress
+from fqlab.wire.symbols import group_bytes, stored_planes, to_groups
+
+__all__ = ["INTS", "MAX_ENTRIES", "VERSION", "Layout", "Part", "Row", "Segment", "fail", "load", "read", "write"]
+
+VERSION = 1
+MAX_ENTRIES = 2**26  # of one packet: an absent bit plane costs nothing to send, so what it unpacks to needs a bound
+INTS = {"uint8": 1, "int16": 2, "int32": 4, "int64": 8}  # type -> bytes
+MARK = b'"fqlab":"'
+
+
+class Row(NamedTuple):
+    """A line of the layer table; on the wire floats keep the first two columns, integers three, codes five."""
+
+    name: str
+    shape: list[int]
+    type: str = "float32"  # float32, a key of INTS, bool, or the kind of a grid
+    bits: int = 1  # of the grid
+    used: int = 0  # mask of the bit planes that are not all zero
+
+    @property
+    def coded(self) -> bool:
+        """Whether the entry travels as bit planes."""
+        return self.type == "bool" or self.type in KINDS
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of codes, else None."""
+        return Grid(self.bits, self.type) if self.type in KINDS else None
+
+    @property
+    def count(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of one code at fixed length, 0 for numbers that are not coded."""
+        return self.grid.code_bits if self.grid else int(self.type == "bool")
+
+    @property
+    def plane_size(self) -> int:
+        """Bytes of one bit plane."""
+        return -(-self.count // 8)
+
+    def columns(self) -> tuple[Any, ...]:
+        """The row as it is written."""
+        return self if self.coded else self[: 2 if self.type == "float32" else 3]
+
+
+class Segment(NamedTuple):
+    """Bytes under one checksum, on their way into a packet."""
+
+    raw: np.ndarray  # uint8, fixed length
+    symbols: np.ndarray | None = None  # what the entropy coder reads instead, if these are codes
+    used: int = 0
+
+
+class Part(NamedTuple):
+    """Bytes under one checksum, found in a packet."""
+
+    field: str
+    start: int
+    stop: int
+    crc: int
+    length: int  # of the fixed-length form
+    zipped: bool
+    row: Row | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies in a packet: rows of the table, end of the header, and the parts in order."""
+
+    rows: list[Row]
+    header_end: int
+    parts: list[Part]
+
+
+def fail(client: object, field: str, why: str) -> NoReturn:
+    """Raise the :class:`~fqlab.errors.WireError` that names client and field."""
+    sender = "Packet" if client is None else f"Packet of client {client}"
+    raise WireError(f"{sender}: {field} cannot be used, because {why}.")
+
+
+# ---------------------------------------------------------------------------------------------------------- write
+
+
+def _stored(segment: Segment, coding: str) -> tuple[bytes | np.ndarray, int]:
+    """The bytes to send and their length if they are compressed, else 0."""
+    if coding == "fixed" or not segment.raw.size:
+        return segment.raw, 0
+    zipped = compress(segment.raw if segment.symbols is None else to_groups(segment.symbols, segment.used))
+    return (zipped, len(zipped)) if len(zipped) < segment.raw.size else (segment.raw, 0)
+
+
+def _header_crc(packet: bytes | memoryview, digits: int, end: int) -> bytes:
+    return b"%08x" % crc32(packet[digits + 8 : end], crc32(packet[:digits]))
+
+
+def write(rows: list[Row], segments: list[Segment], coding: str) -> bytes:
+    """Join segments (floats, ints, then one for each coded row) under a header."""
+    bodies, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
+    sums = [crc32(body) for body in bodies]
+    table = json.dumps([[row.columns() for row in rows], sums] + [sizes] * any(sizes), separators=(",", ":"))
+    floats, ints, *planes = [np.frombuffer(body, np.uint8) for body in bodies]
+    buffers = {
+        "floats": floats if sizes[0] else floats.view("<f4"),
+        "ints": ints,
+        "planes": np.concatenate(planes) if planes else ints[:0],
+    }
+    packet = save({k: v for k, v in buffers.items() if v.size}, {"fqlab": f"{0:08x} {VERSION} {table}"})
+    digits, end = packet.index(MARK) + len(MARK), 8 + int.from_bytes(packet[:8], "little")
+    return b"".join((packet[:digits], _header_crc(packet, digits, end), packet[digits + 8 :]))
+
+
+# ----------------------------------------------------------------------------------------------------------- read
+
+
+def _table(packet: bytes, client: object) -> tuple[list[Any], int]:
+    """The layer table and the end of the header, once its checksum holds."""
+    end = 8 + int.from_bytes(packet[:8], "little")
+    if len(packet) < 8 or end > len(packet):
+        fail(client, "the header", f"the packet ends after {len(packet)} bytes")
+    digits = packet.find(MARK, 8, end) + len(MARK)
+    if digits < len(MARK) or packet[digits : digits + 8] != _header_crc(packet, digits, end):
+        fail(client, "the header", "its checksum does not match")
+    _, version, table = json.loads(packet[8:end])["__metadata__"]["fqlab"].split(" ", 2)
+    if version != str(VERSION):
+        fail(client, "the header", f"it is of version {version}, but this library reads version {VERSION}")
+    return json.loads(table), end
+
+
+def _row(columns: list[Any]) -> Row:
+    """A checked row. Raises ValueError or TypeError where a column makes no sense."""
+    row = Row(*columns)
+    named = type(row.name) is str and (row.coded or row.type in INTS or row.type == "float32")
+    shaped = type(row.shape) is list and all(type(n) is int and 0 <= n <= MAX_ENTRIES for n in row.shape)
+    if not named or not shaped or type(row.used) is not int or not 0 <= row.used < 1 << max(row.code_bits, 1):
+        raise ValueError(f"the row of {row.name!r} makes no sense")
+    return row
+
+
+def _lengths(rows: list[Row]) -> list[tuple[str, int, Row | None]]:
+    """Field, fixed-length bytes and row of every part, as the rows imply them."""
+    floats = sum(4 * row.count if row.type == "float32" else 4 * bool(row.grid) for row in rows)
+    ints = sum(INTS.get(row.type, 0) * row.count for row in rows)
+    coded = [(f"the codes of {r.name!r}", len(stored_planes(r.used)) * r.plane_size, r) for r in rows if r.coded]
+    return [("floats", floats, None), ("ints", ints, None), *coded]
+
+
+def _parts(rows: list[Row], sums: list[int], sizes: list[int], start: int) -> list[Part]:
+    parts = []
+    for (field, length, row), crc, size in zip(_lengths(rows), sums, sizes or [0] * len(sums), strict=True):
+        if type(size) is not int or size < 0:
+            raise ValueError("a length is not a length")
+        parts.append(Part(field, start, start + (size or length), crc, length, size > 0, row))
+        start = parts[-1].stop
+    return parts
+
+
+def read(packet: bytes, client: object = None) -> Layout:
+    """Check the header and the length of ``packet``; nothing is allocated on the word of a header.
+
+    Raises:
+        WireError: if the header is damaged, of another version or senseless, or the packet is too short or too long.
+    """
+    try:
+        (columns, sums, *sizes), end = _table(packet, client)
+        rows = [_row(c) for c in columns]
+        if len({row.name for row in rows}) < len(rows) or sum(row.count for row in rows) > MAX_ENTRIES:
+            raise ValueError("names repeat or entries are too many")
+        layout = Layout(rows, end, _parts(rows, sums, sizes[0] if sizes else [], end))
+    except WireError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        fail(client, "the header", "its layer table makes no sense")
+    if layout.parts[-1].stop != len(packet):
+        short = next((part for part in layout.parts if part.stop > len(packet)), layout.parts[-1])
+        fail(client, short.field, f"the packet has {len(packet)} bytes, but its table {layout.parts[-1].stop}")
+    return layout
+
+
+def load(packet: bytes, part: Part, client: object = None) -> np.ndarray:
+    """The bytes of ``part``, decompressed if need be: uint8, read-only.
+
+    Raises:
+        WireError: if the checksum or the compressed frame does not hold.
+    """
+    body = memoryview(packet)[part.start : part.stop]
+    if crc32(body) != part.crc:
+        fail(client, part.field, "its checksum does not match")
+    if not part.zipped:
+        return np.frombuffer(body, np.uint8)
+    length = group_bytes(part.row.used, part.row.count) if part.row else part.length
+    try:
+        return np.frombuffer(decompress(bytes(body), length), np.uint8)
+    except ValueError as error:
+        fail(client, part.field, str(error))

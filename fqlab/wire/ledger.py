@@ -1,0 +1,71 @@
+"""The ledger: what was really sent, packet by packet."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+from fqlab.errors import one_of
+from fqlab.wire.sizes import Size
+
+__all__ = ["COLUMNS", "DIRECTIONS", "Entry", "Ledger"]
+
+DIRECTIONS = ("up", "down")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One packet: who, when, which way, and its size (bytes, but for ``code_bits``; see :class:`Size`)."""
+
+    round: int
+    client: int
+    direction: str
+    total: int
+    fixed: int
+    entropy: int
+    code_bits: int
+    float_bytes: int
+    overhead: int
+
+
+COLUMNS = tuple(Entry.__dataclass_fields__)
+
+
+@dataclass
+class Ledger:
+    """Every packet of a run, in the order in which they were recorded."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    def add(self, round: int, client: int, direction: str, size: Size) -> Entry:
+        """Record a packet that went ``"up"`` to the server or ``"down"`` from it.
+
+        Raises:
+            ConfigError: for another direction.
+        """
+        one_of("direction", direction, DIRECTIONS)
+        sizes = (size.total, size.fixed_bytes, size.entropy_bytes, size.code_bits, size.float_bytes, size.overhead_bytes)
+        self.entries.append(Entry(round, client, direction, *sizes))
+        return self.entries[-1]
+
+    def total(
+        self,
+        column: str = "total",
+        *,
+        round: int | None = None,
+        client: int | None = None,
+        direction: str | None = None,
+    ) -> int:
+        """Sum of a column over the packets of a round, a client, a direction, or all that are left ``None``.
+
+        Raises:
+            ConfigError: for an unknown column or direction.
+        """
+        one_of("column", column, COLUMNS[3:])
+        one_of("direction", direction, (None, *DIRECTIONS))
+        wanted = {k: v for k, v in (("round", round), ("client", client), ("direction", direction)) if v is not None}
+        chosen = (e for e in self.entries if all(getattr(e, k) == v for k, v in wanted.items()))
+        return sum(getattr(e, column) for e in chosen)
+
+    def rows(self) -> list[dict[str, int | str]]:
+        """The entries as dictionaries with the keys :data:`COLUMNS`, ready for ``csv.DictWriter``."""
+        return [asdict(e) for e in self.entries]

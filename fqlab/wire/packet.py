@@ -1,0 +1,148 @@
+"""``pack`` and ``unpack``: a payload as bytes, and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from fqlab.errors import ConfigError, WireError, one_of
+from fqlab.quant.codes import Codes
+from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
+from fqlab.wire.symbols import (
+    as_numpy,
+    from_groups,
+    from_planes,
+    from_symbols,
+    to_planes,
+    to_symbols,
+    top_symbol,
+    used_bits,
+)
+
+__all__ = ["CODINGS", "Payload", "pack", "pack_both", "unpack"]
+
+CODINGS = ("fixed", "zstd")
+Payload = dict[str, Codes | torch.Tensor]
+
+_TYPES = {getattr(torch, name): name for name in ("float32", "bool", *INTS)}
+
+
+def _row(name: str, value: Any) -> Row:
+    """The row of an entry, its ``used`` planes still unknown."""
+    if not isinstance(name, str):
+        raise ConfigError(f"payload has the key {name!r}, but every key must be a string.")
+    if isinstance(value, Codes):
+        if value.clip.dim():
+            shape = list(value.clip.shape)
+            raise ConfigError(f"payload[{name!r}].clip has shape {shape}, but a packet is one client's: use codes[client].")
+        return Row(name, list(value.shape), value.grid.kind, value.grid.bits)
+    if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
+        found = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+        allowed = ", ".join(_TYPES.values())
+        raise ConfigError(f"payload[{name!r}] is {found}, but must be Codes or a tensor of {allowed}.")
+    return Row(name, list(value.shape), _TYPES[value.dtype])
+
+
+def _join(arrays: list[np.ndarray]) -> Segment:
+    return Segment(np.concatenate(arrays).view(np.uint8) if arrays else np.zeros(0, np.uint8))
+
+
+def _prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
+    """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
+    rows, floats, ints, coded = [], [], [], []
+    for name, value in payload.items():
+        row = _row(name, value)
+        if row.coded:
+            symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
+            row = row._replace(used=used_bits(symbols))
+            coded.append(Segment(to_planes(symbols, row.used), symbols, row.used))
+            if row.type != "bool":
+                floats.append(as_numpy(value.clip).astype("<f4", copy=False))
+        elif row.type == "float32":
+            floats.append(as_numpy(value).astype("<f4", copy=False))
+        else:
+            ints.append(as_numpy(value).view(np.uint8))
+        rows.append(row)
+    if sum(row.count for row in rows) > MAX_ENTRIES:
+        raise ConfigError(f"payload has {sum(row.count for row in rows)} entries, but a packet holds {MAX_ENTRIES}.")
+    return rows, [_join(floats), _join(ints), *coded]
+
+
+def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
+    """Encode a payload as one packet: a valid ``.safetensors`` file (layout in :mod:`fqlab.wire.container`).
+
+    Equal payloads give equal bytes. ``pack`` and :func:`unpack` are inverses.
+
+    Args:
+        payload: name -> codes of one client (scalar clip), or a tensor: float32 and integers travel as they are, bool
+            takes one bit an entry. Any shapes, empty ones included.
+        coding: ``"fixed"`` sends the bit planes of codes plane-major, highest plane first, without those that are
+            all zero. ``"zstd"`` sends each layer, the floats and the integers entropy-coded (zstandard level 1) where
+            that is smaller.
+
+    Raises:
+        ConfigError: for an unknown coding, or an entry of another type, naming it.
+    """
+    one_of("coding", coding, CODINGS)
+    return write(*_prepare(payload), coding)
+
+
+def pack_both(payload: Payload) -> tuple[bytes, bytes]:
+    """The packet in either coding, ``(fixed, zstd)``; cheaper than calling :func:`pack` twice."""
+    rows, segments = _prepare(payload)
+    return write(rows, segments, "fixed"), write(rows, segments, "zstd")
+
+
+class _Tape:
+    """Numbers read one tensor after the other."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data, self.at = data.copy(), 0
+
+    def take(self, dtype: str, shape: list[int]) -> torch.Tensor:
+        start, self.at = self.at, self.at + math.prod(shape) * np.dtype(dtype).itemsize
+        return torch.from_numpy(self.data[start : self.at].view(dtype).reshape(shape))
+
+
+def _coded(packet: bytes, part: Part, client: object) -> np.ndarray:
+    """Flat codes (int16) or mask (bool) of a coded part."""
+    row, body = part.row, load(packet, part, client)
+    symbols = (from_groups if part.zipped else from_planes)(body, row.used, row.count)
+    if row.type == "bool":
+        return symbols.view(np.bool_)
+    if row.used > top_symbol(row.grid) and symbols.max(initial=0) > top_symbol(row.grid):
+        fail(client, part.field, f"a code lies outside {row.grid}")
+    return from_symbols(symbols, row.grid)
+
+
+def unpack(packet: bytes, *, client: object = None) -> Payload:
+    """Decode a packet: the payload that :func:`pack` was given, in its order, on the CPU.
+
+    Nothing in a packet is executed, and no memory is taken on the word of a header: sizes must agree with the bytes that
+    are there, and a packet unpacks to at most :data:`~fqlab.wire.container.MAX_ENTRIES` entries. Float values are not
+    judged: NaN and infinity pass (the guard of the server deals with them).
+
+    Args:
+        packet: what arrived.
+        client: who sent it, for the error message.
+
+    Raises:
+        WireError: if any bit of the packet is not what was sent, or it is of another version; names client and field.
+    """
+    if not isinstance(packet, (bytes, bytearray, memoryview)):
+        raise WireError(f"packet is of type {type(packet).__name__}, but must be bytes.")
+    packet = bytes(packet)
+    layout = read(packet, client)
+    floats, ints, *coded = layout.parts
+    parts, floats, ints = iter(coded), _Tape(load(packet, floats, client)), _Tape(load(packet, ints, client))
+    payload: Payload = {}
+    for row in layout.rows:
+        if row.coded:
+            values = torch.from_numpy(_coded(packet, next(parts), client).reshape(row.shape))
+            payload[row.name] = Codes(values, row.grid, floats.take("float32", [])) if row.grid else values
+        else:
+            payload[row.name] = (floats if row.type == "float32" else ints).take(row.type, row.shape)
+    return payload

@@ -9,6 +9,7 @@ from fqlab.quant.clipping import (
     max_abs,
     octav,
     octav_step,
+    octav_update,
     percentile,
     sweep,
 )

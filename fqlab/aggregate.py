@@ -17,10 +17,7 @@ LIMIT = 1e6
 
 
 def _weighted(values: Sequence[torch.Tensor], shares: torch.Tensor) -> torch.Tensor:
-    total = torch.zeros_like(values[0])
-    for value, share in zip(values, shares, strict=True):
-        total += share * value
-    return total
+    return torch.tensordot(shares, torch.stack(list(values)), dims=1)
 
 
 def mean(values: Sequence[torch.Tensor], sizes: Sequence[float] | None = None) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -95,14 +96,30 @@ class Site:
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)
 
-    def send(self, client: Client, task: Task, params: Weights, buffers: Weights, loss: float) -> Reply:
-        """Upload and pack; weights that are not finite never leave the client."""
-        for name, value in {**params, **buffers}.items():
-            if not bool(torch.isfinite(value).all()):
-                return Reply(client.id, memory=client.memory, loss=loss, fault=f"{name} is not finite after training")
-        sent = self.method.upload(params, buffers, task, client)
-        packet, size = wire.pack_measured(sent.payload, coding=self.experiment.coding)
-        return Reply(client.id, packet, size, sent.memory, sent.error, loss)
+    def send(
+        self, clients: Sequence[Client], tasks: Sequence[Task], params: Weights, buffers: Weights, losses: Sequence[float]
+    ) -> list[Reply]:
+        """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
+        faults = _not_finite({**params, **buffers}, len(clients))
+        sound = [i for i, fault in enumerate(faults) if fault is None]
+        pick = (lambda t: t) if len(sound) == len(clients) else (lambda t: {n: v[sound] for n, v in t.items()})
+        sent = self.method.uploads(pick(params), pick(buffers), [tasks[i] for i in sound], [clients[i] for i in sound])
+        replies = [Reply(c.id, memory=c.memory, loss=loss, fault=f) for c, loss, f in zip(clients, losses, faults)]
+        for i, own in zip(sound, sent, strict=True):
+            packet, size = wire.pack_measured(own.payload, coding=self.experiment.coding)
+            replies[i] = Reply(clients[i].id, packet, size, own.memory, own.error, losses[i])
+        return replies
+
+
+def _not_finite(tensors: Weights, clients: int) -> list[str | None]:
+    """For each stacked client the first tensor that is not finite, in words."""
+    faults: list[str | None] = [None] * clients
+    for name, value in tensors.items():
+        if not math.isfinite(float(value.sum())):
+            for i in range(clients):
+                if faults[i] is None and not bool(value[i].isfinite().all()):
+                    faults[i] = f"{name} is not finite after training"
+    return faults
 
 
 def steps(site: Site, client: Client, task: Task) -> Iterator[Step]:
@@ -133,7 +150,8 @@ def local_round(site: Site, job: Job, model: torch.nn.Module, payload: Payload |
     project = partial(_project, objective.project, context) if objective.project else None
     slopes = autograd_slopes(loss)
     params, losses = descend(slopes, task.params, steps(site, client, task), client.training, project)
-    return site.send(client, task, params, buffers, float(torch.stack(losses).mean()))
+    alone = lambda tensors: {name: value[None] for name, value in tensors.items()}  # noqa: E731
+    return site.send([client], [task], alone(params), alone(buffers), [float(torch.stack(losses).mean())])[0]
 
 
 def _project(project, context: Weights, params: Weights) -> Weights:  # noqa: ANN001

@@ -87,8 +87,8 @@ def _stack(tensors: list[Weights]) -> Weights:
     return {name: torch.stack([t[name] for t in tensors]) for name in tensors[0]}
 
 
-def _train(site: Site, members: list[Member]) -> Iterator[Reply]:
-    """Train one stack of clients and send each one's reply."""
+def _train(site: Site, members: list[Member]) -> list[Reply]:
+    """Train one stack of clients and send their replies."""
     tasks = [task for _, task, _ in members]
     objective = tasks[0].objective
     context = _stack([task.objective.context for task in tasks])
@@ -101,10 +101,8 @@ def _train(site: Site, members: list[Member]) -> Iterator[Reply]:
     start, training = _stack([task.params for task in tasks]), members[0][0].training
     params, losses = descend(slopes, start, _steps(site, members), training, project)
     seen = torch.stack(losses)
-    for i, (client, task, plan) in enumerate(members):
-        own = {name: value[i] for name, value in params.items()}
-        stats = {name: value[i] for name, value in buffers.items()}
-        yield site.send(client, task, own, stats, float(seen[: len(plan), i].mean()))
+    means = [float(seen[: len(plan), i].mean()) for i, (_, _, plan) in enumerate(members)]
+    return site.send([client for client, _, _ in members], tasks, params, buffers, means)
 
 
 def _slopes(site: Site, objective: Objective, buffers: Weights, context: Weights) -> Slopes:

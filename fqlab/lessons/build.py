@@ -69,7 +69,7 @@ def stored_outputs(cell: NotebookNode) -> list[NotebookNode]:
         data: dict[str, Any] | None = output.get("data")
         if data is not None:
             live = data.pop(WIDGET, None) is not None
-            if live and not any(kind in data for kind in STATIC):
+            if live and CLAIM not in tags and not any(kind in data for kind in STATIC):
                 continue
             output.metadata = type(output.metadata)()
         elif CLAIM not in tags:

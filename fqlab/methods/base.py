@@ -139,6 +139,12 @@ class Method:
         """What the client sends once trained."""
         return Sent({**params, **buffers}, task.memory)
 
+    def uploads(self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]) -> list[Sent]:
+        """:meth:`upload` for stacked clients, whose tensors have a leading client dimension; one by one by default."""
+        member = lambda tensors, i: {name: value[i] for name, value in tensors.items()}  # noqa: E731
+        pairs = enumerate(zip(tasks, clients, strict=True))
+        return [self.upload(member(params, i), member(buffers, i), task, client) for i, (task, client) in pairs]
+
     def expects(self, server: Server) -> dict[str, torch.Size]:
         """Names and shapes without which an upload is refused by the guard."""
         return {name: value.shape for name, value in server.weights.items()}

@@ -104,20 +104,24 @@ class Clipped(Method):
         widths = bits_per_layer(self.bits, len(layers))
         return tuple((name, Grid(b, self.grid)) for name, b in zip(layers, widths, strict=True))
 
-    def encode(self, w: torch.Tensor, grid: Grid, generator: torch.Generator) -> Codes:
-        """One layer clipped, rounded and, if ε > 0, stripped of rare MSBs."""
-        clip = self.clip_factor * clip_for(self.clip, w, grid, self.rounding, level_aware=self.level_aware)
-        codes = quantize(w, clip, grid, self.rounding, generator)
-        if self.epsilon:
-            pruned, bits = prune_msb(codes, self.epsilon)
-            codes = trim(pruned, int(bits))
-        return codes
+    def encode(self, w: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]) -> list[Codes]:
+        """One layer of stacked clients ``[clients, ...]`` clipped, rounded and, if ε > 0, stripped of rare MSBs."""
+        clip = clip_for(self.clip, w, grid, self.rounding, batch_dims=1, level_aware=self.level_aware)
+        noise = None
+        if self.rounding == "stochastic":
+            noise = torch.stack([torch.rand(w.shape[1:], generator=g) for g in generators])
+        codes = quantize(w, self.clip_factor * clip, grid, self.rounding, batch_dims=1, noise=noise)
+        if not self.epsilon:
+            return [codes[i] for i in range(len(w))]
+        pruned, bits = prune_msb(codes, self.epsilon, batch_dims=1)
+        return [trim(pruned[i], int(bits[i])) for i in range(len(w))]
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         if not self.downlink:
             return dict(server.weights)
         grids = dict(self.grids(server.spec.quantizable))
-        return {n: self.encode(w, grids[n], generator) if n in grids else w for n, w in server.weights.items()}
+        encode = lambda name, w: self.encode(w[None], grids[name], [generator])[0]  # noqa: E731
+        return {name: encode(name, w) if name in grids else w for name, w in server.weights.items()}
 
     def begin(self, payload: Payload, client: Client) -> Task:
         task = super().begin(payload, client)
@@ -127,15 +131,26 @@ class Clipped(Method):
         quantized = FakeQuantize(grids, self.clip, self.rounding, self.gradient, self.level_aware, self.clip_factor)
         return Task(task.params, task.buffers, Objective(transform=quantized, draw=quantized.draw), task.memory)
 
+    def uploads(self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]) -> list[Sent]:
+        if self.client_bits and len(clients) > 1:  # grids differ, so nothing stacks
+            return super().uploads(params, buffers, tasks, clients)
+        count, rest = range(len(clients)), {**params, **buffers}
+        payloads: list[Payload] = [{name: value[i] for name, value in rest.items()} for i in count]
+        errors: list[dict[str, float]] = [{} for _ in count]
+        generators = [client.generator("upload") for client in clients]
+        for name, grid in self.grids(clients[0].spec.quantizable, clients[0].id):
+            codes = self.encode(params[name], grid, generators)
+            values = torch.stack([c.dequantize() for c in codes])
+            error = (params[name] - values).square().flatten(1).mean(1)
+            for i in count:
+                payloads[i][name], errors[i][name] = codes[i], float(error[i])
+                if self.averaging == "inverse_error":
+                    payloads[i][f"{name}.error"] = error[i]
+        return [Sent(payloads[i], tasks[i].memory, errors[i]) for i in count]
+
     def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        generator = client.generator("upload")
-        payload, error = {**params, **buffers}, {}
-        for name, grid in self.grids(client.spec.quantizable, client.id):
-            payload[name] = codes = self.encode(params[name], grid, generator)
-            error[name] = float((params[name] - codes.dequantize()).square().mean())
-            if self.averaging == "inverse_error":
-                payload[f"{name}.error"] = torch.tensor(error[name])
-        return Sent(payload, task.memory, error)
+        alone = lambda tensors: {name: value[None] for name, value in tensors.items()}  # noqa: E731
+        return self.uploads(alone(params), alone(buffers), [task], [client])[0]
 
     def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
         weights = {}

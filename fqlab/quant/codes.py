@@ -72,6 +72,7 @@ def quantize(
     generator: torch.Generator | None = None,
     *,
     batch_dims: int = 0,
+    noise: torch.Tensor | None = None,
 ) -> Codes:
     """Clip ``x`` to the grid's range and round it to codes.
 
@@ -85,6 +86,7 @@ def quantize(
         rounding: ``"nearest"`` or ``"stochastic"``.
         generator: source of the stochastic draws; required for ``"stochastic"``.
         batch_dims: leading dimensions that have a clip of their own.
+        noise: uniform [0, 1) draws of the shape of ``x``, instead of a generator.
 
     Raises:
         ConfigError: for an unknown rounding, a missing generator, or a clip that is negative or not finite.
@@ -97,9 +99,10 @@ def quantize(
     step = torch.where(wide > 0, grid.step(wide), torch.ones_like(wide))
     position = torch.clamp(x / step + grid.offset, grid.low, grid.high)
     if rounding == "stochastic":
-        if generator is None:
+        if generator is None and noise is None:
             raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
-        rounded = stochastic_round(position, torch.rand(x.shape, generator=generator))
+        noise = torch.rand(x.shape, generator=generator) if noise is None else noise
+        rounded = stochastic_round(position, noise).clamp_(max=grid.high)
     else:
         rounded = torch.round(position)
     return Codes(rounded.to(torch.int16), grid, clip)

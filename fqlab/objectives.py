@@ -71,11 +71,19 @@ class FakeQuantize:
     factor: float = 1.0
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        return self._apply(params, noise, 0)
+
+    def stacked(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        """The same for stacked clients, quicker than under ``vmap``."""
+        return self._apply(params, noise, 1)
+
+    def _apply(self, params: Weights, noise: Weights, batch_dims: int) -> Weights:
         quantized = {}
         for name, grid in self.grids:
             w = params[name]
-            clip = clip_for(self.clip, w.detach(), grid, self.rounding, level_aware=self.level_aware)
-            quantized[name] = fake_quantize(w, self.factor * clip, grid, noise.get(name), self.gradient)
+            how = dict(batch_dims=batch_dims, level_aware=self.level_aware)
+            clip = self.factor * clip_for(self.clip, w.detach(), grid, self.rounding, **how)
+            quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient, batch_dims=batch_dims)
         return {**params, **quantized}
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:

@@ -1,26 +1,27 @@
-"""Many small clients as one: their parameters stacked, loss and gradient under ``torch.func.vmap``.
+"""Many small clients as one: their parameters stacked, their losses under ``torch.func.vmap``.
 
-On small tensors the interpreter costs more than the arithmetic, so the stacked gradient is recorded once as a graph of
-plain tensor operations and replayed at every step. Clients with fewer batches stand still while the others finish. What cannot be stacked (objectives or shapes that
+The gradient of the sum of all clients' losses is every client's own gradient, so plain autograd sits outside the vmap.
+A model that can run stacked by itself (``MLP.stacked``) skips the vmap, whose overhead is most of the time on tiny
+models. Clients with fewer batches stand still while the others finish. What cannot be stacked (objectives or shapes that
 differ, dropout, BatchNorm on unequal batches) runs alone, as in the serial engine.
 """
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.func import grad_and_value, vmap
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.func import vmap
+from torch.nn.functional import cross_entropy
+from torch.utils._pytree import tree_flatten
 
 from fqlab.engines.serial import one_thread
 from fqlab.engines.site import Job, Reply, Site, local_round
-from fqlab.local import Slopes, Step, client_loss, descend
+from fqlab.local import Step, autograd_slopes, client_loss, descend
 from fqlab.methods import Client, Task
 from fqlab.models import uses_noise
 from fqlab.objectives import Objective, Weights
@@ -71,11 +72,7 @@ def _kind(task: Task, plan: list[np.ndarray]) -> Hashable:
     o = task.objective
     shapes = _shapes((task.params, task.buffers, o.context))
     lengths = tuple(len(batch) for batch in plan) if task.buffers else None
-    return (*_functions(o), shapes, lengths)
-
-
-def _functions(objective: Objective) -> Hashable:
-    return (objective.transform, objective.penalty, objective.project, objective.draw)
+    return (o.transform, o.penalty, o.project, o.draw, shapes, lengths)
 
 
 def _shapes(tree: Any) -> Hashable:
@@ -95,7 +92,7 @@ def _train(site: Site, members: list[Member]) -> list[Reply]:
     buffers = _stack([task.buffers for task in tasks])
     site.model.train()
 
-    slopes = _slopes(site, objective, buffers, context)
+    slopes = autograd_slopes(_loss(site, objective, buffers, context))
     inside = objective.project
     project = (lambda params: vmap(inside)(params, context)) if inside else None
     start, training = _stack([task.params for task in tasks]), members[0][0].training
@@ -105,60 +102,35 @@ def _train(site: Site, members: list[Member]) -> list[Reply]:
     return site.send([client for client, _, _ in members], tasks, params, buffers, means)
 
 
-def _slopes(site: Site, objective: Objective, buffers: Weights, context: Weights) -> Slopes:
-    """Every client's gradient and loss in one go; ``buffers`` are updated in place."""
+def _loss(site: Site, objective: Objective, buffers: Weights, context: Weights) -> Callable[[Weights, Step], torch.Tensor]:
+    """``loss(params, step)`` of stacked clients: a vector. ``buffers`` are updated in place."""
+    if hasattr(site.model, "stacked"):
+        return partial(_stacked_loss, site.model.stacked, objective, context)
 
     def one(params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any) -> torch.Tensor:
         return client_loss(site.model, objective, params, buffers, context, noise, x, y, w)
 
-    every = vmap(grad_and_value(one))
-
-    def slopes(params: Weights, step: Step) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def loss(params: Weights, step: Step) -> torch.Tensor:
         weight = torch.ones(step.y.shape) if step.weight is None else step.weight
-        inputs = (params, buffers, context, step.noise, step.x, step.y, weight)
-        if buffers:
-            gradients, losses = every(*inputs)
-            return list(gradients.values()), losses
-        kind = (site.experiment.model, site.experiment.dataset, *_functions(objective), _shapes(inputs))
-        return _recorded(kind, every, inputs)(*inputs)
+        return vmap(one)(params, buffers, context, step.noise, step.x, step.y, weight)
 
-    return slopes
+    return loss
 
 
-_RECORDINGS: OrderedDict[Hashable, Callable[..., Any]] = OrderedDict()
-_LOCK = threading.Lock()
-
-
-def _recorded(kind: Hashable, every: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[..., Any]:
-    """``every`` as a graph of tensor operations on flat inputs, recorded the first time a ``kind`` is met."""
-    with _LOCK:
-        if kind not in _RECORDINGS:
-            _RECORDINGS[kind] = _record(every, inputs)
-            if len(_RECORDINGS) > 32:
-                _RECORDINGS.popitem(last=False)
-        return _RECORDINGS[kind]
-
-
-def _record(every: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[..., Any]:
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    _, layout = tree_flatten(inputs)
-
-    def flat(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        gradients, losses = every(*tree_unflatten(list(tensors), layout))
-        return (*gradients.values(), losses)
-
-    leaves = tree_flatten(inputs)[0]
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit.trace announces a successor that is not there yet
-        graph = torch.jit.trace(make_fx(flat)(*leaves), leaves, check_trace=False)
-
-    def replay(*inputs: Any) -> tuple[list[torch.Tensor], torch.Tensor]:
-        with torch.no_grad():
-            *gradients, losses = graph(*tree_flatten(inputs)[0])
-        return gradients, losses
-
-    return replay
+def _stacked_loss(
+    forward: Callable[..., torch.Tensor], objective: Objective, context: Weights, trained: Weights, step: Step
+) -> torch.Tensor:
+    """:func:`fqlab.local.client_loss` of stacked clients for a model with a stacked forward pass."""
+    seen, transform = trained, objective.transform
+    if transform:
+        seen = getattr(transform, "stacked", vmap(transform))(trained, context, step.noise)
+    logits = forward(seen, step.x)
+    each = cross_entropy(logits.flatten(0, 1), step.y.flatten(), reduction="none").reshape(step.y.shape)
+    if step.weight is None:
+        loss = each.mean(1)
+    else:
+        loss = (each * step.weight).sum(1) / step.weight.sum(1).clamp(min=1)
+    return loss + vmap(objective.penalty)(trained, context) if objective.penalty else loss
 
 
 def _steps(site: Site, members: list[Member]) -> Iterator[Step]:

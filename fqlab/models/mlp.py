@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor, baddbmm, nn
 
 __all__ = ["MLP"]
 
@@ -29,3 +29,18 @@ class MLP(nn.Module):
         for layer in hidden:
             x = layer(x).relu()
         return last(x)
+
+    def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Many networks at once: weights ``[clients, ...]``, inputs ``[clients, n, ...]``, logits ``[clients, n, classes]``.
+
+        What ``torch.func.vmap`` of :meth:`forward` gives, as batched matrix products without its overhead.
+        """
+        x = x.flatten(2)
+        *hidden, last = (name for name, _ in self.named_children())
+        for name in hidden:
+            x = _stacked_linear(weights, name, x).relu()
+        return _stacked_linear(weights, last, x)
+
+
+def _stacked_linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    return baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].transpose(1, 2))

@@ -102,9 +102,9 @@ def _step(
 ) -> torch.Tensor:
     """:func:`octav_step` with |x| and its number of nonzeros at hand."""
     if top == 1.0:
-        excess = (size - clip.unsqueeze(-1)).clamp_(min=0)
+        excess = (size - clip.unsqueeze(-1)).relu()
         beyond = excess.sum(-1)
-        outside = excess.sign_().sum(-1)  # quicker than a comparison: booleans are slow on CPUs
+        outside = excess.sign().sum(-1)  # quicker than a comparison: booleans are slow on CPUs
         return octav_update(beyond + clip * outside, outside, nonzero - outside, noise)
     reach = torch.where(x > 0, top, 1.0)
     weight = (size > reach * clip.unsqueeze(-1)) * reach

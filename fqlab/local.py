@@ -79,12 +79,12 @@ def client_loss(
 
 
 def autograd_slopes(loss: Callable[[Weights, Step], torch.Tensor]) -> Slopes:
-    """The gradient of ``loss(params, step)`` by ordinary autograd."""
+    """The gradient of ``loss(params, step)`` by ordinary autograd; a vector of losses, one a client, is summed."""
 
     def slopes(params: Weights, step: Step) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         value = loss(leaves, step)
-        return list(torch.autograd.grad(value, list(leaves.values()))), value.detach()
+        return list(torch.autograd.grad(value.sum(), list(leaves.values()))), value.detach()
 
     return slopes
 

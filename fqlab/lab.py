@@ -27,10 +27,14 @@ def find_lesson(name: str = FIRST) -> Path:
     places = (Path.cwd() / "notebooks", Path(__file__).resolve().parent.parent / "notebooks")
     lessons = next((found for place in places if (found := sorted(place.glob("[0-9][0-9]_*.ipynb")))), [])
     if not lessons:
-        raise FqlabError(f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository.")
+        raise FqlabError(
+            f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository."
+        )
     match = next((path for path in lessons if path.stem.startswith(name)), None)
     if match is None:
-        raise FqlabError(f"lesson is {name!r}, but must be one of {', '.join(path.stem for path in lessons)}.")
+        raise FqlabError(
+            f"lesson is {name!r}, but must be one of {', '.join(path.stem for path in lessons)}."
+        )
     return match
 
 
@@ -38,7 +42,7 @@ def command(args: Sequence[str] = ()) -> list[str]:
     """The command line that starts JupyterLab on a lesson.
 
     Args:
-        args: first, if it is not an option, the lesson (``03``); the rest goes to JupyterLab (``--no-browser``).
+        args: first, if it is not an option, the lesson (``03``); the rest goes to JupyterLab.
 
     Raises:
         FqlabError: if JupyterLab is not installed or the lesson is unknown.
@@ -50,7 +54,9 @@ def command(args: Sequence[str] = ()) -> list[str]:
     options = list(args[1:] if named else args)
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in options:
         options.append("--allow-root")  # in a container there is nobody else to be
-    return [sys.executable, "-m", "jupyterlab", str(lesson), *options]
+    # As default address, not as a file: so the address that --no-browser prints leads to the lesson too.
+    opened = [f"--ServerApp.root_dir={lesson.parent}", f"--LabApp.default_url=/lab/tree/{lesson.name}"]
+    return [sys.executable, "-m", "jupyterlab", *opened, *options]
 
 
 def launch(args: Sequence[str] = ()) -> NoReturn:

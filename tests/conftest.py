@@ -25,5 +25,5 @@ def root() -> Path:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab in Chromium on a copy of ``notebooks/``; the helpers are listed at the head of ``tests/lab.py``."""
+    """JupyterLab in Chromium on a copy of ``notebooks/``; its helpers: see ``tests/lab.py``."""
     yield from lab_fixture(ROOT / "notebooks", tmp_path_factory.mktemp("lab"))

@@ -15,20 +15,20 @@ Chromium the fixture skips, and says where it looked. Nothing is asked of any ho
 
 Sheet (one open notebook)
     page                          the Playwright page, for anything not listed here
-    run_all(timeout)              run every cell again; a cell that fails raises AssertionError with its traceback
+    run_all(timeout)              run every cell; a failing one raises AssertionError with its traceback
     wait_idle(timeout)            until the kernel reports idle
     slider(name)                  locator of the slider's handle (``.noUi-handle``)
     slider_value(name)            what the handle says (``aria-valuenow``), as a float
-    press(name, key, n=1)         focus the control and press a key n times (``ArrowRight``, ``Home``, ``PageUp``...)
+    press(name, key, n=1)         focus the control and press a key n times (``ArrowRight``, ``Home``...)
     drag(name, fraction, steps)   drag the handle with the mouse over a fraction of the slider's length
     choose(name, option)          pick an option of a dropdown or of toggle buttons by its visible text
     click(name)                   click a button
     fill(name, text)              type into a text box and leave it
     image_bytes(name)             bytes of the picture in an Image widget (or of an <img> inside the element)
     text(name)                    visible text of an element
-    wait_change(name, before)     bytes of the picture, or text, once it differs from ``before`` (bytes or str)
+    wait_change(name, before)     the picture's bytes, or the text, once it differs from ``before``
     wait_text(name, part)         visible text once it contains ``part``
-    latency(control, key, name)   milliseconds from the key's DOM event to the next loaded picture or changed text
+    latency(control, key, name)   milliseconds from the key's DOM event to the next picture or text
     errors()                      tracebacks shown in the notebook
     outside                       addresses the page asked for that are not on this machine
     page_errors                   uncaught JavaScript errors
@@ -107,18 +107,23 @@ class Server:
         (config / "labconfig").mkdir(parents=True)
         (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
         places = {
-            "JUPYTER_CONFIG_DIR": config, "JUPYTER_RUNTIME_DIR": home / "runtime", "JUPYTER_DATA_DIR": home / "data",
+            "JUPYTER_CONFIG_DIR": config,
+            "JUPYTER_RUNTIME_DIR": home / "runtime",
+            "JUPYTER_DATA_DIR": home / "data",
             "JUPYTERLAB_SETTINGS_DIR": home / "settings", "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
             "IPYTHONDIR": home / "ipython",
         }  # fmt: skip
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
-            f"--ServerApp.ip={HOST}", f"--ServerApp.port={self.url.rsplit(':')[-1]}", "--ServerApp.port_retries=0",
+            f"--ServerApp.ip={HOST}", f"--ServerApp.port={self.url.rsplit(':')[-1]}",
+            "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={self.token}",
         ]  # fmt: skip
         environment = os.environ | {key: str(path) for key, path in places.items()}
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
 
     def ask(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(f"{self.url}{path}", method=method)
@@ -136,7 +141,9 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError(f"JupyterLab did not answer within {timeout:.0f} s; its log:\n{self.log.read_text()[-3000:]}")
+        raise RuntimeError(
+            f"JupyterLab did not answer within {timeout:.0f} s; its log:\n{self.log.read_text()[-3000:]}"
+        )
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -161,7 +168,9 @@ class Sheet:
         page.on("pageerror", lambda error: self.page_errors.append(str(error)))
 
     def _note_request(self, request: Any) -> None:
-        if not request.url.startswith((self.server.url, "data:", "blob:", self.server.url.replace("http", "ws", 1))):
+        if not request.url.startswith(
+            (self.server.url, "data:", "blob:", self.server.url.replace("http", "ws", 1))
+        ):
             self.outside.append(request.url)
 
     def load(self, timeout: float = 60) -> None:
@@ -175,7 +184,9 @@ class Sheet:
 
     def run_all(self, timeout: float = 180) -> None:
         self.page.set_default_timeout(1000 * timeout)
-        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => null)")
+        self.page.evaluate(
+            "() => window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => null)"
+        )
         self.wait_idle(timeout)
         self.page.set_default_timeout(30_000)
         shown = self.errors()
@@ -195,7 +206,9 @@ class Sheet:
 
     def control(self, name: str) -> Any:
         """The part of a widget that takes the keyboard."""
-        part = self.page.locator(f".{name} .noUi-handle, .{name} input, .{name} select, .{name} textarea, button.{name}")
+        part = self.page.locator(
+            f".{name} .noUi-handle, .{name} input, .{name} select, .{name} textarea, button.{name}"
+        )
         return part.first
 
     def press(self, name: str, key: str, n: int = 1) -> None:
@@ -294,7 +307,7 @@ ERRORS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
     .filter(output => output.output_type === 'error')
     .map(output => output.traceback.join('\\n').replace(/\\x1b\\[[0-9;]*m/g, ''))"""
 
-# Resolves to the milliseconds between the next keydown and the first picture loaded, or text changed, after it.
+# Resolves to the milliseconds from the next keydown to the first picture loaded, or text changed, after it.
 WATCH = """([image, element, limit]) => {
     window.fqlabWatch = new Promise(resolve => {
         let start = null, paint = null;
@@ -302,7 +315,8 @@ WATCH = """([image, element, limit]) => {
             paint = performance.now();
             requestAnimationFrame(() => { watcher.disconnect(); resolve(paint - start); });
         } };
-        document.addEventListener('keydown', event => { start = event.timeStamp; }, {capture: true, once: true});
+        const begin = event => { start = event.timeStamp; };
+        document.addEventListener('keydown', begin, {capture: true, once: true});
         const img = document.querySelector(image), box = document.querySelector(element);
         if (img) img.addEventListener('load', done);
         const watcher = new MutationObserver(() => { if (!img) done(); });
@@ -319,7 +333,9 @@ class Lab:
         self.server, self.browser, self.folder = server, browser, folder
         self.sheets: list[Sheet] = []
 
-    def open(self, name: str, *, run: bool = True, width: int = 1280, height: int = 720, timeout: float = 180) -> Sheet:
+    def open(
+        self, name: str, *, run: bool = True, width: int = 1280, height: int = 720, timeout: float = 180
+    ) -> Sheet:
         """Open ``name.ipynb`` of the copied folder in a fresh page and kernel, and run all its cells."""
         if not (self.folder / f"{name}.ipynb").exists():
             raise FileNotFoundError(f"name={name!r} is not a notebook here; there are: {self.names()}")
@@ -346,12 +362,14 @@ class Lab:
 
 
 def lab_fixture(notebooks: Path, home: Path) -> Iterator[Lab]:
-    """The body of the ``lab`` fixture: copy ``notebooks``, start the server and the browser, clean up after."""
+    """The body of the ``lab`` fixture: copy ``notebooks``, start server and browser, clean up after."""
     chromium = find_chromium()
     if chromium is None:
         looked = ", ".join(BROWSERS)
         pytest.skip(f"no Chromium for the browser tests: looked for {looked} on PATH and at $FQLAB_CHROMIUM")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[test]")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
+    )
     folder = home / "notebooks"
     notebooks.mkdir(exist_ok=True)
     shutil.copytree(notebooks, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.py"))

@@ -1,4 +1,4 @@
-"""The browser harness itself, on a notebook of three cells: if this fails, look here before blaming a panel."""
+"""The browser harness itself, on a small notebook: if this fails, look here before blaming a panel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_controls_change_picture_and_text(sheet: Sheet) -> None:
     assert sheet.wait_change("t-picture", after) == before
     assert sheet.latency("t-bits", "ArrowRight", "t-picture") > 0
     assert sheet.latency("t-bits", "ArrowRight", "t-note") > 0
-    assert sheet.outside == [] and sheet.page_errors == []
+    assert sheet.outside == []
+    assert sheet.page_errors == []
 
 
 def test_a_failing_cell_is_reported(lab: Lab) -> None:

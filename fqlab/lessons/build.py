@@ -1,9 +1,9 @@
 """Derive a lesson's ``.ipynb`` from its ``.py``: ``python -m fqlab.lessons.build notebooks/00_tour.py``.
 
-The percent-format ``.py`` is the source. The notebook is executed from the top, and keeps only the outputs that mean
-something to a reader without a kernel: *claims* (cells tagged ``nbval-check-output``, which the tests compare on every
-run) and the static pictures of *panels* (cells tagged ``panel``). Cell ids come from the cells' text and nothing that
-differs between machines is stored, so that building twice gives the same bytes.
+The percent-format ``.py`` is the source. The notebook is executed from the top, and keeps only the outputs
+that mean something to a reader without a kernel: *claims* (cells tagged ``nbval-check-output``, which the tests
+compare on every run) and the static pictures of *panels* (cells tagged ``panel``). Cell ids come from the cells'
+text and nothing that differs between machines is stored, so that building twice gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ METADATA = {
 
 
 def read_source(path: Path) -> NotebookNode:
-    """The notebook that a percent-format file describes, with ids and metadata that never depend on the machine."""
+    """The notebook that a percent-format file describes; its ids and metadata never depend on the machine."""
     import jupytext
     import nbformat
 
@@ -55,7 +55,9 @@ def execute(book: NotebookNode, folder: Path, timeout: int = 600) -> NotebookNod
     from nbclient import NotebookClient
 
     resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False)
+    client = NotebookClient(
+        book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False
+    )
     return client.execute()
 
 
@@ -100,7 +102,7 @@ def derive(path: Path) -> str:
 
 
 def build(path: Path) -> bool:
-    """Write the ``.ipynb`` beside ``path``; return whether its bytes changed. Nothing is written if a cell fails."""
+    """Write the ``.ipynb`` beside ``path``; return whether it changed. Nothing is written if a cell fails."""
     target, text = path.with_suffix(".ipynb"), derive(path)
     if target.exists() and target.read_text(encoding="utf-8") == text:
         return False
@@ -110,7 +112,9 @@ def build(path: Path) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of ``python -m fqlab.lessons.build``."""
-    parser = argparse.ArgumentParser(prog="python -m fqlab.lessons.build", description="Derive .ipynb from .py.")
+    parser = argparse.ArgumentParser(
+        prog="python -m fqlab.lessons.build", description="Derive .ipynb from .py."
+    )
     parser.add_argument("sources", nargs="+", type=Path, metavar="NN_topic.py")
     for path in parser.parse_args(argv).sources:
         print(f"{path.with_suffix('.ipynb')}: {'written' if build(path) else 'unchanged'}")

@@ -1,0 +1,142 @@
+"""The skeleton of a lesson, as rules a test can hold. A lesson is ``notebooks/NN_topic.py``, percent format:
+
+    # # 03 · Optimal clipping                            title, in the first cell
+    # *Throw away the largest weights and gain*          promise: one line
+    # [![Binder](...)](https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/03_optimal_clipping.ipynb)
+    # **Goals**                                          a list of three
+    # **Needs** ...   **Minutes** 25 ...                 what comes before; minutes to read, seconds to run
+    the import cell                                      the first code cell, and the only one that imports
+    ## Predict ... ## Play ... ## Explain ... ## Check ... ## Paper ... ## Quiz ... ## Remember ... ## Next
+
+A second-level heading counts for the section whose name is its first word (``## Predict: how many?``), or comes
+after "In the" or "The" (``## In the paper``); other headings may stand between. Code cells have at most 8 lines
+that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook. Cells whose
+output is a claim carry the tag ``nbval-check-output``, cells that show a panel the tag ``panel``, and every
+lesson plays with a panel.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["BADGE", "MAX_CELLS", "MAX_LINES", "SECTIONS", "problems", "stored_problems"]
+
+SECTIONS = ("predict", "play", "explain", "check", "paper", "quiz", "remember", "next")
+MAX_CELLS, MAX_LINES = 45, 8
+BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/{name}.ipynb"
+CLAIM, PANEL = "nbval-check-output", "panel"
+
+
+def problems(book: NotebookNode, name: str) -> list[str]:
+    """What is missing from, or wrong with, the lesson ``name``; empty for a good one."""
+    return [*_head(book, name), *_sections(book), *_code(book)]
+
+
+def _head(book: NotebookNode, name: str) -> Iterator[str]:
+    head = book.cells[0].source if book.cells and book.cells[0].cell_type == "markdown" else ""
+    lines = [line.strip() for line in head.splitlines() if line.strip()] + ["", ""]
+    if not re.match(rf"# {name[:2]}\b.*\w", lines[0]):
+        yield f"the first cell opens with a title that carries the lesson's number: # {name[:2]} · Topic"
+    if not lines[1] or lines[1][0] in "#-[!|" or lines[1].startswith("**"):
+        yield "below the title stands the promise, one line of its own"
+    opening = "\n".join(cell.source for cell in _before(book, "code"))
+    if BADGE.format(name=name) not in opening:
+        yield f"the opening has a Binder badge to {BADGE.format(name=name)}"
+    goals = re.search(
+        r"goals?\b[^\n]*\n+((?:[ ]*(?:[-*]|\d\.)[ ].*\n?(?:[ ]{2,}\S.*\n?)*)+)", opening, re.IGNORECASE
+    )
+    if goals is None or len(re.findall(r"^ ?(?:[-*]|\d\.) ", goals[1], re.MULTILINE)) != 3:
+        yield "the opening lists three goals"
+    if not re.search(r"\bneeds\b", opening, re.IGNORECASE):
+        yield "the opening says what the lesson needs"
+    if not re.search(r"\bminutes\b", opening, re.IGNORECASE) or not re.search(
+        r"\d", opening.lower().partition("minutes")[2]
+    ):
+        yield "the opening says how many minutes the lesson takes"
+
+
+def _before(book: NotebookNode, kind: str) -> Iterator[NotebookNode]:
+    for cell in book.cells:
+        if cell.cell_type == kind:
+            return
+        yield cell
+
+
+def _sections(book: NotebookNode) -> Iterator[str]:
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    words = [
+        word.lower()
+        for word in re.findall(r"^## +(?:in the +|the +)?(\w+)", text, re.MULTILINE | re.IGNORECASE)
+    ]
+    found = [word for word in words if word in SECTIONS]
+    missing = [section for section in SECTIONS if section not in found]
+    if missing:
+        yield f"no section headed: {', '.join(missing)}"
+    elif found != list(SECTIONS):
+        yield f"the sections come as {', '.join(found)}; they belong in the order {', '.join(SECTIONS)}"
+
+
+def _code(book: NotebookNode) -> Iterator[str]:
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    if len(book.cells) > MAX_CELLS:
+        yield f"{len(book.cells)} cells; {MAX_CELLS} is the limit"
+    if not any(PANEL in cell.metadata.get("tags", []) for cell in cells):
+        yield f"no cell is tagged {PANEL}"
+    for number, cell in enumerate(cells):
+        for problem in _cell(cell.source, first=number == 0):
+            yield f"code cell {number}: {problem}"
+
+
+def _cell(source: str, *, first: bool) -> Iterator[str]:
+    lines = [line for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
+    if not lines:
+        yield "is empty"
+    if len(lines) > MAX_LINES:
+        yield f"{len(lines)} lines; {MAX_LINES} is the limit"
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        yield "is not plain Python"
+        return
+    if any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree)
+    ):
+        yield "defines a function or a class; helpers live in the package"
+    imports = [
+        isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree) if isinstance(node, ast.stmt)
+    ]
+    if first and not any(imports):
+        yield "the first code cell is the import cell"
+    if not first and any(imports):
+        yield "imports; all imports stand in the first code cell"
+
+
+def stored_problems(book: NotebookNode, size: int) -> list[str]:
+    """What a derived ``.ipynb`` of ``size`` bytes stores that GitHub or git should not meet."""
+    found = [f"{size} bytes; 300 000 is the limit"] if size > 300_000 else []
+    if "widgets" in book.metadata:
+        found.append("metadata.widgets is stored; GitHub then refuses the whole notebook")
+    if book.metadata.get("kernelspec", {}).get("name") != "python3":
+        found.append("no kernelspec python3")
+    for cell in book.cells:
+        tags = cell.metadata.get("tags", [])
+        for output in cell.get("outputs", []):
+            if CLAIM not in tags and PANEL not in tags:
+                found.append(f"cell {cell.id} stores an output, but is tagged neither {CLAIM} nor {PANEL}")
+            if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+                found.append(f"cell {cell.id} stores a live widget, which is nothing without its kernel")
+            if output.output_type == "error":
+                found.append(f"cell {cell.id} stores an error")
+        if cell.get("outputs") and cell.execution_count is None:
+            found.append(f"cell {cell.id} has outputs and no execution count")
+        if CLAIM in tags and not cell.get("outputs"):
+            found.append(f"cell {cell.id} is tagged {CLAIM} and claims nothing")
+        if PANEL in tags and not cell.get("outputs"):
+            found.append(f"cell {cell.id} is tagged {PANEL} and shows nothing without a kernel")
+    return found

@@ -83,6 +83,8 @@ class Experiment:
         one_of("coding", self.coding, ("fixed", "zstd"))
         one_of("engine", self.engine, ENGINES)
         one_of("partition", self.partition, partition.NAMES)
+        for key in self.split:
+            one_of("split key", key, partition.settings())
         methods.make(self.method, self.options)
 
     def training(self, round: int) -> Training:

@@ -6,6 +6,7 @@ arguments. Importing this module loads no PyTorch.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,17 @@ from fqlab.errors import ConfigError, in_range, one_of
 if TYPE_CHECKING:
     from fqlab.data import Dataset
 
-__all__ = ["NAMES", "label_counts", "personal_test", "split"]
+__all__ = ["NAMES", "label_counts", "personal_test", "settings", "split"]
 
 NAMES = ("iid", "dirichlet", "n_class", "by_writer", "quantity_skew", "class_balanced")
 
 Parts = list[np.ndarray]
+
+
+def settings() -> tuple[str, ...]:
+    """Names of the settings that :func:`split` takes."""
+    kinds = inspect.signature(split).parameters.values()
+    return tuple(p.name for p in kinds if p.kind is p.KEYWORD_ONLY)
 
 
 def split(

@@ -1,0 +1,140 @@
+"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab lab``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fqlab.errors import ConfigError, FqlabError
+
+__all__ = ["main"]
+
+NO_FLAG = ("options", "split", "method")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (2 for bad input, said in one sentence)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except FqlabError as error:
+        print(f"fqlab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fqlab: stopped", file=sys.stderr)
+        return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["run"]:
+        return _run(arguments[1:])
+    if arguments[:1] == ["lab"]:
+        from fqlab.lab import launch
+
+        launch(arguments[1:])
+    parser = argparse.ArgumentParser("fqlab", description="Quantized federated learning to see, touch and reproduce.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="train a federation and print its rounds (fqlab run --help)")
+    commands.add_parser("lab", help="open the lessons in JupyterLab; options go to JupyterLab")
+    data = commands.add_parser("data", help="get data sets").add_subparsers(dest="action", required=True)
+    fetch = data.add_parser("fetch", help="download a data set, with a progress bar and a checksum")
+    fetch.add_argument("name")
+    chosen = parser.parse_args(arguments)
+    from fqlab.data import fetch as fetch_data
+
+    print(f"{chosen.name} is in {fetch_data(chosen.name)}")
+    return 0
+
+
+def _run(arguments: list[str]) -> int:
+    """``fqlab run``: an experiment from flags, from a file, or from a file with some flags changed."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--method", default=None)
+    first.add_argument("--config", type=Path, default=None)
+    known, _ = first.parse_known_args(arguments)
+    from fqlab.experiment import Experiment
+
+    base = Experiment.from_toml(known.config) if known.config else Experiment()
+    method = known.method or base.method
+    chosen = vars(_parser(method).parse_args(arguments))
+    experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
+    if chosen["out"] and not chosen["out"].parent.is_dir():
+        raise ConfigError(f"out is {str(chosen['out'])!r}, but its folder does not exist.")
+    _train(experiment, chosen["out"], chosen["checkpoint"])
+    return 0
+
+
+def _parser(method: str) -> argparse.ArgumentParser:
+    """Flags of the experiment, of the partition and of the chosen method."""
+    from fqlab import methods, partition
+    from fqlab.experiment import Experiment
+
+    parser = argparse.ArgumentParser("fqlab run", description="Train a federation; print a table of its rounds.")
+    parser.add_argument("--method", help=f"one of {', '.join(methods.NAMES)}")
+    parser.add_argument("--config", type=Path, help="a TOML file; flags override it")
+    parser.add_argument("--out", type=Path, help="write experiment and rounds to this JSON file")
+    parser.add_argument("--checkpoint", type=Path, help="write every round to this file, and resume from it")
+    for field in dataclasses.fields(Experiment):
+        if field.name not in NO_FLAG:
+            _flag(parser, field.name, type(field.default), "experiment", field.default)
+    for name in partition.settings():
+        _flag(parser, name, float, "split", None)
+    for name, field in methods.options(method).items():
+        _flag(parser, name, type(field.default), f"option of {method}", field.default)
+    return parser
+
+
+def _flag(parser: argparse.ArgumentParser, name: str, kind: type, group: str, default: Any) -> None:
+    parse = _number_or_text if kind in (int, float, bool) else str
+    text = f"{group}, default {default!r}" if default is not None else group
+    parser.add_argument(f"--{name.replace('_', '-')}", dest=f"{group.split()[0]}/{name}", type=parse, help=text)
+
+
+def _number_or_text(text: str) -> Any:
+    """A TOML-like scalar; what is none stays text, for the check that knows what is allowed."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _experiment(base: Any, method: str, chosen: dict[str, Any]) -> Any:
+    part = lambda group: {k.partition("/")[2]: v for k, v in chosen.items() if k.startswith(f"{group}/")}  # noqa: E731
+    options = dict(base.options) if method == base.method else {}
+    split = {**base.split, **part("split")}
+    return dataclasses.replace(
+        base, **part("experiment"), method=method, options={**options, **part("option")}, split=split
+    )
+
+
+def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> None:
+    from tqdm import tqdm
+
+    from fqlab.checkpoint import write_whole
+    from fqlab.federation import Federation
+
+    federation = Federation(experiment, checkpoint=checkpoint)
+    print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
+    with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:
+        for r in federation:
+            bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.up:>12,} {r.down:>12,} {r.error:>19.3e}")
+            for who in r.left_out:
+                bar.write(f"      left out: {who}")
+            bar.update()
+    history = federation.history()
+    if history.rounds:
+        print(f"{'total':>5} {history.accuracy:>9.4f} {history.up:>12,} {history.down:>12,}")
+    if out:
+        write_whole(out, history.to_json().encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -46,14 +46,11 @@ def test_vectorized_is_serial_within_float_tolerance(case):
         assert ((value - other).abs() > 1e-4).float().mean() < 0.01, name
 
 
-def test_normalised_and_noisy_models_agree_too():
-    for model in ("digits_cnn", "clipped_cnn", "lottery_mnist"):
-        if model != "digits_cnn":
-            continue
-        small = dict(model=model, clients=3, rounds=1, batch_size=64)
-        serial, stacked = fit(Experiment(**small)), fit(Experiment(**small, engine="vectorized"))
-        for name, value in serial.weights.items():
-            assert torch.allclose(value, stacked.weights[name], atol=1e-5), name
+def test_a_convolutional_model_goes_through_vmap_with_the_same_result():
+    small = dict(model="digits_cnn", clients=3, rounds=1, batch_size=64)
+    serial, stacked = fit(Experiment(**small)), fit(Experiment(**small, engine="vectorized"))
+    for name, value in serial.weights.items():
+        assert torch.allclose(value, stacked.weights[name], atol=1e-5), name
 
 
 def test_same_seed_same_bytes_and_another_seed_others():
@@ -73,7 +70,9 @@ def test_no_engine_touches_the_global_generator():
 @pytest.mark.parametrize("engine", ["serial", "threads"])
 def test_an_exception_names_round_client_and_layer(engine):
     federation = Federation(experiment("fedavg", engine=engine))
-    federation.site.dataset.__dict__["train_x"] = federation.site.dataset.train_x[:, :, :4]
+    data = federation.site.dataset
+    narrow = dataclasses.replace(data, train_x=data.train_x[:, :, :4])
+    object.__setattr__(federation.site, "dataset", narrow)
     with pytest.raises(ClientError, match="round 1, client 0, last layer fc1: RuntimeError"):
         federation.step()
 

@@ -9,17 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .scanner import BOX, CYLINDER, ELLIPSOID, Solids, turn
+from fqlab.data.scanner import BOX, CYLINDER, ELLIPSOID, Solids, turn
 
 __all__ = ["CLASSES", "build", "place"]
 
 CLASSES = ("car", "pedestrian", "cyclist", "pole", "tree", "wall")
 
 
-_Part = tuple  # of one kind, then centre x y z, full size x y z, roll, pitch: numbers, or arrays [n] for n objects
+_Value = float | np.ndarray  # one number for all objects, or an array [n] with one for each of n objects
+_Part = tuple[_Value, ...]  # kind, centre x y z, full size x y z, roll, pitch
 
 
-def _part(kind: int, centre: tuple, size: tuple, *, roll=0.0, pitch=0.0) -> _Part:
+def _part(kind: int, centre: _Part, size: _Part, *, roll: _Value = 0.0, pitch: _Value = 0.0) -> _Part:
     return (kind, *centre, *size, roll, pitch)
 
 
@@ -31,12 +32,12 @@ def _car(rng: np.random.Generator, n: int) -> list[_Part]:
     belt, cabin = np.where(van, 1.1, 0.58 * height), np.where(van, 0.62, 0.4) * length
     middle, glass = np.where(van, -0.12, -0.05) * length, height - belt
     screen = (0.06, 0.84 * width, 1.35 * glass)
-    upright = (belt + height) / 2 - 0.02
+    upright, bonnet, boot = (belt + height) / 2 - 0.02, 0.42 * glass, 0.42 * glass * ~van
     return [
         _part(BOX, (0, 0, (belt + 0.25) / 2), (length, width, belt - 0.25)),
         _part(BOX, (middle, 0, (belt + height) / 2), (cabin, 0.86 * width, glass)),
-        _part(BOX, (middle + cabin / 2 + 0.42 * glass, 0, upright), screen, pitch=-0.72),
-        _part(BOX, (middle - cabin / 2 - 0.42 * glass * ~van, 0, upright), screen, pitch=np.where(van, 0.0, 0.72)),
+        _part(BOX, (middle + cabin / 2 + bonnet, 0, upright), screen, pitch=-0.72),
+        _part(BOX, (middle - cabin / 2 - boot, 0, upright), screen, pitch=np.where(van, 0.0, 0.72)),
         _part(CYLINDER, (0.31 * length, 0, 0.32), (0.64, 0.64, 0.98 * width), roll=np.pi / 2),
         _part(CYLINDER, (-0.31 * length, 0, 0.32), (0.64, 0.64, 0.98 * width), roll=np.pi / 2),
     ]
@@ -117,7 +118,7 @@ _BUILDERS: dict[str, Callable[[np.random.Generator, int], list[_Part]]] = {
 
 
 def build(labels: np.ndarray, rng: np.random.Generator) -> Solids:
-    """Solids of one object per label (indices into ``CLASSES``, [K]), each in its own frame; ``owner`` is 0..K-1."""
+    """Solids of one object per label (``[K]`` indices into ``CLASSES``), each in its own frame; owner k."""
     tables, kinds, owners = [], [], []
     for number, name in enumerate(CLASSES):
         mine = np.flatnonzero(labels == number)
@@ -130,11 +131,12 @@ def build(labels: np.ndarray, rng: np.random.Generator) -> Solids:
             owners.append(mine)
     table = np.concatenate(tables, axis=1)
     rotation = turn(table[6], table[7], np.zeros(table.shape[1]))
-    return Solids(np.concatenate(kinds), table[:3].T.copy(), table[3:6].T / 2, rotation, np.concatenate(owners))
+    kind, owner = np.concatenate(kinds), np.concatenate(owners)
+    return Solids(kind, table[:3].T.copy(), table[3:6].T / 2, rotation, owner)
 
 
 def place(solids: Solids, position: np.ndarray, yaw: np.ndarray) -> Solids:
-    """Move objects into the world: object k stands at ``position[k]`` ([K, 2], metres), turned left by ``yaw[k]`` radians."""
+    """Move objects into the world: object k to ``position[k]`` (``[K, 2]`` metres), turned left by ``yaw[k]`` rad."""
     zero = np.zeros(len(yaw))
     rotation = turn(zero, zero, yaw)[solids.owner]
     centre = np.einsum("pij,pj->pi", rotation, solids.centre)

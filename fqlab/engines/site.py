@@ -102,9 +102,11 @@ class Site:
         """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
         faults = _not_finite({**params, **buffers}, len(clients))
         sound = [i for i, fault in enumerate(faults) if fault is None]
+        replies = [Reply(c.id, memory=c.memory, loss=loss, fault=f) for c, loss, f in zip(clients, losses, faults, strict=True)]
+        if not sound:
+            return replies
         pick = (lambda t: t) if len(sound) == len(clients) else (lambda t: {n: v[sound] for n, v in t.items()})
         sent = self.method.uploads(pick(params), pick(buffers), [tasks[i] for i in sound], [clients[i] for i in sound])
-        replies = [Reply(c.id, memory=c.memory, loss=loss, fault=f) for c, loss, f in zip(clients, losses, faults)]
         for i, own in zip(sound, sent, strict=True):
             packet, size = wire.pack_measured(own.payload, coding=self.experiment.coding)
             replies[i] = Reply(clients[i].id, packet, size, own.memory, own.error, losses[i])

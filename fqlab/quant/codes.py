@@ -9,10 +9,10 @@ import torch
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 
-__all__ = ["Codes", "quantize", "stochastic_round", "error_parts", "spread"]
+__all__ = ["Codes", "quantize", "stochastic_round", "error_parts", "position", "spread"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Codes:
     """Integer codes on a grid.
 
@@ -46,22 +46,32 @@ class Codes:
             and torch.equal(self.clip, other.clip)
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Append singleton dimensions to ``clip`` so that it broadcasts over the trailing dimensions of ``like``."""
     return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
 
 
+def position(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Where ``x`` lies on the grid's ladder after clipping: a fractional code in ``[grid.low, grid.high]``.
+
+    ``clip`` broadcasts against ``x``; where it is 0 every code stands for 0.
+    """
+    step = grid.step(clip)
+    return torch.clamp(x / torch.where(step == 0, 1.0, step) + grid.offset, grid.low, grid.high)
+
+
 def stochastic_round(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Round up with probability frac(x): E[result] = x, variance f(1−f) (QSGD; Suresh et al. 2017).
+    """Round up with probability f = frac(x): E[result] = x, variance f(1−f) (QSGD; Suresh et al. 2017).
+
+    Whole numbers stay as they are.
 
     Args:
         x: values in units of the step.
         noise: independent uniform draws from [0, 1), shape of ``x``.
     """
-    return torch.floor(x + noise)
+    below = torch.floor(x)
+    return below + torch.ceil(x - below - noise)  # floor(x + noise) would round 255 + 0.999999 up to 256 in float32
 
 
 def quantize(
@@ -81,7 +91,7 @@ def quantize(
 
     Args:
         x: float tensor.
-        clip: positive threshold s, a number or a tensor of shape ``x.shape[:batch_dims]``.
+        clip: threshold s, a number or a tensor of shape ``x.shape[:batch_dims]``; 0 makes every value 0.
         grid: levels.
         rounding: ``"nearest"`` or ``"stochastic"``.
         generator: source of the stochastic draws; required for ``"stochastic"``.
@@ -89,23 +99,30 @@ def quantize(
         noise: uniform [0, 1) draws of the shape of ``x``, instead of a generator.
 
     Raises:
-        ConfigError: for an unknown rounding, a missing generator, or a clip that is negative or not finite.
+        ConfigError: for an unknown rounding, a missing generator, NaN in ``x``, or a clip that is negative, not finite
+            or of another shape.
     """
     one_of("rounding", rounding, ROUNDINGS)
-    clip = torch.as_tensor(clip, dtype=torch.float32).expand(x.shape[:batch_dims])
+    if rounding == "stochastic" and generator is None and noise is None:
+        raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
+    clip = _checked(torch.as_tensor(clip, dtype=torch.float32), x.shape[:batch_dims])
+    place = position(x, spread(clip, x), grid)
+    if bool(place.isnan().any()):
+        raise ConfigError("x holds NaN, but no level stands for that.")
+    if rounding == "nearest":
+        rounded = torch.round(place)
+    else:
+        rounded = stochastic_round(place, torch.rand(x.shape, generator=generator) if noise is None else noise)
+    return Codes(rounded.to(torch.int16), grid, clip)
+
+
+def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """``clip`` of shape ``shape``, one number for all allowed."""
+    if clip.dim() and clip.shape != shape:
+        raise ConfigError(f"clip has shape {tuple(clip.shape)}, but must be one number or of shape {tuple(shape)}.")
     if not bool(((clip >= 0) & clip.isfinite()).all()):
         raise ConfigError(f"clip is {clip.tolist()}, but must be finite and 0 or more.")
-    wide = spread(clip, x)
-    step = torch.where(wide > 0, grid.step(wide), torch.ones_like(wide))
-    position = torch.clamp(x / step + grid.offset, grid.low, grid.high)
-    if rounding == "stochastic":
-        if generator is None and noise is None:
-            raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
-        noise = torch.rand(x.shape, generator=generator) if noise is None else noise
-        rounded = stochastic_round(position, noise).clamp_(max=grid.high)
-    else:
-        rounded = torch.round(position)
-    return Codes(rounded.to(torch.int16), grid, clip)
+    return clip.expand(shape)
 
 
 def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:

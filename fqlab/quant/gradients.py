@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from fqlab.errors import one_of
-from fqlab.quant.codes import spread, stochastic_round
+from fqlab.quant.codes import position, spread, stochastic_round
 from fqlab.quant.grids import Grid
 
 __all__ = ["GRADIENTS", "fake_quantize", "slope", "straight_through"]
@@ -30,9 +30,9 @@ def slope(x: torch.Tensor, clip: torch.Tensor, gradient: str = "ste") -> torch.T
 
 
 def straight_through(x: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | float = 1.0) -> torch.Tensor:
-    """``value`` forward, ``slope``·∂x backward."""
+    """``value`` forward, to the bit where ``x`` is finite; ``slope``·∂x backward."""
     carrier = slope * x
-    return carrier + (value - carrier).detach()
+    return value.detach() + (carrier - carrier.detach())
 
 
 def fake_quantize(
@@ -48,14 +48,14 @@ def fake_quantize(
 
     Args:
         x: float tensor.
-        clip: positive thresholds of shape ``x.shape[:batch_dims]``; no gradient flows into them.
+        clip: thresholds of shape ``x.shape[:batch_dims]``; no gradient flows into them.
         grid: levels.
         noise: uniform [0, 1) draws of the shape of ``x`` for stochastic rounding, None for nearest.
         gradient: one of :data:`GRADIENTS`.
     """
+    one_of("gradient", gradient, GRADIENTS)
     wide = spread(clip, x).detach()
     frozen = x.detach()
-    place = torch.clamp(frozen / grid.step(wide) + grid.offset, grid.low, grid.high)
-    place = torch.round(place) if noise is None else stochastic_round(place, noise).clamp(max=grid.high)
-    value = (place - grid.offset) * grid.step(wide)
-    return straight_through(x, value, slope(frozen, wide, gradient) if gradient != "ste" else 1.0)
+    place = position(frozen, wide, grid)
+    code = torch.round(place) if noise is None else stochastic_round(place, noise)
+    return straight_through(x, grid.decode(code, wide), 1.0 if gradient == "ste" else slope(frozen, wide, gradient))

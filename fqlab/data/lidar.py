@@ -1,9 +1,9 @@
 """A fleet of cars with spinning laser scanners: labelled 3-D point clouds, one town a car (synthetic).
 
-A car drives along a street lined with parametric things (``shapes``, ``street``). Its scanner turns once in 0.1 s while
-the car moves on; every point is the first thing along its ray (``scanner``), with Gaussian range noise, and is lost
-with a chance that grows with range. The classes look as we made them up: nothing here stands for a published data
-set or result.
+A car drives along a street lined with parametric things (``shapes``, ``street``). Its scanner turns once in
+0.1 s while the car moves on; every point is the first thing along its ray (``scanner``), with Gaussian range
+noise, and is lost with a chance that grows with range. The classes look as we made them up: nothing here stands
+for a published data set or result.
 
 World frame: x along the street, y to the left, z up from flat ground, metres; points are motion-compensated.
 """
@@ -63,9 +63,9 @@ class Scene:
 def scan(town: Town | str, *, seed: int = 0, scene: int = 0, time: float = 0.0, ground: bool = True) -> Scene:
     """Turn the scanner once and return every echo with its label.
 
-    The street depends on (seed, town number, scene), class mix and density alone, so that a town whose scanner is
-    changed by ``dataclasses.replace`` shows the same street through another sensor. An echo from range r comes back
-    with chance exp(-2 attenuation r) (Beer-Lambert, there and back).
+    The street depends on (seed, town number, scene), class mix and density alone, so that a town whose scanner
+    is changed by ``dataclasses.replace`` shows the same street through another sensor. An echo from range r comes
+    back with chance exp(-2 attenuation r) (Beer-Lambert, there and back).
 
     Args:
         town: a name of :func:`towns`, or a Town.
@@ -111,9 +111,9 @@ def clouds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut objects out of a scan, each as its sensor sees it.
 
-    An object is turned about the vertical until x points away from the sensor, and moved until the mean of its x and
-    of its y is 0; z stays the height above ground. Metres, no scaling. Of more than ``size`` points a random subset
-    is kept; fewer are repeated in turn, which a maximum over points does not notice.
+    An object is turned about the vertical until x points away from the sensor, and moved until the mean of its x
+    and of its y is 0; z stays the height above ground. Metres, no scaling. Of more than ``size`` points a random
+    subset is kept; fewer are repeated in turn, which a maximum over points does not notice.
 
     Args:
         points: ``[N, 3]``, z = 0 on the ground.
@@ -153,14 +153,14 @@ def load(
 
     Args:
         seed: of streets, noise and choice of points.
-        objects: two thirds for training, shared by ``Town.share``; one third for testing, as many in every town.
+        objects: two thirds for training, by ``Town.share``; one third for testing, as many in every town.
         size: points of each object.
         min_points: echoes that an object needs to be labelled.
         fleet: the towns, default :func:`towns`; ``Town.number`` is the group.
 
     Returns:
-        Dataset with x float32 ``[n, size, 3]`` in metres (see :func:`clouds`), y int64 ``[n]``, ``groups`` and
-        ``test_groups`` the town numbers; sorted by town.
+        Dataset with x float32 ``[n, size, 3]`` in metres (see :func:`clouds`), y int64 ``[n]``;
+        ``groups`` and ``test_groups`` are the town numbers; sorted by town.
 
     Raises:
         ConfigError: for a number out of range.
@@ -198,7 +198,7 @@ def _checked(town: Town | str) -> Town:
         in_range(name, getattr(town, name), 1, most, integer=True)
     mix = town.class_mix
     if len(mix) != len(CLASSES) or min(mix) < 0 or not 0 < sum(mix) < np.inf:
-        raise ConfigError(f"class_mix is {mix!r}, but must be {len(CLASSES)} chances of 0 or more, not all 0.")
+        raise ConfigError(f"class_mix is {mix!r}, but must be {len(CLASSES)} numbers from 0, not all 0.")
     return town
 
 
@@ -211,7 +211,7 @@ def _generators(seed: int, town: Town, scene: int) -> list[np.random.Generator]:
 
 
 def _beams(town: Town, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sensor positions ``[COLUMNS, 3]``, azimuths ``[COLUMNS]`` (clockwise, from behind), elevations ``[beams]``."""
+    """Sensor positions ``[COLUMNS, 3]``, azimuths (clockwise, from behind) and elevations ``[beams]``, rad."""
     turned = np.arange(COLUMNS) / COLUMNS
     path = np.tile([0.0, LANE, town.sensor_height], (COLUMNS, 1))
     path[:, 0] = town.speed * (time + PERIOD * turned)

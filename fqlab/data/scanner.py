@@ -1,9 +1,9 @@
 """Ray casting for a spinning multi-beam scanner: the first solid along every ray, in NumPy.
 
-A solid is a unit shape, stretched, turned and moved: x = centre + rotation @ (half * u). The unit shapes differ only
-in how many axes are round: 0 is the cube |u_i| <= 1, 2 the cylinder u_1^2 + u_2^2 <= 1 and |u_3| <= 1, 3 the ball
-|u| <= 1. All are convex: a ray o + t d is inside the round part for one interval of t, inside the flat part for another,
-and inside the solid where both hold.
+A solid is a unit shape, stretched, turned and moved: x = centre + rotation @ (half * u). The unit shapes differ
+only in how many axes are round: 0 is the cube |u_i| <= 1, 2 the cylinder u_1^2 + u_2^2 <= 1 and |u_3| <= 1, 3 the
+ball |u| <= 1. All are convex: a ray o + t d is inside the round part for one interval of t, inside the flat part
+for another, and inside the solid where both hold.
 """
 
 from __future__ import annotations
@@ -104,8 +104,10 @@ def _columns(solids: Solids, origins: np.ndarray, heading: np.ndarray, reach: fl
     return solid[meets], column[meets], np.maximum(near[meets], 1e-3), far[meets]
 
 
-def _candidates(solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float) -> _Arrays:
-    """Pairs (solid, column) and, as (pair, beam), the rays among them that can touch the solid's upright box."""
+def _candidates(
+    solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float
+) -> _Arrays:
+    """Pairs (solid, column) and, as (pair, beam), the rays of them that can touch the solid's upright box."""
     solid, column, near, far = _columns(solids, origins, heading, reach)
     height = extents(solids)[solid, 2]
     middle = solids.centre[solid, 2] - origins[column, 2]
@@ -115,8 +117,10 @@ def _candidates(solids: Solids, origins: np.ndarray, heading: np.ndarray, slope:
     return solid, column, *np.divmod(np.flatnonzero(within), len(slope))
 
 
-def _hits(solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float) -> _Arrays:
-    """Every entry of a ray into a solid, all of one kind: ray number (column * B + beam), metres and owner."""
+def _hits(
+    solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float
+) -> _Arrays:
+    """Entries of rays into solids, all of one kind: ray number (column * B + beam), metres and owner."""
     solid, column, pair, beam = _candidates(solids, origins, heading, slope, reach)
     into = np.swapaxes(solids.rotation, 1, 2)[solid] / solids.half[solid][:, :, None]  # world to unit frame
     o = np.einsum("qij,qj->iq", into, origins[column] - solids.centre[solid])

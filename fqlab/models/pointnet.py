@@ -1,0 +1,57 @@
+"""PointNet without its transform nets (Qi et al., CVPR 2017): one MLP for every point, then a maximum.
+
+The maximum over points makes the answer independent of their order, and of points that occur twice: clouds of
+different sizes are padded by repeating points. There is no normalisation layer; one that takes statistics over
+the points, as GroupNorm does, would make repeated points count.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, baddbmm, nn
+
+__all__ = ["PointNet"]
+
+
+class PointNet(nn.Module):
+    """``channels-32-64-128`` per point, maximum over points, ``128-64-classes``; ReLU between.
+
+    Args:
+        classes: number of classes; 19 206 parameters for 6.
+        channels: numbers per point: x, y, z.
+
+    >>> import torch
+    >>> cloud = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
+    >>> net = PointNet(classes=6)
+    >>> torch.equal(net(cloud), net(cloud.flip(1)))
+    True
+    """
+
+    POINT, HEAD = ("point1", "point2", "point3"), ("head1", "head2")
+
+    def __init__(self, classes: int, channels: int = 3) -> None:
+        super().__init__()
+        widths = (channels, 32, 64, 128, 64, classes)
+        for k, name in enumerate(self.POINT + self.HEAD):
+            self.add_module(name, nn.Linear(widths[k], widths[k + 1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clouds ``[n, points, channels]``, in metres, to logits ``[n, classes]``."""
+        for name in self.POINT:
+            x = getattr(self, name)(x).relu()
+        return self.head2(self.head1(x.amax(1)).relu())
+
+    def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Many networks at once: weights ``[clients, ...]``, clouds ``[clients, n, points, channels]``.
+
+        What ``torch.func.vmap`` of :meth:`forward` gives, logits ``[clients, n, classes]``, by batched products.
+        """
+        clients, n, points, _ = x.shape
+        x = x.flatten(1, 2)
+        for name in self.POINT:
+            x = _linear(weights, name, x).relu()
+        x = x.unflatten(1, (n, points)).amax(2)
+        return _linear(weights, "head2", _linear(weights, "head1", x).relu())
+
+
+def _linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    return baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].transpose(1, 2))

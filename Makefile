@@ -11,6 +11,7 @@ TORCH_ARGS ?=
 ARGS ?=
 
 BIN = .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
@@ -22,7 +23,7 @@ lab: $(READY)
 
 # One file to one process: a notebook's cells share a kernel, a module's tests share a browser.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests notebooks $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests $(wildcard notebooks) $(ARGS)
 
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)
@@ -42,7 +43,10 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)"; \
 	  exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
+	@echo "Setting up .venv, which takes some minutes the first time: $(TORCH) ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) $(TORCH_ARGS) "$(TORCH)"
+	@echo "... fqlab, JupyterLab and the test tools ..."
+	@$(PIP) --editable '.[lab,test]'
+	@echo "... done."
 	@touch $@

@@ -8,11 +8,11 @@
     the import cell                                      the first code cell, and the only one that imports
     ## Predict ... ## Play ... ## Explain ... ## Check ... ## Paper ... ## Quiz ... ## Remember ... ## Next
 
-A second-level heading counts for the section whose name is its first word (``## Predict: how many?``), or comes
-after "In the" or "The" (``## In the paper``); other headings may stand between. Code cells have at most 8 lines
-that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook. Cells whose
-output is a claim carry the tag ``nbval-check-output``, cells that show a panel the tag ``panel``, and every
-lesson plays with a panel.
+A second-level heading counts for the section whose name is its first word (``## Predict: how many?``), or
+comes after "In the" or "The" (``## In the paper``); other headings may stand between. Code cells have at most
+8 lines that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook.
+Cells whose output is a claim carry the tag ``nbval-check-output``, cells that show a panel the tag ``panel``,
+and every lesson plays with a panel.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Derive a lesson's ``.ipynb`` from its ``.py``: ``python -m fqlab.lessons.build notebooks/00_tour.py``.
 
 The percent-format ``.py`` is the source. The notebook is executed from the top, and keeps only the outputs
-that mean something to a reader without a kernel: *claims* (cells tagged ``nbval-check-output``, which the tests
-compare on every run) and the static pictures of *panels* (cells tagged ``panel``). Cell ids come from the cells'
-text and nothing that differs between machines is stored, so that building twice gives the same bytes.
+that mean something to a reader without a kernel: *claims* (cells tagged ``nbval-check-output``, which the
+tests compare on every run) and the static pictures of *panels* (cells tagged ``panel``). Cell ids come from
+the cells' text and nothing that differs between machines is stored, so building twice gives the same bytes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A car drives along a street lined with parametric things (``shapes``, ``street``). Its scanner turns once in
 0.1 s while the car moves on; every point is the first thing along its ray (``scanner``), with Gaussian range
-noise, and is lost with a chance that grows with range. The classes look as we made them up: nothing here stands
-for a published data set or result.
+noise, and is lost with a chance that grows with range. The classes look as we made them up: nothing here
+stands for a published data set or result.
 
 World frame: x along the street, y to the left, z up from flat ground, metres; points are motion-compensated.
 """
@@ -63,9 +63,9 @@ class Scene:
 def scan(town: Town | str, *, seed: int = 0, scene: int = 0, time: float = 0.0, ground: bool = True) -> Scene:
     """Turn the scanner once and return every echo with its label.
 
-    The street depends on (seed, town number, scene), class mix and density alone, so that a town whose scanner
-    is changed by ``dataclasses.replace`` shows the same street through another sensor. An echo from range r comes
-    back with chance exp(-2 attenuation r) (Beer-Lambert, there and back).
+    The street depends on (seed, town number, scene), class mix and density alone, so that a town whose
+    scanner is changed by ``dataclasses.replace`` shows the same street through another sensor. An echo from
+    range r comes back with chance exp(-2 attenuation r) (Beer-Lambert, there and back).
 
     Args:
         town: a name of :func:`towns`, or a Town.
@@ -111,9 +111,9 @@ def clouds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut objects out of a scan, each as its sensor sees it.
 
-    An object is turned about the vertical until x points away from the sensor, and moved until the mean of its x
-    and of its y is 0; z stays the height above ground. Metres, no scaling. Of more than ``size`` points a random
-    subset is kept; fewer are repeated in turn, which a maximum over points does not notice.
+    An object is turned about the vertical until x points away from the sensor, and moved until the mean of
+    its x and of its y is 0; z stays the height above ground. Metres, no scaling. Of more than ``size`` points
+    a random subset is kept; fewer are repeated in turn, which a maximum over points does not notice.
 
     Args:
         points: ``[N, 3]``, z = 0 on the ground.
@@ -211,7 +211,7 @@ def _generators(seed: int, town: Town, scene: int) -> list[np.random.Generator]:
 
 
 def _beams(town: Town, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sensor positions ``[COLUMNS, 3]``, azimuths (clockwise, from behind) and elevations ``[beams]``, rad."""
+    """Sensor positions ``[COLUMNS, 3]``, azimuths (clockwise from behind) and elevations, radians."""
     turned = np.arange(COLUMNS) / COLUMNS
     path = np.tile([0.0, LANE, town.sensor_height], (COLUMNS, 1))
     path[:, 0] = town.speed * (time + PERIOD * turned)

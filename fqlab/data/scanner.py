@@ -1,9 +1,9 @@
 """Ray casting for a spinning multi-beam scanner: the first solid along every ray, in NumPy.
 
-A solid is a unit shape, stretched, turned and moved: x = centre + rotation @ (half * u). The unit shapes differ
-only in how many axes are round: 0 is the cube |u_i| <= 1, 2 the cylinder u_1^2 + u_2^2 <= 1 and |u_3| <= 1, 3 the
-ball |u| <= 1. All are convex: a ray o + t d is inside the round part for one interval of t, inside the flat part
-for another, and inside the solid where both hold.
+A solid is a unit shape, stretched, turned and moved: x = centre + rotation @ (half * u). The unit shapes
+differ only in how many axes are round: 0 is the cube |u_i| <= 1, 2 the cylinder u_1^2 + u_2^2 <= 1 and
+|u_3| <= 1, 3 the ball |u| <= 1. All are convex: a ray o + t d is inside the round part for one interval of t,
+inside the flat part for another, and inside the solid where both hold.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _round(o: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def enter(kind: int, o: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Where rays o + t d (columns of ``[3, M]``) come into the unit shape of a kind: t ``[M]``, inf where they miss.
+    """Where rays o + t d (columns of ``[3, M]``) come into a unit shape: t ``[M]``, inf where they miss.
 
     A ray that starts inside the shape does not hit it.
     """
@@ -93,7 +93,7 @@ _Arrays = tuple[np.ndarray, ...]
 
 
 def _columns(solids: Solids, origins: np.ndarray, heading: np.ndarray, reach: float) -> _Arrays:
-    """Pairs (solid, column) whose vertical half plane meets the solid's upright box, from near to far metres."""
+    """Pairs (solid, column) whose half plane meets the solid's upright box, from near to far metres."""
     half = extents(solids)[:, :2]
     side = np.stack([-heading[:, 1], heading[:, 0]])
     across = solids.centre[:, :2] @ side - (origins[:, :2] * side.T).sum(axis=1)

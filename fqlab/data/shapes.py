@@ -136,7 +136,7 @@ def build(labels: np.ndarray, rng: np.random.Generator) -> Solids:
 
 
 def place(solids: Solids, position: np.ndarray, yaw: np.ndarray) -> Solids:
-    """Move objects into the world: object k to ``position[k]`` (metres, ``[K, 2]``), turned left by ``yaw[k]``."""
+    """Move object k to ``position[k]`` (metres, ``[K, 2]``), turned left by ``yaw[k]`` radians."""
     zero = np.zeros(len(yaw))
     rotation = turn(zero, zero, yaw)[solids.owner]
     centre = np.einsum("pij,pj->pi", rotation, solids.centre)

@@ -1,8 +1,8 @@
 """PointNet without its transform nets (Qi et al., CVPR 2017): one MLP for every point, then a maximum.
 
-The maximum over points makes the answer independent of their order, and of points that occur twice: clouds of
-different sizes are padded by repeating points. There is no normalisation layer; one that takes statistics over
-the points, as GroupNorm does, would make repeated points count.
+The maximum over points makes the answer independent of their order, and of points that occur twice: clouds
+of different sizes are padded by repeating points. There is no normalisation layer; one that takes statistics
+over the points, as GroupNorm does, would make repeated points count.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PointNet(nn.Module):
     def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         """Many networks at once: weights ``[clients, ...]``, clouds ``[clients, n, points, channels]``.
 
-        What ``torch.func.vmap`` of :meth:`forward` gives, logits ``[clients, n, classes]``, by batched products.
+        Logits ``[clients, n, classes]`` as ``torch.func.vmap`` of :meth:`forward` gives, as matrix products.
         """
         clients, n, points, _ = x.shape
         x = x.flatten(1, 2)

@@ -81,7 +81,7 @@ class FakeQuantize:
         quantized = {}
         for name, grid in self.grids:
             w = params[name]
-            how = dict(batch_dims=batch_dims, level_aware=self.level_aware)
+            how = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
             clip = self.factor * clip_for(self.clip, w.detach(), grid, self.rounding, **how)
             quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient, batch_dims=batch_dims)
         return {**params, **quantized}

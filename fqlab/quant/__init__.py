@@ -30,6 +30,6 @@ from fqlab.quant.planes import (
 __all__ = [
     "Codes", "GRADIENTS", "Grid", "KINDS", "ROUNDINGS", "RULES", "aciq_gauss", "aciq_laplace", "clip_for", "error_parts",
     "expected_error", "fake_quantize", "from_planes", "group_lasso", "max_abs", "msb_density", "octav", "octav_step",
-    "percentile", "plane_density", "prune_msb", "quantize", "slope", "stochastic_round", "straight_through", "sweep",
+    "octav_update", "percentile", "plane_density", "prune_msb", "quantize", "slope", "stochastic_round", "straight_through", "sweep",
     "to_planes", "trim", "zero_bits",
 ]  # fmt: skip

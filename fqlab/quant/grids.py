@@ -107,5 +107,5 @@ class Grid:
         return self.step(1.0) ** 2 / (12 if rounding == "nearest" else 6)
 
     def decode(self, values: torch.Tensor, clip: torch.Tensor) -> torch.Tensor:
-        """Levels (float32) of integer codes; ``clip`` broadcasts against ``values``."""
+        """Levels (float32) of codes, or what lies between for fractional ones; ``clip`` broadcasts against ``values``."""
         return (values.to(torch.float32) - self.offset) * self.step(clip)

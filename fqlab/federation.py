@@ -272,11 +272,11 @@ def build_site(experiment: Experiment) -> Site:
     parts = partition.split(
         experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)
     )
-    model = models.make(experiment.model, dataset, experiment.seed)
+    method = methods.make(experiment.method, experiment.options)
+    model = method.network(models.make(experiment.model, dataset, experiment.seed))
     weights = models.weights_of(model)
     spec = Spec(models.parameter_names(model), models.quantizable(model), {k: v.numel() for k, v in weights.items()})
     train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)
-    method = methods.make(experiment.method, experiment.options)
     test = partition.personal_test(dataset, parts)
     return Site(experiment, method, model, spec, dataset, list(train), list(held), test)
 

@@ -23,7 +23,7 @@ from fqlab.engines.serial import one_thread
 from fqlab.engines.site import Job, Reply, Site, local_round
 from fqlab.local import Step, autograd_slopes, client_loss, descend
 from fqlab.methods import Client, Task
-from fqlab.models import uses_noise
+from fqlab.models import couples_samples, uses_noise
 from fqlab.objectives import Objective, Weights
 
 __all__ = ["run"]
@@ -55,12 +55,13 @@ def _stacks(site: Site, jobs: list[Job]) -> list[list[Member]]:
     """Clients in groups that fit one stack."""
     groups: dict[Hashable, list[Member]] = defaultdict(list)
     unpacked: dict[int, Any] = {}
+    coupled = couples_samples(site.model)
     for job in jobs:
         if id(job.packet) not in unpacked:  # a broadcast is one packet for all
             unpacked[id(job.packet)] = site.receive(job.packet, job.client)
         client = site.client(job, site.model)
         task, plan = site.method.begin(unpacked[id(job.packet)], client), site.plan(client)
-        groups[_kind(task, plan)].append((client, task, plan))
+        groups[_kind(task, plan if coupled else None)].append((client, task, plan))
     stacks = []
     for members in groups.values():
         size = max(1, LARGEST_STACK // max(1, sum(v.numel() for v in members[0][1].params.values())))
@@ -68,10 +69,11 @@ def _stacks(site: Site, jobs: list[Job]) -> list[list[Member]]:
     return stacks
 
 
-def _kind(task: Task, plan: list[np.ndarray]) -> Hashable:
+def _kind(task: Task, plan: list[np.ndarray] | None) -> Hashable:
+    """What clients of one stack have in common; their batch lengths too if these matter (``plan``)."""
     o = task.objective
     shapes = _shapes((task.params, task.buffers, o.context))
-    lengths = tuple(len(batch) for batch in plan) if task.buffers else None
+    lengths = tuple(len(batch) for batch in plan or ())
     return (o.transform, o.penalty, o.project, o.draw, shapes, lengths)
 
 
@@ -104,7 +106,7 @@ def _train(site: Site, members: list[Member]) -> list[Reply]:
 
 def _loss(site: Site, objective: Objective, buffers: Weights, context: Weights) -> Callable[[Weights, Step], torch.Tensor]:
     """``loss(params, step)`` of stacked clients: a vector. ``buffers`` are updated in place."""
-    if hasattr(site.model, "stacked"):
+    if getattr(site.model, "stacked", None):
         return partial(_stacked_loss, site.model.stacked, objective, context)
 
     def one(params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any) -> torch.Tensor:
@@ -142,7 +144,7 @@ def _steps(site: Site, members: list[Member]) -> Iterator[Step]:
     for c, plan in enumerate(plans):
         for s, batch in enumerate(plan):
             index[s, c, : len(batch)], real[s, c, : len(batch)] = batch, 1
-    full, active = real.all(axis=(1, 2)), torch.from_numpy(real.any(axis=2))
+    active, widths = torch.from_numpy(real.any(axis=2)), real.sum(axis=2).max(axis=1).astype(int)
     index, real = torch.from_numpy(index), torch.from_numpy(real)
     generators = [client.generator("noise") for client, _, _ in members]
     draw, data = members[0][1].objective.draw, site.dataset
@@ -150,6 +152,7 @@ def _steps(site: Site, members: list[Member]) -> Iterator[Step]:
         noise = {}
         if draw:
             noise = _stack([draw(task.params, g) for (_, task, _), g in zip(members, generators, strict=True)])
-        weight = None if full[s] else real[s]
+        rows, weight = index[s, :, : widths[s]], real[s, :, : widths[s]]
         moving = None if bool(active[s].all()) else active[s]
-        yield Step(data.train_x[index[s]], data.train_y[index[s]], weight, moving, noise)
+        padded = None if bool(weight.all()) else weight
+        yield Step(data.train_x[rows], data.train_y[rows], padded, moving, noise)

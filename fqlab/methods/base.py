@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from fqlab.aggregate import decode, mean
 from fqlab.local import Training
@@ -120,6 +121,10 @@ class Method:
 
     broadcast = True
     personal = False
+
+    def network(self, model: nn.Module) -> nn.Module:
+        """The network to train and to evaluate: ``model``, or one with quantized activations."""
+        return model
 
     def start(self, server: Server) -> Server:
         """The server's state before the first round; ``server.weights`` is the freshly initialised model."""

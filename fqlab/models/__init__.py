@@ -16,16 +16,17 @@ from torch import Tensor, nn
 
 from fqlab.data import Dataset
 from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.models.activations import QuantizedActivation, quantize_activations
 from fqlab.models.cnn import ClippedCNN, DigitsCNN, LeNet5
-from fqlab.models.layers import BatchNorm, Dropout, build, set_generator, uses_noise
+from fqlab.models.layers import BatchNorm, Dropout, build, couples_samples, set_generator, uses_noise
 from fqlab.models.lottery import LotteryCIFAR, LotteryEMNIST, LotteryMNIST
 from fqlab.models.mlp import MLP
 from fqlab.models.resnet import ResNet20
 
 __all__ = [
     "NAMES", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
-    "LotteryMNIST", "MLP", "ResNet20", "Weights", "buffer_names", "make", "parameter_names", "quantizable",
-    "set_generator", "uses_noise", "weights_of",
+    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet20", "Weights", "buffer_names", "couples_samples", "make",
+    "parameter_names", "quantizable", "quantize_activations", "set_generator", "uses_noise", "weights_of",
 ]  # fmt: skip
 
 Weights = dict[str, Tensor]

@@ -30,12 +30,13 @@ class ClippedCNN(nn.Module):
         self.bn3 = BatchNorm(100)
         self.fc2 = nn.Linear(100, classes)
         self.bn4 = BatchNorm(classes)
+        self.act1, self.act2, self.act3 = nn.Tanh(), nn.Tanh(), nn.Tanh()
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to log-probabilities ``[n, classes]``."""
-        x = F.max_pool2d(self.bn1(self.conv1(x)).tanh(), 2)
-        x = F.max_pool2d(self.bn2(self.conv2(x)).tanh(), 2)
-        x = self.bn3(self.fc1(x.flatten(1))).tanh()
+        x = F.max_pool2d(self.act1(self.bn1(self.conv1(x))), 2)
+        x = F.max_pool2d(self.act2(self.bn2(self.conv2(x))), 2)
+        x = self.act3(self.bn3(self.fc1(x.flatten(1))))
         return F.log_softmax(self.bn4(self.fc2(x)), dim=1)
 
 
@@ -53,12 +54,13 @@ class LeNet5(nn.Module):
         self.fc1 = nn.Linear(400, 120)
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, classes)
+        self.act1, self.act2, self.act3, self.act4 = (nn.ReLU() for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to logits ``[n, classes]``."""
-        x = F.max_pool2d(self.conv1(x).relu(), 2)
-        x = F.max_pool2d(self.conv2(x).relu(), 2)
-        x = self.fc2(self.fc1(x.flatten(1)).relu()).relu()
+        x = F.max_pool2d(self.act1(self.conv1(x)), 2)
+        x = F.max_pool2d(self.act2(self.conv2(x)), 2)
+        x = self.act4(self.fc2(self.act3(self.fc1(x.flatten(1)))))
         return self.fc3(x)
 
 
@@ -71,9 +73,10 @@ class DigitsCNN(nn.Module):
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1)
         self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
         self.fc = nn.Linear(32 * (height // 4) * (width // 4), classes)
+        self.act1, self.act2 = nn.ReLU(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to logits ``[n, classes]``."""
-        x = F.max_pool2d(self.conv1(x).relu(), 2)
-        x = F.max_pool2d(self.conv2(x).relu(), 2)
+        x = F.max_pool2d(self.act1(self.conv1(x)), 2)
+        x = F.max_pool2d(self.act2(self.conv2(x)), 2)
         return self.fc(x.flatten(1))

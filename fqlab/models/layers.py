@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from fqlab.errors import ConfigError
 
-__all__ = ["BatchNorm", "Dropout", "build", "set_generator", "uses_noise"]
+__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "uses_noise"]
 
 
 class BatchNorm(nn.Module):
@@ -20,6 +20,8 @@ class BatchNorm(nn.Module):
     averaged, sent and stacked. In training mode the running mean and variance are updated in place, as in PyTorch:
     hand ``functional_call`` clones of the buffers, and read the new values from the clones.
     """
+
+    couples_samples = True
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -78,6 +80,11 @@ class Dropout(nn.Module):
 def uses_noise(model: nn.Module) -> bool:
     """Whether training the model draws random numbers (it has a :class:`Dropout` that drops)."""
     return any(isinstance(layer, Dropout) and layer.p > 0 for layer in model.modules())
+
+
+def couples_samples(model: nn.Module) -> bool:
+    """Whether a sample's output depends on the rest of its minibatch: such a batch must not be padded."""
+    return any(getattr(layer, "couples_samples", False) for layer in model.modules())
 
 
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:

@@ -21,14 +21,15 @@ class MLP(nn.Module):
         widths = [inputs, *hidden, classes]
         for k in range(len(widths) - 1):
             self.add_module(f"fc{k + 1}", nn.Linear(widths[k], widths[k + 1]))
+            if k + 2 < len(widths):
+                self.add_module(f"act{k + 1}", nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, ...]`` to logits ``[n, classes]``."""
         x = x.flatten(1)
-        *hidden, last = self.children()
-        for layer in hidden:
-            x = layer(x).relu()
-        return last(x)
+        for layer in self.children():
+            x = layer(x)
+        return x
 
     def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         """Many networks at once: weights ``[clients, ...]``, inputs ``[clients, n, ...]``, logits ``[clients, n, classes]``.
@@ -36,7 +37,7 @@ class MLP(nn.Module):
         What ``torch.func.vmap`` of :meth:`forward` gives, as batched matrix products without its overhead.
         """
         x = x.flatten(2)
-        *hidden, last = (name for name, _ in self.named_children())
+        *hidden, last = (name for name, layer in self.named_children() if isinstance(layer, nn.Linear))
         for name in hidden:
             x = _stacked_linear(weights, name, x).relu()
         return _stacked_linear(weights, last, x)

@@ -1,5 +1,21 @@
-"""What stands behind the lessons: exercises, hints, checks, quizzes and the builder of the notebooks."""
+"""Learning that is checked: predictions, exercises, quizzes and progress, called from the notebooks."""
 
-from __future__ import annotations
+from fqlab.lessons.learn import (
+    LESSONS,
+    check,
+    export_progress,
+    hint,
+    import_progress,
+    lesson,
+    predict,
+    progress,
+    reveal,
+    solution,
+)
+from fqlab.lessons.quiz import answer, quiz
+from fqlab.lessons.source import show_source
 
-__all__: list[str] = []
+__all__ = [
+    "LESSONS", "answer", "check", "export_progress", "hint", "import_progress", "lesson", "predict", "progress", "quiz",
+    "reveal", "show_source", "solution",
+]  # fmt: skip

@@ -1,0 +1,35 @@
+"""A short coloured answer under a cell; the same words as plain text where there is no browser."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+__all__ = ["Card"]
+
+MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "open": ("…", "#777777"), "note": ("i", "#0072B2")}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A verdict and its text; ``mood`` is ``right``, ``wrong``, ``open`` or ``note``."""
+
+    mood: str
+    text: str
+    figure: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer was right."""
+        return self.mood == "right"
+
+    def __repr__(self) -> str:
+        return f"{MARKS[self.mood][0]} {self.text}"
+
+    def _repr_html_(self) -> str:
+        mark, colour = MARKS[self.mood]
+        body = html.escape(self.text).replace("\n", "<br>")
+        return (
+            f'<div role="status" style="border-left:4px solid {colour};padding:6px 12px;max-width:920px">'
+            f'<b style="color:{colour}" aria-hidden="true">{mark}</b> {body}{self.figure}</div>'
+        )

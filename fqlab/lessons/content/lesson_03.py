@@ -1,0 +1,118 @@
+"""Lesson 03: optimal clipping."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
+
+C = 4.0**-4 / 3
+
+
+def _gain() -> float:
+    """How many times smaller the 4-bit error is with OCTAV's clip than with max-abs, on 4096 normal weights."""
+    import torch
+
+    from fqlab.quant import Grid, clip_for, expected_error
+
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal(4096)).float()
+    grid = Grid(4)
+    wide, tight = (expected_error(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
+    return float(wide / tight)
+
+
+def step(x: np.ndarray, s: float, c: float = C) -> float:
+    """One OCTAV update."""
+    size = np.abs(np.asarray(x, dtype=float))
+    outside, inside = size > s, (size > 0) & (size <= s)
+    return float(size[outside].sum() / (c * inside.sum() + outside.sum()))
+
+
+def _counts_zeros(x: np.ndarray, s: float, c: float = C) -> float:
+    size = np.abs(np.asarray(x, dtype=float))
+    return float(size[size > s].sum() / (c * (size <= s).sum() + (size > s).sum()))
+
+
+def _forgets_inside(x: np.ndarray, s: float, c: float = C) -> float:
+    size = np.abs(np.asarray(x, dtype=float))
+    return float(size[size > s].sum() / max((size > s).sum(), 1))
+
+
+def _forgets_abs(x: np.ndarray, s: float, c: float = C) -> float:
+    x = np.asarray(x, dtype=float)
+    size = np.abs(x)
+    return float(x[x > s].sum() / (c * ((size > 0) & (size <= s)).sum() + (x > s).sum()))
+
+
+def _sums_inside(x: np.ndarray, s: float, c: float = C) -> float:
+    size = np.abs(np.asarray(x, dtype=float))
+    return float(size.sum() / (c * ((size > 0) & (size <= s)).sum() + (size > s).sum()))
+
+
+LESSON = Lesson(
+    number="03",
+    title="Optimal clipping",
+    predictions=(
+        Prediction(
+            "03-clip-gain",
+            "4 bits, 4096 bell-shaped weights: how many times smaller is the error if we clip the largest weights away?",
+            low=0.2,
+            high=10,
+            result=_gain,
+            close=0.7,
+            unit="×",
+        ),
+    ),
+    exercises=(
+        Exercise(
+            id="03-octav-step",
+            task="write one OCTAV update f(x, s, c): Σ|x| beyond s, over c times the nonzero count within s plus the "
+            "count beyond s.",
+            cases=(
+                (np.array([-1, -0.5, 0, 0.25, 0.5, 2]), 0.85, 4.0**-2 / 3),
+                (np.array([-1, -0.5, 0, 0.25, 0.5, 2]), 1.45454545, 4.0**-4 / 3),
+                (np.array([0.0, 0.0, 3.0, -4.0, 1.0]), 2.0, 4.0**-3 / 3),
+            ),
+            reference=step,
+            solution="def step(x, s, c):\n    size = np.abs(x)\n    outside = size > s\n"
+            "    inside = (size > 0) & (size <= s)\n    return size[outside].sum() / (c * inside.sum() + outside.sum())",
+            hints=(
+                "Which weights make an error when we clip at s, and which make one when we round?",
+                "s ← Σ|x|·1[|x|>s] / (c·#{0<|x|≤s} + #{|x|>s})",
+                "size = np.abs(x); outside = size > s",
+            ),
+            mistakes=(
+                Mistake(_counts_zeros, "You count zeros as rounded. A zero is a level of the grid: it makes no noise."),
+                Mistake(_forgets_inside, "The term c·#inside is missing: it holds the rounding noise, which pulls s down."),
+                Mistake(_forgets_abs, "Negative weights are clipped too: take |x| first."),
+                Mistake(_sums_inside, "The numerator sums only weights beyond s, not all of them."),
+            ),
+        ),
+    ),
+    questions=(
+        Question(
+            "Why does a smaller clip lower the error at 4 bits?",
+            (
+                Option("Large weights do not matter to the network", "Tempting, but the error counts every weight alike."),
+                Option("All small weights get a finer grid", "Yes: Δ shrinks with s, and most weights are small.", True),
+                Option("Clipping is exact for large weights", "No: a clipped weight errs by |x| − s, more than before."),
+            ),
+        ),
+        Question(
+            "You move from 4 to 8 bits. The best clip ...",
+            (
+                Option("moves out", "Yes: rounding noise fell 256-fold, so clipping must fall too.", True),
+                Option("moves in", "That would raise the clipping noise, which now dominates."),
+                Option("stays", "It would if both noises fell alike; only the rounding noise knows the bits."),
+            ),
+        ),
+        Question(
+            "OCTAV's constant 4^−B/3 belongs to which step?",
+            (
+                Option("2s/2^B", "Yes: Δ²/12 with Δ = 2s/2^B is s²·4^−B/3.", True),
+                Option("2s/(2^B − 1)", "That is the mid-rise grid; its constant is 1/(3(2^B − 1)²)."),
+                Option("s/(2^B − 1)", "That is sign-magnitude; the textbook constant would clip too wide a grid."),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,62 @@
+"""A quiz of three questions from core widgets, with feedback for every option."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from fqlab.lessons import store
+from fqlab.lessons.learn import lesson
+from fqlab.lessons.model import Question
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox
+
+__all__ = ["quiz", "answer"]
+
+
+def answer(number: str, question: int, option: int) -> tuple[bool, str]:
+    """Answer question 1, 2, ... of a lesson with option 1, 2, ...: whether it is right, and the feedback."""
+    chosen = lesson(number).questions[question - 1].options[option - 1]
+    store.record("answers", f"{number}-{question}", chosen.right)
+    return chosen.right, chosen.feedback
+
+
+def quiz(number: str) -> VBox:
+    """The three questions of a lesson; an answer is judged as soon as it is picked."""
+    import ipywidgets as w
+
+    class Quiz(w.VBox):
+        """Questions as widgets, and as text where there is no kernel."""
+
+        def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+            bundle = super()._repr_mimebundle_(**kwargs) or {}
+            return {**bundle, "text/plain": as_text(number), "text/html": f"<pre>{html.escape(as_text(number))}</pre>"}
+
+    return Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
+
+
+def as_text(number: str) -> str:
+    """The questions and their options, without the answers."""
+    blocks = []
+    for i, question in enumerate(lesson(number).questions, 1):
+        options = "\n".join(f"   {chr(96 + k)}) {o.text}" for k, o in enumerate(question.options, 1))
+        blocks.append(f"{i}. {question.text}\n{options}")
+    return "\n".join(blocks)
+
+
+def _row(number: str, index: int, question: Question) -> VBox:
+    import ipywidgets as w
+
+    choice = w.RadioButtons(
+        options=[(o.text, k) for k, o in enumerate(question.options, 1)], value=None, layout=w.Layout(width="auto")
+    )
+    verdict = w.HTML()
+
+    def judge(change: dict[str, Any]) -> None:
+        right, feedback = answer(number, index, change["new"])
+        colour, mark = ("#009E73", "✓") if right else ("#D55E00", "✗")
+        verdict.value = f'<span role="status"><b style="color:{colour}">{mark}</b> {html.escape(feedback)}</span>'
+
+    choice.observe(judge, "value")
+    return w.VBox([w.HTML(f"<b>{index}. {html.escape(question.text)}</b>"), choice, verdict])

@@ -1,4 +1,4 @@
-"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab lab``."""
+"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab reproduce``, ``fqlab lab``."""
 
 from __future__ import annotations
 
@@ -43,11 +43,28 @@ def _dispatch(arguments: list[str]) -> int:
     data = commands.add_parser("data", help="get data sets").add_subparsers(dest="action", required=True)
     fetch = data.add_parser("fetch", help="download a data set, with a progress bar and a checksum")
     fetch.add_argument("name")
+    again = commands.add_parser("reproduce", help="recompute the number of a claim")
+    again.add_argument("claim")
+    again.add_argument("--scale", default="demo")
+    again.add_argument("--store", type=Path, help="a folder for the result as JSON")
     chosen = parser.parse_args(arguments)
+    if chosen.command == "reproduce":
+        return _reproduce(chosen.claim, chosen.scale, chosen.store)
     from fqlab.data import fetch as fetch_data
 
     print(f"{chosen.name} is in {fetch_data(chosen.name)}")
     return 0
+
+
+def _reproduce(identity: str, scale: str, store: Path | None) -> int:
+    from fqlab.papers import claim, reproduce, verdict
+
+    if store and not store.is_dir():
+        raise ConfigError(f"store is {str(store)!r}, but must be a folder that exists.")
+    found, c = reproduce(identity, scale, store), claim(identity)
+    target = c.published if c.expect is None else f"{c.published}, expected {c.expect}"
+    print(f"{c.id}: {c.says}\npublished {target}; ours {found.value:.6g}{c.unit} ± {found.spread:.2g} ({found.seconds} s)")
+    return 0 if verdict(c, found.value) else 1
 
 
 def _run(arguments: list[str]) -> int:

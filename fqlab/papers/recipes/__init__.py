@@ -1,0 +1,1 @@
+"""One function a claim: ``f(seed, scale)`` gives the number."""

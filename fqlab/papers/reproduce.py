@@ -1,0 +1,67 @@
+"""Recompute a claim's number and store it with everything that decided it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+
+from fqlab.checkpoint import write_whole
+from fqlab.errors import one_of
+from fqlab.papers.ledger import Claim, Result, claim
+
+__all__ = ["reproduce"]
+
+SCALES = ("demo", "paper")
+
+
+def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
+    """Run a claim's recipe once a seed.
+
+    Args:
+        identity: the claim's id.
+        scale: ``"demo"`` for seconds to minutes on a laptop, ``"paper"`` for the set-up of the source.
+        store: a folder to write ``ID.SCALE.json`` into.
+
+    Raises:
+        ConfigError: for an unknown claim or scale, or a recipe that has no such scale.
+    """
+    one_of("scale", scale, SCALES)
+    c = claim(identity)
+    module, _, name = c.recipe.partition(":")
+    recipe = getattr(importlib.import_module(f"fqlab.papers.recipes.{module}"), name)
+    began = time.perf_counter()
+    values = tuple(float(recipe(seed=seed, scale=scale)) for seed in range(c.seeds))
+    result = _result(c, scale, values, time.perf_counter() - began)
+    if store is not None:
+        text = json.dumps(dataclasses.asdict(result), indent=1)
+        write_whole(store / f"{identity}.{scale}.json", (text + "\n").encode())
+    return result
+
+
+def _result(c: Claim, scale: str, values: tuple[float, ...], seconds: float) -> Result:
+    import torch
+
+    import fqlab
+
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    versions = {"fqlab": fqlab.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__}
+    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    mean, seeds = float(np.mean(values)), tuple(range(c.seeds))
+    return Result(c.id, scale, mean, spread, seeds, values, _commit(), versions, machine, round(seconds, 2))
+
+
+def _commit() -> str:
+    """The commit of the working tree, if there is one."""
+    where = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"

@@ -10,12 +10,12 @@ C = 4.0**-4 / 3
 
 
 def _gain() -> float:
-    """How many times smaller the 4-bit error is with OCTAV's clip than with max-abs, on 4096 normal weights."""
+    """How many times smaller the 4-bit error is with OCTAV's clip than with max-abs, on a million normal weights."""
     import torch
 
     from fqlab.quant import Grid, clip_for, expected_error
 
-    x = torch.from_numpy(np.random.default_rng(0).standard_normal(4096)).float()
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal(10**6)).float()
     grid = Grid(4)
     wide, tight = (expected_error(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
     return float(wide / tight)
@@ -55,7 +55,7 @@ LESSON = Lesson(
     predictions=(
         Prediction(
             "03-clip-gain",
-            "4 bits, 4096 bell-shaped weights: how many times smaller is the error if we clip the largest weights away?",
+            "4 bits, a million bell-shaped weights: how many times smaller is the error if we clip the largest weights away?",
             low=0.2,
             high=10,
             result=_gain,

@@ -68,7 +68,6 @@ _MODELS = {
     "lenet5": _Entry(LeNet5, *_LENET),
     "digits_cnn": _Entry(DigitsCNN, *_IMAGE),
     "robust_mlp": _Entry(lambda shape, classes: MLP(math.prod(shape), (256, 128), classes), *_ANY),
-    "mlp4": _Entry(lambda shape, classes: MLP(math.prod(shape), (48, 48, 48), classes), *_ANY),
     "resnet20": _Entry(lambda shape, classes: ResNet20(shape[0], classes, "group"), *_IMAGE),
     "resnet20_bn": _Entry(lambda shape, classes: ResNet20(shape[0], classes, "batch"), *_IMAGE),
     "lottery_mnist": _Entry(lambda shape, classes: LotteryMNIST(classes), *_GREY_28),

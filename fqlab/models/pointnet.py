@@ -1,22 +1,23 @@
 """PointNet without its transform nets (Qi et al., CVPR 2017): one MLP for every point, then a maximum.
 
 The maximum over points makes the answer independent of their order, and of points that occur twice: clouds
-of different sizes are padded by repeating points. There is no normalisation layer; one that takes statistics
-over the points, as GroupNorm does, would make repeated points count.
+of different sizes are padded by repeating points. A LayerNorm follows the maximum, which halves the epochs to
+a given accuracy; a norm before it that takes statistics over the points would make repeated points count.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, baddbmm, nn
+from torch.nn import functional as F
 
 __all__ = ["PointNet"]
 
 
 class PointNet(nn.Module):
-    """``channels-32-64-128`` per point, maximum over points, ``128-64-classes``; ReLU between.
+    """``channels-32-64-128`` per point, maximum over points, LayerNorm, ``128-64-classes``; ReLU between.
 
     Args:
-        classes: number of classes; 19 206 parameters for 6.
+        classes: number of classes; 19 462 parameters for 6.
         channels: numbers per point: x, y, z.
 
     >>> import torch
@@ -33,23 +34,27 @@ class PointNet(nn.Module):
         widths = (channels, 32, 64, 128, 64, classes)
         for k, name in enumerate(self.POINT + self.HEAD):
             self.add_module(name, nn.Linear(widths[k], widths[k + 1]))
+        self.norm = nn.LayerNorm(widths[3])
 
     def forward(self, x: Tensor) -> Tensor:
         """Clouds ``[n, points, channels]``, in metres, to logits ``[n, classes]``."""
         for name in self.POINT:
             x = getattr(self, name)(x).relu()
-        return self.head2(self.head1(x.amax(1)).relu())
+        x = self.norm(x.amax(1))
+        return self.head2(self.head1(x).relu())
 
     def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         """Many networks at once: weights ``[clients, ...]``, clouds ``[clients, n, points, channels]``.
 
         Logits ``[clients, n, classes]`` as ``torch.func.vmap`` of :meth:`forward` gives, as matrix products.
         """
-        clients, n, points, _ = x.shape
+        n, points = x.shape[1:3]
         x = x.flatten(1, 2)
         for name in self.POINT:
             x = _linear(weights, name, x).relu()
         x = x.unflatten(1, (n, points)).amax(2)
+        x = F.layer_norm(x, x.shape[2:], eps=self.norm.eps)
+        x = x * weights["norm.weight"].unsqueeze(1) + weights["norm.bias"].unsqueeze(1)
         return _linear(weights, "head2", _linear(weights, "head1", x).relu())
 
 

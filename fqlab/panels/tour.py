@@ -62,9 +62,9 @@ class State(Settings):
         "same",
         label="Layers",
         choices={"same": "all alike", "paper": "4-2-2-4 bits"},
-        help="4-2-2-4 is the clipped paper's pattern, here on four dense layers",
+        help="4-2-2-4 is a pattern of the clipped-quantization code, on its convolutional network; takes some seconds",
     )
-    rounding: str = control("nearest", label="Rounding", choices={"nearest": "nearest", "stochastic": "stochastic"})
+    rounding: str = control("stochastic", label="Rounding", choices={"nearest": "nearest", "stochastic": "stochastic"})
     grid: str = control(
         "sign_magnitude",
         label="Grid",
@@ -98,12 +98,13 @@ class Tour(Panel):
     rows = ((Levels, Planes), (Training,))
     presets = {
         "Float": {"method": "fedavg"},
-        "2-bit max-abs": {"method": "max_abs", "grid": "midrise"},
-        "2-bit OCTAV": {"grid": "midrise"},
+        "2-bit max-abs": {"method": "max_abs", "grid": "midrise", "rounding": "nearest"},
+        "2-bit OCTAV": {"grid": "midrise", "rounding": "nearest"},
+        "2-bit dithered": {"method": "max_abs", "grid": "midrise"},
         "1 bit": {"bits": 1, "grid": "midrise"},
-        "4-2-2-4": {"layers": "paper", "grid": "midrise", "method": "inverse"},
         "ε = 0.1": {"bits": 4, "epsilon": 0.1},
-        "Label skew": {"split": "strong", "grid": "midrise"},
+        "Label skew": {"split": "strong"},
+        "4-2-2-4": {"layers": "paper", "grid": "midrise", "method": "inverse", "rounding": "nearest"},
     }
 
     def instant(self, state: State) -> Frame:
@@ -124,21 +125,26 @@ class Tour(Panel):
             rows = [dict(round=r.index, accuracy=r.accuracy, up=r.up, down=r.down, error=r.error) for r in rounds]
             curve = {"accuracy": [r.accuracy for r in rounds], "up": record.up, "down": record.down, "coded": record.up_coded}
             say = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.up / 1000:.1f} kB up a round."
-            yield Frame({Training: {**shown, **curve}}, say, rows, record.index / ROUNDS)
+            yield Frame({Training: {**shown, **curve}}, say, rows, record.index / _rounds(state.layers))
 
     def seconds(self, state: State) -> float:
-        return 0.9
+        return 15.0 if state.layers == "paper" else 0.9
 
     def megabytes(self, state: State) -> float:
-        return ROUNDS * CLIENTS * 4 * 4810 / 1e6
+        return _rounds(state.layers) * CLIENTS * 4 * (11_000 if state.layers == "paper" else 4810) / 1e6
+
+
+def _rounds(layers: str) -> int:
+    return 10 if layers == "paper" else ROUNDS
 
 
 def experiment(state: State) -> Experiment:
     """The federation that a state describes."""
     name, split = SPLITS[state.split]
     shared = dict(
-        model="mlp4" if state.layers == "paper" else "mlp", partition=name, split=split, clients=CLIENTS, rounds=ROUNDS,
-        batch_size=32, lr=0.3, seed=state.seed, engine="vectorized",
+        model="clipped_cnn" if state.layers == "paper" else "mlp", lr=0.1 if state.layers == "paper" else 0.3,
+        partition=name, split=split, clients=CLIENTS, rounds=_rounds(state.layers), batch_size=32, seed=state.seed,
+        engine="vectorized",
     )  # fmt: skip
     if state.method == "fedavg":
         return Experiment(method="fedavg", **shared)
@@ -159,19 +165,22 @@ def experiment(state: State) -> Experiment:
 @lru_cache(maxsize=64)
 def _reference(split: str, layers: str, seed: int) -> tuple[Any, ...]:
     federation = Federation(experiment(State(split=split, layers=layers, seed=seed, method="fedavg")))
-    return tuple(federation), federation.server.weights
+    return tuple(federation)
 
 
 def reference(split: str, layers: str, seed: int, stopping: Callable[[], bool] = lambda: False) -> tuple[Any, ...]:
     """The rounds of the same federation in full precision; empty if the wait is no longer wanted."""
-    return () if stopping() else _reference(split, layers, seed)[0]
+    return () if stopping() else _reference(split, layers, seed)
 
 
 @lru_cache(maxsize=2)
 def weights(layers: str) -> list[tuple[str, torch.Tensor]]:
-    """Layer names and weights, trained in full precision on evenly dealt digits."""
-    trained: Weights = _reference("even", layers, 0)[1]
-    return [(name.removesuffix(".weight"), w) for name, w in trained.items() if name.endswith("weight")]
+    """Layer names and weights, trained in full precision on evenly dealt digits (two rounds for the large network)."""
+    federation = Federation(experiment(State(layers=layers, method="fedavg")))
+    for _ in range(2 if layers == "paper" else 10):
+        federation.step()
+    trained: Weights = federation.server.weights
+    return [(name.removesuffix(".weight"), w) for name, w in trained.items() if w.dim() > 1]
 
 
 def _grids(state: State, layers: int) -> list[Grid]:

@@ -24,7 +24,7 @@ class Levels(Picture):
 
     def build(self, fig: FigureBase) -> None:
         self.title = self.live(title(fig))
-        above = axes(fig, 46, 176, 280, 80, xlim=(0, 5), ylim=(0, 1.15), grid="")
+        above = axes(fig, 58, 176, 268, 80, xlim=(0, 5), ylim=(0, 1.15), grid="")
         above.set_ylabel("weights", fontsize=11, color=INK)
         above.set_yticks([])
         above.set_xticklabels([])
@@ -35,7 +35,7 @@ class Levels(Picture):
         style = {"colors": look("bits").color, "linewidths": 1.1}
         self.levels = self.live(above.add_collection(LineCollection([], **style)))
         self.edge = self.live(line(above, "clipping"))
-        below = axes(fig, 46, 42, 280, 128, xlabel="|w| and clip, in σ", ylabel="error (σ²)", xlim=(0, 5), ylim=(1e-5, 2))
+        below = axes(fig, 58, 42, 268, 128, xlabel="|w| and clip, in σ", ylabel="error (σ²)", xlim=(0, 5), ylim=(1e-5, 2))
         below.set_yscale("log")
         below.set_yticks([1e-4, 1e-2, 1])
         below.minorticks_off()
@@ -96,7 +96,7 @@ class Planes(Picture):
 
     def build(self, fig: FigureBase) -> None:
         self.title = self.live(title(fig))
-        ax = axes(fig, 46, 42, 280, 208, xlabel="δ(l): share of weights that use the top bit", xlim=(0, 1), ylim=(-0.6, 3.6), grid="x")
+        ax = axes(fig, 22, 42, 304, 208, xlabel="δ(l): share of weights that use the top bit", xlim=(0, 1), ylim=(-0.6, 3.6), grid="x")
         ax.set_yticks([])
         blue = look("bits").color
         self.bars = [self.live(ax.add_patch(Rectangle((0, 0), 0, 0.36, color=blue, linewidth=0))) for _ in range(MOST_LAYERS)]
@@ -138,10 +138,10 @@ class Training(Picture):
 
     def build(self, fig: FigureBase) -> None:
         self.title = self.live(title(fig))
-        ax = axes(fig, 46, 40, 400, 136, xlabel="communication round", ylabel="test accuracy", xlim=(0.5, 30.5), ylim=(0, 1.02))
+        ax = axes(fig, 66, 40, 390, 136, xlabel="communication round", ylabel="test accuracy", xlim=(0.5, 31), ylim=(0, 1.04))
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-        self.full = self.live(line(ax, "full precision"))
         self.ghost = self.live(line(ax, "previous"))
+        self.full = self.live(line(ax, "full precision"))
         self.accuracy = self.live(line(ax, "accuracy"))
         self.end = self.live(line(ax, "accuracy", markers=True, linestyle=""))
         note(ax, "dashed: full precision · grey: the setting before", x=30.3, y=0.07, ha="right", color=MUTED)

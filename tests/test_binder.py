@@ -80,6 +80,16 @@ def test_postbuild_stops_at_the_first_failure_and_installs_only_the_package() ->
     assert commands == ["set -e", "pip install --no-deps ."]
 
 
+def test_every_data_file_of_the_package_is_installed_with_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["fqlab"]
+    taken = {path for pattern in patterns for path in (ROOT / "fqlab").glob(pattern)}
+    files = [path for path in (ROOT / "fqlab").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert [path for path in files if path.suffix != ".py" and path not in taken] == []
+    modules = {path.parent for path in files if path.suffix == ".py"}
+    assert [folder for folder in modules if not (folder / "__init__.py").exists()] == []
+
+
 def test_the_badge_of_the_readme_opens_the_tour() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/00_tour.ipynb" in readme

@@ -1,7 +1,7 @@
 """Exact quantization errors of whole probability laws: the oracle that the tests of clips and grids share.
 
-Everything follows from the partial moments ∫xᵏf(x)dx of a law, in double precision, and from the levels written out
-once more by hand; nothing is taken from fqlab.
+Everything follows from the partial moments ∫xᵏf(x)dx of a law, in double precision, and from the levels written
+out once more by hand; nothing is taken from fqlab.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import optimize, special
 
-__all__ = ["GAUSS", "LAPLACE", "LAWS", "Law", "levels", "nearest_mse", "stochastic_mse", "mse", "best_clip", "quantiles"]
+__all__ = ["GAUSS", "LAPLACE", "LAWS", "Law", "levels", "mse", "best_clip", "mesh", "quantiles"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,12 @@ class Law:
             return np.stack([below, -density, below - t * density])
         tail = np.where(np.isinf(x), 0, np.exp(-np.abs(t)) / 2)
         up = np.stack([tail, tail * (t - 1), tail * (t * t - 2 * t + 2)])
-        down = np.array([1.0, 0, 2]).reshape((3,) + (1,) * x.ndim) - np.stack([tail, tail * (t + 1), tail * (t * t + 2 * t + 2)])
-        return np.where(x < 0, up, down)
+        above = np.stack([tail, tail * (t + 1), tail * (t * t + 2 * t + 2)])
+        whole = np.array([1.0, 0, 2]).reshape((3,) + (1,) * x.ndim)
+        return np.where(x < 0, up, whole - above)
+
+    def density(self, x: np.ndarray) -> np.ndarray:
+        return np.exp(-x * x / 2) / np.sqrt(2 * np.pi) if self.name == "gauss" else np.exp(-np.abs(x)) / 2
 
     def between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Moments of order 0, 1, 2 on (a, b)."""
@@ -93,7 +97,7 @@ def mse(law: Law, kind: str, bits: int, clip: float, rounding: str = "nearest") 
 @cache
 def best_clip(law: Law, kind: str, bits: int, rounding: str = "nearest") -> tuple[float, float]:
     """Brute force: ``(clip, MSE)`` of the best threshold, by a scan and SciPy's bounded minimiser."""
-    scan = np.linspace(0.3, 14, 70)
+    scan = np.linspace(0.3, 14, 60)
     k = int(np.argmin([mse(law, kind, bits, s, rounding) for s in scan]))
     found = optimize.minimize_scalar(
         lambda s: mse(law, kind, bits, s, rounding),
@@ -102,6 +106,13 @@ def best_clip(law: Law, kind: str, bits: int, rounding: str = "nearest") -> tupl
         options={"xatol": 1e-10},
     )
     return float(found.x), float(found.fun)
+
+
+@cache
+def mesh(law: Law, n: int = 200_001) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values −25 ... 25 and their weights: Σ weight·g(value) is ∫ g f to a few parts in 10⁴ for errors of 8 bits."""
+    x = np.linspace(-25, 25, n)
+    return torch.from_numpy(x).float(), torch.from_numpy(law.density(x) * (x[1] - x[0]))
 
 
 @cache

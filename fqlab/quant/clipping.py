@@ -154,7 +154,8 @@ def octav(
         level_aware: False for the textbook constant on any grid (E|x| on one-bit mid-rise).
 
     The recursion can end in a tiny 2-cycle on finite samples (one value flips in and out), hence the fixed count; for
-    constant |x| it jumps between |x| and 0, and the guard returns max|x|.
+    constant |x| it jumps between |x| and 0, and the guard returns max|x|. On two's complement the clip may exceed
+    max|x|, because the top level is one step short of it.
     """
     in_range("iterations", iterations, 0, integer=True)
     rows = _rows(x, batch_dims)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, FqlabError, in_range, one_of
 from fqlab.lessons import store
 from fqlab.lessons.card import Card
 from fqlab.lessons.model import Exercise, Lesson, Prediction
@@ -100,7 +100,12 @@ def check(identity: str, answer: Callable[..., Any] | Any) -> Card:
         return Card("wrong", f"Your function raised {type(error).__name__}: {error}\nHelp: hint({identity!r})")
     if any(value is ... or value is None for value in given):
         return Card("open", f"Not solved yet: {e.task}\nHelp: hint({identity!r})")
-    wanted = [e.reference(*case) for case in e.cases]
+    judge = e.judge or (lambda value: value)
+    try:
+        given = [judge(value) for value in given]
+    except FqlabError as error:
+        return Card("wrong", f"{error}\nHelp: hint({identity!r})")
+    wanted = [judge(e.reference(*case)) for case in e.cases]
     wrong = next((i for i, (a, b) in enumerate(zip(given, wanted, strict=True)) if not _same(a, b, e.tolerance)), None)
     if wrong is None:
         store.record("solved", identity, True)
@@ -109,8 +114,9 @@ def check(identity: str, answer: Callable[..., Any] | Any) -> Card:
 
 
 def _diagnosis(e: Exercise, given: Sequence[Any], wanted: Sequence[Any], wrong: int) -> str:
+    judge = e.judge or (lambda value: value)
     for mistake in e.mistakes:
-        if all(_same(a, mistake.answer(*case), e.tolerance) for a, case in zip(given, e.cases, strict=True)):
+        if all(_same(a, judge(mistake.answer(*case)), e.tolerance) for a, case in zip(given, e.cases, strict=True)):
             return mistake.message
     arguments = ", ".join(_short(a) for a in e.cases[wrong])
     return f"For ({arguments}) your answer is {_short(given[wrong])}, but should be {_short(wanted[wrong])}."

@@ -52,6 +52,7 @@ class Exercise:
         hints: a question, then the formula, then the first line.
         mistakes: recognised by what they return; the first that matches on all cases is named.
         tolerance: largest absolute difference of any number.
+        judge: for answers that are values: turns an answer into numbers that say what it reaches.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Exercise:
     hints: tuple[str, str, str]
     mistakes: tuple[Mistake, ...]
     tolerance: float = 1e-5
+    judge: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)

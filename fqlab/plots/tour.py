@@ -145,7 +145,8 @@ class Training(Picture):
         self.accuracy = self.live(line(ax, "accuracy"))
         self.end = self.live(line(ax, "accuracy", markers=True, linestyle=""))
         note(ax, "dashed: full precision · grey: the setting before", x=30.3, y=0.07, ha="right", color=MUTED)
-        cost = axes(fig, 560, 40, 112, 136, xlabel="kB a round", xlim=(0, 220), ylim=(-0.6, 2.7), grid="x")
+        cost = axes(fig, 560, 40, 112, 136, xlabel="share of 32 bit", xlim=(0, 1.25), ylim=(-0.6, 2.7), grid="x")
+        cost.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         cost.set_yticks([2, 1, 0], ["up", "up, coded", "down"])
         cost.tick_params(axis="y", length=0, labelsize=11)
         orange = look("bytes").color
@@ -161,9 +162,10 @@ class Training(Picture):
         before = ghost["accuracy"] if ghost else []
         self.ghost.set_data(range(1, len(before) + 1), before)
         for bar, value, size in zip(self.bars, self.values, (data["up"], data["coded"], data["down"]), strict=True):
-            bar.set_width(size / 1000)
-            value.set_text(f"{size / 1000:.3g}")
-            value.set(x=min(size / 1000, 160) + 4)
+            share = size / max(data["down"], 1)
+            bar.set_width(share)
+            value.set_text(f"{size / 1000:.3g} kB")
+            value.set(x=min(share, 0.62) + 0.03)
         saved = data["full_up"] / max(data["up"], 1)
         gap = curve[-1] - full[-1] if full else 0.0
         cost = f", {saved:.1f} × fewer bytes up" if saved > 1.05 else ""

@@ -1,7 +1,7 @@
 """Exact quantization errors of whole probability laws: the oracle that the tests of clips and grids share.
 
-Everything follows from the partial moments ∫xᵏf(x)dx of a law, in double precision, and from the levels written
-out once more by hand; nothing is taken from fqlab.
+Everything follows from the partial moments ∫xᵏf(x)dx of a law, in double precision, and from the levels
+written out once more by hand; nothing is taken from fqlab.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def best_clip(law: Law, kind: str, bits: int, rounding: str = "nearest") -> tupl
 
 @cache
 def mesh(law: Law, n: int = 200_001) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values −25 ... 25 and their weights: Σ weight·g(value) is ∫ g f to a few parts in 10⁴ for errors of 8 bits."""
+    """Values −25 ... 25 and their weights: Σ weight·g(value) is ∫ g f, to some 10⁻⁴ at 8 bits."""
     x = np.linspace(-25, 25, n)
     return torch.from_numpy(x).float(), torch.from_numpy(law.density(x) * (x[1] - x[0]))
 

@@ -119,7 +119,11 @@ def test_a_diverged_client_spoils_itself_and_nobody_else():
 
 @given(st.integers(0, 2**32 - 1))
 def test_straight_through(seed):
-    x, value, factor = randn(9, seed=seed).requires_grad_(), randn(9, seed=seed + 1) * 1e-4, randn(9, seed=seed + 2)
+    x, value, factor = (
+        randn(9, seed=seed).requires_grad_(),
+        randn(9, seed=seed + 1) * 1e-4,
+        randn(9, seed=seed + 2),
+    )
     result = straight(x, value, factor)
     assert torch.equal(result, value)
     torch.testing.assert_close(torch.autograd.grad(result.sum(), x)[0], factor)
@@ -137,7 +141,9 @@ def test_training_with_ste_moves_clipped_weights_and_with_pwl_freezes_them():
     assert moved["ste"] == pytest.approx(2 * (1 - 0.2))
 
 
-@pytest.mark.parametrize("call", [lambda x: slope(x, x, "lsq"), lambda x: fake_quantize(x, x[0], Grid(2), gradient="lsq")])
+@pytest.mark.parametrize(
+    "call", [lambda x: slope(x, x, "lsq"), lambda x: fake_quantize(x, x[0], Grid(2), gradient="lsq")]
+)
 def test_unknown_gradient(call):
     with pytest.raises(ConfigError, match=r"^gradient is 'lsq', but must be one of ste, pwl, mad\.$"):
         call(torch.ones(2))

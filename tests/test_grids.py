@@ -1,4 +1,4 @@
-"""The five ladders: levels, codes, constants and error messages, against the conventions written out by hand."""
+"""The five ladders: levels, codes, constants and errors, against the conventions written out by hand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ def test_levels_are_those_of_the_convention(kind, bits):
 
 @pytest.mark.parametrize(
     "kind, count, code_bits",
-    [("narrow", 3, 2), ("midrise", 4, 2), ("twos_complement", 4, 2), ("octav", 5, 3), ("sign_magnitude", 7, 3)],
+    [
+        ("narrow", 3, 2),
+        ("midrise", 4, 2),
+        ("twos_complement", 4, 2),
+        ("octav", 5, 3),
+        ("sign_magnitude", 7, 3),
+    ],
 )
 def test_level_counts_at_two_bits(kind, count, code_bits):
     assert (Grid(2, kind).levels, Grid(2, kind).code_bits) == (count, code_bits)
@@ -226,7 +232,9 @@ def test_one_bad_clip_of_many():
 
 
 def test_clip_of_the_wrong_shape():
-    with pytest.raises(ConfigError, match=r"^clip has shape \(3,\), but must be one number or of shape \(2,\)\.$"):
+    with pytest.raises(
+        ConfigError, match=r"^clip has shape \(3,\), but must be one number or of shape \(2,\)\.$"
+    ):
         quantize(torch.ones(2, 3), torch.ones(3), Grid(4), batch_dims=1)
 
 

@@ -49,7 +49,9 @@ def msb_share(magnitudes: list[int], bits: int) -> float:
     return sum(1 for m in magnitudes if format(m, f"0{bits}b")[0] == "1") / len(magnitudes)
 
 
-def prune_by_hand(values: list[int], bits: int, epsilon: float, saturate: bool, once: bool) -> tuple[list[int], int]:
+def prune_by_hand(
+    values: list[int], bits: int, epsilon: float, saturate: bool, once: bool
+) -> tuple[list[int], int]:
     """FedMPQ's rule, one plane after the other and one weight after the other."""
     magnitudes = [abs(v) for v in values]
     limit = torch.tensor(epsilon).item()  # the library compares in float32
@@ -80,7 +82,9 @@ def test_round_trip_is_exact(codes):
 
 
 def test_round_trip_of_every_eight_bit_code_in_more_dimensions():
-    codes = Codes(torch.arange(-255, 256, dtype=torch.int16).reshape(7, 73), Grid(8, "sign_magnitude"), torch.ones(7))
+    codes = Codes(
+        torch.arange(-255, 256, dtype=torch.int16).reshape(7, 73), Grid(8, "sign_magnitude"), torch.ones(7)
+    )
     back = from_planes(*to_planes(codes), codes.clip)
     assert back == codes
     assert back.values.dtype == torch.int16
@@ -169,7 +173,10 @@ def test_every_member_of_a_batch_is_pruned_alone(bits, epsilon, saturate, once, 
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
-@pytest.mark.parametrize("weights, delta, after", [(432, 0.11, 0.43), (2304, 0.07, 0.36), (9216, 0.047, 0.32), (36864, 0.033, 0.28)])
+@pytest.mark.parametrize(
+    "weights, delta, after",
+    [(432, 0.11, 0.43), (2304, 0.07, 0.36), (9216, 0.047, 0.32), (36864, 0.033, 0.28)],
+)
 def test_gaussian_layers_have_the_published_density(bits, weights, delta, after):
     """δ of untrained max-abs layers, whatever the bit-width, and what one prune makes of it (0.43-0.28)."""
     x = torch.randn(40, weights, generator=torch.Generator().manual_seed(weights))
@@ -188,16 +195,20 @@ def test_trim_keeps_step_and_codes_or_refuses(bits, width, seed):
     codes = quantize(x, 1.3, Grid(bits, "sign_magnitude"))
     needed = int(codes.values.abs().max()).bit_length()
     if width < needed:
-        with pytest.raises(ConfigError, match=rf"^bits is {width}, but must be enough for the magnitude \d+\.$"):
+        with pytest.raises(
+            ConfigError, match=rf"^bits is {width}, but must be enough for the magnitude \d+\.$"
+        ):
             trim(codes, width)
     else:
         small = trim(codes, width)
         assert torch.equal(small.values, codes.values)
-        assert float(small.grid.step(small.clip)) == pytest.approx(float(codes.grid.step(codes.clip)), rel=1e-6)
+        assert float(small.grid.step(small.clip)) == pytest.approx(
+            float(codes.grid.step(codes.clip)), rel=1e-6
+        )
 
 
 def test_group_lasso_by_hand():
-    """Two planes, positive and negative parts in one group: √(9 + 16) + √(0 + 0), the guard of 1e−4 on top."""
+    """Two planes, positive and negative parts in one group: √(9 + 16) + √(0 + 0), and 1e−4 by the guard."""
     planes = torch.tensor([[[3.0, 0.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
     assert float(group_lasso(planes)) == pytest.approx(5 + 1e-4, rel=1e-6)
     assert float(group_lasso(planes, guard=0)) == 5
@@ -222,7 +233,9 @@ def test_group_lasso_of_binary_planes_counts_ones():
 
 
 @pytest.mark.parametrize("kind", ["midrise", "octav", "twos_complement", "narrow"])
-@pytest.mark.parametrize("what", [to_planes, msb_density, zero_bits, lambda c: prune_msb(c, 0.1), lambda c: trim(c, 2)])
+@pytest.mark.parametrize(
+    "what", [to_planes, msb_density, zero_bits, lambda c: prune_msb(c, 0.1), lambda c: trim(c, 2)]
+)
 def test_other_grids_have_no_planes(kind, what):
     with pytest.raises(ConfigError, match=rf"^grid is '{kind}', but bit planes need 'sign_magnitude'\.$"):
         what(quantize(torch.ones(2), 1.0, Grid(3, kind)))

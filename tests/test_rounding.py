@@ -1,4 +1,4 @@
-"""Stochastic rounding: unbiased, with the variance of a coin, and reproducible from its own generator alone."""
+"""Stochastic rounding: unbiased, with the variance of a coin, reproducible from its own generator."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def test_same_seed_same_codes_and_another_seed_others(grid, seed):
 def test_given_draws_are_those_a_generator_would_make(grid, seed):
     x = torch.randn(4, 9, generator=generator(seed))
     noise = torch.rand(x.shape, generator=generator(seed))
-    assert quantize(x, 1.0, grid, "stochastic", generator(seed)) == quantize(x, 1.0, grid, "stochastic", noise=noise)
+    assert quantize(x, 1.0, grid, "stochastic", generator(seed)) == quantize(
+        x, 1.0, grid, "stochastic", noise=noise
+    )
 
 
 def test_the_global_generator_is_never_touched():
@@ -114,12 +116,14 @@ def test_the_global_generator_is_never_touched():
 
 
 def test_stochastic_rounding_needs_a_generator():
-    with pytest.raises(ConfigError, match=r"^generator is None, but stochastic rounding needs a torch\.Generator\.$"):
+    with pytest.raises(
+        ConfigError, match=r"^generator is None, but stochastic rounding needs a torch\.Generator\.$"
+    ):
         quantize(torch.ones(3), 1.0, Grid(4), "stochastic")
 
 
 def test_averaging_over_clients_helps_stochastic_and_not_nearest_rounding():
-    """M independent quantizations of one value: the mean's error falls as 1/M; nearest repeats one error M times."""
+    """M independent quantizations of a value: the mean's error falls as 1/M; nearest repeats one error."""
     x = torch.full((400, 64), 0.21)
     stochastic = quantize(x, 1.0, Grid(2), "stochastic", generator()).dequantize().mean(1) - 0.21
     nearest = quantize(x, 1.0, Grid(2)).dequantize().mean(1) - 0.21
@@ -145,7 +149,9 @@ def test_expected_error_of_a_known_sample(normal_42):
         got = expected_error(normal_42, torch.tensor(clip), Grid(bits), "stochastic")
         assert float(got) == pytest.approx(want, rel=1e-5)
         nearest = {2: 0.13203967, 4: 0.01198111}[bits]
-        assert float(expected_error(normal_42, torch.tensor(clip), Grid(bits))) == pytest.approx(nearest, rel=1e-5)
+        assert float(expected_error(normal_42, torch.tensor(clip), Grid(bits))) == pytest.approx(
+            nearest, rel=1e-5
+        )
 
 
 @pytest.fixture(scope="module")

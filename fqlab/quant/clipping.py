@@ -1,9 +1,10 @@
 """Where to clip: rules for the threshold s.
 
-All rules share one signature: a tensor, a grid, a rounding, and ``batch_dims`` leading dimensions that each get a
-clip of their own. They return a float32 tensor of shape ``x.shape[:batch_dims]``: a positive clip, 1 for a tensor of
-zeros (where any clip is exact) and NaN for one that holds NaN or infinity. They look at no value to decide anything in
-Python, so they run under ``torch.func.vmap``; :func:`clip_for` is the front door that raises.
+All rules share one signature: a tensor, a grid, a rounding, and ``batch_dims`` leading dimensions that each
+get a clip of their own. They return a float32 tensor of shape ``x.shape[:batch_dims]``: a positive clip, 1
+for a tensor of zeros (where any clip is exact) and NaN for one that holds NaN or infinity. They look at no
+value to decide anything in Python, so they run under ``torch.func.vmap``; :func:`clip_for` is the front door
+that raises.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from fqlab.quant.codes import position, spread
 from fqlab.quant.grids import ROUNDINGS, Grid
 
 __all__ = [
-    "RULES", "clip_for", "expected_error", "max_abs", "percentile", "aciq_gauss", "aciq_laplace", "octav", "octav_step",
-    "octav_update", "sweep",
+    "RULES", "clip_for", "expected_error", "max_abs", "percentile", "aciq_gauss", "aciq_laplace", "octav",
+    "octav_step", "octav_update", "sweep",
 ]  # fmt: skip
 
 
@@ -31,19 +32,26 @@ def _rows(x: torch.Tensor, batch_dims: int) -> torch.Tensor:
 
 
 def _usable(clip: torch.Tensor, peak: torch.Tensor) -> torch.Tensor:
-    """``clip`` where it is positive and finite, else max|x|; 1 where all values are zero, NaN where one is not finite."""
+    """``clip`` where positive and finite, else max|x|; 1 if all values are zero, NaN if one is not finite."""
     fallback = torch.where(peak == 0, 1.0, torch.where(peak.isfinite(), peak, math.nan))
     return torch.where((clip > 0) & clip.isfinite() & peak.isfinite(), clip, fallback)
 
 
-def max_abs(x: torch.Tensor, grid: Grid | None = None, rounding: str = "nearest", *, batch_dims: int = 0) -> torch.Tensor:
+def max_abs(
+    x: torch.Tensor, grid: Grid | None = None, rounding: str = "nearest", *, batch_dims: int = 0
+) -> torch.Tensor:
     """Never clip: s = max|x|."""
     peak = _rows(x, batch_dims).abs().amax(-1)
     return _usable(peak, peak)
 
 
 def percentile(
-    x: torch.Tensor, grid: Grid | None = None, rounding: str = "nearest", *, batch_dims: int = 0, share: float = 99.9
+    x: torch.Tensor,
+    grid: Grid | None = None,
+    rounding: str = "nearest",
+    *,
+    batch_dims: int = 0,
+    share: float = 99.9,
 ) -> torch.Tensor:
     """The ``share``-th percentile of |x| (0-100); the sort-based rule of static calibration."""
     in_range("share", share, 0, 100)
@@ -61,22 +69,27 @@ def _gauss_constant(noise: float) -> float:
     return float(optimize.brentq(lambda s: noise * s - excess(s), 0.0, 20.0, xtol=1e-14))
 
 
-def aciq_gauss(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0) -> torch.Tensor:
+def aciq_gauss(
+    x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
+) -> torch.Tensor:
     """ACIQ for a Gaussian (Banner et al. 2019): granular noise charged to every sample.
 
-    On the ``octav`` grid these are the published constants (2.55913646 σ at 4 bits); σ is the standard deviation. The
-    law is taken to be centred at 0, as weights are.
+    On the ``octav`` grid these are the published constants (2.55913646 σ at 4 bits); σ is the standard
+    deviation. The law is taken to be centred at 0, as weights are.
     """
     rows = _rows(x, batch_dims)
-    scale = rows.double().std(-1, correction=0)  # in double precision the spread of a constant tensor is exactly 0
+    # In double precision the spread of a constant tensor is exactly 0.
+    scale = rows.double().std(-1, correction=0)
     return _usable((scale * _gauss_constant(grid.noise(rounding))).float(), rows.abs().amax(-1))
 
 
-def aciq_laplace(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0) -> torch.Tensor:
+def aciq_laplace(
+    x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
+) -> torch.Tensor:
     """ACIQ for a Laplace law: s = b·W(1/c) with W Lambert's function and b = E|X − E X|.
 
-    With c = 4^−B/3 this is the closed form b·W(3·4^B) of the published constants (5.02864014 b at 4 bits). The law is
-    taken to be centred at 0, as weights are.
+    With c = 4^−B/3 this is the closed form b·W(3·4^B) of the published constants (5.02864014 b at 4 bits).
+    The law is taken to be centred at 0, as weights are.
     """
     rows = _rows(x, batch_dims)
     wide = rows.double()
@@ -85,8 +98,10 @@ def aciq_laplace(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batc
     return _usable((scale * constant).float(), rows.abs().amax(-1))
 
 
-def octav_update(tail: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor, noise: float) -> torch.Tensor:
-    """OCTAV's Newton update from moments (Sakr et al. 2022, eq. 5): s ← E[|x|; |x|>s] / (c·P(|x|≤s) + P(|x|>s)).
+def octav_update(
+    tail: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor, noise: float
+) -> torch.Tensor:
+    """OCTAV's Newton update from moments (Sakr et al. 2022, eq. 5): E[|x|; |x|>s] / (c·P(|x|≤s) + P(|x|>s)).
 
     Args:
         tail: sum (or expectation) of |x| over the values beyond s.
@@ -97,10 +112,11 @@ def octav_update(tail: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor
 
 
 def octav_step(x: torch.Tensor, clip: torch.Tensor, noise: float, top: float = 1.0) -> torch.Tensor:
-    """One step of OCTAV (eq. 6) on values ``x`` of shape ``[*batch, n]``. Zeros are taken to be exact, without noise.
+    """One step of OCTAV (eq. 6) on values ``x`` of shape ``[*batch, n]``; zeros are taken to be exact.
 
-    On a grid whose top level is only ``top``·s (two's complement) a large positive value errs by x − top·s; the same
-    Newton step then weighs that side with ``top`` and ``top``². This is our extension, with top = 1 it is the paper's.
+    On a grid whose top level is only ``top``·s (two's complement) a large positive value errs by x − top·s;
+    the same Newton step then weighs that side with ``top`` and ``top``². This is our extension, with top = 1
+    it is the paper's.
     """
     size = x.abs()
     return _step(x, size, size.sign().sum(-1), clip, noise, top)
@@ -109,7 +125,7 @@ def octav_step(x: torch.Tensor, clip: torch.Tensor, noise: float, top: float = 1
 def _step(
     x: torch.Tensor, size: torch.Tensor, noisy: torch.Tensor, clip: torch.Tensor, noise: float, top: float
 ) -> torch.Tensor:
-    """:func:`octav_step` with |x| at hand, and the number of values that carry noise unless they are clipped."""
+    """:func:`octav_step`, given |x| and the number of values that carry noise unless they are clipped."""
     if top == 1.0:
         excess = (size - clip.unsqueeze(-1)).relu()
         beyond = excess.sum(-1)
@@ -122,7 +138,7 @@ def _step(
 
 
 def _noise_model(grid: Grid, rounding: str, level_aware: bool) -> tuple[float, float, float]:
-    """What the recursion believes of the grid: c, the top level over s, and the squared error of a zero over c·s²."""
+    """What the recursion believes of the grid: c, the top level over s, a zero's squared error over c·s²."""
     if not level_aware:
         return 4.0**-grid.bits / 3, 1.0, 0.0
     if grid.kind == "midrise":
@@ -142,20 +158,20 @@ def octav(
 ) -> torch.Tensor:
     """MSE-optimal clip by OCTAV's fixed-point recursion (Sakr et al. 2022, Theorem 3.1).
 
-    Starts at the mean of the nonzero |x|. The paper's constant c = 4^−B/3 belongs to the grid with step 2s/2^B and
-    nearest rounding; ``level_aware`` takes c from the grid and the rounding instead, and knows of two's complement's
-    short upper side and of mid-rise having no zero. Its MSE is within 2 % of the best clip's on every grid at 2-8 bits,
-    with either rounding, for Gaussian and Laplacian values. On the one-bit mid-rise grid ±s, where nothing is granular,
-    nearest rounding has the optimum s = E|x| (BWN).
+    Starts at the mean of the nonzero |x|. The paper's constant c = 4^−B/3 belongs to the grid with step
+    2s/2^B and nearest rounding; ``level_aware`` takes c from the grid and the rounding instead, and knows of
+    two's complement's short upper side and of mid-rise having no zero. Its MSE is within 2 % of the best
+    clip's on every grid at 2-8 bits, with either rounding, for Gaussian and Laplacian values. On the one-bit
+    mid-rise grid ±s, where nothing is granular, nearest rounding has the optimum s = E|x| (BWN).
 
     Args:
-        iterations: updates; 0 for bits + 6, which reaches the fixed point to 1e-6. The paper's 10 are 0.5 % short at
-            8 bits.
+        iterations: updates; 0 for bits + 6, which reaches the fixed point to 1e-6. The paper's 10 are 0.5 %
+            short at 8 bits.
         level_aware: False for the textbook constant on any grid (E|x| on one-bit mid-rise).
 
-    The recursion can end in a tiny 2-cycle on finite samples (one value flips in and out), hence the fixed count; for
-    constant |x| it jumps between |x| and 0, and the guard returns max|x|. On two's complement the clip may exceed
-    max|x|, because the top level is one step short of it.
+    The recursion can end in a tiny 2-cycle on finite samples (one value flips in and out), hence the fixed
+    count; for constant |x| it jumps between |x| and 0, and the guard returns max|x|. On two's complement the
+    clip may exceed max|x|, because the top level is one step short of it.
     """
     in_range("iterations", iterations, 0, integer=True)
     rows = _rows(x, batch_dims)
@@ -192,7 +208,11 @@ def sweep(
 def expected_error(
     x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
 ) -> torch.Tensor:
-    """Mean squared quantization error, expected over the draws if rounding is stochastic; shape ``x.shape[:batch_dims]``."""
+    """Mean squared quantization error, over the draws too if rounding is stochastic.
+
+    Args:
+        clip: thresholds of shape ``x.shape[:batch_dims]``, which is also the shape of the result.
+    """
     one_of("rounding", rounding, ROUNDINGS)
     wide = spread(clip, x)
     place = position(x, wide, grid)
@@ -228,8 +248,9 @@ def clip_for(
 
     Args:
         level_aware: for ``"octav"``, see there.
-        check: raise if ``x`` holds NaN or infinity; without it the clip is NaN there (for ``torch.func.vmap``, which
-            allows no look at the data, and for training, where a client that diverges is the guard's business).
+        check: raise if ``x`` holds NaN or infinity; without it the clip is NaN there (for
+            ``torch.func.vmap``, which allows no look at the data, and for training, where a client that
+            diverges is the guard's business).
 
     Raises:
         ConfigError: for an unknown rule, or if ``x`` is empty or not finite.

@@ -28,6 +28,7 @@ class Codes:
 
     @property
     def shape(self) -> torch.Size:
+        """Shape of the tensor the codes stand for."""
         return self.values.shape
 
     def dequantize(self) -> torch.Tensor:
@@ -48,7 +49,7 @@ class Codes:
 
 
 def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Append singleton dimensions to ``clip`` so that it broadcasts over the trailing dimensions of ``like``."""
+    """``clip`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
     return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
 
 
@@ -71,7 +72,8 @@ def stochastic_round(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         noise: independent uniform draws from [0, 1), shape of ``x``.
     """
     below = torch.floor(x)
-    return below + torch.ceil(x - below - noise)  # floor(x + noise) would round 255 + 0.999999 up to 256 in float32
+    # floor(x + noise) would not do: in float32 255 + 0.999999 is 256.
+    return below + torch.ceil(x - below - noise)
 
 
 def quantize(
@@ -86,8 +88,8 @@ def quantize(
 ) -> Codes:
     """Clip ``x`` to the grid's range and round it to codes.
 
-    Nearest rounding breaks ties to even codes. Stochastic rounding is unbiased for the *clipped* value. On the
-    two's-complement grid the top level is clip − Δ, one step short.
+    Nearest rounding breaks ties to even codes. Stochastic rounding is unbiased for the *clipped* value. On
+    the two's-complement grid the top level is clip − Δ, one step short.
 
     Args:
         x: float tensor.
@@ -99,8 +101,8 @@ def quantize(
         noise: uniform [0, 1) draws of the shape of ``x``, instead of a generator.
 
     Raises:
-        ConfigError: for an unknown rounding, a missing generator, NaN in ``x``, or a clip that is negative, not finite
-            or of another shape.
+        ConfigError: for an unknown rounding, a missing generator, NaN in ``x``, or a clip that is negative,
+            not finite or of another shape.
     """
     one_of("rounding", rounding, ROUNDINGS)
     if rounding == "stochastic" and generator is None and noise is None:
@@ -112,14 +114,16 @@ def quantize(
     if rounding == "nearest":
         rounded = torch.round(place)
     else:
-        rounded = stochastic_round(place, torch.rand(x.shape, generator=generator) if noise is None else noise)
+        noise = torch.rand(x.shape, generator=generator) if noise is None else noise
+        rounded = stochastic_round(place, noise)
     return Codes(rounded.to(torch.int16), grid, clip)
 
 
 def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """``clip`` of shape ``shape``, one number for all allowed."""
     if clip.dim() and clip.shape != shape:
-        raise ConfigError(f"clip has shape {tuple(clip.shape)}, but must be one number or of shape {tuple(shape)}.")
+        got, want = tuple(clip.shape), tuple(shape)
+        raise ConfigError(f"clip has shape {got}, but must be one number or of shape {want}.")
     if not bool(((clip >= 0) & clip.isfinite()).all()):
         raise ConfigError(f"clip is {clip.tolist()}, but must be finite and 0 or more.")
     return clip.expand(shape)

@@ -1,8 +1,8 @@
 """Quantize in the forward pass, pretend in the backward pass.
 
-The rounding has zero slope almost everywhere, so training needs a stand-in. Three are in use (Sakr et al. 2022, §4):
-``ste`` passes the gradient on unchanged, ``pwl`` cuts it where the value was clipped, ``mad`` attenuates it there by
-s/|x|, the factor by which clipping shrank the value.
+The rounding has zero slope almost everywhere, so training needs a stand-in. Three are in use (Sakr et al.
+2022, §4): ``ste`` passes the gradient on unchanged, ``pwl`` cuts it where the value was clipped, ``mad``
+attenuates it there by s/|x|, the factor by which clipping shrank the value.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def fake_quantize(
     *,
     batch_dims: int = 0,
 ) -> torch.Tensor:
-    """Dequantized value of ``x`` with a surrogate gradient; differentiable and safe under ``torch.func.vmap``.
+    """Dequantized value of ``x`` with a surrogate gradient; works under ``torch.func.vmap``.
 
     Args:
         x: float tensor.
@@ -58,4 +58,5 @@ def fake_quantize(
     frozen = x.detach()
     place = position(frozen, wide, grid)
     code = torch.round(place) if noise is None else stochastic_round(place, noise)
-    return straight_through(x, grid.decode(code, wide), 1.0 if gradient == "ste" else slope(frozen, wide, gradient))
+    along = 1.0 if gradient == "ste" else slope(frozen, wide, gradient)
+    return straight_through(x, grid.decode(code, wide), along)

@@ -2,15 +2,17 @@
 
 Each grid is a ladder of equally spaced levels scaled by a clipping threshold ``clip`` (s):
 
-=================  ================  ====================  =========================  ============================
-kind               levels            step Δ                level of code k            who
-=================  ================  ====================  =========================  ============================
-``midrise``        2^b               2s/(2^b−1)            s(2k/(2^b−1) − 1)          clipped-quantization FL
-``octav``          2^b + 1           2s/2^b                kΔ, both ends              OCTAV, eq. (3) taken literally
-``twos_complement``  2^b             2s/2^b                kΔ, top end s−Δ            integer hardware
-``narrow``         2^b − 1           s/(2^(b−1)−1)         kΔ                         symmetric int8, KURE practice
-``sign_magnitude``  2^(b+1) − 1      s/(2^b−1)             kΔ                         BSQ, FedMPQ (sign not counted)
-=================  ================  ====================  =========================  ============================
+===================  =============  ===============  ====================  ========================
+kind                 levels         step Δ           level of code k      who
+===================  =============  ===============  ====================  ========================
+``midrise``          2^b            2s/(2^b−1)       s(2k/(2^b−1) − 1)    clipped-quantization FL
+``octav``            2^b + 1        2s/2^b           kΔ, both ends        OCTAV, eq. (3) literally
+``twos_complement``  2^b            2s/2^b           kΔ, top end s−Δ      integer hardware
+``narrow``           2^b − 1        s/(2^(b−1)−1)    kΔ                   symmetric int8, KURE
+``sign_magnitude``   2^(b+1) − 1    s/(2^b−1)        kΔ                   BSQ, FedMPQ
+===================  =============  ===============  ====================  ========================
+
+In ``sign_magnitude`` the sign is not counted among the b bits.
 """
 
 from __future__ import annotations
@@ -107,5 +109,5 @@ class Grid:
         return self.step(1.0) ** 2 / (12 if rounding == "nearest" else 6)
 
     def decode(self, values: torch.Tensor, clip: torch.Tensor) -> torch.Tensor:
-        """Levels (float32) of codes, or what lies between for fractional ones; ``clip`` broadcasts against ``values``."""
+        """Levels (float32) of codes, which may be fractional; ``clip`` broadcasts against ``values``."""
         return (values.to(torch.float32) - self.offset) * self.step(clip)

@@ -1,7 +1,7 @@
 """Sign-magnitude weights as stacks of bits (BSQ, Yang et al. 2021; FedMPQ, Chen & Vikalo 2024).
 
-A b-bit code v of the ``sign_magnitude`` grid is a sign and b planes: |v| = Σ_i 2^i B_i, plane 0 the LSB, plane b−1 the
-MSB. A plane that is zero for a whole layer can be cut off without changing a single weight.
+A b-bit code v of the ``sign_magnitude`` grid is a sign and b planes: |v| = Σ_i 2^i B_i, plane 0 the LSB,
+plane b−1 the MSB. A plane that is zero for a whole layer can be cut off without changing a single weight.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from fqlab.errors import ConfigError, in_range
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 
-__all__ = ["to_planes", "from_planes", "plane_density", "msb_density", "prune_msb", "trim", "group_lasso", "zero_bits"]
+__all__ = [
+    "to_planes", "from_planes", "plane_density", "msb_density", "prune_msb", "trim", "group_lasso",
+    "zero_bits",
+]  # fmt: skip
 
 
 def _magnitude(codes: Codes) -> torch.Tensor:
@@ -25,7 +28,7 @@ def to_planes(codes: Codes) -> tuple[torch.Tensor, torch.Tensor]:
     """Binary digits of the magnitudes and the signs.
 
     Returns:
-        ``(planes, sign)``: bool planes of shape ``[bits, *shape]`` with plane 0 the LSB, and int16 signs −1, 0, 1.
+        ``(planes, sign)``: bool planes ``[bits, *shape]`` with plane 0 the LSB, and int16 signs −1, 0, 1.
     """
     magnitude = _magnitude(codes)
     planes = torch.stack([(magnitude >> i) & 1 for i in range(codes.grid.bits)]).bool()
@@ -61,9 +64,10 @@ def prune_msb(
 ) -> tuple[Codes, torch.Tensor]:
     """Drop the MSB plane while δ(l) ≤ ε and more than one bit is left (FedMPQ's pruning rule).
 
-    The step size stays, so every weight that did not use a dropped plane keeps its value. The few that did saturate at
-    the largest remaining magnitude (what BSQ's public threshold mode does); with ``saturate=False`` they lose the bit.
-    The result is on the grid of the input, its upper planes empty: :func:`trim` makes it a narrower grid.
+    The step size stays, so every weight that did not use a dropped plane keeps its value. The few that did
+    saturate at the largest remaining magnitude (what BSQ's public threshold mode does); with
+    ``saturate=False`` they lose the bit. The result is on the grid of the input, its upper planes empty:
+    :func:`trim` makes it a narrower grid.
 
     Args:
         epsilon: ε in [0, 1].
@@ -89,13 +93,14 @@ def trim(codes: Codes, bits: int) -> Codes:
         ConfigError: if a code needs more than ``bits`` bits.
     """
     grid = Grid(bits, "sign_magnitude")
-    if codes.values.numel() and int(_magnitude(codes).max()) > grid.high:
-        raise ConfigError(f"bits is {bits!r}, but must be enough for the magnitude {int(_magnitude(codes).max())}.")
+    largest = int(_magnitude(codes).max()) if codes.values.numel() else 0
+    if largest > grid.high:
+        raise ConfigError(f"bits is {bits!r}, but must be enough for the magnitude {largest}.")
     return Codes(codes.values, grid, codes.clip * (grid.high / codes.grid.high))
 
 
 def group_lasso(planes: torch.Tensor, *, guard: float = 1e-8) -> torch.Tensor:
-    """Σ_i ‖B_i‖₂ over the first dimension, with 1e−8 under the root against the infinite slope at 0 (BSQ, eq. 4).
+    """Σ_i ‖B_i‖₂ over the first dimension (BSQ, eq. 4); ``guard``, under the root, bounds the slope at 0.
 
     Args:
         planes: real-valued planes ``[bits, ...]``; BSQ stacks positive and negative part in one group.

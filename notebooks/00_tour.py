@@ -22,7 +22,8 @@
 # **Needs** nothing. **Minutes** 10 to read, about 20 seconds to run.
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal
+from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.methods.clipped import Clipped
 from fqlab.panels import tour
 from fqlab.papers import table
 
@@ -65,15 +66,14 @@ panel
 # 1. With two bits and a sign almost nothing is lost. The cliff is elsewhere. Where?
 # 2. Choose *2-bit dithered*, then method *OCTAV clip*. Now move the clip from 1 to 1.3. What happens to the error?
 #    What happens to the accuracy?
-# 3. Set ε to 0.1 at 4 bits. Which layer loses a plane, and what does it cost?
+# 3. Set ε to 0.2 at 4 bits. Which layers lose a plane, and what does it cost?
 #
 # ## Explain
 #
-# The upload of one layer is three lines of library code: find a clip, round to codes, drop rare planes.
+# The upload of one layer, as the library runs it: find a clip, round to codes, drop rare planes.
 
 # %%
-from_numbers = tour.State(bits=2, grid="midrise", clip=1.3)
-from_numbers
+show_source(Clipped.encode)
 
 # %% [markdown]
 # Every setting has a ticket. Paste one into the panel and the same picture comes back, to the last bit.

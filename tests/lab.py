@@ -30,7 +30,7 @@ Sheet (one open notebook)
     wait_text(name, part)         visible text once it contains ``part``
     latency(control, key, name)   milliseconds from the key's DOM event to the next picture or text
     errors()                      tracebacks shown in the notebook
-    outside                       addresses the page asked for that are not on this machine
+    outside                       addresses off this machine that the page asked for (and did not get)
     page_errors                   uncaught JavaScript errors
 """
 
@@ -62,8 +62,10 @@ MAC_BROWSERS = (
 BROWSER_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-default-apps", "--no-proxy-server",
-    "--disable-dev-shm-usage",
+    "--disable-dev-shm-usage", f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HOST}",
 ]  # fmt: skip
+# Every lesson shows it; the browser is refused it like any other address off this machine.
+BADGE_PICTURE = "https://mybinder.org/badge_logo.svg"
 SETTINGS = {
     # Every cell stays in the page, so that a driver can reach a slider that is scrolled out of sight.
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
@@ -164,13 +166,12 @@ class Sheet:
         self.page, self.server, self.name = page, server, name
         self.outside: list[str] = []
         self.page_errors: list[str] = []
-        page.on("request", self._note_request)
+        page.on("request", self._note)
         page.on("pageerror", lambda error: self.page_errors.append(str(error)))
 
-    def _note_request(self, request: Any) -> None:
-        if not request.url.startswith(
-            (self.server.url, "data:", "blob:", self.server.url.replace("http", "ws", 1))
-        ):
+    def _note(self, request: Any) -> None:
+        local = (self.server.url, self.server.url.replace("http", "ws", 1), "data:", "blob:", BADGE_PICTURE)
+        if not request.url.startswith(local):
             self.outside.append(request.url)
 
     def load(self, timeout: float = 60) -> None:

@@ -62,6 +62,12 @@ def test_a_failing_cell_is_reported(lab: Lab) -> None:
         lab.open("broken")
 
 
+def test_nothing_leaves_the_machine_and_the_attempt_is_noted(sheet: Sheet) -> None:
+    address = "https://example.org/picture.png"
+    sheet.page.evaluate("address => fetch(address).catch(() => null)", address)
+    assert sheet.outside == [address]
+
+
 def test_no_chromium_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FQLAB_CHROMIUM", "/nowhere/chromium")
     assert find_chromium() is None

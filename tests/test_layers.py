@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fqlab"
 FLOORS: dict[int, tuple[str, ...]] = {
     -1: ("", "errors", "seeds"),  # "" is fqlab/__init__.py
     0: ("quant",),
-    1: ("aggregate", "data", "local", "models", "objectives", "partition", "wire"),
+    1: ("aggregate", "bits", "data", "local", "models", "objectives", "partition", "wire"),
     2: ("methods",),
     3: ("checkpoint", "deploy", "engines", "experiment", "federation"),
     4: ("papers", "plots"),

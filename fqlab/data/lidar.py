@@ -29,6 +29,7 @@ __all__ = ["CLASSES", "COLUMNS", "GROUND", "Scene", "Town", "clouds", "load", "s
 GROUND = -1  # label and object number of a ground point
 COLUMNS = 900  # firings a turn, 0.4 degrees apart
 PERIOD = 0.1  # seconds a turn
+TRAIN = 1 / 3  # share of the objects that is for training: a car has few labels, a test should be sharp
 TEST_SCENE = 1_000_000  # scenes from this number on are driven for the test set
 
 
@@ -153,7 +154,7 @@ def load(
 
     Args:
         seed: of streets, noise and choice of points.
-        objects: two thirds for training, by ``Town.share``; one third for testing, as many in every town.
+        objects: a third for training, by ``Town.share``; the rest for testing, as many in every town.
         size: points of each object.
         min_points: echoes that an object needs to be labelled.
         fleet: the towns, default :func:`towns`; ``Town.number`` is the group.
@@ -194,8 +195,11 @@ def _checked(town: Town | str) -> Town:
         in_range(name, getattr(town, name), low, high)
     for name in ("range_noise", "attenuation"):
         in_range(name, getattr(town, name), 0, 10)
-    for name, most in (("beams", 256), ("density", 200)):
-        in_range(name, getattr(town, name), 1, most, integer=True)
+    for name, least, most in (("number", 0, np.inf), ("beams", 1, 256), ("density", 1, 200)):
+        in_range(name, getattr(town, name), least, most, integer=True)
+    low, high = town.elevation
+    if not -85 <= low <= high <= 85:
+        raise ConfigError(f"elevation is {town.elevation!r}, but must rise and lie from -85 to 85 degrees.")
     mix = town.class_mix
     if len(mix) != len(CLASSES) or min(mix) < 0 or not 0 < sum(mix) < np.inf:
         raise ConfigError(f"class_mix is {mix!r}, but must be {len(CLASSES)} numbers from 0, not all 0.")
@@ -237,11 +241,12 @@ def _echoes(town: Town, distance: np.ndarray, rng: np.random.Generator) -> tuple
 
 def _counts(fleet: Sequence[Town], objects: int) -> tuple[list[int], int]:
     """Training objects of each town, and test objects of every town."""
+    in_range("towns in fleet", len(fleet), 1)
     in_range("objects", objects, 10 * len(fleet), integer=True)
     for town in fleet:
         in_range("share", town.share, 0, open_low=True)
     edges = np.cumsum([0.0, *(town.share for town in fleet)])
-    edges = np.round(edges / edges[-1] * round(objects * 2 / 3)).astype(int)
+    edges = np.round(edges / edges[-1] * round(objects * TRAIN)).astype(int)
     return np.maximum(np.diff(edges), 1).tolist(), (objects - int(edges[-1])) // len(fleet)
 
 

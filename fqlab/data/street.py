@@ -80,7 +80,7 @@ def towns() -> tuple[Town, ...]:
         Town(6, "old town", "narrow lanes, a low and coarse scanner", (0.18, 0.36, 0.04, 0.14, 0.08, 0.20),
              sensor_height=1.3, max_range=35.0, beams=16, elevation=(-15.0, 15.0), speed=5.0),
         Town(7, "canal", "bicycles, and few drives", (0.10, 0.14, 0.50, 0.10, 0.10, 0.06),
-             max_range=40.0, speed=6.0, share=0.4),
+             max_range=40.0, speed=6.0, share=0.2),
     )  # fmt: skip
 
 

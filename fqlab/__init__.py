@@ -10,8 +10,8 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 __all__ = [
-    "aggregate", "data", "engines", "errors", "experiment", "federation", "lessons", "local", "methods", "models",
-    "objectives", "panels", "papers", "partition", "plots", "quant", "wire",
+    "aggregate", "bits", "data", "engines", "errors", "experiment", "federation", "lessons", "local", "methods",
+    "models", "objectives", "panels", "papers", "partition", "plots", "quant", "wire",
 ]  # fmt: skip
 
 

@@ -95,8 +95,7 @@ def _train(site: Site, members: list[Member]) -> list[Reply]:
     site.model.train()
 
     slopes = autograd_slopes(_loss(site, objective, buffers, context))
-    inside = objective.project
-    project = (lambda params: vmap(inside)(params, context)) if inside else None
+    project = (lambda params: _stacked(objective.project)(params, context)) if objective.project else None
     start, training = _stack([task.params for task in tasks]), members[0][0].training
     params, losses = descend(slopes, start, _steps(site, members), training, project)
     seen = torch.stack(losses)
@@ -125,14 +124,19 @@ def _stacked_loss(
     """:func:`fqlab.local.client_loss` of stacked clients for a model with a stacked forward pass."""
     seen, transform = trained, objective.transform
     if transform:
-        seen = getattr(transform, "stacked", vmap(transform))(trained, context, step.noise)
+        seen = _stacked(transform)(trained, context, step.noise)
     logits = forward(seen, step.x)
     each = cross_entropy(logits.flatten(0, 1), step.y.flatten(), reduction="none").reshape(step.y.shape)
     if step.weight is None:
         loss = each.mean(1)
     else:
         loss = (each * step.weight).sum(1) / step.weight.sum(1).clamp(min=1)
-    return loss + vmap(objective.penalty)(trained, context) if objective.penalty else loss
+    return loss + _stacked(objective.penalty)(trained, context) if objective.penalty else loss
+
+
+def _stacked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` for stacked clients: its own form for them (``function.stacked``), or else under ``vmap``."""
+    return getattr(function, "stacked", None) or vmap(function)
 
 
 def _steps(site: Site, members: list[Member]) -> Iterator[Step]:

@@ -13,7 +13,10 @@ from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload
 __all__ = ["NAMES", "make", "options", "Client", "Method", "Sent", "Server", "Spec", "Task", "Upload"]
 
 _WHERE = {
+    "bsq": "bsq:BSQ",
     "fedavg": "fedavg:FedAvg",
+    "fedmpq": "fedmpq:FedMPQ",
+    "fixed_width": "fixed_width:FixedWidth",
     "clipped": "clipped:Clipped",
 }
 NAMES = tuple(_WHERE)

@@ -174,9 +174,9 @@ class Method:
 
 
 def split(weights: Weights, spec: Spec) -> tuple[Weights, Weights]:
-    """Divide a model's tensors into trainable parameters and buffers."""
-    params = {name: weights[name] for name in spec.trainable}
-    return params, {name: value for name, value in weights.items() if name not in params}
+    """The model's tensors among ``weights``, trainable parameters and buffers apart; others are left out."""
+    params = {name: weights[name] for name in spec.trainable if name in weights}
+    return params, {name: weights[name] for name in spec.sizes if name in weights and name not in params}
 
 
 def next_state(server: Server, weights: Weights, shared: Weights | None = None) -> Server:

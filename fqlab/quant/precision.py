@@ -1,0 +1,103 @@
+"""Bit planes as real variables, and what makes a layer's precision grow and shrink (BSQ, Yang et al. 2021,
+§3.1-3.3).
+
+While it trains, a layer of n bits is a stack of real planes ``[2, n, ...]`` in [0, 2]: positive and
+negative part, plane 0 the LSB. Re-quantization turns them back into digits; precision adjustment then cuts
+the planes that are empty at either end. Neither moves a weight.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from fqlab.errors import in_range
+from fqlab.quant.codes import Codes
+from fqlab.quant.grids import Grid
+from fqlab.quant.planes import prune_msb, to_planes, trim
+
+__all__ = ["MAX_BITS", "adjust", "bit_variables", "net_value", "regrid", "requantize", "requantize_net"]
+
+MAX_BITS = 8
+"""No layer gets wider than this (the cap in BSQ's code)."""
+
+
+def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
+    """Exact binary digits as trainable planes: float32 ``[2, n, *shape]``, the second half those of −v.
+
+    Args:
+        codes: n-bit codes on the ``sign_magnitude`` grid.
+        width: number of planes, the upper ones empty; 0 for n.
+    """
+    digits, sign = to_planes(codes)
+    planes = torch.zeros(2, width or codes.grid.bits, *codes.shape)
+    planes[0, : codes.grid.bits] = digits * (sign > 0)
+    planes[1, : codes.grid.bits] = digits * (sign < 0)
+    return planes
+
+
+def net_value(planes: torch.Tensor) -> torch.Tensor:
+    """Σ_b 2^b (W_p^(b) − W_n^(b)): the weights in units of the step, real-valued; ``[2, n, *shape]`` → ``[*shape]``."""
+    power = 2.0 ** torch.arange(planes.shape[1])
+    return torch.tensordot(power, planes[0] - planes[1], dims=1)
+
+
+def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True) -> Codes:
+    """Round the net value to integers, halves to even; add a bit where they outgrow n bits (§3.3).
+
+    Real planes go up to 2, so that the integers reach 2(2^n − 1): one more bit always holds them. The step
+    stays, so s' = s(2^(n+1) − 1)/(2^n − 1). At ``cap`` bits, or without ``growth``, they are clipped
+    instead. A scale that training has driven below zero turns all signs around.
+
+    Args:
+        planes: ``[2, n, *shape]``.
+        scale: s, a scalar; the step is s/(2^n − 1).
+    """
+    bits = planes.shape[1]
+    grid, values = Grid(bits, "sign_magnitude"), torch.round(net_value(planes))
+    step = grid.step(scale.detach().float())
+    if growth and bits < cap and values.numel() and float(values.abs().max()) > grid.high:
+        grid = Grid(bits + 1, "sign_magnitude")
+    values = values.clamp(grid.low, grid.high) * torch.where(step < 0, -1, 1)
+    return Codes(values.to(torch.int16), grid, step.abs() * grid.high)
+
+
+def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
+    """Fine-tuning's float tensor as codes: s·Q_n(clip(w, ±1)), rounded as in the forward pass; ``bits`` stay."""
+    grid = Grid(bits, "sign_magnitude")
+    values = torch.round(net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
+    return Codes(values.to(torch.int16), grid, scale.detach().abs())
+
+
+def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float = 0.0) -> Codes:
+    """Precision adjustment (§3.3, eq. 6): cut empty planes at the top and at the bottom, down to one bit.
+
+    Without a threshold no weight moves: cutting k LSBs doubles the step k times, cutting MSBs leaves it. An
+    empty plane between full ones stays.
+
+    Args:
+        threshold: a plane is empty if its share of ones is at most this, in [0, 1] (an option of BSQ's
+            code). The weights that lose their MSB saturate at the largest magnitude left.
+    """
+    in_range("threshold", threshold, 0, 1)
+    if msb:
+        pruned, bits = prune_msb(codes, threshold)
+        codes = trim(pruned, int(bits))
+    while lsb and codes.grid.bits > 1 and float((codes.values % 2).float().mean()) <= threshold:
+        narrow = Grid(codes.grid.bits - 1, "sign_magnitude")
+        halved = torch.div(codes.values, 2, rounding_mode="trunc")
+        codes = Codes(halved, narrow, 2 * codes.clip * narrow.high / codes.grid.high)
+    return codes
+
+
+def regrid(weights: torch.Tensor, step: torch.Tensor | float, bits: int = 0, *, cap: int = MAX_BITS) -> Codes:
+    """Weights on the sign-magnitude grid of a given step, with as many bits as the largest needs, or with
+    ``bits``.
+
+    What a width (at most ``cap``) cannot hold is clipped. This is how a server re-quantizes an average of
+    clients.
+    """
+    step = torch.as_tensor(step, dtype=torch.float32)
+    values = torch.round(weights / torch.where(step > 0, step, 1.0)) * (step > 0)
+    bits = bits or min(cap, max(1, int(values.abs().max()).bit_length()))
+    grid = Grid(bits, "sign_magnitude")
+    return Codes(values.clamp(grid.low, grid.high).to(torch.int16), grid, step * grid.high)

@@ -56,6 +56,8 @@ def command(args: Sequence[str] = ()) -> list[str]:
         options.append("--allow-root")  # in a container there is nobody else to be
     # As default address, not as a file: so the address that --no-browser prints leads to the lesson too.
     opened = [f"--ServerApp.root_dir={lesson.parent}", f"--LabApp.default_url=/lab/tree/{lesson.name}"]
+    # Playing with a lesson must not leave the repository changed.
+    opened.append("--ContentsManager.pre_save_hook=fqlab.tidy.before_saving")
     return [sys.executable, "-m", "jupyterlab", *opened, *options]
 
 

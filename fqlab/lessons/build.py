@@ -1,9 +1,8 @@
 """Derive a lesson's ``.ipynb`` from its ``.py``: ``python -m fqlab.lessons.build notebooks/00_tour.py``.
 
-The percent-format ``.py`` is the source. The notebook is executed from the top, and keeps only the outputs
-that mean something to a reader without a kernel: *claims* (cells tagged ``nbval-check-output``, which the
-tests compare on every run) and the static pictures of *panels* (cells tagged ``panel``). Cell ids come from
-the cells' text and nothing that differs between machines is stored, so building twice gives the same bytes.
+The percent-format ``.py`` is the source. The notebook is executed from the top and keeps what
+:mod:`fqlab.tidy` keeps. Cell ids come from the cells' text, and nothing that differs between machines is
+stored: building twice gives the same bytes.
 """
 
 from __future__ import annotations
@@ -13,21 +12,14 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fqlab.tidy import METADATA, tidy
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["CLAIM", "PANEL", "build", "derive", "execute", "read_source", "stored_outputs"]
-
-CLAIM = "nbval-check-output"
-PANEL = "panel"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-STATIC = ("text/html", "image/svg+xml", "image/png")
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
+__all__ = ["build", "derive", "execute", "read_source"]
 
 
 def read_source(path: Path) -> NotebookNode:
@@ -61,25 +53,6 @@ def execute(book: NotebookNode, folder: Path, timeout: int = 600) -> NotebookNod
     return client.execute()
 
 
-def stored_outputs(cell: NotebookNode) -> list[NotebookNode]:
-    """The outputs of an executed cell that its notebook keeps: claims, and panels that have a static form."""
-    tags = cell.metadata.get("tags", [])
-    if CLAIM not in tags and PANEL not in tags:
-        return []
-    kept = []
-    for output in cell.outputs:
-        data: dict[str, Any] | None = output.get("data")
-        if data is not None:
-            live = data.pop(WIDGET, None) is not None
-            if live and CLAIM not in tags and not any(kind in data for kind in STATIC):
-                continue
-            output.metadata = type(output.metadata)()
-        elif CLAIM not in tags:
-            continue
-        kept.append(output)
-    return kept
-
-
 def derive(path: Path) -> str:
     """The text of the ``.ipynb`` that belongs to the source ``path``: read, executed, stripped.
 
@@ -89,14 +62,7 @@ def derive(path: Path) -> str:
     import nbformat
 
     book = execute(read_source(path), path.resolve().parent)
-    book.metadata = nbformat.from_dict(METADATA)
-    for cell in book.cells:
-        tags = cell.metadata.get("tags", [])
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
-        if cell.cell_type == "code":
-            cell.outputs = stored_outputs(cell)
-            if not cell.outputs:
-                cell.execution_count = None
+    tidy(book)
     nbformat.validate(book)
     return nbformat.writes(book) + "\n"
 

@@ -66,7 +66,7 @@ panel
 # 1. With two bits and a sign almost nothing is lost. The cliff is elsewhere. Where?
 # 2. Choose *2-bit dithered*, then method *OCTAV clip*. Now move the clip from 1 to 1.3. What happens to the error?
 #    What happens to the accuracy?
-# 3. Set ε to 0.2 at 4 bits. Which layers lose a plane, and what does it cost?
+# 3. Press *ε = 0.1*. The clip is twice too wide, so the top bit is rarely used. What does ε give back?
 #
 # ## Explain
 #

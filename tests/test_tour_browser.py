@@ -24,11 +24,9 @@ def sheet(lab: Lab) -> Sheet:
 )
 def test_each_slider_moves_its_picture_and_the_curve(sheet: Sheet, control: str, key: str, picture: str, words: str) -> None:
     before = sheet.image_bytes(f"fqlab-p-{picture}")
-    value = sheet.slider_value(f"fqlab-c-{control}")
     sheet.press(f"fqlab-c-{control}", key)
     after = sheet.wait_change(f"fqlab-p-{picture}", before)
     assert len(after) > 2000
-    assert sheet.slider_value(f"fqlab-c-{control}") > value
     sheet.wait_text("fqlab-status", "after 30 rounds", timeout=30)
     alt = sheet.image(f"fqlab-p-{picture}").get_attribute("alt")
     assert words in alt

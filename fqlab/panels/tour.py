@@ -102,7 +102,7 @@ class Tour(Panel):
         "2-bit OCTAV": {"grid": "midrise", "rounding": "nearest"},
         "2-bit dithered": {"method": "max_abs", "grid": "midrise"},
         "1 bit": {"bits": 1, "grid": "midrise"},
-        "ε = 0.2": {"bits": 4, "epsilon": 0.2},
+        "ε = 0.1": {"bits": 4, "clip": 2.0, "epsilon": 0.1},
         "Label skew": {"split": "strong"},
         "4-2-2-4": {"layers": "paper", "grid": "midrise", "method": "inverse", "rounding": "nearest"},
     }

@@ -1,4 +1,4 @@
-"""KITTI frames: boxes by hand and by half spaces, damaged files, and real frames where FQLAB_DATA has them."""
+"""KITTI frames: boxes by hand and by half spaces, damaged files, and real frames where there are any."""
 
 from __future__ import annotations
 
@@ -47,26 +47,23 @@ def test_a_point_through_the_two_transforms():
     assert quarter.to_rect(np.array([[10.0, 2, 1]]))[0] == pytest.approx([1.2, -1.9, 9.7])
 
 
-@pytest.mark.parametrize(
-    "yaw, heading", [(0.0, (1, 0)), (np.pi / 2, (0, -1)), (np.pi, (-1, 0)), (-np.pi / 2, (0, 1))]
-)
+SLANT = np.arctan2(3, 4)
+HEADINGS = [(0.0, (1, 0)), (np.pi / 2, (0, -1)), (np.pi, (-1, 0)), (SLANT, (0.8, -0.6)), (-SLANT, (0.8, 0.6))]
+
+
+@pytest.mark.parametrize("yaw, heading", HEADINGS)
 def test_a_car_of_four_metres_heads_where_its_yaw_says(yaw, heading):
     """In rect, yaw 0 heads along +x (right) and a quarter turn heads along -z (towards the camera)."""
-    middle = np.array([1.0, 1.6 - 0.75, 10.0])
-    x, z = heading
-    for ahead, aside, height, expected in (
-        (1.9, 0.9, 0.7, True),
-        (2.1, 0, 0, False),
-        (0, 1.1, 0, False),
-        (0, 0, 0.8, False),
-    ):
+    (x, z), middle = heading, np.array([1.0, 1.6 - 0.75, 10.0])
+    probes = ((1.9, 0.9, 0.7, True), (2.1, 0, 0, False), (0, 1.1, 0, False), (0, 0, 0.8, False))
+    for ahead, aside, height, expected in probes:
         for sign in (1, -1):
             rect = middle + sign * np.array([ahead * x - aside * z, -height, ahead * z + aside * x])
             assert inside(PLAIN.to_velo(rect[None]), label(yaw), PLAIN)[0] == expected
 
 
 def test_corners_by_hand():
-    """Yaw 0: length along rect x = -velo y, width along rect z = velo x; the floor is 1.6 + 0.2 m below us."""
+    """Yaw 0: length along rect x = -velo y, width along rect z = velo x; the floor is 1.8 m below us."""
     eight = corners(label(), PLAIN)
     assert eight.min(axis=0) == pytest.approx([9 + 0.3, -(3 - 0.1), -1.6 - 0.2])
     assert eight.max(axis=0) == pytest.approx([11 + 0.3, 1 + 0.1, -0.1 - 0.2])

@@ -81,7 +81,7 @@ OPTIMA = {
 7 8.629929 1.897194e-3 8.701570 1.896240e-3 8.646050 1.871441e-3 8.617835 1.919886e-3
 8 9.889106 6.028407e-4 9.929115 6.027284e-4 9.896894 5.987415e-4 9.882651 6.066034e-4""",
 }
-# Mid-rise: bits | MSE at textbook clip, matched clip | stochastic: best clip, its MSE, MSE at textbook, matched.
+# Mid-rise: bits, MSE at textbook clip, matched clip; stochastic: best clip, best MSE, textbook MSE, matched.
 MIDRISE = {
     "gauss": """
 2 1.283644e-1 1.560807 1.269961 1.766215e-1 2.313496e-1 1.348138
@@ -201,6 +201,12 @@ def test_a_vector_done_by_hand(bits, second, fixed):
     step = lambda s: float(octav_step(VECTOR, torch.tensor(s), grid.noise()))
     assert step(0.85) == pytest.approx(second, rel=1e-6)
     assert (step(2.0), step(0.0)) == pytest.approx((0, 0.85))
+
+
+def test_the_start_is_the_mean_of_what_is_not_zero():
+    """From 3 only the 6 lies outside; the mean of all seven, 9/7, would have left the 2 outside as well."""
+    x = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 6.0])
+    assert float(octav(x, Grid(2, "octav"), iterations=1)) == pytest.approx(6 / (2 / 48 + 1))
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,19 @@ def test_error_parts_add_up(grid, clip, rounding, seed):
     assert granular + clipping == pytest.approx(float((x - codes.dequantize()).square().mean()), rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_error_parts_value_by_value(kind):
+    """Beyond the outermost level, which on two's complement is not where the clip is, counts as clipping."""
+    x, clip = torch.linspace(-2, 2, 401), 1.3
+    low, high = clip * levels(kind, 2)[[0, -1]]
+    error = (x - quantize(x, clip, Grid(2, kind)).dequantize()).square().tolist()
+    beyond = [v < low or v > high for v in x.tolist()]
+    want = [
+        sum(e for e, out in zip(error, beyond, strict=True) if out == side) / 401 for side in (False, True)
+    ]
+    assert error_parts(x, quantize(x, clip, Grid(2, kind))) == pytest.approx(want, rel=1e-5)
+
+
 def test_error_parts_on_a_case_done_by_hand():
     """Ternary grid ±1, 0 at s = 1: 0.3 errs by 0.3 inside, 3 by 2 and −1.5 by 0.5 beyond."""
     x = torch.tensor([0.3, 1.0, 3.0, -1.5])

@@ -18,6 +18,9 @@ _WHERE = {
     "fedmpq": "fedmpq:FedMPQ",
     "fixed_width": "fixed_width:FixedWidth",
     "clipped": "clipped:Clipped",
+    "lg_fedavg": "lg_fedavg:LGFedAvg",
+    "lottery": "lottery:Lottery",
+    "standalone": "standalone:Standalone",
 }
 NAMES = tuple(_WHERE)
 

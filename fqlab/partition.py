@@ -1,7 +1,7 @@
 """Who holds which training samples: label skew, size skew, natural owners, and the splits of two papers.
 
-Every split is a list of sorted int64 index arrays, one per client, disjoint and none empty, and depends only on its
-arguments. Importing this module loads no PyTorch.
+Every split is a list of sorted int64 index arrays, one per client, disjoint and none empty, and depends only
+on its arguments. Importing this module loads no PyTorch.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ def split(
 ) -> Parts:
     """Share the training samples among clients.
 
-    ========================  ==========================================================================  ========
-    name                      rule                                                                        covers
-    ========================  ==========================================================================  ========
-    ``iid``                   a random split into equal sizes (to within one sample)                      all
-    ``dirichlet``             label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
-                              clients (Yurochkin et al. 2019); an empty client then takes one random
-                              sample from the largest
-    ``n_class``               LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
-                              shards of ``samples_per_class`` images of one label; every shard after
-                              the first is cut to the fraction ``balance``
-    ``by_writer``             whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
-                              many clients as groups, client i is the i-th group
-    ``quantity_skew``         size skew: one sample each, the others go to client k with probability      all
-                              p_k, p drawn once from Dirichlet(``alpha``)
-    ``class_balanced``        the clipped-quantization code: floor(n / (classes * clients)) samples of    part
-                              every label, in data set order, client 0 first, until a label runs out
-    ========================  ==========================================================================  ========
+    ==================  ==========================================================================  ======
+    name                rule                                                                        covers
+    ==================  ==========================================================================  ======
+    ``iid``             a random split into equal sizes (to within one sample)                      all
+    ``dirichlet``       label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
+                        clients (Yurochkin et al. 2019); an empty client then takes one random
+                        sample from the largest
+    ``n_class``         LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
+                        shards of ``samples_per_class`` images of one label; every shard after
+                        the first is cut to the fraction ``balance``
+    ``by_writer``       whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
+                        many clients as groups, client i is the i-th group
+    ``quantity_skew``   size skew: one sample each, the others go to client k with probability      all
+                        p_k, p drawn once from Dirichlet(``alpha``)
+    ``class_balanced``  the clipped-quantization code: floor(n / (classes * clients)) samples of    part
+                        every label, in data set order, client 0 first, until a label runs out
+    ==================  ==========================================================================  ======
 
     Args:
         name: one of :data:`NAMES`.
@@ -69,11 +69,11 @@ def split(
         alpha: Dirichlet concentration, above 0; small is skewed (``dirichlet``, ``quantity_skew``).
         classes_per_client, samples_per_class: number and size of LotteryFL's shards (``n_class``).
         balance: fraction in (0, 1] of every shard after the first, at least one sample stays (``n_class``).
-        distinct: forbid two shards of the same label; the paper's code allows them, and about one client in ten
-            then holds a single class (``n_class``).
+        distinct: forbid two shards of the same label; the paper's code allows them, and about one client in
+            ten then holds a single class (``n_class``).
 
     Raises:
-        ConfigError: for an argument out of range, data without groups, or a client that would stay empty.
+        ConfigError: for an argument out of range, data without groups, or more shards than the data give.
     """
     one_of("partition", name, NAMES)
     labels = np.asarray(dataset.train_y)
@@ -94,18 +94,33 @@ def split(
             parts = _quantity_skew(len(labels), clients, alpha, draw)
         case _:
             parts = _class_balanced(labels, clients)
-    return _finish(name, parts)
+    return [np.sort(part).astype(np.int64) for part in parts]
 
 
-def personal_test(dataset: Dataset, parts: Parts) -> Parts:
-    """For each client all test samples of the labels it trains on, chosen by label (LotteryFL's personal test set).
+def personal_test(dataset: Dataset, parts: Parts, *, by: str = "labels") -> Parts:
+    """For each client all test samples of the labels it trains on, or of the owners (towns) it holds.
 
-    The paper's code takes slices of 1000 sorted MNIST images instead, which do not match the class boundaries.
+    By labels is LotteryFL's personal test set. The paper's code takes slices of 1000 sorted MNIST images
+    instead, which do not match the class boundaries.
+
+    Args:
+        dataset: ``train_y`` and ``test_y`` are used, or ``groups`` and ``test_groups``.
+        parts: what :func:`split` gave.
+        by: ``"labels"``, or ``"groups"``: the test samples of the same towns.
 
     Returns:
         One sorted int64 index array into the test set per client.
+
+    Raises:
+        ConfigError: if ``by`` is neither, or the data have no groups in both sets.
     """
-    train, test = np.asarray(dataset.train_y), np.asarray(dataset.test_y)
+    one_of("by", by, ("labels", "groups"))
+    train, test = dataset.train_y, dataset.test_y
+    if by == "groups":
+        train, test = dataset.groups, dataset.test_groups
+    if train is None or test is None:
+        raise ConfigError(f"by is 'groups', but dataset {dataset.name!r} does not have them in both sets.")
+    train, test = np.asarray(train), np.asarray(test)
     return [np.flatnonzero(np.isin(test, train[part])) for part in parts]
 
 
@@ -113,13 +128,6 @@ def label_counts(dataset: Dataset, parts: Parts) -> np.ndarray:
     """How many samples of each class each client holds: int64 ``[clients, classes]``."""
     labels = np.asarray(dataset.train_y)
     return np.stack([np.bincount(labels[part], minlength=len(dataset.classes)) for part in parts])
-
-
-def _finish(name: str, parts: Parts) -> Parts:
-    for client, part in enumerate(parts):
-        if len(part) == 0:
-            raise ConfigError(f"partition {name!r} leaves client {client} of {len(parts)} empty: use fewer clients.")
-    return [np.sort(part).astype(np.int64) for part in parts]
 
 
 def _dirichlet(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
@@ -145,7 +153,9 @@ def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Gen
 
 def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Parts:
     if dataset.groups is None:
-        raise ConfigError(f"partition 'by_writer' needs natural owners, but dataset {dataset.name!r} has none.")
+        raise ConfigError(
+            f"partition 'by_writer' needs owners (groups), but dataset {dataset.name!r} has none."
+        )
     groups = np.asarray(dataset.groups)
     owners = np.unique(groups)
     in_range("clients", clients, 1, len(owners), integer=True)
@@ -161,7 +171,13 @@ def _class_balanced(labels: np.ndarray, clients: int) -> Parts:
 
 
 def _n_class(
-    labels: np.ndarray, clients: int, n: int, size: int, balance: float, distinct: bool, draw: np.random.Generator
+    labels: np.ndarray,
+    clients: int,
+    n: int,
+    size: int,
+    balance: float,
+    distinct: bool,
+    draw: np.random.Generator,
 ) -> Parts:
     in_range("classes_per_client", n, 1, integer=True)
     in_range("samples_per_class", size, 1, integer=True)
@@ -172,14 +188,15 @@ def _n_class(
     if clients * n > possible:
         kind = "shards of different labels" if distinct else "shards"
         raise ConfigError(
-            f"clients is {clients} with classes_per_client {n}, which takes {clients * n} {kind} of {size} images, "
-            f"but the data give at most {possible}."
+            f"clients is {clients} with classes_per_client {n}, which takes {clients * n} {kind} of {size} "
+            f"images, but the data give at most {possible}."
         )
     chosen = _distinct_labels(left, clients, n, draw) if distinct else _any_labels(left, clients, n, draw)
     stacks = [iter(draw.permutation(own)) for own in shards]
     rest = max(1, int(balance * size))
     return [
-        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)]) for own in chosen
+        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)])
+        for own in chosen
     ]
 
 
@@ -196,8 +213,8 @@ def _any_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Generato
 def _distinct_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Generator) -> list[np.ndarray]:
     """``n`` different labels for each client, label by label as likely as it has shards left.
 
-    K clients can still be served exactly when ``sum(min(left, K)) >= n K`` (Gale and Ryser); a draw that breaks this
-    for the clients to come is replaced by the ``n`` fullest labels, which never does.
+    K clients can still be served exactly when ``sum(min(left, K)) >= n K`` (Gale and Ryser); a draw that
+    breaks this for the clients to come is replaced by the ``n`` fullest labels, which never does.
     """
     left, chosen = left.copy(), []
     for waiting in range(clients - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Data sets: float32 inputs, int64 labels, class names, and natural owners (writers, towns) where there are any.
+"""Data sets: float32 inputs, int64 labels, class names, and natural owners (writers, towns) if there are any.
 
 Importing this package loads neither PyTorch nor NumPy; :func:`load` does.
 """
@@ -31,7 +31,7 @@ _LOADERS = {
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training set and a test set. Treat the tensors as read-only: :func:`load` hands out the same ones again.
+    """A training set and a test set. The tensors are to be read only: :func:`load` gives the same ones again.
 
     Attributes:
         name: one of :data:`NAMES`, or any name for data of one's own.

@@ -1,7 +1,7 @@
 """CIFAR-10 from the published archive, or from a folder with as many of its batches as are there.
 
-The batches are Python pickles, so they are read by an unpickler that can build NumPy arrays and nothing else, and
-only after the unpacked bytes have the published MD5 checksum.
+The batches are Python pickles, so they are read by an unpickler that can build NumPy arrays and nothing else,
+and only after the unpacked bytes have the published MD5 checksum.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MD5 = {
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-_RECONSTRUCT = np.empty(0).__reduce__()[0]  # NumPy's own array rebuilder, under whatever name this version has it
+_RECONSTRUCT = np.empty(0).__reduce__()[0]  # NumPy's own array rebuilder; its module changes with the version
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy", "ndarray"): np.ndarray,
@@ -48,11 +48,12 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 def load() -> Dataset:
-    """Up to 50 000 + 10 000 colour images ``[n, 3, 32, 32]`` (Krizhevsky 2009), normalised channel by channel.
+    """Up to 50 000 + 10 000 colour images ``[n, 3, 32, 32]`` (Krizhevsky 2009), normalised by channel.
 
-    Means .4914/.4822/.4465 and deviations .2023/.1994/.2010 are those of the clipped-quantization and BSQ code.
-    Looked for in ``cifar10/``: the archive ``cifar-10-python.tar.gz``, else ``data_batch_1`` ... ``data_batch_5`` and
-    ``test_batch``, plain (also in ``cifar-10-batches-py/``) or with ``.xz``. ``note`` says which batches were used.
+    Means .4914/.4822/.4465 and deviations .2023/.1994/.2010 are those of the clipped-quantization and BSQ
+    code. Looked for in ``cifar10/``: the archive ``cifar-10-python.tar.gz``, else ``data_batch_1`` ...
+    ``data_batch_5`` and ``test_batch``, plain (also in ``cifar-10-batches-py/``) or with ``.xz``. ``note``
+    says which batches were used.
 
     Raises:
         DataError: if the test batch or every training batch is missing, or a file is damaged.
@@ -98,8 +99,8 @@ class _Unpickler(pickle.Unpickler):
 def _checked(data: bytes, batch: str, file: str | Path) -> Batch:
     if hashlib.md5(data, usedforsecurity=False).hexdigest() != MD5[batch]:
         raise DataError(
-            f"File {file} is damaged: its batch {batch} ({len(data)} bytes) does not have the published checksum; "
-            "delete it and run `fqlab data fetch cifar10`."
+            f"File {file} is damaged: its batch {batch} ({len(data)} bytes) does not have the published "
+            "checksum; delete it and run `fqlab data fetch cifar10`."
         )
     return unpickle(data, batch)
 
@@ -150,7 +151,7 @@ def _read(batch: str, place: Path) -> Batch:
 
 
 def _join(batches: list[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised float32 images and int64 labels; one batch at a time, so that memory holds the images once."""
+    """Normalised float32 images and int64 labels; batch by batch, so that memory holds the images once."""
     labels = torch.from_numpy(np.concatenate([labels for _, labels in batches]))
     images = torch.empty(len(labels), 3, 32, 32)
     start = 0

@@ -17,7 +17,7 @@ __all__ = ["load", "test_rows"]
 def load() -> Dataset:
     """1437 training and 360 test images ``[n, 1, 8, 8]``, grey values 0-16 divided by 16.
 
-    Source: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI; the copy in scikit-learn.
+    Source: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI, as in scikit-learn.
 
     Raises:
         DataError: if scikit-learn is not installed.
@@ -32,7 +32,7 @@ def load() -> Dataset:
 def test_rows(labels: np.ndarray) -> np.ndarray:
     """Mark every fifth image of a fixed shuffle, label by label, as a test image.
 
-    The same split for every seed, and each label gives a fifth of its images (rounded up or down) to the test set.
+    The split is the same for every seed, and each label gives a fifth of its images, rounded up or down.
 
     Returns:
         Boolean array ``[n]`` with ``ceil(n / 5)`` entries set.
@@ -45,10 +45,15 @@ def test_rows(labels: np.ndarray) -> np.ndarray:
 
 
 def _rows() -> np.ndarray:
-    """The table ``[1797, 65]``: 64 grey values and the label. Reading scikit-learn's file saves importing it (1-2 s)."""
+    """The table ``[1797, 65]``, 64 grey values and the label: read from scikit-learn's file in 5 ms.
+
+    Importing scikit-learn for it takes 1-2 s.
+    """
     spec = find_spec("sklearn")
     if spec is None or spec.origin is None:
-        raise DataError("Data set digits is part of scikit-learn, which is not installed: run `pip install scikit-learn`.")
+        raise DataError(
+            "Data set digits is in scikit-learn, which is not installed: pip install scikit-learn."
+        )
     file = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if file.is_file():
         return np.loadtxt(file, delimiter=",", dtype=np.uint8)

@@ -17,15 +17,15 @@ _TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 def decode(data: bytes, name: str) -> np.ndarray:
     """Read the array in an IDX file.
 
-    The file is two zero bytes, a type code, the number of dimensions d, d sizes as uint32, then the values in row
-    order (LeCun, Cortes, Burges, "The MNIST database").
+    The file is two zero bytes, a type code, the number of dimensions d, d sizes as uint32, then the values in
+    row order (LeCun, Cortes, Burges, "The MNIST database").
 
     Args:
         data: the whole file, plain or gzip-compressed.
         name: what to call the file in an error.
 
     Returns:
-        A read-only array of the stored shape and type (uint8 for images and labels, big-endian int32 for QMNIST).
+        A read-only array of the stored shape and type: uint8 images and labels, big-endian int32 in QMNIST.
 
     Raises:
         DataError: if the bytes are not a complete IDX file.
@@ -39,7 +39,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     dtype = np.dtype(_TYPES[data[2]])
     expected = values + dtype.itemsize * int(np.prod(shape, dtype=object))
     if len(data) != expected:
-        raise DataError(f"File {name} holds {len(data)} bytes, but its header of shape {shape} asks for {expected}.")
+        raise DataError(f"File {name} holds {len(data)} bytes, but its shape {shape} asks for {expected}.")
     return np.frombuffer(data, dtype, offset=values).reshape(shape)
 
 

@@ -1,6 +1,8 @@
-"""MNIST (with the writers that QMNIST found again) and Fashion-MNIST: 60 000 + 10 000 grey images of 28 x 28 pixels."""
+"""MNIST (with the writers from QMNIST) and Fashion-MNIST: 60 000 + 10 000 grey images of 28 x 28 pixels."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,8 +19,9 @@ _CLOTHES = (
 def load_mnist() -> Dataset:
     """MNIST, normalised as ``(x / 255 - 0.1307) / 0.3081`` (mean and deviation of its training pixels).
 
-    ``groups`` holds the writer of each training image, column 2 of QMNIST's label file, where that file is there
-    (Yadav and Bottou 2019, "Cold case: the lost MNIST digits": row i of it belongs to training image i; 539 writers).
+    ``groups`` holds the writer of each training image, column 2 of QMNIST's label file, where that file is
+    there: row i of it belongs to training image i; 539 writers (Yadav and Bottou 2019, "Cold case: the lost
+    MNIST digits").
 
     Raises:
         DataError: if a file is missing or damaged.
@@ -31,7 +34,7 @@ def load_mnist() -> Dataset:
 
 
 def load_fashion_mnist() -> Dataset:
-    """Fashion-MNIST (Xiao et al. 2017), normalised as ``(x / 255 - 0.2860) / 0.3530``, its own pixel statistics.
+    """Fashion-MNIST (Xiao et al. 2017), normalised as ``(x / 255 - 0.2860) / 0.3530``, its own statistics.
 
     Raises:
         DataError: if a file is missing or damaged.
@@ -39,7 +42,7 @@ def load_fashion_mnist() -> Dataset:
     return Dataset("fashion_mnist", *_arrays(sources.FILES["fashion_mnist"], 0.2860, 0.3530), _CLOTHES)
 
 
-def _arrays(files: tuple[sources.Source, ...] | list[sources.Source], mean: float, std: float) -> list[torch.Tensor]:
+def _arrays(files: Sequence[sources.Source], mean: float, std: float) -> list[torch.Tensor]:
     train_x, train_y, test_x, test_y = (_read(file) for file in files)
     return [_pixels(train_x, mean, std), _labels(train_y), _pixels(test_x, mean, std), _labels(test_y)]
 

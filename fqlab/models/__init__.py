@@ -1,4 +1,4 @@
-"""Networks by name, and what a federation asks of any network: its weights, and which of them are quantizable.
+"""Networks by name, and what a federation asks of any network: its weights, and which to quantize.
 
 Models know nothing of quantization or clients. They are plain ``torch.nn.Module`` objects that also work with
 ``torch.func.functional_call`` and ``vmap``; their whole state is float32.
@@ -25,8 +25,9 @@ from fqlab.models.resnet import ResNet20
 
 __all__ = [
     "NAMES", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
-    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet20", "Weights", "buffer_names", "couples_samples", "make",
-    "parameter_names", "quantizable", "quantize_activations", "set_generator", "uses_noise", "weights_of",
+    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet20", "Weights", "buffer_names", "couples_samples",
+    "make", "parameter_names", "quantizable", "quantize_activations", "set_generator", "uses_noise",
+    "weights_of",
 ]  # fmt: skip
 
 Weights = dict[str, Tensor]
@@ -57,7 +58,7 @@ def _image(shape: Shape) -> bool:
 
 _ANY = (lambda shape: True, "inputs of any shape")
 _IMAGE = (_image, "images (channels, height, width) of 4 x 4 pixels or more")
-_LENET = (lambda shape: _image(shape) and shape[1:] in ((28, 28), (32, 32)), "images of 28 x 28 or 32 x 32 pixels")
+_LENET = (lambda shape: shape[1:] in ((28, 28), (32, 32)), "images of 28 x 28 or 32 x 32 pixels")
 _GREY_28 = (lambda shape: shape == (1, 28, 28), "grey images of 28 x 28 pixels")
 _COLOUR_32 = (lambda shape: shape == (3, 32, 32), "colour images of 32 x 32 pixels")
 _POINTS = (lambda shape: len(shape) == 2, "point clouds (two dimensions)")
@@ -81,8 +82,8 @@ NAMES = tuple(_MODELS)
 def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
     """Make a network for the inputs and classes of a data set, the same for the same seed.
 
-    The start is PyTorch's default (uniform in ±1/sqrt(fan_in)), drawn from a generator of its own; the global one is
-    neither read nor moved. The model comes in training mode.
+    The start is PyTorch's default (uniform in ±1/sqrt(fan_in)), drawn from a generator of its own; the global
+    one is neither read nor moved. The model comes in training mode.
 
     Args:
         name: one of :data:`NAMES`.
@@ -90,7 +91,7 @@ def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
         seed: whole number from 0.
 
     Raises:
-        ConfigError: if the name is unknown, the network does not take such inputs, or the seed is out of range.
+        ConfigError: if the name is unknown, the network does not take such inputs, or for a bad seed.
     """
     one_of("model", name, NAMES)
     in_range("seed", seed, 0, 2**64 - 1, integer=True)
@@ -105,13 +106,13 @@ def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
 def quantizable(model: nn.Module, *, biases: bool = False) -> tuple[str, ...]:
     """Names of the weights that the quantization papers quantize, in order.
 
-    These are the weights of Conv and Linear layers, except those of a layer marked ``layer.quantizable = False``: the
-    1x1 shortcut convolutions of a ResNet. Norms stay in full precision.
+    These are the weights of Conv and Linear layers, except those of a layer marked ``layer.quantizable =
+    False``: the 1x1 shortcut convolutions of a ResNet. Norms stay in full precision.
 
     Args:
         model: any network.
-        biases: also name the biases of these layers. BSQ counts the bias of ResNet-20's fc layer, in which way its
-            268 346 parameters come about.
+        biases: also name the biases of these layers: BSQ counts the fc bias among ResNet-20's 268 346
+            parameters.
     """
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     names = []
@@ -133,6 +134,6 @@ def buffer_names(model: nn.Module) -> tuple[str, ...]:
 
 
 def weights_of(model: nn.Module) -> Weights:
-    """A copy of the model's parameters and float buffers, detached from it: name to tensor, parameters first."""
+    """A detached copy of the model's parameters and float buffers: name to tensor, parameters first."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {name: tensors[name].detach().clone() for name in parameter_names(model) + buffer_names(model)}

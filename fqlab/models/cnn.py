@@ -11,12 +11,12 @@ __all__ = ["ClippedCNN", "DigitsCNN", "LeNet5"]
 
 
 class ClippedCNN(nn.Module):
-    """The network of "Clipped uniform quantization for FL" (Bozorgasl and Chen, arXiv 2405.13365; authors' code).
+    """The network of "Clipped uniform quantization for FL" (Bozorgasl and Chen, arXiv 2405.13365).
 
     conv 3x3 (c to 16, pad 1, no bias) - BN - tanh - maxpool 2; conv 3x3 (16 to 16) - BN - tanh - maxpool 2;
-    fc to 100 - BN - tanh; fc to classes - BN - log-softmax. 81 848 quantized weights on MNIST, 106 136 on CIFAR-10,
-    and 394 other parameters (110 biases, 284 of BN). Cross-entropy on the log-softmax changes nothing: log-softmax is
-    idempotent. Any image of 4 x 4 pixels or more fits.
+    fc to 100 - BN - tanh; fc to classes - BN - log-softmax. 81 848 quantized weights on MNIST, 106 136 on
+    CIFAR-10, and 394 other parameters (110 biases, 284 of BN). Cross-entropy on the log-softmax changes
+    nothing: log-softmax is idempotent. Any image of 4 x 4 pixels or more fits.
     """
 
     def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10) -> None:
@@ -43,8 +43,8 @@ class ClippedCNN(nn.Module):
 class LeNet5(nn.Module):
     """LeNet-5 (LeCun et al. 1998) as it is used today: ReLU, max-pooling and a linear last layer.
 
-    conv 5x5 (c to 6) - pool - conv 5x5 (6 to 16) - pool - fc 400-120-84-classes. Images of 32 x 32 pixels, or of
-    28 x 28, which the first layer pads by 2. 61 470 weights for one channel, 61 770 for three.
+    conv 5x5 (c to 6) - pool - conv 5x5 (6 to 16) - pool - fc 400-120-84-classes. Images of 32 x 32 pixels, or
+    of 28 x 28, which the first layer pads by 2. 61 470 weights for one channel, 61 770 for three.
     """
 
     def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10) -> None:
@@ -65,7 +65,7 @@ class LeNet5(nn.Module):
 
 
 class DigitsCNN(nn.Module):
-    """conv 3x3 (c to 16) - ReLU - pool - conv 3x3 (16 to 32) - ReLU - pool - fc; 6090 parameters on the digits."""
+    """conv 3x3 (c to 16) - ReLU - pool - conv 3x3 (16 to 32) - ReLU - pool - fc; 6090 parameters."""
 
     def __init__(self, shape: tuple[int, int, int] = (1, 8, 8), classes: int = 10) -> None:
         super().__init__()

@@ -12,8 +12,8 @@ __all__ = ["MLP"]
 class MLP(nn.Module):
     """``inputs - hidden[0] - ... - classes`` with biases.
 
-    64-64-10 (4810 parameters) is the default of the digits; 784-200-10 is the "2NN"-sized net of the 28 x 28 images
-    with one hidden layer (McMahan et al. 2017 have two); 64-256-128-10 is the robustness smoke test.
+    64-64-10 (4810 parameters) is the default of the digits; 784-200-10 is the "2NN"-sized net of the 28 x 28
+    images with one hidden layer (McMahan et al. 2017 have two); 64-256-128-10 is the robustness smoke test.
     """
 
     def __init__(self, inputs: int, hidden: Sequence[int], classes: int) -> None:
@@ -32,7 +32,7 @@ class MLP(nn.Module):
         return x
 
     def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
-        """Many networks at once: weights ``[clients, ...]``, inputs ``[clients, n, ...]``, logits ``[clients, n, classes]``.
+        """Many networks at once: weights and inputs ``[clients, ...]`` to logits ``[clients, n, classes]``.
 
         What ``torch.func.vmap`` of :meth:`forward` gives, as batched matrix products without its overhead.
         """

@@ -21,11 +21,13 @@ def _norm(kind: str, channels: int) -> nn.Module:
 class Block(nn.Module):
     """conv 3x3 - norm - act1 - conv 3x3 - norm, plus the shortcut, then act2 (He et al. 2016).
 
-    Where the shape changes, the shortcut is a 1x1 convolution and a norm. ``act1`` and ``act2`` are the places where
-    BSQ quantizes activations.
+    Where the shape changes, the shortcut is a 1x1 convolution and a norm. ``act1`` and ``act2`` are the
+    places where BSQ quantizes activations.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: str, activation: Callable[[], nn.Module]) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, norm: str, activation: Callable[[], nn.Module]
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm1 = _norm(norm, outputs)
@@ -46,10 +48,10 @@ class Block(nn.Module):
 
 
 class ResNet20(nn.Module):
-    """ResNet-20: a 3x3 stem of 16 channels, three stages of three blocks (16, 32, 64), mean pooling, one fc layer.
+    """ResNet-20: a 3x3 stem of 16 channels, three stages of three blocks (16, 32, 64), mean, one fc layer.
 
-    The two 1x1 shortcut convolutions (2560 weights) stay in full precision and are not counted, as in BSQ's code and
-    in HAWQ's 13.107x: 268 336 quantizable weights, 268 346 with the ten biases of the fc layer.
+    The two 1x1 shortcut convolutions (2560 weights) stay in full precision and are not counted, as in BSQ's
+    code and in HAWQ's 13.107x: 268 336 quantizable weights, 268 346 with the ten biases of the fc layer.
 
     Args:
         channels: of the input image.

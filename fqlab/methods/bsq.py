@@ -96,7 +96,7 @@ class BSQ(Method):
     biases: bool = True
     warmup: int = 0
     finetune_after: int = 0
-    precondition: bool = False
+    precondition: bool = True
     activation_bits: int = 0
     step: str = "subgradient"
     budget: float = 8.0

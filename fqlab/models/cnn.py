@@ -65,7 +65,10 @@ class LeNet5(nn.Module):
 
 
 class DigitsCNN(nn.Module):
-    """conv 3x3 (c to 16) - ReLU - pool - conv 3x3 (16 to 32) - ReLU - pool - fc; 6090 parameters."""
+    """conv 3x3 (c to 16) - ReLU - pool - conv 3x3 (16 to 32) - ReLU - pool - fc.
+
+    6090 parameters on the digits.
+    """
 
     def __init__(self, shape: tuple[int, int, int] = (1, 8, 8), classes: int = 10) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from torch import nn
 from fqlab import bits as bitwise
 from fqlab.aggregate import decode, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.methods import changes
 from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state, split
 from fqlab.models import quantize_activations
 from fqlab.objectives import Weights
@@ -140,6 +141,9 @@ class FedMPQ(Method):
             "reduced": torch.zeros(clients, layers, dtype=torch.int64),
             "penalty": torch.full([clients], float(self.penalty)),
         }
+        if self.downlink == "changes":
+            shapes = {name: server.weights[name].shape for name in server.spec.quantizable}
+            shared |= changes.nothing_held(shapes, clients)
         return next_state(server, server.weights, shared)
 
     def first_widths(self, server: Server, client: int) -> Sequence[int]:
@@ -160,13 +164,18 @@ class FedMPQ(Method):
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         price = {"penalty": server.shared["penalty"][client]} if self.dual_step else {}
-        return server.weights | self.codes(server, client) | price
+        codes: Payload = self.codes(server, client)
+        if self.downlink == "changes":
+            codes = changes.send(server.shared, client, codes)
+        return server.weights | codes | price
 
     def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
         return server.weights | {name: codes.dequantize() for name, codes in self.codes(server, client).items()}
 
     def begin(self, payload: Payload, client: Client) -> Task:
-        codes = {name: payload[name] for name in client.spec.quantizable}
+        codes, memory = {name: payload[name] for name in client.spec.quantizable}, {}
+        if self.downlink == "changes":
+            codes, memory = changes.receive(payload, client.spec.quantizable, client.memory)
         params, buffers = split({n: decode(v) for n, v in payload.items() if n not in codes}, client.spec)
         sizes, widths = zip(*((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
         penalty = float(payload.get("penalty", self.penalty))
@@ -175,7 +184,7 @@ class FedMPQ(Method):
         how = {"lr": client.training.lr, "proximal": proximal, "precondition": self.precondition}
         objective = bitwise.plane_objective(codes, strengths, width=MAX_BITS, **how)
         planes = bitwise.to_units(bitwise.plane_params(codes, MAX_BITS), objective.context)
-        return Task(params | planes, buffers, objective)
+        return Task(params | planes, buffers, objective, memory)
 
     def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
         payload, error = {n: params[n] for n in client.spec.trainable if n in params} | buffers, {}
@@ -187,7 +196,7 @@ class FedMPQ(Method):
             error[name] = float((weights - codes.dequantize()).square().mean())
             if self.averaging == "inverse_error":
                 payload[f"{name}.error"] = torch.tensor(error[name])
-        return Sent(payload, {}, error)
+        return Sent(payload, task.memory, error)
 
     def pruned(self, codes: Codes) -> Codes:
         """MSBs dropped while δ(l) ≤ ε."""
@@ -217,6 +226,8 @@ class FedMPQ(Method):
     def tables(self, server: Server, uploads: Sequence[Upload]) -> Weights:
         """Bit-widths, reductions Δb and λ of every client after a round; a client that was absent keeps its Δb and λ."""
         shared = {name: value.clone() for name, value in server.shared.items()}
+        if self.downlink == "changes":
+            shared |= changes.accepted(server.shared, {u.client: self.codes(server, u.client) for u in uploads})
         left = {u.client: [u.payload[n].grid.bits for n in server.spec.quantizable] for u in uploads}
         sizes = layer_sizes(server)
         for n, widths in left.items():

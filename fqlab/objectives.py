@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fqlab.quant import Grid, clip_for, fake_quantize
+from fqlab.quant import Grid, clip_for, fake_quantize, straight_through
 
-__all__ = ["Weights", "Objective", "FakeQuantize"]
+__all__ = [
+    "FakeQuantize", "Kurtosis", "MultiBit", "Objective", "PseudoNoise", "Weights", "kurtosis", "signed_round",
+    "signed_step",
+]  # fmt: skip
 
 Weights = dict[str, torch.Tensor]
 """Name → float32 tensor."""
@@ -91,3 +94,92 @@ class FakeQuantize:
         if self.rounding == "nearest":
             return {}
         return {name: torch.rand(params[name].shape, generator=generator) for name, _ in self.grids}
+
+
+def kurtosis(w: torch.Tensor, *, unbiased: bool = False) -> torch.Tensor:
+    """Kurt[W] = E[((w − μ)/σ)⁴] over all entries: uniform 1.8, normal 3, Laplace 6 (KURE, Shkolnik et al. 2020).
+
+    Args:
+        unbiased: σ with n−1, as in KURE's code; the default is the population's n.
+    """
+    centred = w - w.mean()
+    return (centred / w.std(correction=int(unbiased))).pow(4).mean()
+
+
+@dataclass(frozen=True)
+class Kurtosis:
+    """Penalty λ/L · Σ_l (Kurt[W_l] − target)² over layers; needs no data, so it pulls every client alike (KURE)."""
+
+    layers: tuple[str, ...]
+    strength: float
+    target: float = 1.8
+    unbiased: bool = False
+
+    def __call__(self, params: Weights, context: Weights) -> torch.Tensor:
+        gaps = [kurtosis(params[name], unbiased=self.unbiased) - self.target for name in self.layers]
+        return self.strength * torch.stack(gaps).square().mean()
+
+
+def signed_step(w: torch.Tensor, bits: torch.Tensor, clip: str = "max_abs") -> torch.Tensor:
+    """Step Δ of the signed quantizer Δ·clip(round(w/Δ), −2^(b−1), 2^(b−1)−1) for a tensor-valued width.
+
+    With ``"max_abs"`` Δ = max|w|/(2^(b−1)−1), and max|w| at one bit. ``"octav"`` finds the clip for that many levels.
+    """
+    top = (2.0 ** (bits - 1) - 1).clamp(min=1)
+    if clip == "max_abs":
+        return w.detach().abs().amax() / top
+    noise = 1 / (12 * top.square())
+    size = w.detach().abs()
+    s = size.mean()
+    for _ in range(12):
+        excess = (size - s).relu()
+        outside = excess.sign().sum()
+        s = (excess.sum() + s * outside) / (noise * (size.sign().sum() - outside) + outside)
+    return s / top
+
+
+def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
+    half = 2.0 ** (bits - 1)
+    value = torch.round(w.detach() / step).clamp(-half, (half - 1).clamp(min=0)) * step
+    return straight_through(w, value)
+
+
+@dataclass(frozen=True)
+class MultiBit:
+    """Transform: layers rounded to a width drawn from ``widths`` for this step (QAT with one width, MQAT with several)."""
+
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+    clip: str = "max_abs"
+
+    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        bits = noise["bits"]
+        rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.clip)) for n in self.layers}
+        return {**params, **rounded}
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """The width of this step."""
+        pick = torch.randint(len(self.widths), (), generator=generator)
+        return {"bits": torch.tensor(self.widths, dtype=torch.float32)[pick]}
+
+
+@dataclass(frozen=True)
+class PseudoNoise:
+    """Transform: additive noise in place of rounding, w + Δ_b·u (DiffQ; Défossez et al. 2021). No gradient through Δ."""
+
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+    clip: str = "max_abs"
+    kind: str = "uniform"
+
+    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        noisy = {n: params[n] + signed_step(params[n], noise["bits"], self.clip) * noise[n] for n in self.layers}
+        return {**params, **noisy}
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """The width, and u for every weight: uniform on [−½, ½], or normal with standard deviation ½."""
+        bits = MultiBit(self.layers, self.widths).draw(params, generator)
+        if self.kind == "gauss":
+            return bits | {n: 0.5 * torch.randn(params[n].shape, generator=generator) for n in self.layers}
+        return bits | {n: torch.rand(params[n].shape, generator=generator) - 0.5 for n in self.layers}

@@ -20,6 +20,7 @@ _WHERE = {
     "clipped": "clipped:Clipped",
     "lg_fedavg": "lg_fedavg:LGFedAvg",
     "lottery": "lottery:Lottery",
+    "robust": "robust:Robust",
     "standalone": "standalone:Standalone",
 }
 NAMES = tuple(_WHERE)

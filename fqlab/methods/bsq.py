@@ -80,7 +80,8 @@ class BSQ(Method):
 
     >>> from fqlab.experiment import Experiment
     >>> from fqlab.federation import fit
-    >>> central = Experiment(method="bsq", clients=1, rounds=6, options={"penalty": 0.1, "warmup": 3})
+    >>> options = {"penalty": 0.3, "warmup": 3}
+    >>> central = Experiment(method="bsq", clients=1, rounds=6, batch_size=64, options=options)
     >>> fit(central).rounds[-1].extras["bits"] < 8
     True
     """

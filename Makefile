@@ -16,7 +16,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test notebooks lint clean
+.PHONY: lab test notebooks lint bench clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lab $(ARGS)
@@ -31,6 +31,9 @@ notebooks: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+
+bench: $(READY)
+	$(BIN)/python tests/bench_tour.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

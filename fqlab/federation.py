@@ -251,7 +251,9 @@ class Federation:
         if notes.get("experiment") != self._identity():
             raise ConfigError(f"checkpoint is {str(path)!r}, but belongs to another experiment; choose another file.")
         part = lambda prefix: {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
-        self.server = methods.base.next_state(self.server, part("weights/"), part("shared/"))
+        stored = part("weights/")
+        weights = {name: stored[name] for name in self.server.weights}  # in the model's order, as are packets
+        self.server = methods.base.next_state(self.server, weights, part("shared/"))
         numbers = {int(k.split("/")[1]) for k in tensors if k.startswith("memory/")}
         self.memories = {c: part(f"memory/{c}/") for c in numbers}
         self.rounds = [_round(values) for values in json.loads(notes["rounds"])]

@@ -1,8 +1,8 @@
 """A downlink that sends each client only what changed since the model it holds, bit plane by bit plane.
 
-The server remembers the codes of the last model that a client trained and answered with an accepted upload; it names
-their version, and the client, who keeps that version and the newest, rebuilds the new codes bit by bit. An upload that
-is refused, or a client that is absent, therefore never leaves the two at odds.
+The server remembers the codes of the last model that a client trained and answered with an accepted upload;
+it names their version, and the client, who keeps that version and the newest, rebuilds the new codes bit by
+bit. An upload that is refused, or a client that is absent, therefore never leaves the two at odds.
 """
 
 from __future__ import annotations

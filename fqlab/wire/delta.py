@@ -20,8 +20,8 @@ def _aligned(old: torch.Tensor, bits: int, width: int) -> torch.Tensor:
 def changes(old: torch.Tensor, bits: int, new: Codes) -> tuple[Codes, torch.Tensor]:
     """What turns ``old`` into ``new``; :func:`apply_changes` is the inverse, exact to the bit.
 
-    Planes are compared from the MSB down, so that codes that gained or lost LSBs still agree at the top. A packet
-    leaves out planes without a change.
+    Planes are compared from the MSB down, so that codes that gained or lost LSBs still agree at the top. A
+    packet leaves out planes without a change.
 
     Args:
         old: int16 values of earlier codes, shape of ``new``.
@@ -29,8 +29,8 @@ def changes(old: torch.Tensor, bits: int, new: Codes) -> tuple[Codes, torch.Tens
         new: codes on the ``sign_magnitude`` grid.
 
     Returns:
-        ``(planes, flips)``: non-negative codes, the exclusive or of the magnitudes, on the grid and clip of ``new``;
-        bool, where the sign changed.
+        ``(planes, flips)``: non-negative codes, the exclusive or of the magnitudes, on the grid and clip of
+        ``new``; bool, where the sign changed.
 
     Raises:
         ConfigError: for another grid, or other shapes.

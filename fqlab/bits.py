@@ -1,18 +1,17 @@
-"""Training in the bit representation: real bit planes and a scale in place of a layer's weights (BSQ eq.
-2-5).
+"""Training in the bit representation: real bit planes and a scale in place of a layer's weights (BSQ).
 
 A layer ``name`` becomes two trained tensors: ``name.planes`` ``[2, planes, *shape]`` (positive and negative
 part, plane 0 the LSB) and ``name.scale``. Fine-tuning has ``name.net`` in place of the planes. The context
 holds what is particular to a client, so that clients with different bit-widths can train side by side in
 one stack:
 
-====================  =========================================================================================
-``name.signed``       ``[2·planes]``: ±2^b in the order of the planes, 0 for planes that are not in use
-``name.top``          2^n − 1
-``name.unit``         planes (or net) are stored in this unit: 1, or what :func:`units` finds
-``name.gain``         the scale is stored in this unit
-``name.strength``     λ·c_l of the group lasso, or ``name.threshold``, lr·λ·c_l, of its proximal form
-====================  =========================================================================================
+==================  ======================================================================================
+``name.signed``     ``[2·planes]``: ±2^b in the order of the planes, 0 for planes that are not in use
+``name.top``        2^n − 1
+``name.unit``       planes (or net) are stored in this unit: 1, or what :func:`units` finds
+``name.gain``       the scale is stored in this unit
+``name.strength``   λ·c_l of the group lasso, or ``name.threshold``, lr·λ·c_l, of its proximal form
+==================  ======================================================================================
 
 All functions of the objective take one client's tensors or, with a leading dimension everywhere, many
 clients' at once.
@@ -30,8 +29,8 @@ from fqlab.quant import Codes, bit_variables, net_value, requantize, requantize_
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "dual_ascent", "group_norms", "layer_strengths",
-    "net_objective", "net_params", "plane_objective", "plane_params", "remembered", "resume", "shrink", "to_codes",
-    "to_units", "units",
+    "net_objective", "net_params", "plane_objective", "plane_params", "remembered", "resume", "shrink",
+    "to_codes", "to_units", "units",
 ]  # fmt: skip
 
 HIGHEST = 2.0
@@ -70,7 +69,11 @@ class FromPlanes(_Stackable):
         """What the model sees."""
         weights = {name: value for name, value in params.items() if not name.endswith((".planes", ".scale"))}
         for name in self.layers:
-            planes, signed, top = (params[f"{name}.planes"], context[f"{name}.signed"], context[f"{name}.top"])
+            planes, signed, top = (
+                params[f"{name}.planes"],
+                context[f"{name}.signed"],
+                context[f"{name}.top"],
+            )
             lead = signed.shape[:-1]
             signed = (signed * _wide(context[f"{name}.unit"], signed)).unsqueeze(-2)
             net = signed @ planes.reshape(*lead, signed.shape[-1], -1)
@@ -173,7 +176,9 @@ class InNet(_Stackable):
         return inside
 
 
-def layer_strengths(sizes: Sequence[int], widths: Sequence[int] | None = None, *, by_size: bool = True) -> list[float]:
+def layer_strengths(
+    sizes: Sequence[int], widths: Sequence[int] | None = None, *, by_size: bool = True
+) -> list[float]:
     """c_l, the weight of each layer in the group lasso.
 
     N_l n_l/N with ``widths`` (BSQ eq. 5: layers weigh what they cost), N_l/N without (FedMPQ), 1 without
@@ -207,7 +212,9 @@ def plane_objective(
     entry, factor = ("threshold", lr) if proximal else ("strength", 1.0)
     for name, strength in zip(layers, strengths, strict=True):
         context[f"{name}.{entry}"] = torch.tensor(factor * strength, dtype=torch.float32)
-    return Objective(FromPlanes(layers), None if proximal else GroupLasso(layers), InBox(layers, proximal), context=context)
+    return Objective(
+        FromPlanes(layers), None if proximal else GroupLasso(layers), InBox(layers, proximal), context=context
+    )
 
 
 def net_objective(codes: Mapping[str, Codes], *, precondition: bool = False) -> Objective:
@@ -228,8 +235,7 @@ def _context(codes: Mapping[str, Codes], width: int, kind: str, precondition: bo
 
 
 def units(codes: Codes, kind: str = "planes") -> tuple[torch.Tensor, torch.Tensor]:
-    """Units of planes (or net) and scale in which a step of SGD moves the weights about as far as plain SGD
-    would.
+    """Units of planes (or net) and scale in which a step of SGD moves weights about as far as plain SGD.
 
     A plane moves the weights by s 2^b/(2^n − 1), so a step moves them by lr s² Σ_b (2^b/(2^n − 1))², some
     hundred times less than lr for freshly initialised layers; the scale moves all weights at once, by ‖q‖²
@@ -243,7 +249,7 @@ def units(codes: Codes, kind: str = "planes") -> tuple[torch.Tensor, torch.Tenso
     return unit, (codes.values / codes.grid.high).square().sum().clamp(min=1).rsqrt()
 
 
-# ------------------------------------------------------------------------------------------- codes and variables
+# ----------------------------------------------------------------------------------- codes and variables
 
 
 def plane_params(codes: Mapping[str, Codes], width: int = 0) -> Weights:
@@ -273,7 +279,9 @@ def to_units(params: Weights, context: Weights, *, back: bool = False) -> Weight
     return stored
 
 
-def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = False) -> tuple[Codes, torch.Tensor]:
+def to_codes(
+    params: Weights, name: str, context: Weights, *, growth: bool = False
+) -> tuple[Codes, torch.Tensor]:
     """A trained layer (in plain units) as codes, and as the real-valued weights that these round.
 
     Args:
@@ -291,7 +299,7 @@ def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = Fal
 
 
 def remembered(params: Weights) -> Weights:
-    """The real values (in plain units) that :func:`resume` takes up again, turned so that scales are positive."""
+    """What :func:`resume` takes up again: real values in plain units, turned so that scales are positive."""
     kept = {}
     for key, value in params.items():
         name, _, kind = key.rpartition(".")
@@ -302,8 +310,7 @@ def remembered(params: Weights) -> Weights:
 
 
 def resume(params: Weights, codes: Mapping[str, Codes], memory: Weights) -> Weights:
-    """``params`` with the real values that a client remembers, weight by weight, where they still round to
-    ``codes``.
+    """``params`` with a client's own real values, weight by weight, where they still round to ``codes``.
 
     So an update too small to turn a bit is not lost between two rounds; elsewhere the digits that came are
     taken. With one client every code comes back as it went, and training goes on as if there were no

@@ -1,4 +1,4 @@
-"""Training in the bit representation: forward, gradient, penalty and proximal step against formulas and SciPy."""
+"""Training in the bit representation: forward, gradient, penalty and proximal step against SciPy."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def test_penalty_and_its_gradient_are_A4_and_A5():
             expected += strength * float((params[f"{name}.planes"][:, b].square().sum() + 1e-8).sqrt())
     assert float(value.detach()) == pytest.approx(expected, rel=1e-5)
     grouped = group_lasso(params["a.planes"].movedim(1, 0)), group_lasso(params["b.planes"].movedim(1, 0))
-    assert float(value.detach()) == pytest.approx(float(sum(s * g for s, g in zip(strengths, grouped, strict=True))), rel=1e-5)
+    assert float(value.detach()) == pytest.approx(
+        float(sum(s * g for s, g in zip(strengths, grouped, strict=True))), rel=1e-5
+    )
     (slope,) = torch.autograd.grad(value, leaf)
     norms = leaf.detach().square().sum((0, 2, 3)).sqrt().reshape(1, 3, 1, 1)
     assert torch.allclose(slope, strengths[0] * leaf.detach() / norms, atol=1e-6)
@@ -121,7 +123,10 @@ def test_stacked_clients_of_different_widths_are_the_clients_alone(proximal, pre
     params = {k: torch.stack([p[k] for p, _ in alone]) for k in alone[0][0]}
     context = {k: torch.stack([o.context[k] for _, o in alone]) for k in alone[0][1].context}
     first = alone[0][1]
-    assert all((o.transform, o.penalty, o.project) == (first.transform, first.penalty, first.project) for _, o in alone)
+    assert all(
+        (o.transform, o.penalty, o.project) == (first.transform, first.penalty, first.project)
+        for _, o in alone
+    )
     for function, extra in ((first.transform, ({},)), (first.penalty, ()), (first.project, ())):
         if function is None:
             continue
@@ -189,7 +194,9 @@ def test_memory_of_a_negative_scale_stands_for_the_same_weights():
     context = bits.plane_objective({"w": codes}, [0.0], lr=0.1).context
     sent, _ = bits.to_codes(params, "w", context)
     start = bits.plane_params({"w": sent})
-    assert torch.equal(bits.resume(start, {"w": sent}, bits.remembered(params))["w.planes"], start["w.planes"])
+    assert torch.equal(
+        bits.resume(start, {"w": sent}, bits.remembered(params))["w.planes"], start["w.planes"]
+    )
 
 
 def test_codes_and_the_weights_they_round():
@@ -197,7 +204,10 @@ def test_codes_and_the_weights_they_round():
     params = trained(codes)
     sent, weights = bits.to_codes(params, "w", bits.plane_objective({"w": codes}, [0.0], lr=0.1).context)
     inside = weights.abs() <= float(sent.clip)
-    assert float((weights - sent.dequantize())[inside].abs().max()) <= float(sent.grid.step(sent.clip)) / 2 + 1e-6
+    assert (
+        float((weights - sent.dequantize())[inside].abs().max())
+        <= float(sent.grid.step(sent.clip)) / 2 + 1e-6
+    )
 
 
 def test_fine_tuning_form_is_the_same_quantizer():
@@ -263,7 +273,9 @@ class Lasso:
 
     def goal(self, beta: np.ndarray, penalty: float) -> float:
         residual = self.y.numpy() - self.x.numpy() @ beta.ravel()
-        return 0.5 * residual @ residual + penalty * np.linalg.norm(beta.reshape(self.shape), axis=(0, 2)).sum()
+        return (
+            0.5 * residual @ residual + penalty * np.linalg.norm(beta.reshape(self.shape), axis=(0, 2)).sum()
+        )
 
 
 @pytest.mark.parametrize("penalty", [0.05, 0.5, 2.0])
@@ -279,10 +291,16 @@ def test_orthogonal_group_lasso_has_the_closed_form(penalty):
 def test_group_lasso_least_squares_against_scipy(penalty):
     toy = Lasso(orthogonal=False)
     ours = toy.solve(penalty).numpy()
-    smooth = lambda b: toy.goal(b, 0) + penalty * np.sqrt(  # noqa: E731
-        np.square(b.reshape(toy.shape)).sum((0, 2)) + 1e-10
-    ).sum()
-    found = optimize.minimize(smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12})
+    smooth = lambda b: (
+        toy.goal(b, 0)
+        + penalty
+        * np.sqrt(  # noqa: E731
+            np.square(b.reshape(toy.shape)).sum((0, 2)) + 1e-10
+        ).sum()
+    )
+    found = optimize.minimize(
+        smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12}
+    )
     assert toy.goal(ours, penalty) <= toy.goal(found.x, penalty) + 1e-6
     assert np.allclose(ours.ravel(), found.x, atol=5e-3)
 

@@ -26,7 +26,7 @@ def experiment(**changes) -> Experiment:
 
 
 def published_loop(federation: Federation, epochs: int, alpha: float) -> dict[str, torch.Tensor]:
-    """§A.3-A.4 for the digits MLP with torch.optim.SGD: nothing of fqlab but data, batches and first weights."""
+    """§A.3-A.4 for the digits MLP with torch.optim.SGD: fqlab gives data, batches and first weights."""
     site, settings = federation.site, federation.experiment
     layers, variables = {}, []
     total = sum(v.numel() for v in federation.server.weights.values())
@@ -82,7 +82,9 @@ def test_starts_at_eight_bits_and_compression_four():
     federation = Federation(experiment(options={"warmup": 0}))
     numbers = federation.method.report(federation.server, [])
     assert (numbers["bits"], numbers["compression"]) == (8.0, 4.0)
-    assert {k for k in numbers if k.startswith("bits.")} == {f"bits.fc{i}.{k}" for i in (1, 2) for k in ("weight", "bias")}
+    assert {k for k in numbers if k.startswith("bits.")} == {
+        f"bits.fc{i}.{k}" for i in (1, 2) for k in ("weight", "bias")
+    }
 
 
 def test_only_weights_if_biases_stay():
@@ -138,7 +140,9 @@ def test_fine_tuning_freezes_the_scheme_and_trains_on():
 def test_a_layer_of_zeros_counts_no_bits_once_tuned():
     method = BSQ(finetune_after=1)
     spec = Spec(("a.weight", "b.weight"), ("a.weight", "b.weight"), {"a.weight": 3, "b.weight": 1})
-    server = method.start(Server(spec, {"a.weight": torch.tensor([1.0, 0.5, 0.0]), "b.weight": torch.zeros(1)}, {}, 1))
+    server = method.start(
+        Server(spec, {"a.weight": torch.tensor([1.0, 0.5, 0.0]), "b.weight": torch.zeros(1)}, {}, 1)
+    )
     assert method.mean_bits(server) == (3 * 8 + 8) / 4
     tuned = dataclasses.replace(server, shared=server.shared | {"round": torch.tensor(1)})
     tuned = method.settled(tuned, tuned.weights, method.codes(tuned))
@@ -146,7 +150,7 @@ def test_a_layer_of_zeros_counts_no_bits_once_tuned():
 
 
 def test_clients_that_strip_lsbs_hand_on_their_step():
-    """The server's step is the clients' mean; one client that sends 4, −6 on step 0.1 gets 2, −3 on step 0.2 back."""
+    """The step is the clients' mean: 4, −6 on step 0.1, stripped by the client, are 2, −3 on step 0.2."""
     federation = Federation(experiment(clients=1, options={"warmup": 0}))
     method = federation.method
     average, step = torch.tensor([0.4, -0.6]), torch.tensor(0.2)
@@ -178,7 +182,9 @@ def test_penalty_is_a_price_when_there_is_a_budget():
     assert bits[-1] < 8
 
 
-@pytest.mark.parametrize("options", [{"interval": 2}, {"step": "proximal"}, {"finetune_after": 1, "precondition": False}])
+@pytest.mark.parametrize(
+    "options", [{"interval": 2}, {"step": "proximal"}, {"finetune_after": 1, "precondition": False}]
+)
 def test_engines_agree(options):
     case = experiment(rounds=3, lr=0.05, partition="dirichlet", options=options, engine="serial")
     serial = Federation(case)
@@ -213,7 +219,9 @@ def test_bytes_follow_the_bits():
 @pytest.mark.parametrize("activation_bits", [2, 4])
 def test_quantized_activations_train_on_every_engine(activation_bits):
     case = experiment(rounds=2, options={"activation_bits": activation_bits}, engine="serial")
-    losses = [fit(dataclasses.replace(case, engine=e)).rounds[-1].loss for e in ("serial", "threads", "vectorized")]
+    losses = [
+        fit(dataclasses.replace(case, engine=e)).rounds[-1].loss for e in ("serial", "threads", "vectorized")
+    ]
     assert losses[0] == losses[1] == pytest.approx(losses[2], rel=1e-2)
 
 

@@ -101,7 +101,9 @@ def uploads() -> tuple[Server, list[Upload]]:
     server = FedMPQ(budgets="2-6").start(Server(spec, {"a.weight": torch.ones(2)}, {}, 2, (10, 30)))
     sent = []
     for client, value in ((0, 3), (1, 1)):
-        codes = Codes(torch.tensor([value, -value], dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(3.0))
+        codes = Codes(
+            torch.tensor([value, -value], dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(3.0)
+        )
         error = torch.tensor([4.0, 1.0][client])
         sent.append(Upload(client, server.sizes[client], {"a.weight": codes, "a.weight.error": error}))
     return server, sent
@@ -109,7 +111,11 @@ def uploads() -> tuple[Server, list[Upload]]:
 
 @pytest.mark.parametrize(
     ("averaging", "first"),
-    [("budget", (2 * 10 * 3 + 6 * 30 * 1) / 200), ("size", (10 * 3 + 30 * 1) / 40), ("inverse_error", (0.25 * 3 + 1) / 1.25)],
+    [
+        ("budget", (2 * 10 * 3 + 6 * 30 * 1) / 200),
+        ("size", (10 * 3 + 30 * 1) / 40),
+        ("inverse_error", (0.25 * 3 + 1) / 1.25),
+    ],
 )
 def test_weights_are_averaged_as_written(averaging, first):
     """B.6: p_n = v_n|D_n| / Σ v_j|D_j|, and its alternatives."""
@@ -179,7 +185,13 @@ def test_engines_agree(options):
     threads = Federation(dataclasses.replace(case, engine="threads", workers=3))
     stacked = Federation(dataclasses.replace(case, engine="vectorized"))
     for a, b, c in zip(serial, threads, stacked, strict=True):
-        assert (a.loss, a.up, a.down, a.accuracy, a.personal) == (b.loss, b.up, b.down, b.accuracy, b.personal)
+        assert (a.loss, a.up, a.down, a.accuracy, a.personal) == (
+            b.loss,
+            b.up,
+            b.down,
+            b.accuracy,
+            b.personal,
+        )
         assert a.loss == pytest.approx(c.loss, rel=1e-2)
     for name, value in serial.server.weights.items():
         assert torch.equal(value, threads.server.weights[name]), name
@@ -191,7 +203,9 @@ def test_clients_of_all_widths_train_in_one_stack(monkeypatch):
 
     sizes = []
     train = vectorized._train
-    monkeypatch.setattr(vectorized, "_train", lambda site, members: sizes.append(len(members)) or train(site, members))
+    monkeypatch.setattr(
+        vectorized, "_train", lambda site, members: sizes.append(len(members)) or train(site, members)
+    )
     fit(experiment(rounds=1, options={"budgets": "2-4-8"}))
     assert sizes == [5]
 
@@ -275,8 +289,8 @@ def test_a_refused_upload_does_not_put_server_and_client_at_odds():
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("budgets", "0.5-4"), ("budgets", 9), ("budgets", "two"), ("penalty", -1), ("penalty", 11), ("epsilon", -0.1),
-        ("epsilon", 1.1), ("cutting", "even"), ("averaging", "mean"), ("clip", "best"), ("step", "newton"),
+        ("budgets", "0.5-4"), ("budgets", 9), ("budgets", "two"), ("penalty", -1), ("penalty", 11),
+        ("epsilon", -0.1), ("epsilon", 1.1), ("cutting", "even"), ("averaging", "mean"), ("clip", "best"), ("step", "newton"),
         ("dual_step", -1), ("downlink", "half"), ("activation_bits", 9),
     ],
 )  # fmt: skip

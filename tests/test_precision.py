@@ -126,7 +126,7 @@ def test_adjustment_leaves_every_weight_where_it_was(c):
 
 @given(some_codes())
 def test_adjustment_finds_the_narrowest_width_by_brute_force(c):
-    """From the binary strings: what is left between the highest and the lowest plane with a one, at least one bit."""
+    """From the binary strings: what lies between the highest and the lowest plane with a one, or one bit."""
     used = 0
     for v in c.values.tolist():
         used |= abs(v)
@@ -185,9 +185,7 @@ def test_resnet20_has_268346_parameters_and_hawq_compresses_it_13_107_times():
     sizes = {name: model.get_parameter(name).numel() for name in quantizable(model, biases=True)}
     assert sum(sizes.values()) == 268_346
     first = iter(HAWQ["stage1"])
-    widths = [
-        next(first) if (part := name.split(".")[0]) == "stage1" else HAWQ[part] for name in sizes
-    ]
+    widths = [next(first) if (part := name.split(".")[0]) == "stage1" else HAWQ[part] for name in sizes]
     bits = mean_bits(list(sizes.values()), widths)
     assert bits * 268_346 == pytest.approx(655_134, abs=1e-6)
     assert compression(bits) == pytest.approx(13.107, abs=5e-4)
@@ -263,7 +261,9 @@ def literal_drain(base: list[int], reduced: list[int], sizes: list[int], budget:
 @given(layers, st.sampled_from([1, 1.5, 2, 3.7, 4, 6, 8]))
 def test_draining_is_the_published_loop(table, budget):
     base, reduced, sizes = (list(column) for column in zip(*table, strict=True))
-    assert list(pruning_growing(base, reduced, sizes, budget, "drain")) == literal_drain(base, reduced, sizes, budget)
+    assert list(pruning_growing(base, reduced, sizes, budget, "drain")) == literal_drain(
+        base, reduced, sizes, budget
+    )
 
 
 def test_large_and_willing_layers_are_cut_first_small_ones_grow_first():

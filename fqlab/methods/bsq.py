@@ -36,7 +36,7 @@ from fqlab.wire import Payload
 __all__ = ["BSQ"]
 
 FLOAT, HOLD, ADJUST, TUNE = range(4)
-"""What a round does: full precision; planes at fixed widths; planes, then precision adjustment; fine-tuning."""
+"""What a round does: full precision; planes at fixed widths; the same, then adjustment; fine-tuning."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,14 @@ class BSQ(Method):
             ConfigError: for a model without quantizable layers.
         """
         if not spec.quantizable:
-            raise ConfigError("model has no Conv or Linear weights, but bit planes need at least one such layer.")
+            raise ConfigError(
+                "model has no Conv or Linear weights, but bit planes need at least one such layer."
+            )
         biases = {name.removesuffix("weight") + "bias" for name in spec.quantizable} if self.biases else set()
         return tuple(name for name in spec.trainable if name in spec.quantizable or name in biases)
 
     def phase(self, done: int) -> int:
-        """What the round after ``done`` rounds does: :data:`FLOAT`, :data:`HOLD`, :data:`ADJUST` or :data:`TUNE`."""
+        """What the round after ``done`` others does: FLOAT, HOLD, ADJUST or TUNE."""
         trained = done + 1 - self.warmup
         if trained < 1:
             return FLOAT
@@ -143,7 +145,12 @@ class BSQ(Method):
     def start(self, server: Server) -> Server:
         names = self.layers(server.spec)
         widths, penalty = torch.full([len(names)], self.bits), torch.tensor(float(self.penalty))
-        shared = {"round": torch.tensor(0), "penalty": penalty, "bits": widths, "step": torch.zeros(len(names))}
+        shared = {
+            "round": torch.tensor(0),
+            "penalty": penalty,
+            "bits": widths,
+            "step": torch.zeros(len(names)),
+        }
         state = next_state(server, server.weights, shared)
         return state if self.warmup else self.first_codes(state)
 
@@ -155,7 +162,7 @@ class BSQ(Method):
         return self.settled(server, server.weights, codes)
 
     def settled(self, server: Server, weights: Weights, codes: dict[str, Codes]) -> Server:
-        """The state whose quantized model is ``codes``. A layer of zeros has no bits any more once fine-tuning begins."""
+        """The state whose quantized model is ``codes``; layers of zeros lose their bits in fine-tuning."""
         step = torch.stack([layer.grid.step(layer.clip) for layer in codes.values()])
         if self.phase(int(server.shared["round"])) == TUNE:
             step = step * torch.tensor([bool(layer.values.any()) for layer in codes.values()])
@@ -165,7 +172,9 @@ class BSQ(Method):
 
     def codes(self, server: Server) -> dict[str, Codes]:
         """The quantized layers of the global model."""
-        scheme = zip(self.layers(server.spec), server.shared["step"], server.shared["bits"].tolist(), strict=True)
+        scheme = zip(
+            self.layers(server.spec), server.shared["step"], server.shared["bits"].tolist(), strict=True
+        )
         return {name: regrid(server.weights[name], step, bits) for name, step, bits in scheme}
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
@@ -190,7 +199,9 @@ class BSQ(Method):
         """Loss of the rounded weights and group lasso on the planes, or the loss alone while fine-tuning."""
         if int(payload["phase"]) == TUNE:
             return bitwise.net_objective(codes, precondition=self.precondition)
-        sizes, widths = zip(*((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
+        sizes, widths = zip(
+            *((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True
+        )
         penalty = float(payload.get("penalty", self.penalty))
         strengths = [penalty * c for c in bitwise.layer_strengths(sizes, widths, by_size=self.reweigh)]
         proximal = self.step == "proximal"
@@ -230,7 +241,7 @@ class BSQ(Method):
         return state if phase == TUNE else self.priced(state)
 
     def rounded(self, weights: torch.Tensor, step: torch.Tensor, bits: int, free: bool) -> Codes:
-        """The average of a layer on the clients' mean step, with as many bits as it needs if widths are ``free``."""
+        """A layer's average on the clients' mean step, with the bits it needs if widths are ``free``."""
         if not free:
             return regrid(weights, step, bits)
         codes = self.adjusted(regrid(weights, step, cap=8 if self.growth else bits))
@@ -245,7 +256,9 @@ class BSQ(Method):
 
     def widths(self, server: Server) -> dict[str, int]:
         """Bits of every layer; 0 for one of zeros while fine-tuning."""
-        scheme = zip(self.layers(server.spec), server.shared["bits"].tolist(), server.shared["step"], strict=True)
+        scheme = zip(
+            self.layers(server.spec), server.shared["bits"].tolist(), server.shared["step"], strict=True
+        )
         tuning = self.phase(int(server.shared["round"])) == TUNE
         return {name: 0 if tuning and step == 0 else bits for name, bits, step in scheme}
 
@@ -255,7 +268,7 @@ class BSQ(Method):
         return mean_bits([server.spec.sizes[name] for name in widths], list(widths.values()))
 
     def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
-        """``bits`` a weight, ``compression``, λ as ``penalty``, and ``bits.NAME`` of every layer; nothing in warm-up."""
+        """``bits`` a weight, ``compression``, λ (``penalty``), ``bits.NAME`` of layers; nothing in warm-up."""
         if int(server.shared["round"]) < self.warmup:
             return {}
         numbers = {"bits": self.mean_bits(server), "penalty": float(server.shared["penalty"])}

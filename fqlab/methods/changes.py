@@ -20,7 +20,7 @@ __all__ = ["accepted", "nothing_held", "receive", "send"]
 
 
 def nothing_held(shapes: Mapping[str, torch.Size], clients: int) -> Weights:
-    """The server's memory before the first round: ``held.LAYER`` values, their widths and versions (0 for none)."""
+    """The server's memory at first: ``held.LAYER`` values, their widths and versions (0 for none)."""
     held = {f"held.{name}": torch.zeros(clients, *shape, dtype=torch.int16) for name, shape in shapes.items()}
     counts = {"version": torch.tensor(1), "held.version": torch.zeros(clients, dtype=torch.int64)}
     return held | counts | {"held.bits": torch.zeros(clients, len(shapes), dtype=torch.int64)}
@@ -38,7 +38,7 @@ def send(shared: Weights, client: int, codes: Mapping[str, Codes]) -> Payload:
 
 
 def receive(payload: Payload, layers: Sequence[str], memory: Weights) -> tuple[dict[str, Codes], Weights]:
-    """The codes that were sent, and what the client has to remember: them, and the version they build upon."""
+    """The codes that were sent, and what to remember: them, and the version they build upon."""
     base, now = payload["versions"].tolist()
     codes, kept = {}, {key: value for key, value in memory.items() if key.startswith(f"{base}:")}
     for name in layers:
@@ -52,7 +52,7 @@ def receive(payload: Payload, layers: Sequence[str], memory: Weights) -> tuple[d
 
 
 def accepted(shared: Weights, sent: Mapping[int, Mapping[str, Codes]]) -> Weights:
-    """The server's memory once the clients ``sent`` (codes by client, of the round's version) have answered."""
+    """The server's memory once clients have answered; ``sent`` holds the codes that each had received."""
     new = {k: v.clone() if k.startswith("held.") else v for k, v in shared.items()}
     for client, codes in sent.items():
         new["held.version"][client] = shared["version"]

@@ -16,11 +16,11 @@ PACT_START = 10.0
 
 
 class QuantizedActivation(nn.Module):
-    """An activation rounded to ``bits`` bits: S·sign(x)·Round(|x|(2^a − 1)/S)/(2^a − 1), straight-through backward.
+    """An activation rounded to a bits: S·sign(x)·Round(|x|(2^a − 1)/S)/(2^a − 1), straight-through backward.
 
-    S is the largest |x| of the whole minibatch, in training and in evaluation alike (BSQ's code): an accuracy depends a
-    little on what is in a batch. A ReLU becomes a ReLU6 at 4 bits and more and PACT, with a learned clip, below; a tanh
-    stays what it is.
+    S is the largest |x| of the whole minibatch, in training and in evaluation alike (BSQ's code): an accuracy
+    depends a little on what is in a batch. A ReLU becomes a ReLU6 at 4 bits and more and PACT, with a learned
+    clip, below; a tanh stays what it is.
     """
 
     couples_samples = True
@@ -50,10 +50,10 @@ class QuantizedActivation(nn.Module):
 
 
 def quantize_activations(model: nn.Module, bits: int) -> nn.Module:
-    """Replace every activation module of ``model``, in place, by a :class:`QuantizedActivation`; 0 bits leave it alone.
+    """Replace every activation module of ``model``, in place, by a :class:`QuantizedActivation`.
 
-    What is written as a function in ``forward`` stays: the stem's ReLU of a ResNet, as in BSQ. Network inputs and what
-    enters the last layer after pooling are not touched either.
+    0 bits leave the model alone. What is written as a function in ``forward`` stays: the stem's ReLU of a
+    ResNet, as in BSQ. Network inputs and what enters the last layer after pooling are not touched either.
 
     Raises:
         ConfigError: if ``bits`` is not a whole number from 0 to 8, or there is no activation module.
@@ -67,7 +67,9 @@ def quantize_activations(model: nn.Module, bits: int) -> nn.Module:
         if isinstance(child, ACTIVATIONS)
     ]
     if not sites:
-        raise ConfigError(f"activation_bits is {bits!r}, but {type(model).__name__} has no activation modules.")
+        raise ConfigError(
+            f"activation_bits is {bits!r}, but {type(model).__name__} has no activation modules."
+        )
     for parent, name, child in sites:
         setattr(parent, name, QuantizedActivation(child, bits))
     model.stacked = None  # the batch maximum is one client's: only vmap keeps clients apart

@@ -1,4 +1,4 @@
-"""What a scheme of bit-widths costs, and how a budget is spent on layers (FedMPQ, Chen & Vikalo 2024, Algorithm 2)."""
+"""What a scheme of bit-widths costs, and how a budget of bits is spent on layers (FedMPQ, Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def mean_bits(sizes: Sequence[int], widths: Sequence[int]) -> float:
         ConfigError: if there is not one width a layer, or no weights at all.
     """
     if len(sizes) != len(widths) or sum(sizes) <= 0:
-        raise ConfigError(f"widths is {list(widths)}, but must name one width for each of {len(sizes)} layers.")
+        raise ConfigError(
+            f"widths is {list(widths)}, but must name one width for each of {len(sizes)} layers."
+        )
     return sum(m * b for m, b in zip(sizes, widths, strict=True)) / sum(sizes)
 
 
@@ -38,12 +40,18 @@ def parse_budgets(budgets: float | str) -> tuple[float, ...]:
     try:
         values = [float(part) for part in budgets.split("-")] if isinstance(budgets, str) else [budgets]
     except ValueError:
-        raise ConfigError(f"budgets is {budgets!r}, but must be bits such as 4, or '2-4-8' for clients in turn.") from None
+        raise ConfigError(
+            f"budgets is {budgets!r}, but must be bits such as 4, or '2-4-8' for clients in turn."
+        ) from None
     return tuple(float(in_range("budgets", value, 1, 8)) for value in values)
 
 
 def pruning_growing(
-    base: Sequence[int], reduced: Sequence[int], sizes: Sequence[int], budget: float, cutting: str = "round_robin"
+    base: Sequence[int],
+    reduced: Sequence[int],
+    sizes: Sequence[int],
+    budget: float,
+    cutting: str = "round_robin",
 ) -> tuple[int, ...]:
     """One client's bit-widths for the next round: the common base, cut or grown to its budget (Algorithm
     2).
@@ -81,7 +89,7 @@ def pruning_growing(
 
 
 def _turns(ranked: Sequence[int], cutting: str) -> Iterator[int]:
-    """Layers in the order in which each may move by one bit: seven moves take any width from one end to the other."""
+    """Layers in the order in which each may move by one bit; seven moves take any width from end to end."""
     if cutting == "drain":
         return (layer for layer in ranked for _ in range(7))
     return (layer for _ in range(7) for layer in ranked)

@@ -36,12 +36,14 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
 
 
 def net_value(planes: torch.Tensor) -> torch.Tensor:
-    """Σ_b 2^b (W_p^(b) − W_n^(b)): the weights in units of the step, real-valued; ``[2, n, *shape]`` → ``[*shape]``."""
+    """Σ_b 2^b (W_p^(b) − W_n^(b)), real weights in units of the step: ``[2, n, *shape]`` → ``[*shape]``."""
     power = 2.0 ** torch.arange(planes.shape[1])
     return torch.tensordot(power, planes[0] - planes[1], dims=1)
 
 
-def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True) -> Codes:
+def requantize(
+    planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True
+) -> Codes:
     """Round the net value to integers, halves to even; add a bit where they outgrow n bits (§3.3).
 
     Real planes go up to 2, so that the integers reach 2(2^n − 1): one more bit always holds them. The step
@@ -62,7 +64,7 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
 
 
 def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
-    """Fine-tuning's float tensor as codes: s·Q_n(clip(w, ±1)), rounded as in the forward pass; ``bits`` stay."""
+    """Fine-tuning's float tensor as codes: s·Q_n(clip(w, ±1)), rounded as in the forward pass."""
     grid = Grid(bits, "sign_magnitude")
     values = torch.round(net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
     return Codes(values.to(torch.int16), grid, scale.detach().abs())

@@ -1,4 +1,4 @@
-"""The difference of two generations of sign-magnitude codes: only bit planes that changed take bytes on the wire."""
+"""The difference of two generations of codes: only bit planes that changed take bytes on the wire."""
 
 from __future__ import annotations
 

@@ -290,8 +290,8 @@ def test_a_refused_upload_does_not_put_server_and_client_at_odds():
     ("option", "value"),
     [
         ("budgets", "0.5-4"), ("budgets", 9), ("budgets", "two"), ("penalty", -1), ("penalty", 11),
-        ("epsilon", -0.1), ("epsilon", 1.1), ("cutting", "even"), ("averaging", "mean"), ("clip", "best"), ("step", "newton"),
-        ("dual_step", -1), ("downlink", "half"), ("activation_bits", 9),
+        ("epsilon", -0.1), ("epsilon", 1.1), ("cutting", "even"), ("averaging", "mean"), ("clip", "best"),
+        ("step", "newton"), ("dual_step", -1), ("downlink", "half"), ("activation_bits", 9),
     ],
 )  # fmt: skip
 def test_bad_settings_in_one_sentence(option, value):

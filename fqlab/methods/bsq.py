@@ -268,7 +268,7 @@ class BSQ(Method):
         return mean_bits([server.spec.sizes[name] for name in widths], list(widths.values()))
 
     def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
-        """``bits`` a weight, ``compression``, λ (``penalty``), ``bits.NAME`` of layers; nothing in warm-up."""
+        """``bits`` a weight, ``compression``, λ, ``bits.NAME`` of every layer; nothing in warm-up."""
         if int(server.shared["round"]) < self.warmup:
             return {}
         numbers = {"bits": self.mean_bits(server), "penalty": float(server.shared["penalty"])}

@@ -256,7 +256,7 @@ class FedMPQ(Method):
         return shared
 
     def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
-        """Mean ``bits`` of the next models, ``sent_bits`` of the uploads, λ, largest ``excess`` over a budget."""
+        """Mean ``bits`` of the next models, ``sent_bits`` of uploads, λ, largest ``excess`` over a budget."""
         sizes, table = layer_sizes(server), server.shared["bits"].tolist()
         means = [mean_bits(sizes, row) for row in table]
         sent = [mean_bits(sizes, [u.payload[n].grid.bits for n in server.spec.quantizable]) for u in uploads]

@@ -66,6 +66,8 @@ __all__ = ["Frame", "Panel", "Settings", "control"]
 WIDTH, CONTROLS, GAP = 960, 264, 10
 REDRAW = 0.1
 """Seconds between two pictures of a running job."""
+SETTLE = 0.04
+"""Seconds that long work waits for a newer setting, and for the instant pictures to leave for the browser."""
 
 
 @dataclass(frozen=True)
@@ -463,6 +465,8 @@ class Panel(w.VBox):
     def _work(self, state: Settings, number: int, stop: threading.Event) -> None:
         """The job: run to the end, drawing now and then."""
         self._stop = stop
+        if stop.wait(SETTLE) and number != self._jobs:
+            return
         began = drawn = time.perf_counter()
         last: Frame | None = None
         try:

@@ -45,8 +45,8 @@ class Levels(Picture):
         self.best = self.live(line(below, "theory", markers=True, linestyle="", markersize=8))
         self.here = self.live(line(below, "error", markers=True, linestyle="", markersize=8, zorder=5))
         self.cut = self.live(line(below, "clipping", linewidth=1.0))
-        self.names = [self.live(note(below, "", color=look("error").color)) for _ in range(2)]
-        self.optimum = self.live(note(below, "best clip", color=look("theory").color, va="top", ha="center"))
+        self.names = [self.live(note(below, "", color=look("error").color, halo=False)) for _ in range(2)]
+        self.optimum = self.live(note(below, "best clip", color=look("theory").color, va="top", ha="center", halo=False))
 
     def update(self, data: dict[str, Any], ghost: Any = None) -> str:
         counts, edges = data["histogram"]
@@ -102,7 +102,7 @@ class Planes(Picture):
         self.bars = [self.live(ax.add_patch(Rectangle((0, 0), 0, 0.36, color=blue, linewidth=0))) for _ in range(MOST_LAYERS)]
         self.names = [self.live(note(ax, "", color=INK, va="bottom", halo=False)) for _ in range(MOST_LAYERS)]
         self.limit = self.live(line(ax, "theory"))
-        self.epsilon = self.live(note(ax, "", color=look("theory").color, y=3.62, va="top"))
+        self.epsilon = self.live(note(ax, "", color=look("theory").color, y=3.62, va="top", halo=False))
 
     def update(self, data: dict[str, Any], ghost: Any = None) -> str:
         layers, epsilon = data["layers"], data["epsilon"]
@@ -152,7 +152,7 @@ class Training(Picture):
         orange = look("bytes").color
         shapes = ((1.7, 1.0), (0.7, 0.6), (-0.3, 0.3))
         self.bars = [self.live(cost.add_patch(Rectangle((0, y), 0, 0.6, color=orange, alpha=a, linewidth=0))) for y, a in shapes]
-        self.values = [self.live(note(cost, "", y=y + 0.3, halo=True)) for y, _ in shapes]
+        self.values = [self.live(note(cost, "", y=y + 0.3, halo=False)) for y, _ in shapes]
 
     def update(self, data: dict[str, Any], ghost: Any = None) -> str:
         curve, full = data["accuracy"], data["full"]

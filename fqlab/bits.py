@@ -176,9 +176,7 @@ class InNet(_Stackable):
         return inside
 
 
-def layer_strengths(
-    sizes: Sequence[int], widths: Sequence[int] | None = None, *, by_size: bool = True
-) -> list[float]:
+def layer_strengths(sizes: Sequence[int], widths: Sequence[int] | None = None, *, by_size: bool = True) -> list[float]:
     """c_l, the weight of each layer in the group lasso.
 
     N_l n_l/N with ``widths`` (BSQ eq. 5: layers weigh what they cost), N_l/N without (FedMPQ), 1 without
@@ -279,9 +277,7 @@ def to_units(params: Weights, context: Weights, *, back: bool = False) -> Weight
     return stored
 
 
-def to_codes(
-    params: Weights, name: str, context: Weights, *, growth: bool = False
-) -> tuple[Codes, torch.Tensor]:
+def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = False) -> tuple[Codes, torch.Tensor]:
     """A trained layer (in plain units) as codes, and as the real-valued weights that these round.
 
     Args:

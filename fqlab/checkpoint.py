@@ -40,6 +40,7 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            return tensors, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise DataError(f"checkpoint {str(path)!r} can't be read: {error}.") from None

@@ -63,7 +63,9 @@ def _reproduce(identity: str, scale: str, store: Path | None) -> int:
         raise ConfigError(f"store is {str(store)!r}, but must be a folder that exists.")
     found, c = reproduce(identity, scale, store), claim(identity)
     target = c.published if c.expect is None else f"{c.published}, expected {c.expect}"
-    print(f"{c.id}: {c.says}\npublished {target}; ours {found.value:.6g}{c.unit} ± {found.spread:.2g} ({found.seconds} s)")
+    print(
+        f"{c.id}: {c.says}\npublished {target}; ours {found.value:.6g}{c.unit} ± {found.spread:.2g} ({found.seconds} s)"
+    )
     return 0 if verdict(c, found.value) else 1
 
 

@@ -37,7 +37,9 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     return value
 
 
-def in_range(name: str, value: Any, low: float, high: float = math.inf, *, integer: bool = False, open_low: bool = False) -> Any:
+def in_range(
+    name: str, value: Any, low: float, high: float = math.inf, *, integer: bool = False, open_low: bool = False
+) -> Any:
     """Return ``value`` if it is a number in ``[low, high]`` (``(low, high]`` with ``open_low``).
 
     Raises:

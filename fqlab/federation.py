@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from fqlab import checkpoint as files
 from fqlab import data, engines, methods, models, partition, seeds, wire
 from fqlab.aggregate import fault
-from fqlab.data import Dataset
 from fqlab.engines import Job, Reply, Site
 from fqlab.engines.serial import one_thread
 from fqlab.errors import ConfigError, WireError
@@ -230,7 +228,9 @@ class Federation:
 
     def personal(self, index: int = 0) -> list[float]:
         """Each client's accuracy with its own model on all test samples of the labels it holds."""
-        own = [self.method.personalized(self.server, c, self.memories.get(c, {})) for c in range(self.experiment.clients)]
+        own = [
+            self.method.personalized(self.server, c, self.memories.get(c, {})) for c in range(self.experiment.clients)
+        ]
         return [self.site.accuracy(self.site.model, c, index, weights) for c, weights in enumerate(own)]
 
     def _error(self, replies: Sequence[Reply]) -> float:

@@ -27,14 +27,10 @@ def find_lesson(name: str = FIRST) -> Path:
     places = (Path.cwd() / "notebooks", Path(__file__).resolve().parent.parent / "notebooks")
     lessons = next((found for place in places if (found := sorted(place.glob("[0-9][0-9]_*.ipynb")))), [])
     if not lessons:
-        raise FqlabError(
-            f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository."
-        )
+        raise FqlabError(f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository.")
     match = next((path for path in lessons if path.stem.startswith(name)), None)
     if match is None:
-        raise FqlabError(
-            f"lesson is {name!r}, but must be one of {', '.join(path.stem for path in lessons)}."
-        )
+        raise FqlabError(f"lesson is {name!r}, but must be one of {', '.join(path.stem for path in lessons)}.")
     return match
 
 

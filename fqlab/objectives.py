@@ -99,11 +99,14 @@ class FakeQuantize:
 def kurtosis(w: torch.Tensor, *, unbiased: bool = False) -> torch.Tensor:
     """Kurt[W] = E[((w − μ)/σ)⁴] over all entries: uniform 1.8, normal 3, Laplace 6 (KURE, Shkolnik et al. 2020).
 
+    0 for a constant layer, with gradient 0.
+
     Args:
         unbiased: σ with n−1, as in KURE's code; the default is the population's n.
     """
-    centred = w - w.mean()
-    return (centred / w.std(correction=int(unbiased))).pow(4).mean()
+    square = (w - w.mean()).square()
+    variance = square.sum() / max(1, w.numel() - unbiased)
+    return (square / variance.clamp(min=1e-30)).square().mean()
 
 
 @dataclass(frozen=True)
@@ -120,29 +123,45 @@ class Kurtosis:
         return self.strength * torch.stack(gaps).square().mean()
 
 
-def signed_step(w: torch.Tensor, bits: torch.Tensor, clip: str = "max_abs") -> torch.Tensor:
-    """Step Δ of the signed quantizer Δ·clip(round(w/Δ), −2^(b−1), 2^(b−1)−1) for a tensor-valued width.
+def signed_step(w: torch.Tensor, bits: torch.Tensor, range: str = "max_abs") -> torch.Tensor:
+    """Step Δ of the signed quantizer Q(w) = Δ·clip(round(w/Δ), −2^(b−1), 2^(b−1)−1), as a constant.
 
-    With ``"max_abs"`` Δ = max|w|/(2^(b−1)−1), and max|w| at one bit. ``"octav"`` finds the clip for that many levels.
+    Args:
+        bits: b, 1-8, a tensor: it may differ by client under ``vmap``.
+        range: ``"max_abs"`` for Δ = max|w|/(2^(b−1)−1), which clips nothing and leaves the lowest level empty (at one
+            bit Δ = max|w|); ``"mse"`` for the least squared error: OCTAV's recursion for the start, then three times
+            the best Δ for the codes of the last one, Δ ← ⟨w, q⟩/⟨q, q⟩. Seldom more than 2 % above the optimum.
     """
+    w = w.detach()
     top = (2.0 ** (bits - 1) - 1).clamp(min=1)
-    if clip == "max_abs":
-        return w.detach().abs().amax() / top
-    noise = 1 / (12 * top.square())
-    size = w.detach().abs()
-    s = size.mean()
+    if range == "max_abs":
+        return (w.abs().amax() / top).clamp(min=1e-30)
+    step = _octav_clip(w.abs(), 1 / (12 * top.square())) / top
+    for _ in (1, 2, 3):
+        q = _signed_codes(w, bits, step)
+        best = (w * q).sum() / q.square().sum().clamp(min=1)
+        step = torch.where(best > 0, best, step)
+    return step
+
+
+def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """OCTAV's clip for magnitudes ``size`` and granular noise variance ``noise``·clip², from their mean."""
+    clip, nonzero = size.mean(), size.sign().sum()
     for _ in range(12):
-        excess = (size - s).relu()
+        excess = (size - clip).relu()
         outside = excess.sign().sum()
-        s = (excess.sum() + s * outside) / (noise * (size.sign().sum() - outside) + outside)
-    return s / top
+        clip = (excess.sum() + clip * outside) / (noise * (nonzero - outside) + outside).clamp(min=1e-30)
+    return clip.clamp(min=1e-30)
+
+
+def _signed_codes(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    half = 2.0 ** (bits - 1)
+    return torch.round(w / step).clamp(-half, half - 1)
 
 
 def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    half = 2.0 ** (bits - 1)
-    value = torch.round(w.detach() / step).clamp(-half, (half - 1).clamp(min=0)) * step
-    return straight_through(w, value)
+    return straight_through(w, _signed_codes(w.detach(), bits, step) * step)
 
 
 @dataclass(frozen=True)
@@ -151,11 +170,11 @@ class MultiBit:
 
     layers: tuple[str, ...]
     widths: tuple[int, ...]
-    clip: str = "max_abs"
+    range: str = "max_abs"
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         bits = noise["bits"]
-        rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.clip)) for n in self.layers}
+        rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.range)) for n in self.layers}
         return {**params, **rounded}
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
@@ -170,11 +189,11 @@ class PseudoNoise:
 
     layers: tuple[str, ...]
     widths: tuple[int, ...]
-    clip: str = "max_abs"
+    range: str = "max_abs"
     kind: str = "uniform"
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
-        noisy = {n: params[n] + signed_step(params[n], noise["bits"], self.clip) * noise[n] for n in self.layers}
+        noisy = {n: params[n] + signed_step(params[n], noise["bits"], self.range) * noise[n] for n in self.layers}
         return {**params, **noisy}
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:

@@ -153,9 +153,7 @@ def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Gen
 
 def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Parts:
     if dataset.groups is None:
-        raise ConfigError(
-            f"partition 'by_writer' needs owners (groups), but dataset {dataset.name!r} has none."
-        )
+        raise ConfigError(f"partition 'by_writer' needs owners (groups), but dataset {dataset.name!r} has none.")
     groups = np.asarray(dataset.groups)
     owners = np.unique(groups)
     in_range("clients", clients, 1, len(owners), integer=True)
@@ -195,8 +193,7 @@ def _n_class(
     stacks = [iter(draw.permutation(own)) for own in shards]
     rest = max(1, int(balance * size))
     return [
-        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)])
-        for own in chosen
+        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)]) for own in chosen
     ]
 
 

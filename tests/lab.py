@@ -123,9 +123,7 @@ class Server:
         ]  # fmt: skip
         environment = os.environ | {key: str(path) for key, path in places.items()}
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def ask(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(f"{self.url}{path}", method=method)
@@ -185,9 +183,7 @@ class Sheet:
 
     def run_all(self, timeout: float = 180) -> None:
         self.page.set_default_timeout(1000 * timeout)
-        self.page.evaluate(
-            "() => window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => null)"
-        )
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => null)")
         self.wait_idle(timeout)
         self.page.set_default_timeout(30_000)
         shown = self.errors()
@@ -334,9 +330,7 @@ class Lab:
         self.server, self.browser, self.folder = server, browser, folder
         self.sheets: list[Sheet] = []
 
-    def open(
-        self, name: str, *, run: bool = True, width: int = 1280, height: int = 720, timeout: float = 180
-    ) -> Sheet:
+    def open(self, name: str, *, run: bool = True, width: int = 1280, height: int = 720, timeout: float = 180) -> Sheet:
         """Open ``name.ipynb`` of the copied folder in a fresh page and kernel, and run all its cells."""
         if not (self.folder / f"{name}.ipynb").exists():
             raise FileNotFoundError(f"name={name!r} is not a notebook here; there are: {self.names()}")

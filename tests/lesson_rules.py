@@ -48,9 +48,7 @@ def _head(book: NotebookNode, name: str) -> Iterator[str]:
     opening = "\n".join(cell.source for cell in _before(book, "code"))
     if BADGE.format(name=name) not in opening:
         yield f"the opening has a Binder badge to {BADGE.format(name=name)}"
-    goals = re.search(
-        r"goals?\b[^\n]*\n+((?:[ ]*(?:[-*]|\d\.)[ ].*\n?(?:[ ]{2,}\S.*\n?)*)+)", opening, re.IGNORECASE
-    )
+    goals = re.search(r"goals?\b[^\n]*\n+((?:[ ]*(?:[-*]|\d\.)[ ].*\n?(?:[ ]{2,}\S.*\n?)*)+)", opening, re.IGNORECASE)
     if goals is None or len(re.findall(r"^ ?(?:[-*]|\d\.) ", goals[1], re.MULTILINE)) != 3:
         yield "the opening lists three goals"
     if not re.search(r"\bneeds\b", opening, re.IGNORECASE):
@@ -70,10 +68,7 @@ def _before(book: NotebookNode, kind: str) -> Iterator[NotebookNode]:
 
 def _sections(book: NotebookNode) -> Iterator[str]:
     text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
-    words = [
-        word.lower()
-        for word in re.findall(r"^## +(?:in the +|the +)?(\w+)", text, re.MULTILINE | re.IGNORECASE)
-    ]
+    words = [word.lower() for word in re.findall(r"^## +(?:in the +|the +)?(\w+)", text, re.MULTILINE | re.IGNORECASE)]
     found = [word for word in words if word in SECTIONS]
     missing = [section for section in SECTIONS if section not in found]
     if missing:
@@ -104,13 +99,9 @@ def _cell(source: str, *, first: bool) -> Iterator[str]:
     except SyntaxError:
         yield "is not plain Python"
         return
-    if any(
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree)
-    ):
+    if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree)):
         yield "defines a function or a class; helpers live in the package"
-    imports = [
-        isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree) if isinstance(node, ast.stmt)
-    ]
+    imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     if first and not any(imports):
         yield "the first code cell is the import cell"
     if not first and any(imports):

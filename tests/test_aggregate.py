@@ -26,7 +26,9 @@ def test_inverse_error_is_gauss_markov():
     assert weights.tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7])
     e = torch.tensor([1.0, 2.0, 4.0])
     assert float((weights**2 * e).sum()) == pytest.approx(0.571429, abs=1e-6)
-    assert inverse_error([torch.tensor([7.0]), torch.tensor([0.0]), torch.tensor([14.0])], e).tolist() == pytest.approx([6])
+    assert inverse_error([torch.tensor([7.0]), torch.tensor([0.0]), torch.tensor([14.0])], e).tolist() == pytest.approx(
+        [6]
+    )
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=8))

@@ -13,9 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BINDER = ROOT / "binder"
 REQUIREMENTS = [
-    line
-    for line in (BINDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    if line and line[0] != "#"
+    line for line in (BINDER / "requirements.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
 ]
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,9 +32,7 @@ def dockerfile() -> str:
 
 
 def test_python_is_the_one_named(dockerfile: str) -> None:
-    major, minor = (
-        (BINDER / "runtime.txt").read_text(encoding="utf-8").strip().removeprefix("python-").split(".")
-    )
+    major, minor = (BINDER / "runtime.txt").read_text(encoding="utf-8").strip().removeprefix("python-").split(".")
     assert f"environment-2epy-2d{major}-2e{minor}-2d" in dockerfile
 
 
@@ -52,9 +48,7 @@ def test_torch_is_the_cpu_build() -> None:
     assert "--extra-index-url https://download.pytorch.org/whl/cpu" in REQUIREMENTS
     torch = [line for line in REQUIREMENTS if re.match(r"torch\b", line)]
     assert len(torch) == 1
-    assert re.fullmatch(r"torch==[\d.]+\+cpu", torch[0]), (
-        "without +cpu a missing wheel falls back to the CUDA build"
-    )
+    assert re.fullmatch(r"torch==[\d.]+\+cpu", torch[0]), "without +cpu a missing wheel falls back to the CUDA build"
 
 
 def test_every_requirement_is_pinned_and_none_is_local() -> None:

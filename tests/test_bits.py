@@ -123,10 +123,7 @@ def test_stacked_clients_of_different_widths_are_the_clients_alone(proximal, pre
     params = {k: torch.stack([p[k] for p, _ in alone]) for k in alone[0][0]}
     context = {k: torch.stack([o.context[k] for _, o in alone]) for k in alone[0][1].context}
     first = alone[0][1]
-    assert all(
-        (o.transform, o.penalty, o.project) == (first.transform, first.penalty, first.project)
-        for _, o in alone
-    )
+    assert all((o.transform, o.penalty, o.project) == (first.transform, first.penalty, first.project) for _, o in alone)
     for function, extra in ((first.transform, ({},)), (first.penalty, ()), (first.project, ())):
         if function is None:
             continue
@@ -194,9 +191,7 @@ def test_memory_of_a_negative_scale_stands_for_the_same_weights():
     context = bits.plane_objective({"w": codes}, [0.0], lr=0.1).context
     sent, _ = bits.to_codes(params, "w", context)
     start = bits.plane_params({"w": sent})
-    assert torch.equal(
-        bits.resume(start, {"w": sent}, bits.remembered(params))["w.planes"], start["w.planes"]
-    )
+    assert torch.equal(bits.resume(start, {"w": sent}, bits.remembered(params))["w.planes"], start["w.planes"])
 
 
 def test_codes_and_the_weights_they_round():
@@ -204,10 +199,7 @@ def test_codes_and_the_weights_they_round():
     params = trained(codes)
     sent, weights = bits.to_codes(params, "w", bits.plane_objective({"w": codes}, [0.0], lr=0.1).context)
     inside = weights.abs() <= float(sent.clip)
-    assert (
-        float((weights - sent.dequantize())[inside].abs().max())
-        <= float(sent.grid.step(sent.clip)) / 2 + 1e-6
-    )
+    assert float((weights - sent.dequantize())[inside].abs().max()) <= float(sent.grid.step(sent.clip)) / 2 + 1e-6
 
 
 def test_fine_tuning_form_is_the_same_quantizer():
@@ -273,9 +265,7 @@ class Lasso:
 
     def goal(self, beta: np.ndarray, penalty: float) -> float:
         residual = self.y.numpy() - self.x.numpy() @ beta.ravel()
-        return (
-            0.5 * residual @ residual + penalty * np.linalg.norm(beta.reshape(self.shape), axis=(0, 2)).sum()
-        )
+        return 0.5 * residual @ residual + penalty * np.linalg.norm(beta.reshape(self.shape), axis=(0, 2)).sum()
 
 
 @pytest.mark.parametrize("penalty", [0.05, 0.5, 2.0])
@@ -298,9 +288,7 @@ def test_group_lasso_least_squares_against_scipy(penalty):
             np.square(b.reshape(toy.shape)).sum((0, 2)) + 1e-10
         ).sum()
     )
-    found = optimize.minimize(
-        smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12}
-    )
+    found = optimize.minimize(smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12})
     assert toy.goal(ours, penalty) <= toy.goal(found.x, penalty) + 1e-6
     assert np.allclose(ours.ravel(), found.x, atol=5e-3)
 

@@ -140,9 +140,7 @@ def test_fine_tuning_freezes_the_scheme_and_trains_on():
 def test_a_layer_of_zeros_counts_no_bits_once_tuned():
     method = BSQ(finetune_after=1)
     spec = Spec(("a.weight", "b.weight"), ("a.weight", "b.weight"), {"a.weight": 3, "b.weight": 1})
-    server = method.start(
-        Server(spec, {"a.weight": torch.tensor([1.0, 0.5, 0.0]), "b.weight": torch.zeros(1)}, {}, 1)
-    )
+    server = method.start(Server(spec, {"a.weight": torch.tensor([1.0, 0.5, 0.0]), "b.weight": torch.zeros(1)}, {}, 1))
     assert method.mean_bits(server) == (3 * 8 + 8) / 4
     tuned = dataclasses.replace(server, shared=server.shared | {"round": torch.tensor(1)})
     tuned = method.settled(tuned, tuned.weights, method.codes(tuned))
@@ -219,9 +217,7 @@ def test_bytes_follow_the_bits():
 @pytest.mark.parametrize("activation_bits", [2, 4])
 def test_quantized_activations_train_on_every_engine(activation_bits):
     case = experiment(rounds=2, options={"activation_bits": activation_bits}, engine="serial")
-    losses = [
-        fit(dataclasses.replace(case, engine=e)).rounds[-1].loss for e in ("serial", "threads", "vectorized")
-    ]
+    losses = [fit(dataclasses.replace(case, engine=e)).rounds[-1].loss for e in ("serial", "threads", "vectorized")]
     assert losses[0] == losses[1] == pytest.approx(losses[2], rel=1e-2)
 
 

@@ -334,9 +334,7 @@ def excess(law: Law, grid: Grid, rounding: str, level_aware: bool = True) -> flo
     """Exact MSE at the library's clip over the MSE of the best clip, minus 1."""
     sample = quantiles(law, 40_000 if grid.bits < 6 else 200_000)  # the clips of more bits lie farther out
     clip = float(octav(sample, grid, rounding, level_aware=level_aware))
-    return (
-        mse(law, grid.kind, grid.bits, clip, rounding) / best_clip(law, grid.kind, grid.bits, rounding)[1] - 1
-    )
+    return mse(law, grid.kind, grid.bits, clip, rounding) / best_clip(law, grid.kind, grid.bits, rounding)[1] - 1
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -478,9 +476,7 @@ def test_unknown_rule_empty_tensor_and_bad_numbers():
 @given(st.integers(1, 60), st.floats(0, 100), st.integers(0, 2**32 - 1))
 def test_percentile_is_numpys(n, share, seed):
     x = randn(n, seed=seed)
-    assert float(percentile(x, share=share)) == pytest.approx(
-        float(np.percentile(np.abs(x.numpy()), share)), rel=1e-5
-    )
+    assert float(percentile(x, share=share)) == pytest.approx(float(np.percentile(np.abs(x.numpy()), share)), rel=1e-5)
 
 
 def test_a_sparse_tensor_s_percentile_falls_back_on_its_largest_value():
@@ -527,10 +523,7 @@ def test_clips_scale_with_the_values(rule, x, grid, rounding, power):
 def test_clips_do_not_mind_the_order(rule, x, grid, rounding):
     turned = RULES[rule](x.flip(0), grid, rounding)
     if rule == "sweep":  # ties between clips may break differently, their errors may not
-        errors = [
-            float(expected_error(x, clip, grid, rounding))
-            for clip in (turned, RULES[rule](x, grid, rounding))
-        ]
+        errors = [float(expected_error(x, clip, grid, rounding)) for clip in (turned, RULES[rule](x, grid, rounding))]
         assert errors[0] == pytest.approx(errors[1], rel=1e-4, abs=1e-6)
     else:
         assert float(turned) == pytest.approx(float(RULES[rule](x, grid, rounding)), rel=1e-6)
@@ -555,9 +548,7 @@ def test_twos_complement_minds_the_signs_because_its_grid_does():
     down, up = octav(-x, Grid(2, "twos_complement")), octav(x, Grid(2, "twos_complement"))
     assert float(up) > 1.2 * float(down)
     for clip, values in ((down, -x), (up, x)):
-        errors = torch.stack(
-            [expected_error(values, clip * f, Grid(2, "twos_complement")) for f in (0.85, 1, 1.15)]
-        )
+        errors = torch.stack([expected_error(values, clip * f, Grid(2, "twos_complement")) for f in (0.85, 1, 1.15)])
         assert int(errors.argmin()) == 1
 
 
@@ -595,9 +586,7 @@ def test_a_batch_is_a_loop(rule, kind, rounding):
     for dims in (1, 2) if rule != "sweep" else (2,):
         got = clip_for(rule, x, grid, rounding, batch_dims=dims)
         members = x.reshape(-1, *x.shape[dims:])
-        want = torch.stack([clip_for(rule, member, grid, rounding) for member in members]).reshape(
-            x.shape[:dims]
-        )
+        want = torch.stack([clip_for(rule, member, grid, rounding) for member in members]).reshape(x.shape[:dims])
         assert got.shape == x.shape[:dims]
         torch.testing.assert_close(got, want, rtol=2e-6, atol=0)
 

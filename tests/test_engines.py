@@ -80,7 +80,7 @@ def test_an_exception_names_round_client_and_layer(engine):
 def test_cancelled_between_clients_leaves_no_half_round():
     for engine in ("serial", "threads", "vectorized"):
         asked = iter([False])
-        federation = Federation(experiment("fedavg", engine=engine), cancelled=lambda: next(asked, True))
+        federation = Federation(experiment("fedavg", engine=engine), cancelled=lambda asked=asked: next(asked, True))
         before = {n: v.clone() for n, v in federation.server.weights.items()}
         rounds = list(federation)
         if not rounds:

@@ -22,7 +22,13 @@ from fqlab.experiment import Experiment
 )
 def test_toml_round_trip(rounds, lr, bits, alpha, seed):
     one = Experiment(
-        method="clipped", rounds=rounds, lr=lr, seed=seed, options={"bits": bits}, partition="dirichlet", split={"alpha": alpha}
+        method="clipped",
+        rounds=rounds,
+        lr=lr,
+        seed=seed,
+        options={"bits": bits},
+        partition="dirichlet",
+        split={"alpha": alpha},
     )
     assert Experiment.from_toml(one.to_toml()) == one
 
@@ -67,7 +73,9 @@ def test_unknown_key_missing_file_and_broken_toml(tmp_path):
 
 def test_run_prints_a_table_and_writes_the_run(tmp_path, capsys):
     out = tmp_path / "run.json"
-    flags = "--method clipped --bits 4 --clip octav --rounding stochastic --dataset digits --rounds 2 --engine vectorized"
+    flags = (
+        "--method clipped --bits 4 --clip octav --rounding stochastic --dataset digits --rounds 2 --engine vectorized"
+    )
     assert main(["run", *flags.split(), "--out", str(out)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["round", "accuracy", "bytes", "up", "bytes", "down", "quantization", "error"]

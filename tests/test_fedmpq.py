@@ -101,9 +101,7 @@ def uploads() -> tuple[Server, list[Upload]]:
     server = FedMPQ(budgets="2-6").start(Server(spec, {"a.weight": torch.ones(2)}, {}, 2, (10, 30)))
     sent = []
     for client, value in ((0, 3), (1, 1)):
-        codes = Codes(
-            torch.tensor([value, -value], dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(3.0)
-        )
+        codes = Codes(torch.tensor([value, -value], dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(3.0))
         error = torch.tensor([4.0, 1.0][client])
         sent.append(Upload(client, server.sizes[client], {"a.weight": codes, "a.weight.error": error}))
     return server, sent
@@ -203,9 +201,7 @@ def test_clients_of_all_widths_train_in_one_stack(monkeypatch):
 
     sizes = []
     train = vectorized._train
-    monkeypatch.setattr(
-        vectorized, "_train", lambda site, members: sizes.append(len(members)) or train(site, members)
-    )
+    monkeypatch.setattr(vectorized, "_train", lambda site, members: sizes.append(len(members)) or train(site, members))
     fit(experiment(rounds=1, options={"budgets": "2-4-8"}))
     assert sizes == [5]
 

@@ -163,9 +163,7 @@ def test_error_parts_value_by_value(kind):
     low, high = clip * levels(kind, 2)[[0, -1]]
     error = (x - quantize(x, clip, Grid(2, kind)).dequantize()).square().tolist()
     beyond = [v < low or v > high for v in x.tolist()]
-    want = [
-        sum(e for e, out in zip(error, beyond, strict=True) if out == side) / 401 for side in (False, True)
-    ]
+    want = [sum(e for e, out in zip(error, beyond, strict=True) if out == side) / 401 for side in (False, True)]
     assert error_parts(x, quantize(x, clip, Grid(2, kind))) == pytest.approx(want, rel=1e-5)
 
 
@@ -245,9 +243,7 @@ def test_one_bad_clip_of_many():
 
 
 def test_clip_of_the_wrong_shape():
-    with pytest.raises(
-        ConfigError, match=r"^clip has shape \(3,\), but must be one number or of shape \(2,\)\.$"
-    ):
+    with pytest.raises(ConfigError, match=r"^clip has shape \(3,\), but must be one number or of shape \(2,\)\.$"):
         quantize(torch.ones(2, 3), torch.ones(3), Grid(4), batch_dims=1)
 
 

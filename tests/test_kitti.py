@@ -14,9 +14,7 @@ from fqlab.data import kitti
 from fqlab.data.kitti import Calib, Label, corners, crop_objects, inside
 from fqlab.errors import DataError
 
-AXES = np.array(
-    [[0.0, -1, 0], [0, 0, -1], [1, 0, 0]]
-)  # velo (forward, left, up) to rect (right, down, forward)
+AXES = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])  # velo (forward, left, up) to rect (right, down, forward)
 PLAIN = Calib(np.eye(3), np.hstack([AXES, [[0.1], [-0.2], [-0.3]]]))
 
 
@@ -77,9 +75,7 @@ def test_cropping_equals_six_half_spaces(seed, yaw):
     calib = Calib(rotation(rng), np.hstack([rotation(rng), rng.normal(size=(3, 1))]))
     box = label(yaw, tuple(rng.uniform(0.5, 5, 3)), tuple(rng.uniform(-10, 10, 3)))
     eight = corners(box, calib)
-    points = np.hstack([eight.mean(0) + rng.uniform(-4, 4, (2000, 3)), rng.random((2000, 1))]).astype(
-        np.float32
-    )
+    points = np.hstack([eight.mean(0) + rng.uniform(-4, 4, (2000, 3)), rng.random((2000, 1))]).astype(np.float32)
     crop = crop_objects(points, [label(kind="DontCare"), box], calib)
     assert len(crop) == 1
     assert (crop[0].points == points[half_spaces(points[:, :3].astype(float), eight)]).all()

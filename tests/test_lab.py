@@ -103,16 +103,12 @@ def test_jupyterlab_answers_on_the_lesson(lessons: Path, tmp_path: Path) -> None
     environment = os.environ | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_TOKEN": "trial"}
     log = tmp_path / "log"
     with log.open("w") as file:
-        process = subprocess.Popen(
-            command, env=environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         for _ in range(300):
             try:
-                with opener.open(
-                    f"http://127.0.0.1:{port}/lab/tree/00_tour.ipynb?token=trial", timeout=5
-                ) as answer:
+                with opener.open(f"http://127.0.0.1:{port}/lab/tree/00_tour.ipynb?token=trial", timeout=5) as answer:
                     assert answer.status == 200
                     break
             except OSError:

@@ -65,11 +65,7 @@ def imports(source: str, package: str = "fqlab") -> Iterator[Import]:
 def _lines_inside_functions(tree: ast.Module) -> set[int]:
     """Lines that do not run at import: function bodies and ``if TYPE_CHECKING``."""
     later = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    later += [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-    ]
+    later += [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
     return {line for node in later for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
 
 
@@ -82,9 +78,7 @@ def problems(name: str, source: str, package: str = "fqlab") -> list[str]:
         if root == "fqlab" and FLOOR.get(target, own) > own:
             found.append(f"line {line}: floor {own} imports fqlab.{target} of floor {FLOOR[target]}")
         if root in PICTURES and own <= 3:
-            found.append(
-                f"line {line}: floor {own} imports {root}; pictures and controls live on floors 4 and 5"
-            )
+            found.append(f"line {line}: floor {own} imports {root}; pictures and controls live on floors 4 and 5")
         if root in OPTIONAL and at_top:
             found.append(f"line {line}: {root} belongs inside the function that needs it")
     return found
@@ -128,9 +122,7 @@ def test_a_right_import_is_not() -> None:
 
 def modules_after(statement: str) -> set[str]:
     script = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 

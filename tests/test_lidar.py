@@ -24,9 +24,7 @@ def solids(*rows):
     """Each row: kind, centre, half, (roll, pitch, yaw)."""
     kind, centre, half, angles = zip(*rows, strict=True)
     rotation = turn(*np.array(angles, float).T)
-    return Solids(
-        np.array(kind), np.array(centre, float), np.array(half, float), rotation, np.arange(len(rows))
-    )
+    return Solids(np.array(kind), np.array(centre, float), np.array(half, float), rotation, np.arange(len(rows)))
 
 
 def level(shapes, points):
@@ -36,16 +34,12 @@ def level(shapes, points):
         u = (np.linalg.inv(shapes.rotation[k]) @ (points - shapes.centre[k]).T).T / shapes.half[k]
         ends = np.abs(u).max(axis=1)
         disc = np.maximum(np.sqrt(u[:, 0] ** 2 + u[:, 1] ** 2), np.abs(u[:, 2]))
-        values.append(
-            {BOX: ends, CYLINDER: disc, ELLIPSOID: np.sqrt((u**2).sum(1))}[int(shapes.round_axes[k])]
-        )
+        values.append({BOX: ends, CYLINDER: disc, ELLIPSOID: np.sqrt((u**2).sum(1))}[int(shapes.round_axes[k])])
     return np.stack(values, axis=1)
 
 
 def one_ray(shapes, origin=(0, 0, 0), azimuth=0.0, elevation=0.0, reach=100.0):
-    distance, owner = first_hits(
-        shapes, np.array([origin], float), np.array([azimuth]), np.array([elevation]), reach
-    )
+    distance, owner = first_hits(shapes, np.array([origin], float), np.array([azimuth]), np.array([elevation]), reach)
     return distance[0, 0], owner[0, 0]
 
 
@@ -94,9 +88,7 @@ def test_occlusion_hides_what_stands_behind():
     person = place(build(np.array([1]), np.random.default_rng(0)), np.array([[15.0, 0.0]]), np.zeros(1))
     wall = solids((BOX, (8, 0, 1.5), (0.2, 5, 1.5), (0, 0, 0)))
     fields = ("round_axes", "centre", "half", "rotation", "owner")
-    both = Solids(
-        *(np.concatenate([getattr(s, f) for s in (person, replace(wall, owner=[1]))]) for f in fields)
-    )
+    both = Solids(*(np.concatenate([getattr(s, f) for s in (person, replace(wall, owner=[1]))]) for f in fields))
     azimuth, elevation = np.radians(np.arange(-10, 10, 0.2)), np.radians(np.arange(-10, 5, 0.5))
     origins = np.tile([0.0, 0.0, 1.8], (len(azimuth), 1))
     _, alone = first_hits(person, origins, azimuth, elevation, 60)
@@ -223,9 +215,7 @@ def test_exact_scans_lie_on_surfaces_and_on_the_ground(name):
     assert (seen.standing[seen.object[things]] == seen.label[things]).all()
     values = level(seen.solids, seen.points[things].astype(float))
     mine = seen.solids.owner == seen.object[things][:, None]
-    assert (
-        np.abs(np.where(mine, values, np.inf).min(axis=1) - 1).max() < 2e-3
-    )  # float32 metres on a 4 cm pole
+    assert np.abs(np.where(mine, values, np.inf).min(axis=1) - 1).max() < 2e-3  # float32 metres on a 4 cm pole
     assert values.min() > 0.998  # and inside nothing
     away = np.linalg.norm(seen.points - seen.path.mean(0), axis=1)
     assert away.max() <= seen.town.max_range + seen.town.speed * lidar.PERIOD
@@ -332,9 +322,7 @@ def test_clouds_of_a_hand_made_scan():
     """An L of three points 10 m left of the sensor, which sees it along +y: x is away, y to the left (-x)."""
     points = np.array([[0, 9, 0.5], [0, 10, 1.5], [3, 11, 1], [50, 50, 0], [7, 7, 7]], np.float32)
     owner = np.array([4, 4, 4, GROUND, 2])
-    x, number = clouds(
-        points, owner, np.array([1.0, 0.0, 1.8]), np.random.default_rng(0), size=7, min_points=2
-    )
+    x, number = clouds(points, owner, np.array([1.0, 0.0, 1.8]), np.random.default_rng(0), size=7, min_points=2)
     assert number.tolist() == [4]
     expected = {(-1.0, 1.0, 0.5), (0.0, 1.0, 1.5), (1.0, -2.0, 1.0)}
     assert {tuple(np.round(p, 5).tolist()) for p in x[0]} == expected
@@ -348,9 +336,7 @@ def test_clouds_do_not_depend_on_where_the_sensor_looks_from(seed, angle):
     """Turning sensor and scan together about the vertical, and moving both, changes no cloud."""
     rng = np.random.default_rng(seed)
     owner = rng.integers(-1, 4, 200)
-    points = (
-        rng.normal(size=(200, 3)) + np.array([[8, 0, 1], [0, 9, 1], [-7, 0, 1], [5, 5, 1], [0, 0, 0]])[owner]
-    )
+    points = rng.normal(size=(200, 3)) + np.array([[8, 0, 1], [0, 9, 1], [-7, 0, 1], [5, 5, 1], [0, 0, 0]])[owner]
     rotation, shift = turn(*np.array([[0.0], [0.0], [angle]]))[0], np.array([rng.normal(), rng.normal(), 0])
     one, first = clouds(points, owner, np.zeros(3), np.random.default_rng(1), size=16)
     two, second = clouds(points @ rotation.T + shift, owner, shift, np.random.default_rng(1), size=16)

@@ -14,7 +14,9 @@ from fqlab.methods.lottery import Lottery, kept_after, prune, published_mib
 RUN = dict(method="lottery", partition="n_class", clients=6, participants=4, rounds=5, epochs=5, lr=0.3, validation=0.1)
 
 
-@pytest.mark.parametrize("weights, rounds, mib", [(21_750, 400, 663.757), (61_770, 2000, 9425.354), (538_754, 2000, 82207.336)])
+@pytest.mark.parametrize(
+    "weights, rounds, mib", [(21_750, 400, 663.757), (61_770, 2000, 9425.354), (538_754, 2000, 82207.336)]
+)
 def test_published_costs_of_fedavg_to_all_digits(weights, rounds, mib):
     assert round(published_mib(weights, 20, rounds), 3) == mib
 

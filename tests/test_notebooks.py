@@ -26,21 +26,15 @@ def same(source: Path, derived: Path) -> None:
     expected, stored = read_source(source), nbformat.read(derived, as_version=4)
     compare_notebooks(stored, expected, fmt="py:percent")
     ids = [(cell.id, cell.source) for cell in stored.cells]
-    assert ids == [(cell.id, cell.source) for cell in expected.cells], (
-        f"{derived.name} is stale: make notebooks"
-    )
+    assert ids == [(cell.id, cell.source) for cell in expected.cells], f"{derived.name} is stale: make notebooks"
     for name in ("kernelspec", "language_info"):
-        assert stored.metadata.get(name) == expected.metadata.get(name), (
-            f"{derived.name}: other {name}: make notebooks"
-        )
+        assert stored.metadata.get(name) == expected.metadata.get(name), f"{derived.name}: other {name}: make notebooks"
 
 
 @pytest.mark.parametrize("stem", PAIRS, ids=lambda stem: stem.name)
 def test_the_two_files_of_a_pair_agree(stem: Path) -> None:
     source, derived = stem.with_suffix(".py"), stem.with_suffix(".ipynb")
-    assert source.exists(), (
-        f"{derived.name} has no source: write {source.name}, and derive the notebook from it"
-    )
+    assert source.exists(), f"{derived.name} has no source: write {source.name}, and derive the notebook from it"
     assert derived.exists(), f"{source.name} has no notebook yet: make notebooks"
     same(source, derived)
     assert stored_problems(nbformat.read(derived, as_version=4), derived.stat().st_size) == []
@@ -223,9 +217,7 @@ def test_each_rule_of_stored_outputs_can_fail(pair: tuple[Path, Path]) -> None:
     spoilt = {
         "metadata.widgets": lambda b: b.metadata.update(widgets={}),
         "no kernelspec": lambda b: b.metadata.pop("kernelspec"),
-        "tagged neither": lambda b: b.cells[4].update(
-            outputs=copy.deepcopy(claim.outputs), execution_count=1
-        ),
+        "tagged neither": lambda b: b.cells[4].update(outputs=copy.deepcopy(claim.outputs), execution_count=1),
         "live widget": lambda b: b.cells[2].outputs[0].data.update(view),
         "no execution count": lambda b: b.cells[3].update(execution_count=None),
         "claims nothing": lambda b: b.cells[3].update(outputs=[]),

@@ -49,9 +49,7 @@ def msb_share(magnitudes: list[int], bits: int) -> float:
     return sum(1 for m in magnitudes if format(m, f"0{bits}b")[0] == "1") / len(magnitudes)
 
 
-def prune_by_hand(
-    values: list[int], bits: int, epsilon: float, saturate: bool, once: bool
-) -> tuple[list[int], int]:
+def prune_by_hand(values: list[int], bits: int, epsilon: float, saturate: bool, once: bool) -> tuple[list[int], int]:
     """FedMPQ's rule, one plane after the other and one weight after the other."""
     magnitudes = [abs(v) for v in values]
     limit = torch.tensor(epsilon).item()  # the library compares in float32
@@ -82,9 +80,7 @@ def test_round_trip_is_exact(codes):
 
 
 def test_round_trip_of_every_eight_bit_code_in_more_dimensions():
-    codes = Codes(
-        torch.arange(-255, 256, dtype=torch.int16).reshape(7, 73), Grid(8, "sign_magnitude"), torch.ones(7)
-    )
+    codes = Codes(torch.arange(-255, 256, dtype=torch.int16).reshape(7, 73), Grid(8, "sign_magnitude"), torch.ones(7))
     back = from_planes(*to_planes(codes), codes.clip)
     assert back == codes
     assert back.values.dtype == torch.int16
@@ -195,16 +191,12 @@ def test_trim_keeps_step_and_codes_or_refuses(bits, width, seed):
     codes = quantize(x, 1.3, Grid(bits, "sign_magnitude"))
     needed = int(codes.values.abs().max()).bit_length()
     if width < needed:
-        with pytest.raises(
-            ConfigError, match=rf"^bits is {width}, but must be enough for the magnitude \d+\.$"
-        ):
+        with pytest.raises(ConfigError, match=rf"^bits is {width}, but must be enough for the magnitude \d+\.$"):
             trim(codes, width)
     else:
         small = trim(codes, width)
         assert torch.equal(small.values, codes.values)
-        assert float(small.grid.step(small.clip)) == pytest.approx(
-            float(codes.grid.step(codes.clip)), rel=1e-6
-        )
+        assert float(small.grid.step(small.clip)) == pytest.approx(float(codes.grid.step(codes.clip)), rel=1e-6)
 
 
 def test_group_lasso_by_hand():
@@ -233,9 +225,7 @@ def test_group_lasso_of_binary_planes_counts_ones():
 
 
 @pytest.mark.parametrize("kind", ["midrise", "octav", "twos_complement", "narrow"])
-@pytest.mark.parametrize(
-    "what", [to_planes, msb_density, zero_bits, lambda c: prune_msb(c, 0.1), lambda c: trim(c, 2)]
-)
+@pytest.mark.parametrize("what", [to_planes, msb_density, zero_bits, lambda c: prune_msb(c, 0.1), lambda c: trim(c, 2)])
 def test_other_grids_have_no_planes(kind, what):
     with pytest.raises(ConfigError, match=rf"^grid is '{kind}', but bit planes need 'sign_magnitude'\.$"):
         what(quantize(torch.ones(2), 1.0, Grid(3, kind)))

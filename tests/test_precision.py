@@ -220,9 +220,7 @@ def test_widths_must_match_layers():
         mean_bits([1, 2], [8])
 
 
-layers = st.lists(
-    st.tuples(st.integers(1, 8), st.integers(0, 7), st.integers(1, 5000)), min_size=1, max_size=7
-)
+layers = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 7), st.integers(1, 5000)), min_size=1, max_size=7)
 
 
 @given(layers, st.floats(1, 8), st.sampled_from(CUTTINGS))
@@ -261,9 +259,7 @@ def literal_drain(base: list[int], reduced: list[int], sizes: list[int], budget:
 @given(layers, st.sampled_from([1, 1.5, 2, 3.7, 4, 6, 8]))
 def test_draining_is_the_published_loop(table, budget):
     base, reduced, sizes = (list(column) for column in zip(*table, strict=True))
-    assert list(pruning_growing(base, reduced, sizes, budget, "drain")) == literal_drain(
-        base, reduced, sizes, budget
-    )
+    assert list(pruning_growing(base, reduced, sizes, budget, "drain")) == literal_drain(base, reduced, sizes, budget)
 
 
 def test_large_and_willing_layers_are_cut_first_small_ones_grow_first():

@@ -26,7 +26,9 @@ def test_kurtosis_of_known_laws():
     assert float(kurtosis(MIDPOINTS)) == pytest.approx(1.8, abs=1e-5)
     assert float(kurtosis(torch.special.ndtri(MIDPOINTS))) == pytest.approx(3, abs=1e-3)
     centred = MIDPOINTS - 0.5
-    assert float(kurtosis(-centred.sign() * torch.log1p(-2 * centred.abs().clamp(max=0.5 - 1e-9)))) == pytest.approx(6, abs=0.01)
+    assert float(kurtosis(-centred.sign() * torch.log1p(-2 * centred.abs().clamp(max=0.5 - 1e-9)))) == pytest.approx(
+        6, abs=0.01
+    )
 
 
 def test_kurtosis_gradient_is_the_closed_form():
@@ -56,7 +58,10 @@ def test_signed_quantizer_against_its_definition(bits):
 
 
 def test_pseudo_noise_has_the_variance_of_its_name():
-    params, draw = {"w": torch.randn(100_000, generator=torch.Generator().manual_seed(0))}, torch.Generator().manual_seed(1)
+    params, draw = (
+        {"w": torch.randn(100_000, generator=torch.Generator().manual_seed(0))},
+        torch.Generator().manual_seed(1),
+    )
     for kind, variance in (("uniform", 1 / 12), ("gauss", 1 / 4)):
         noisy = PseudoNoise(("w",), (4,), kind=kind)
         moved = noisy(params, {}, noisy.draw(params, draw))["w"] - params["w"]

@@ -26,9 +26,7 @@ def repeated(w: float, grid: Grid, clip: float = 1.0, draws: int = DRAWS) -> tor
     return quantize(torch.full((draws,), w), clip, grid, "stochastic", generator(7)).dequantize().double()
 
 
-@pytest.mark.parametrize(
-    "w, variance", [(-0.83, 0.08443), (-0.4, 0.04), (0.0, 1 / 9), (0.11, 0.09901), (0.6, 0.10667)]
-)
+@pytest.mark.parametrize("w, variance", [(-0.83, 0.08443), (-0.4, 0.04), (0.0, 1 / 9), (0.11, 0.09901), (0.6, 0.10667)])
 def test_published_check_points(w, variance):
     """Mid-rise, s = 1, 2 bits (Δ = 2/3): mean w, variance Δ²f(1−f), at most Δ²/4 = 1/9."""
     got = repeated(w, Grid(2))
@@ -104,9 +102,7 @@ def test_same_seed_same_codes_and_another_seed_others(grid, seed):
 def test_given_draws_are_those_a_generator_would_make(grid, seed):
     x = torch.randn(4, 9, generator=generator(seed))
     noise = torch.rand(x.shape, generator=generator(seed))
-    assert quantize(x, 1.0, grid, "stochastic", generator(seed)) == quantize(
-        x, 1.0, grid, "stochastic", noise=noise
-    )
+    assert quantize(x, 1.0, grid, "stochastic", generator(seed)) == quantize(x, 1.0, grid, "stochastic", noise=noise)
 
 
 def test_the_global_generator_is_never_touched():
@@ -116,9 +112,7 @@ def test_the_global_generator_is_never_touched():
 
 
 def test_stochastic_rounding_needs_a_generator():
-    with pytest.raises(
-        ConfigError, match=r"^generator is None, but stochastic rounding needs a torch\.Generator\.$"
-    ):
+    with pytest.raises(ConfigError, match=r"^generator is None, but stochastic rounding needs a torch\.Generator\.$"):
         quantize(torch.ones(3), 1.0, Grid(4), "stochastic")
 
 
@@ -149,9 +143,7 @@ def test_expected_error_of_a_known_sample(normal_42):
         got = expected_error(normal_42, torch.tensor(clip), Grid(bits), "stochastic")
         assert float(got) == pytest.approx(want, rel=1e-5)
         nearest = {2: 0.13203967, 4: 0.01198111}[bits]
-        assert float(expected_error(normal_42, torch.tensor(clip), Grid(bits))) == pytest.approx(
-            nearest, rel=1e-5
-        )
+        assert float(expected_error(normal_42, torch.tensor(clip), Grid(bits))) == pytest.approx(nearest, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,10 @@ def test_error_parts_and_optimum(panel):
 def test_epsilon_cuts_planes_and_bytes(panel):
     panel.preset("ε = 0.1")
     panel.wait()
-    for shown, (name, w) in zip(panel.frame.pictures[Planes]["layers"], weights("same"), strict=True):
-        codes = quantize(w, 2 * clip_for("octav", w, Grid(4, "sign_magnitude"), "stochastic"), Grid(4, "sign_magnitude"))
+    for shown, (_, w) in zip(panel.frame.pictures[Planes]["layers"], weights("same"), strict=True):
+        codes = quantize(
+            w, 2 * clip_for("octav", w, Grid(4, "sign_magnitude"), "stochastic"), Grid(4, "sign_magnitude")
+        )
         assert shown["delta"] == pytest.approx(float(msb_density(codes)), abs=0.02)
         assert (shown["left"] < 4) == (shown["delta"] <= 0.1)
     pruned = panel.frame.pictures[Training]["up"]

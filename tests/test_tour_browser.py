@@ -22,7 +22,9 @@ def sheet(lab: Lab) -> Sheet:
         ("epsilon", "ArrowRight", "planes", "ε = 0.005"),
     ],
 )
-def test_each_slider_moves_its_picture_and_the_curve(sheet: Sheet, control: str, key: str, picture: str, words: str) -> None:
+def test_each_slider_moves_its_picture_and_the_curve(
+    sheet: Sheet, control: str, key: str, picture: str, words: str
+) -> None:
     before = sheet.image_bytes(f"fqlab-p-{picture}")
     sheet.press(f"fqlab-c-{control}", key)
     after = sheet.wait_change(f"fqlab-p-{picture}", before)
@@ -34,7 +36,7 @@ def test_each_slider_moves_its_picture_and_the_curve(sheet: Sheet, control: str,
 
 def test_sliders_have_names_and_the_curve_follows(sheet: Sheet) -> None:
     page = sheet.page
-    for name in ("Clip (× the rule's)", "Bits per weight (bit)", "Prune MSB planes, ε (δ(l) ≤ ε)"):
+    for name in ("Clip (× the rule's)", "Bits per weight (bit)", "Prune threshold ε (share of weights)"):
         assert page.get_by_role("slider", name=name).count() == 1
     before = sheet.image_bytes("fqlab-p-training")
     sheet.press("fqlab-c-bits", "Home")

@@ -42,7 +42,9 @@ def test_unpack_inverts_pack(bits, kind, shape, seed, coding):
         "mask": torch.rand(shape, generator=draw) < 0.5,
         "scalar": torch.tensor(float("nan")) if seed == 1 else torch.tensor(1.5),
         "count": torch.tensor([seed, 7], dtype=torch.int32),
-        "zero": Codes(torch.full(shape, max(0, Grid(bits, kind).low), dtype=torch.int16), Grid(bits, kind), torch.tensor(1.0)),
+        "zero": Codes(
+            torch.full(shape, max(0, Grid(bits, kind).low), dtype=torch.int16), Grid(bits, kind), torch.tensor(1.0)
+        ),
     }
     back = wire.unpack(wire.pack(payload, coding=coding))
     assert list(back) == list(payload)
@@ -89,7 +91,9 @@ def test_cutting_a_top_plane_is_a_byte_slice():
     ("cifar", (4, 4, 4, 4), 424_544), ("cifar", (8, 8, 8, 8), 849_088),
 ])  # fmt: skip
 def test_uplink_sizes_of_the_clipped_paper(network, bits, expected):
-    payload = {f"layer{i}": codes_of(Grid(b), (n,), i) for i, (n, b) in enumerate(zip(NETWORKS[network], bits, strict=True))}
+    payload = {
+        f"layer{i}": codes_of(Grid(b), (n,), i) for i, (n, b) in enumerate(zip(NETWORKS[network], bits, strict=True))
+    }
     size = wire.measure(wire.pack(payload))
     assert size.code_bits == expected
     assert size.code_bytes * 8 == expected
@@ -102,7 +106,9 @@ def test_overhead_of_the_clipped_papers_network_is_below_three_percent():
     model = ClippedCNN((1, 28, 28), 10)
     payload = {name: value.detach() for name, value in model.state_dict().items()}
     for name in quantizable(model):
-        payload[name] = quantize(torch.randn(payload[name].shape, generator=torch.Generator().manual_seed(0)), 2.0, Grid(4))
+        payload[name] = quantize(
+            torch.randn(payload[name].shape, generator=torch.Generator().manual_seed(0)), 2.0, Grid(4)
+        )
         payload[f"{name}.error"] = torch.tensor(0.1)
     size = wire.measure(wire.pack(payload))
     assert size.code_bits == 327_392
@@ -162,7 +168,9 @@ def test_entropy_coders_come_close_to_shannon(bits, clip, most):
 
 def test_reference_coder_round_trip():
     codes = codes_of(Grid(5, "sign_magnitude"), (40, 7))
-    assert np.array_equal(wire.entropy.__globals__["ans_decode"](*wire.entropy.__globals__["ans_encode"](codes), codes), codes.values)
+    assert np.array_equal(
+        wire.entropy.__globals__["ans_decode"](*wire.entropy.__globals__["ans_encode"](codes), codes), codes.values
+    )
 
 
 def test_measured_sizes_are_those_of_packing_again():

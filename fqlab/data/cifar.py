@@ -114,9 +114,7 @@ def _from_archive() -> dict[str, Batch]:
         with tarfile.open(place, "r:gz") as archive:
             found = dict(_members(archive, place))
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise DataError(
-            f"File {place} is damaged ({error}); delete it and run `fqlab data fetch cifar10`."
-        ) from error
+        raise DataError(f"File {place} is damaged ({error}); delete it and run `fqlab data fetch cifar10`.") from error
     if lost := [name for name in MD5 if name not in found]:
         raise DataError(f"File {place} is not the published archive: it lacks {', '.join(lost)}.")
     return {name: found[name] for name in MD5}

@@ -51,9 +51,7 @@ def _rows() -> np.ndarray:
     """
     spec = find_spec("sklearn")
     if spec is None or spec.origin is None:
-        raise DataError(
-            "Data set digits is in scikit-learn, which is not installed: pip install scikit-learn."
-        )
+        raise DataError("Data set digits is in scikit-learn, which is not installed: pip install scikit-learn.")
     file = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if file.is_file():
         return np.loadtxt(file, delimiter=",", dtype=np.uint8)

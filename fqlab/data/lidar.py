@@ -250,9 +250,7 @@ def _counts(fleet: Sequence[Town], objects: int) -> tuple[list[int], int]:
     return np.maximum(np.diff(edges), 1).tolist(), (objects - int(edges[-1])) // len(fleet)
 
 
-def _drive(
-    town: Town, seed: int, first: int, count: int, size: int, min_points: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points: int) -> tuple[np.ndarray, np.ndarray]:
     """``count`` clouds ``[count, size, 3]`` and their classes ``[count]``, from scene number ``first`` on."""
     xs, ys, found, scene = [], [], 0, first
     while found < count:

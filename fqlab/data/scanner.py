@@ -104,9 +104,7 @@ def _columns(solids: Solids, origins: np.ndarray, heading: np.ndarray, reach: fl
     return solid[meets], column[meets], np.maximum(near[meets], 1e-3), far[meets]
 
 
-def _candidates(
-    solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float
-) -> _Arrays:
+def _candidates(solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float) -> _Arrays:
     """Pairs (solid, column) and, as (pair, beam), the rays of them that can touch the solid's upright box."""
     solid, column, near, far = _columns(solids, origins, heading, reach)
     height = extents(solids)[solid, 2]
@@ -117,9 +115,7 @@ def _candidates(
     return solid, column, *np.divmod(np.flatnonzero(within), len(slope))
 
 
-def _hits(
-    solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float
-) -> _Arrays:
+def _hits(solids: Solids, origins: np.ndarray, heading: np.ndarray, slope: np.ndarray, reach: float) -> _Arrays:
     """Entries of rays into solids, all of one kind: ray number (column * B + beam), metres and owner."""
     solid, column, pair, beam = _candidates(solids, origins, heading, slope, reach)
     into = np.swapaxes(solids.rotation, 1, 2)[solid] / solids.half[solid][:, :, None]  # world to unit frame

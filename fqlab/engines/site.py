@@ -97,12 +97,19 @@ class Site:
         return wire.unpack(packet, client=client)
 
     def send(
-        self, clients: Sequence[Client], tasks: Sequence[Task], params: Weights, buffers: Weights, losses: Sequence[float]
+        self,
+        clients: Sequence[Client],
+        tasks: Sequence[Task],
+        params: Weights,
+        buffers: Weights,
+        losses: Sequence[float],
     ) -> list[Reply]:
         """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
         faults = _not_finite({**params, **buffers}, len(clients))
         sound = [i for i, fault in enumerate(faults) if fault is None]
-        replies = [Reply(c.id, memory=c.memory, loss=loss, fault=f) for c, loss, f in zip(clients, losses, faults, strict=True)]
+        replies = [
+            Reply(c.id, memory=c.memory, loss=loss, fault=f) for c, loss, f in zip(clients, losses, faults, strict=True)
+        ]
         if not sound:
             return replies
         pick = (lambda t: t) if len(sound) == len(clients) else (lambda t: {n: v[sound] for n, v in t.items()})

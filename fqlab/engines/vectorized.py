@@ -103,12 +103,16 @@ def _train(site: Site, members: list[Member]) -> list[Reply]:
     return site.send([client for client, _, _ in members], tasks, params, buffers, means)
 
 
-def _loss(site: Site, objective: Objective, buffers: Weights, context: Weights) -> Callable[[Weights, Step], torch.Tensor]:
+def _loss(
+    site: Site, objective: Objective, buffers: Weights, context: Weights
+) -> Callable[[Weights, Step], torch.Tensor]:
     """``loss(params, step)`` of stacked clients: a vector. ``buffers`` are updated in place."""
     if getattr(site.model, "stacked", None):
         return partial(_stacked_loss, site.model.stacked, objective, context)
 
-    def one(params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any) -> torch.Tensor:
+    def one(
+        params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any
+    ) -> torch.Tensor:
         return client_loss(site.model, objective, params, buffers, context, noise, x, y, w)
 
     def loss(params: Weights, step: Step) -> torch.Tensor:

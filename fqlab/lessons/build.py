@@ -47,9 +47,7 @@ def execute(book: NotebookNode, folder: Path, timeout: int = 600) -> NotebookNod
     from nbclient import NotebookClient
 
     resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(
-        book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False
-    )
+    client = NotebookClient(book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False)
     return client.execute()
 
 
@@ -78,9 +76,7 @@ def build(path: Path) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of ``python -m fqlab.lessons.build``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m fqlab.lessons.build", description="Derive .ipynb from .py."
-    )
+    parser = argparse.ArgumentParser(prog="python -m fqlab.lessons.build", description="Derive .ipynb from .py.")
     parser.add_argument("sources", nargs="+", type=Path, metavar="NN_topic.py")
     for path in parser.parse_args(argv).sources:
         print(f"{path.with_suffix('.ipynb')}: {'written' if build(path) else 'unchanged'}")

@@ -6,7 +6,7 @@ import importlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,23 @@ from fqlab.lessons import store
 from fqlab.lessons.card import Card
 from fqlab.lessons.model import Exercise, Lesson, Prediction
 
-__all__ = ["LESSONS", "lesson", "predict", "reveal", "check", "hint", "solution", "progress", "export_progress", "import_progress"]
+__all__ = [
+    "LESSONS",
+    "lesson",
+    "predict",
+    "reveal",
+    "check",
+    "hint",
+    "solution",
+    "progress",
+    "export_progress",
+    "import_progress",
+]
 
 LESSONS = tuple(f"{n:02d}" for n in range(13))
 
 
-@lru_cache(maxsize=None)
+@cache
 def lesson(number: str) -> Lesson:
     """The checkable content of lesson ``"00"`` to ``"12"``."""
     one_of("lesson", number, LESSONS)
@@ -170,7 +181,9 @@ def progress() -> Card:
     """What is solved, answered and guessed, and how well calibrated the guesses were."""
     done = store.read()
     lines = [f"Solved {len(done['solved'])} exercises, answered {_right(done['answers'])} questions right."]
-    pairs = [(_find("predictions", k), g, done["results"][k]) for k, g in done["guesses"].items() if k in done["results"]]
+    pairs = [
+        (_find("predictions", k), g, done["results"][k]) for k, g in done["guesses"].items() if k in done["results"]
+    ]
     if pairs:
         near = sum(abs(guess - truth) <= p.close for p, guess, truth in pairs)
         spread = math.fsum(abs(guess - truth) / (p.high - p.low) for p, guess, truth in pairs) / len(pairs)

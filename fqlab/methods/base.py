@@ -144,7 +144,9 @@ class Method:
         """What the client sends once trained."""
         return Sent({**params, **buffers}, task.memory)
 
-    def uploads(self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]) -> list[Sent]:
+    def uploads(
+        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
+    ) -> list[Sent]:
         """:meth:`upload` for stacked clients, whose tensors have a leading client dimension; one by one by default."""
         member = lambda tensors, i: {name: value[i] for name, value in tensors.items()}  # noqa: E731
         pairs = enumerate(zip(tasks, clients, strict=True))

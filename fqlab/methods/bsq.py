@@ -127,9 +127,7 @@ class BSQ(Method):
             ConfigError: for a model without quantizable layers.
         """
         if not spec.quantizable:
-            raise ConfigError(
-                "model has no Conv or Linear weights, but bit planes need at least one such layer."
-            )
+            raise ConfigError("model has no Conv or Linear weights, but bit planes need at least one such layer.")
         biases = {name.removesuffix("weight") + "bias" for name in spec.quantizable} if self.biases else set()
         return tuple(name for name in spec.trainable if name in spec.quantizable or name in biases)
 
@@ -172,9 +170,7 @@ class BSQ(Method):
 
     def codes(self, server: Server) -> dict[str, Codes]:
         """The quantized layers of the global model."""
-        scheme = zip(
-            self.layers(server.spec), server.shared["step"], server.shared["bits"].tolist(), strict=True
-        )
+        scheme = zip(self.layers(server.spec), server.shared["step"], server.shared["bits"].tolist(), strict=True)
         return {name: regrid(server.weights[name], step, bits) for name, step, bits in scheme}
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
@@ -199,9 +195,7 @@ class BSQ(Method):
         """Loss of the rounded weights and group lasso on the planes, or the loss alone while fine-tuning."""
         if int(payload["phase"]) == TUNE:
             return bitwise.net_objective(codes, precondition=self.precondition)
-        sizes, widths = zip(
-            *((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True
-        )
+        sizes, widths = zip(*((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
         penalty = float(payload.get("penalty", self.penalty))
         strengths = [penalty * c for c in bitwise.layer_strengths(sizes, widths, by_size=self.reweigh)]
         proximal = self.step == "proximal"
@@ -256,9 +250,7 @@ class BSQ(Method):
 
     def widths(self, server: Server) -> dict[str, int]:
         """Bits of every layer; 0 for one of zeros while fine-tuning."""
-        scheme = zip(
-            self.layers(server.spec), server.shared["bits"].tolist(), server.shared["step"], strict=True
-        )
+        scheme = zip(self.layers(server.spec), server.shared["bits"].tolist(), server.shared["step"], strict=True)
         tuning = self.phase(int(server.shared["round"])) == TUNE
         return {name: 0 if tuning and step == 0 else bits for name, bits, step in scheme}
 

@@ -15,7 +15,19 @@ from fqlab.aggregate import decode, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state
 from fqlab.objectives import FakeQuantize, Objective, Weights
-from fqlab.quant import GRADIENTS, KINDS, ROUNDINGS, RULES, Codes, Grid, clip_for, msb_density, prune_msb, quantize, trim
+from fqlab.quant import (
+    GRADIENTS,
+    KINDS,
+    ROUNDINGS,
+    RULES,
+    Codes,
+    Grid,
+    clip_for,
+    msb_density,
+    prune_msb,
+    quantize,
+    trim,
+)
 from fqlab.wire import Payload
 
 __all__ = ["Clipped", "bits_per_layer"]
@@ -131,7 +143,9 @@ class Clipped(Method):
         quantized = FakeQuantize(grids, self.clip, self.rounding, self.gradient, self.level_aware, self.clip_factor)
         return Task(task.params, task.buffers, Objective(transform=quantized, draw=quantized.draw), task.memory)
 
-    def uploads(self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]) -> list[Sent]:
+    def uploads(
+        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
+    ) -> list[Sent]:
         if self.client_bits and len(clients) > 1:  # grids differ, so nothing stacks
             return super().uploads(params, buffers, tasks, clients)
         count, rest = range(len(clients)), {**params, **buffers}

@@ -135,9 +135,7 @@ class FedMPQ(Method):
 
     def start(self, server: Server) -> Server:
         if not server.spec.quantizable:
-            raise ConfigError(
-                "model has no Conv or Linear weights, but bit planes need at least one such layer."
-            )
+            raise ConfigError("model has no Conv or Linear weights, but bit planes need at least one such layer.")
         clients, layers = server.clients, len(server.spec.quantizable)
         table = [self.first_widths(server, n) for n in range(clients)]
         shared = {
@@ -174,18 +172,14 @@ class FedMPQ(Method):
         return server.weights | codes | price
 
     def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
-        return server.weights | {
-            name: codes.dequantize() for name, codes in self.codes(server, client).items()
-        }
+        return server.weights | {name: codes.dequantize() for name, codes in self.codes(server, client).items()}
 
     def begin(self, payload: Payload, client: Client) -> Task:
         codes, memory = {name: payload[name] for name in client.spec.quantizable}, {}
         if self.downlink == "changes":
             codes, memory = changes.receive(payload, client.spec.quantizable, client.memory)
         params, buffers = split({n: decode(v) for n, v in payload.items() if n not in codes}, client.spec)
-        sizes, widths = zip(
-            *((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True
-        )
+        sizes, widths = zip(*((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
         penalty = float(payload.get("penalty", self.penalty))
         strengths = [penalty * c for c in bitwise.layer_strengths(sizes, widths if self.bit_factor else None)]
         proximal = self.step == "proximal"
@@ -235,17 +229,13 @@ class FedMPQ(Method):
         """Widths, reductions Δb and λ of every client after a round; an absent one keeps its Δb and λ."""
         shared = {name: value.clone() for name, value in server.shared.items()}
         if self.downlink == "changes":
-            shared |= changes.accepted(
-                server.shared, {u.client: self.codes(server, u.client) for u in uploads}
-            )
+            shared |= changes.accepted(server.shared, {u.client: self.codes(server, u.client) for u in uploads})
         left = {u.client: [u.payload[n].grid.bits for n in server.spec.quantizable] for u in uploads}
         sizes = layer_sizes(server)
         for n, widths in left.items():
             shared["reduced"][n] = (server.shared["bits"][n] - torch.tensor(widths)).clamp(min=0)
             violation = mean_bits(sizes, widths), self.budget(n)
-            shared["penalty"][n] = bitwise.dual_ascent(
-                float(shared["penalty"][n]), self.dual_step, *violation
-            )
+            shared["penalty"][n] = bitwise.dual_ascent(float(shared["penalty"][n]), self.dual_step, *violation)
             shared["bits"][n] = torch.tensor(widths)
         if self.growing:
             base = common_base(list(left.values()), self.shares(uploads))

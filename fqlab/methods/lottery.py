@@ -13,7 +13,7 @@ import torch
 
 from fqlab.aggregate import masked_mean, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload, next_state
+from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state
 from fqlab.objectives import Objective, Weights
 from fqlab.wire import Payload
 
@@ -100,7 +100,9 @@ class Lottery(Method):
         if not names:
             raise ConfigError("model has no Conv or Linear weights, but pruning needs at least one such layer.")
         first = {f"first/{name}": value.clone() for name, value in server.weights.items()}
-        masks = {f"mask/{c}/{n}": torch.ones_like(server.weights[n]).bool() for c in range(server.clients) for n in names}
+        masks = {
+            f"mask/{c}/{n}": torch.ones_like(server.weights[n]).bool() for c in range(server.clients) for n in names
+        }
         seen = {"seen": torch.zeros(server.clients, dtype=torch.bool)}
         return next_state(server, server.weights, first | masks | seen)
 
@@ -116,7 +118,9 @@ class Lottery(Method):
 
     def begin(self, payload: Payload, client: Client) -> Task:
         first, masks = _own(payload, client)
-        weights = {n: _spread(v, masks[n]) if n in masks else v for n, v in payload.items() if not n.startswith("first/")}
+        weights = {
+            n: _spread(v, masks[n]) if n in masks else v for n, v in payload.items() if not n.startswith("first/")
+        }
         if self._opens(weights, masks, client):
             masks = {name: prune(weights[name], mask, self.rate) for name, mask in masks.items()}
             weights = dict(first) if self.rewind else weights
@@ -166,7 +170,10 @@ class Lottery(Method):
         names = server.spec.quantizable
         kept = [_kept({n: u.payload[f"mask/{n}"] for n in names}) for u in uploads]
         weights = sum(server.spec.sizes[n] for n in names)
-        return {"kept": sum(kept) / len(kept), "published_mib": published_mib(weights, len(kept), 1, sum(kept) / len(kept))}
+        return {
+            "kept": sum(kept) / len(kept),
+            "published_mib": published_mib(weights, len(kept), 1, sum(kept) / len(kept)),
+        }
 
 
 def hold(params: Weights, masks: Weights) -> Weights:

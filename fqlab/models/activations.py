@@ -67,9 +67,7 @@ def quantize_activations(model: nn.Module, bits: int) -> nn.Module:
         if isinstance(child, ACTIVATIONS)
     ]
     if not sites:
-        raise ConfigError(
-            f"activation_bits is {bits!r}, but {type(model).__name__} has no activation modules."
-        )
+        raise ConfigError(f"activation_bits is {bits!r}, but {type(model).__name__} has no activation modules.")
     for parent, name, child in sites:
         setattr(parent, name, QuantizedActivation(child, bits))
     model.stacked = None  # the batch maximum is one client's: only vmap keeps clients apart

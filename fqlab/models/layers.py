@@ -71,9 +71,7 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         if self.generator is None:
-            raise ConfigError(
-                "Dropout has no generator: call fqlab.models.set_generator(model, generator) first."
-            )
+            raise ConfigError("Dropout has no generator: call fqlab.models.set_generator(model, generator) first.")
         shape = x.shape[:2] + (1,) * (x.ndim - 2) if self.channels else x.shape
         kept = x.new_empty(shape).bernoulli_(1 - self.p, generator=self.generator)
         return x * kept / (1 - self.p)
@@ -134,6 +132,4 @@ def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None
     elif isinstance(layer, (nn.GroupNorm, nn.LayerNorm)):
         nn.init.ones_(layer.weight), nn.init.zeros_(layer.bias)
     elif [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:
-        raise ConfigError(
-            f"layer {name!r} is a {type(layer).__name__} and has no initialise(generator) method."
-        )
+        raise ConfigError(f"layer {name!r} is a {type(layer).__name__} and has no initialise(generator) method.")

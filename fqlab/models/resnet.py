@@ -25,9 +25,7 @@ class Block(nn.Module):
     places where BSQ quantizes activations.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, norm: str, activation: Callable[[], nn.Module]
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: str, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm1 = _norm(norm, outputs)

@@ -286,7 +286,9 @@ class Panel(w.VBox):
 
     def _tools(self) -> w.VBox:
         """Ticket, reset, files."""
-        self._ticket = w.Text(description="Ticket", continuous_update=False, tooltip="Copy it; paste one and press Enter")
+        self._ticket = w.Text(
+            description="Ticket", continuous_update=False, tooltip="Copy it; paste one and press Enter"
+        )
         self._ticket.style.description_width = "44px"
         self._ticket.add_class("fqlab-control")
         self._ticket.observe(lambda change: self._pasted(change["new"]), "value")
@@ -303,7 +305,9 @@ class Panel(w.VBox):
         """One line of words, progress, Run and Stop."""
         self._status = w.HTML(layout=w.Layout(height="40px"))
         self._status.add_class("fqlab-status")
-        self._progress = w.FloatProgress(min=0, max=1, layout=w.Layout(width="110px", height="18px", visibility="hidden"))
+        self._progress = w.FloatProgress(
+            min=0, max=1, layout=w.Layout(width="110px", height="18px", visibility="hidden")
+        )
         self._run_button = button("Stop", "Run or stop the long part", "72px")
         self._run_button.layout.visibility = "hidden"
         self._run_button.on_click(lambda _: self.stop() if self._worker.busy else self.start())

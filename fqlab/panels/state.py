@@ -142,4 +142,6 @@ def changed(state: Settings, changes: Mapping[str, Any]) -> Settings:
 
 def words(state: Settings) -> str:
     """The state as one line: ``bits per weight 4 bit, rounding nearest, ...``."""
-    return ", ".join(f"{c.label[0].lower()}{c.label[1:]} {c.say(getattr(state, c.name))}" for c in controls(type(state)))
+    return ", ".join(
+        f"{c.label[0].lower()}{c.label[1:]} {c.say(getattr(state, c.name))}" for c in controls(type(state))
+    )

@@ -15,17 +15,17 @@ from fqlab.federation import Federation
 from fqlab.objectives import Weights
 from fqlab.panels.base import Frame, Panel, Settings, control
 from fqlab.plots.tour import Levels, Planes, Training
-from fqlab.quant import Grid, clip_for, error_parts, msb_density, prune_msb, quantize, trim, zero_bits
+from fqlab.quant import Grid, clip_for, error_parts, msb_density, plane_density, prune_msb, quantize, trim, zero_bits
 
 __all__ = ["State", "Tour"]
 
 ROUNDS, CLIENTS = 30, 10
 SPLITS = {"even": ("iid", {}), "mild": ("dirichlet", {"alpha": 0.5}), "strong": ("dirichlet", {"alpha": 0.1})}
 METHODS = {
-    "octav": "Quantized, OCTAV clip",
-    "max_abs": "Quantized, max-abs range",
-    "inverse": "OCTAV, inverse-error mean",
-    "fedavg": "FedAvg, full precision",
+    "octav": "OCTAV clip",
+    "max_abs": "max-abs range",
+    "inverse": "OCTAV, inverse-error",
+    "fedavg": "FedAvg, 32 bit",
 }
 FACTORS = np.round(np.geomspace(0.2, 3, 41), 4)
 """Clips, as multiples of the optimum, at which the error curves are sampled."""
@@ -41,9 +41,10 @@ class State(Settings):
 
     split: str = control(
         "even",
-        label="Labels among clients",
+        label="Labels",
         group="Data and clients",
-        choices={"even": "even", "mild": "skewed, α = 0.5", "strong": "skewed, α = 0.1"},
+        choices={"even": "dealt evenly", "mild": "skewed, α = 0.5", "strong": "skewed, α = 0.1"},
+        help="how the ten digits are dealt to the ten clients; α is Dirichlet's concentration",
     )
     method: str = control("octav", label="Method", group="Data and clients", choices=METHODS)
     clip: float = control(
@@ -78,8 +79,8 @@ class State(Settings):
     )
     epsilon: float = control(
         0.0,
-        label="Prune MSB planes, ε",
-        unit="δ(l) ≤ ε",
+        label="Prune threshold ε",
+        unit="share of weights",
         low=0.0,
         high=0.2,
         step=0.005,
@@ -113,7 +114,7 @@ class Tour(Panel):
         largest = max(range(len(layers)), key=lambda i: layers[i][1].numel())
         levels = _levels(layers[largest][1], grids[largest], state)
         planes = [_plane(name, w, grid.bits, state) for (name, w), grid in zip(layers, grids, strict=True)]
-        say = f"Squared error {levels['error']:.2g} σ², best {levels['best']:.2g} σ². Same seed, same picture."
+        say = f"Squared error {levels['error']:.2g} σ², best {levels['best']:.2g} σ²."
         return Frame({Levels: levels, Planes: {"layers": planes, "epsilon": state.epsilon, "on": _planes(state)}}, say)
 
     def run(self, state: State) -> Iterator[Frame]:
@@ -123,7 +124,12 @@ class Tour(Panel):
         for record in Federation(experiment(state), cancelled=self.stopping):
             rounds.append(record)
             rows = [dict(round=r.index, accuracy=r.accuracy, up=r.up, down=r.down, error=r.error) for r in rounds]
-            curve = {"accuracy": [r.accuracy for r in rounds], "up": record.up, "down": record.down, "coded": record.up_coded}
+            curve = {
+                "accuracy": [r.accuracy for r in rounds],
+                "up": record.up,
+                "down": record.down,
+                "coded": record.up_coded,
+            }
             say = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.up / 1000:.1f} kB up a round."
             yield Frame({Training: {**shown, **curve}}, say, rows, record.index / _rounds(state.layers))
 
@@ -210,12 +216,15 @@ def _levels(w: torch.Tensor, grid: Grid, state: State) -> dict[str, Any]:
         "best": float((curves[1] + curves[2]).min()),
         "count": grid.levels,
         "float": state.method == "fedavg",
+        "layer": "the largest layer",
     }
 
 
 @lru_cache(maxsize=256)
-def _curves(layers: str, grid: Grid, rounding: str) -> tuple[float, float, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """σ, the optimal clip, the granular and clipping error at many clips, and the histogram of |w|/σ."""
+def _curves(
+    layers: str, grid: Grid, rounding: str
+) -> tuple[float, float, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """σ, the optimal clip, the granular and clipping error at many clips, and the histogram of w/σ."""
     w = max((w for _, w in weights(layers)), key=lambda w: w.numel())
     sigma = float(w.std(correction=0))
     optimum = float(clip_for("octav", w, grid, rounding))
@@ -224,7 +233,7 @@ def _curves(layers: str, grid: Grid, rounding: str) -> tuple[float, float, tuple
         draws = torch.Generator().manual_seed(0)
         parts.append(error_parts(w, quantize(w, optimum * float(factor), grid, rounding, draws)))
     granular, clipping = np.array(parts).T / sigma**2
-    counts, edges = np.histogram((w.abs() / sigma).numpy(), bins=60, range=(0, 5))
+    counts, edges = np.histogram((w / sigma).numpy(), bins=100, range=(-5, 5))
     return sigma, optimum, (FACTORS * optimum / sigma, granular, clipping), (counts / counts.max(), edges)
 
 
@@ -235,4 +244,14 @@ def _plane(name: str, w: torch.Tensor, bits: int, state: State) -> dict[str, Any
     codes = quantize(w, clip, grid, state.rounding, torch.Generator().manual_seed(state.seed))
     pruned, left = prune_msb(codes, state.epsilon)
     kept = trim(pruned, int(left))
-    return {"name": name, "delta": float(msb_density(codes)), "bits": bits, "left": int(left), "zeros": zero_bits(kept)}
+    size = codes.values.abs()
+    return {
+        "name": name,
+        "size": w.numel(),
+        "delta": float(msb_density(codes)),
+        "bits": bits,
+        "left": int(left),
+        "rare": [float((size >= 2**i).float().mean()) for i in reversed(range(bits))],
+        "ones": plane_density(pruned).tolist(),
+        "zeros": zero_bits(kept),
+    }

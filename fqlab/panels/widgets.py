@@ -11,23 +11,35 @@ from fqlab.panels.state import Control
 
 __all__ = ["STYLE", "button", "column", "css_class", "marks", "widget"]
 
+LONG_LABEL = 11
+"""Letters of a label that fit beside its control; a longer one stands above it, as with sliders."""
+
 STYLE = """
 .fqlab-panel { overflow: visible; }
-.fqlab-panel .fqlab-heading { font-weight: 600; font-size: 12px; line-height: 18px; margin: 5px 2px 0; opacity: .75;
-  border-bottom: 1px solid var(--jp-border-color2, #ccc); }
-.fqlab-panel .fqlab-control { width: auto; margin: 1px 2px; font-size: 12px; }
-.fqlab-panel .fqlab-control > .widget-label { font-size: 12px; }
-.fqlab-panel .fqlab-slider { flex-wrap: wrap; height: 42px; }
-.fqlab-panel .fqlab-slider > .widget-label { flex: 0 0 100%; text-align: left; height: 20px; line-height: 20px; margin: 0; }
-.fqlab-panel .fqlab-slider > .slider-container { height: 22px; position: relative; flex: 1 1 100px; }
-.fqlab-panel .fqlab-slider > .widget-readout { height: 20px; line-height: 20px; min-width: 42px; margin-left: 6px; }
-.fqlab-panel .fqlab-picture { border: 1px solid var(--jp-border-color2, #d0d7de); border-radius: 6px; background: #fff;
-  object-fit: fill; margin: 0; }
+.fqlab-panel .fqlab-heading { height: 20px; margin: 4px 2px 1px; border-bottom: 1px solid var(--jp-border-color2, #ccc); }
+.fqlab-panel .fqlab-heading .widget-html-content { font-weight: 600; font-size: var(--fqlab-font, 12px); line-height: 20px; opacity: .8; }
+.fqlab-panel .fqlab-control { width: auto; margin: 1px 2px; }
+.fqlab-panel .fqlab-control, .fqlab-panel .fqlab-control > *, .fqlab-panel .fqlab-preset {
+  font-size: var(--fqlab-font, 12px); }
+.fqlab-panel .fqlab-control > .widget-label { text-align: left; overflow: visible; }
+.fqlab-panel .fqlab-control select, .fqlab-panel .fqlab-control input { font-size: var(--fqlab-font, 12px); height: 26px; line-height: 24px; }
+.fqlab-panel .fqlab-control.widget-dropdown, .fqlab-panel .fqlab-control.widget-text { height: 28px; }
+.fqlab-panel .fqlab-slider, .fqlab-panel .fqlab-tall { display: grid; grid-template-columns: 1fr auto; height: 40px;
+  grid-template-rows: 19px 21px; align-items: center; }
+.fqlab-panel .fqlab-tall { height: 47px; grid-template-rows: 19px 28px; }
+.fqlab-panel .fqlab-slider > .widget-label, .fqlab-panel .fqlab-tall > .widget-label { grid-area: 1 / 1; width: auto !important;
+  height: 19px; line-height: 19px; margin: 0; }
+.fqlab-panel .fqlab-slider > .widget-readout { grid-area: 1 / 2; height: 19px; line-height: 19px; min-width: 40px; margin: 0;
+  font-weight: 600; font-variant-numeric: tabular-nums; text-align: right; }
+.fqlab-panel .fqlab-slider > .slider-container { grid-area: 2 / 1 / 3 / 3; margin: 0 8px; width: auto; height: 21px; }
+.fqlab-panel .fqlab-tall > select, .fqlab-panel .fqlab-tall > input { grid-area: 2 / 1 / 3 / 3; }
+.fqlab-panel .fqlab-picture { box-shadow: 0 0 0 1px var(--jp-border-color2, #d0d7de); border-radius: 5px; background: #fff;
+  object-fit: fill; margin: 0; border: 0; padding: 0; }
 .fqlab-panel .fqlab-stale { opacity: .45; }
-.fqlab-panel .fqlab-preset { flex: 1 1 0; min-width: 0; padding: 0 4px; margin: 0; font-size: 12px; }
-.fqlab-panel .fqlab-preset.fqlab-on { font-weight: 700; text-decoration: underline; text-underline-offset: 3px; }
-.fqlab-panel .fqlab-status { font-size: 12.5px; line-height: 18px; overflow: hidden; margin: 0 4px; flex: 1 1 auto; }
-.fqlab-panel .fqlab-status .widget-html-content { line-height: 18px; }
+.fqlab-panel .fqlab-preset { flex: 1 1 0; min-width: 0; padding: 0 4px; margin: 0; }
+.fqlab-panel .fqlab-preset.fqlab-on { font-weight: 700; box-shadow: inset 0 -3px 0 #0072B2; }
+.fqlab-panel .fqlab-status { margin: 0 4px; flex: 1 1 auto; overflow: hidden; }
+.fqlab-panel .fqlab-status .widget-html-content { font-size: var(--fqlab-font, 12px); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .fqlab-panel button:focus-visible, .fqlab-panel .noUi-handle:focus, .fqlab-panel select:focus-visible {
   outline: 2px solid #0072B2; outline-offset: 1px; }
 """
@@ -48,8 +60,10 @@ def widget(control: Control, value: Any) -> w.Widget:
         made = box(min=control.low, max=control.high, step=control.step, **shared)
     else:
         made = _slider(control, shared)
-    made.style.description_width = "112px"
+    made.style.description_width = "78px"
     made.add_class("fqlab-control")
+    if len(control.title) > LONG_LABEL and not isinstance(made, (w.IntSlider, w.FloatSlider)):
+        made.add_class("fqlab-tall")
     made.add_class(css_class(control.name))
     return made
 
@@ -76,7 +90,7 @@ def marks(panel: str, controls: Iterable[Control]) -> str:
             place = 100 * (c.mark - c.low) / (c.high - c.low)
             rules.append(
                 f".fqlab-{panel} .{css_class(c.name)} .noUi-base::after {{ content: ''; position: absolute; left: {place:.2f}%;"
-                " top: -7px; width: 0; height: 18px; border-left: 2px dashed #CC79A7; pointer-events: none; }"
+                " top: -6px; width: 0; height: 16px; border-left: 2px dashed #CC79A7; pointer-events: none; }"
             )
     return "\n".join(rules)
 
@@ -88,7 +102,7 @@ def column(controls: Iterable[Control], widgets: dict[str, w.Widget], width: int
     for control in controls:
         if control.group and control.group != heading:
             heading = control.group
-            title = w.HTML(heading, layout=w.Layout(height="24px", margin="0"))
+            title = w.HTML(heading)
             title.add_class("fqlab-heading")
             children.append(title)
         children.append(widgets[control.name])

@@ -6,7 +6,7 @@ import html
 import json
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -67,7 +67,7 @@ class Result:
     seconds: float
 
 
-@lru_cache(maxsize=None)
+@cache
 def sources() -> dict[str, dict[str, Any]]:
     """Source name → its TOML file: ``title``, ``reference`` and the list ``claim``."""
     folder = files("fqlab.papers") / "claims"
@@ -126,7 +126,9 @@ class Table:
     def __repr__(self) -> str:
         cells = [self.COLUMNS, *self.rows]
         widths = [max(len(row[k]) for row in cells) for k in range(len(self.COLUMNS))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
+        )
 
     def _repr_html_(self) -> str:
         row = lambda cells, tag: "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"  # noqa: E731

@@ -61,7 +61,9 @@ def _commit() -> str:
     """The commit of the working tree, if there is one."""
     where = Path(__file__).resolve().parent
     try:
-        found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, timeout=10)
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return found.stdout.strip() or "unknown"

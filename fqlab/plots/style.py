@@ -15,7 +15,10 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-__all__ = ["COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "axes", "figure", "line", "look", "note", "size", "title"]
+__all__ = [
+    "COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "apart", "axes", "figure", "line", "look", "note", "size",
+    "title",
+]  # fmt: skip
 
 COLORS = {
     "black": "#000000",
@@ -139,7 +142,9 @@ def title(fig: FigureBase, text: str = "", *, x: float = 10, top: float = 9) -> 
     return fig.text(x / w, 1 - top / h, text, fontsize=LARGE, fontweight="bold", color=INK, va="top", ha="left")
 
 
-def note(ax: Axes, text: str = "", *, x: float = 0, y: float = 0, color: str = INK, halo: bool = True, **options: Any) -> Text:
+def note(
+    ax: Axes, text: str = "", *, x: float = 0, y: float = 0, color: str = INK, halo: bool = True, **options: Any
+) -> Text:
     """A direct label at data position ``(x, y)``, clipped to the axes; ``halo`` keeps it readable across lines."""
     from matplotlib.patheffects import withStroke
 
@@ -147,3 +152,20 @@ def note(ax: Axes, text: str = "", *, x: float = 0, y: float = 0, color: str = I
     if halo:
         style["path_effects"] = [withStroke(linewidth=3, foreground=PAPER)]
     return ax.text(x, y, text, **(style | options))
+
+
+def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move label positions until neighbours are ``gap`` apart, inside ``[low, high]``; their order stays.
+
+    >>> apart([0.5, 0.5, 0.9], 0.1, 0.0, 1.0)
+    [0.45, 0.55, 0.9]
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved = [min(max(places[i], low), high) for i in order]
+    for _ in range(100):
+        for k in range(len(moved) - 1):
+            close = gap - (moved[k + 1] - moved[k])
+            if close > 1e-9:
+                moved[k], moved[k + 1] = moved[k] - close / 2, moved[k + 1] + close / 2
+        moved = [min(max(m, low + k * gap), high - (len(moved) - 1 - k) * gap) for k, m in enumerate(moved)]
+    return [round(moved[order.index(i)], 6) for i in range(len(places))]

@@ -1,176 +1,301 @@
-"""The three pictures of the tour."""
+"""The three pictures of the tour: weights and their error, bit planes, and the federation."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, PAPER, apart, axes, line, look, note, title
 
 __all__ = ["Levels", "Planes", "Training"]
 
-MOST_LAYERS = 4
+WIDEST, FLOOR = 5.0, 1e-5
+"""Largest |w|/σ and smallest squared error (σ²) that are drawn."""
+MOST_LAYERS, MOST_BITS, MOST_EPSILON = 4, 8, 0.2
+Data = Mapping[str, Any]
 
 
 class Levels(Picture):
-    """Above, the weights of the largest layer with the grid on them; below, the error as a function of the clip."""
+    """Above, a layer's weights with the grid on them; below, the squared error as a function of the clip."""
 
-    width, height = 338, 300
+    width, height = 338, 280
 
     def build(self, fig: FigureBase) -> None:
+        """Two axes: the histogram, and the two kinds of error with their sum."""
         self.title = self.live(title(fig))
-        above = axes(fig, 58, 176, 268, 80, xlim=(0, 5), ylim=(0, 1.15), grid="")
-        above.set_ylabel("weights", fontsize=11, color=INK)
-        above.set_yticks([])
-        above.set_xticklabels([])
-        self.above = above
-        gone = Rectangle((0, 0), 5, 2, color=look("clipping").color, alpha=0.16, linewidth=0)
-        self.gone = self.live(above.add_patch(gone))
-        self.bars = self.live(above.stairs(np.zeros(60), np.linspace(0, 5, 61), fill=True, color=look("weights").color))
-        style = {"colors": look("bits").color, "linewidths": 1.1}
-        self.levels = self.live(above.add_collection(LineCollection([], **style)))
-        self.edge = self.live(line(above, "clipping"))
-        below = axes(fig, 58, 42, 268, 128, xlabel="|w| and clip, in σ", ylabel="error (σ²)", xlim=(0, 5), ylim=(1e-5, 2))
-        below.set_yscale("log")
-        below.set_yticks([1e-4, 1e-2, 1])
-        below.minorticks_off()
-        self.total = self.live(line(below, "error"))
-        self.granular = self.live(line(below, "granular"))
-        self.clipping = self.live(line(below, "clipping"))
-        self.best = self.live(line(below, "theory", markers=True, linestyle="", markersize=8))
-        self.here = self.live(line(below, "error", markers=True, linestyle="", markersize=8, zorder=5))
-        self.cut = self.live(line(below, "clipping", linewidth=1.0))
-        self.names = [self.live(note(below, "", color=look("error").color, halo=False)) for _ in range(2)]
-        self.optimum = self.live(note(below, "best clip", color=look("theory").color, va="top", ha="center", halo=False))
+        self._build_weights(fig)
+        self._build_error(fig)
 
-    def update(self, data: dict[str, Any], ghost: Any = None) -> str:
+    def _build_weights(self, fig: FigureBase) -> None:
+        ax = axes(fig, 52, 176, 274, 72, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
+        ax.set_yticks([])
+        ax.set_ylabel("weights", fontsize=11.5, color=INK, labelpad=18)
+        ax.set_xticks([-4, -2, 0, 2, 4], ["−4 σ", "−2 σ", "0", "2 σ", "4 σ"])
+        shade = {"color": look("clipping").color, "alpha": 0.16, "linewidth": 0}
+        self.gone = [self.live(ax.add_patch(Rectangle((0, 0), WIDEST, 2, **shade))) for _ in range(2)]
+        empty = (np.zeros(100), np.linspace(-WIDEST, WIDEST, 101))
+        self.bars = self.live(ax.stairs(*empty, fill=True, color=look("weights").color))
+        self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.2))
+        ax.add_collection(self.levels)
+        self.edges = [self.live(line(ax, "clipping", linewidth=1.4)) for _ in range(2)]
+        box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+        self.count = self.live(note(ax, "", x=4.9, y=1.14, ha="right", color=look("bits").color, halo=False, bbox=box))
+
+    def _build_error(self, fig: FigureBase) -> None:
+        limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, 3)}
+        ax = axes(fig, 52, 40, 274, 106, xlabel="clip (σ)", ylabel="error (σ²)", yscale="log", **limits)
+        ax.set_yticks([1e-4, 1e-2, 1])
+        ax.minorticks_off()
+        self.cut = self.live(line(ax, "clipping", linewidth=1.4))
+        self.total = self.live(line(ax, "error"))
+        self.granular = self.live(line(ax, "granular"))
+        self.clipping = self.live(line(ax, "clipping"))
+        self.best = self.live(line(ax, "theory", markers=True, linestyle="", markersize=8.5))
+        self.here = self.live(line(ax, "error", markers=True, linestyle="", markersize=7.5, zorder=5))
+        color = look("error").color
+        self.names = [self.live(note(ax, text, color=color, halo=False)) for text in ("rounding", "clipping")]
+        self.optimum = self.live(note(ax, "", color="#a1477a", y=1.4, halo=False))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``histogram``, ``levels``, ``clip``, ``optimum``, ``curves``, ``parts``, ``error``, ``best``, all in σ."""
+        clip = min(data["clip"], WIDEST)
         counts, edges = data["histogram"]
-        clip, (x, granular, clipping) = min(data["clip"], 5.0), data["curves"]
         self.bars.set_data(counts, edges)
-        self.levels.set_segments([[(v, 0), (v, 0.5)] for v in data["levels"] if -1e-9 <= v <= 5])
-        self.gone.set_xy((clip, 0))
-        for artist in (self.edge, self.cut):
-            artist.set_data([clip, clip], [1e-5, 2])
+        tall = 0.5 if data["count"] <= 64 else 0.16  # a comb finer than the screen must not hide the weights
+        self.levels.set_segments([[(v, 0), (v, tall)] for v in data["levels"] if abs(v) <= WIDEST])
+        self.count.set_text(f"{data['count']} levels")
+        for side, edge, gone in zip((-1, 1), self.edges, self.gone, strict=True):
+            edge.set_data([side * clip] * 2, [0, 1.3])
+            gone.set_x(clip if side > 0 else -clip - WIDEST)
+        self._draw_error(data, clip)
+        self.title.set_text(self._finding(data))
+        (rounding, clipped), whole = data["parts"], data["error"]
+        return (
+            f"The weights of {data.get('layer', 'a layer')} on a grid of {data['count']} levels, clipped at "
+            f"{data['clip']:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
+            f"clipping; the best clip is {data['optimum']:.2f} σ."
+        )
+
+    def _draw_error(self, data: Data, clip: float) -> None:
+        x, granular, clipping = data["curves"]
+        self.cut.set_data([clip, clip], [FLOOR, 3])
         self.total.set_data(x, granular + clipping)
         self.granular.set_data(x, granular)
         self.clipping.set_data(x, clipping)
-        inside = min(data["optimum"], 5.0)
-        self.best.set_data([inside], [data["best"]])
-        self.optimum.set_position((min(max(inside, 0.6), 4.4), data["best"] / 2.2))
-        self.here.set_data([clip], [max(data["error"], 1.2e-5)])
-        for label, text, curve, place in zip(
-            self.names, ("rounding", "clipping"), (granular, clipping), (0.93, 0.12), strict=True
-        ):
-            index = int(place * (len(x) - 1))
-            seen = curve[index] > 2e-5 and x[index] < 4.9
-            label.set(text=text if seen else "", ha="right" if place > 0.5 else "left")
-            label.set_position((min(x[index], 4.9), curve[index] * (0.45 if place > 0.5 else 1.7)))
-        self.title.set_text(self._finding(data))
-        part, whole = data["parts"], data["error"]
-        return (
-            f"The layer's weights on a grid of {data['count']} levels, clipped at {data['clip']:.2f} σ; squared error "
-            f"{whole:.2g} σ², of which {part[0]:.2g} rounding and {part[1]:.2g} clipping; the best clip is {data['optimum']:.2f} σ."
+        self.here.set_data([clip], [max(data["error"], 1.3 * FLOOR)])
+        best = min(data["optimum"], WIDEST)
+        self.best.set_data([best], [data["best"]])
+        right = best > 4.1
+        self.optimum.set(
+            text=f"best {data['optimum']:.1f} σ", x=best + (-0.1 if right else 0.1), ha="right" if right else "left"
         )
+        self._name_curves(x, granular, clipping)
+
+    def _name_curves(self, x: np.ndarray, granular: np.ndarray, clipping: np.ndarray) -> None:
+        """Write the names where the curves leave room: clipping beside its fall, rounding at the right end."""
+        rounding, clipped = self.names
+        fall = float(np.interp(-1e-3, -clipping, x))
+        side = "left" if fall < 2.9 else "right"
+        clipped.set(x=fall + (0.12 if side == "left" else -0.15), y=8e-4, ha=side)
+        end = min(float(x[-1]), 4.7)
+        height = float(np.interp(end, x, granular))
+        low = height < 0.03
+        rounding.set(x=end, y=height * (1.9 if low else 0.55), ha="right", va="bottom" if low else "top")
 
     @staticmethod
-    def _finding(data: dict[str, Any]) -> str:
+    def _finding(data: Data) -> str:
         if data["float"]:
-            return "Full precision: the grid is not used"
+            return "Full precision: no grid, no error"
         rounding, clipping = data["parts"]
         over = data["error"] / max(data["best"], 1e-12)
         if over < 1.1:
-            return f"{data['count']} levels at the best clip"
+            return f"{data['count']} levels, clipped where it is best"
         which = "Clipping" if clipping > rounding else "Rounding"
-        return f"{which} noise rules: {over:.1f} × the best error"
+        return f"{which} noise rules: {over:.1f} × the best"
 
 
 class Planes(Picture):
-    """Every layer's δ(l) against ε, the bits that are left and the share of zero bits."""
+    """Above, the bits every layer keeps as a function of ε; below, the share of zeros in each of its bit planes."""
 
-    width, height = 338, 300
+    width, height = 338, 280
 
     def build(self, fig: FigureBase) -> None:
+        """Two axes: steps of bits against ε, and a matrix of layers and planes."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 22, 42, 304, 208, xlabel="δ(l): share of weights that use the top bit", xlim=(0, 1), ylim=(-0.6, 3.6), grid="x")
-        ax.set_yticks([])
-        blue = look("bits").color
-        self.bars = [self.live(ax.add_patch(Rectangle((0, 0), 0, 0.36, color=blue, linewidth=0))) for _ in range(MOST_LAYERS)]
-        self.names = [self.live(note(ax, "", color=INK, va="bottom", halo=False)) for _ in range(MOST_LAYERS)]
-        self.limit = self.live(line(ax, "theory"))
-        self.epsilon = self.live(note(ax, "", color=look("theory").color, y=3.62, va="top", halo=False))
+        self._build_steps(fig)
+        self._build_matrix(fig)
 
-    def update(self, data: dict[str, Any], ghost: Any = None) -> str:
+    def _build_steps(self, fig: FigureBase) -> None:
+        limits = {"xlim": (0, MOST_EPSILON), "ylim": (0, MOST_BITS + 0.9)}
+        ax = axes(fig, 40, 156, 246, 80, ylabel="bits kept", **limits)
+        ax.set_yticks([2, 4, 6, 8])
+        ax.set_xticks([0, 0.05, 0.1, 0.15, 0.2], ["0", "0.05", "0.1", "0.15", "0.2"])
+        dashes = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
+        self.steps = [self.live(line(ax, "bits", linestyle=dash)) for dash in dashes]
+        self.dots = self.live(line(ax, "bits", markers=True, linestyle="", markersize=6.5))
+        self.epsilon = self.live(line(ax, "full precision", linestyle="-", linewidth=1.2))
+        self.setting = self.live(note(ax, "", y=MOST_BITS + 1.0, va="bottom", halo=False))
+        self.deltas = [self.live(note(ax, "δ", ha="center", color=look("bits").color, halo=False)) for _ in dashes]
+        self.ends = [self.live(note(ax, "", x=0.205, color=look("bits").color, halo=False)) for _ in dashes]
+
+    def _build_matrix(self, fig: FigureBase) -> None:
+        ax = axes(fig, 40, 26, 286, 84, xlim=(0, 1), ylim=(0, 1), grid="", spines=())
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ramp = LinearSegmentedColormap.from_list("ones", ["#ffffff", look("bits").color]).with_extremes(bad="#eceef1")
+        self.ones = self.live(
+            ax.imshow(np.zeros((1, 1)), cmap=ramp, vmin=0, vmax=1, extent=(0, 1, 0, 1), aspect="auto")
+        )
+        self.rows = [self.live(note(ax, "", x=-0.02, ha="right", halo=False)) for _ in range(MOST_LAYERS)]
+        cells = range(MOST_LAYERS * MOST_BITS)
+        self.cells = [self.live(note(ax, "", ha="center", halo=False)) for _ in cells]
+        self.lines = self.live(LineCollection([], colors="#ffffff", linewidths=2))
+        ax.add_collection(self.lines)
+        note(ax, "zeros in each bit plane (%)", x=0, y=1.13, halo=False)
+        style = {"color": MUTED, "y": -0.13, "halo": False}
+        note(ax, "top plane", x=0, **style)
+        note(ax, "lowest", x=1, ha="right", **style)
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``epsilon``, ``on`` (whether ε acts) and ``layers``: name, bits, left, delta, rare, ones, zeros."""
         layers, epsilon = data["layers"], data["epsilon"]
-        places = np.linspace(2.6, -0.2, len(layers)) if len(layers) > 2 else np.array([2.2, 0.6])
-        for i, (bar, name) in enumerate(zip(self.bars, self.names, strict=True)):
-            bar.set_visible(i < len(layers))
-            name.set_visible(i < len(layers))
-            if i < len(layers):
-                layer = layers[i]
-                bar.set_bounds(0, places[i] - 0.36, layer["delta"], 0.36)
-                bar.set_alpha(0.35 if layer["delta"] <= epsilon else 1.0)
-                change = f"{layer['bits']} → {layer['left']}" if layer["left"] < layer["bits"] else f"{layer['bits']}"
-                name.set_text(f"{layer['name']}: {change} bit, {layer['zeros']:.0%} of them zero")
-                name.set_position((0.01, places[i] + 0.04))
-        self.limit.set_data([epsilon, epsilon], [-0.6, 3.2])
-        self.epsilon.set_text(f"ε = {epsilon:g}")
-        self.epsilon.set_x(min(epsilon + 0.01, 0.8))
-        fallen = sum(layer["left"] < layer["bits"] for layer in layers)
-        if not data["on"]:
-            self.title.set_text("ε waits for the sign-magnitude grid")
-        elif fallen:
-            self.title.set_text(f"ε cuts planes off {fallen} of {len(layers)} layers")
-        else:
-            self.title.set_text("No top plane is rare enough to cut")
+        self._draw_steps(layers, epsilon, look("bits" if data["on"] else "previous").color)
+        self._draw_matrix(layers)
+        self.title.set_text(self._finding(data))
         words = [f"{x['name']} {x['delta']:.2f} ({x['left']} bit left, {x['zeros']:.0%} zero bits)" for x in layers]
         return f"Share of weights that use the top bit, by layer, against ε = {epsilon:g}: {', '.join(words)}."
+
+    def _draw_steps(self, layers: Sequence[Data], epsilon: float, color: str) -> None:
+        shift = np.linspace(-0.16, 0.16, len(layers)) if len(layers) > 1 else [0.0]
+        ends = []
+        for k, (step, name, delta) in enumerate(zip(self.steps, self.ends, self.deltas, strict=True)):
+            for artist in (step, name, delta):
+                artist.set(visible=k < len(layers), color=color)
+            if k < len(layers):
+                layer = layers[k]
+                falls = sorted(min(t, 1.0) for t in layer["rare"][:-1])
+                heights = layer["bits"] - np.arange(len(falls) + 1) + shift[k]
+                step.set_data(np.repeat([0.0, *falls, 1.0], 2)[1:-1], np.repeat(heights, 2))
+                ends.append(layer["bits"] - sum(t <= MOST_EPSILON for t in falls) + shift[k])
+                name.set_text(layer["name"])
+                delta.set(x=layer["delta"], y=layer["bits"] + 0.75, visible=bool(falls) and falls[0] < MOST_EPSILON)
+        for name, y in zip(self.ends, apart(ends, 1.4, 0.6, MOST_BITS + 0.4), strict=False):
+            name.set_y(y)
+        self.dots.set_data([epsilon] * len(layers), [x["left"] + d for x, d in zip(layers, shift, strict=True)])
+        self.dots.set_color(color)
+        self.epsilon.set_data([epsilon, epsilon], [0, MOST_BITS + 0.9])
+        self.setting.set(text=f"ε = {epsilon:g}", x=epsilon, ha="left" if epsilon < 0.15 else "right")
+
+    def _draw_matrix(self, layers: Sequence[Data]) -> None:
+        rows, columns = len(layers), max(x["bits"] for x in layers)
+        ones = np.full((rows, columns), np.nan)
+        for text in (*self.cells, *self.rows):
+            text.set_visible(False)
+        for r, layer in enumerate(layers):
+            y = 1 - (r + 0.5) / rows
+            self.rows[r].set(visible=True, text=layer["name"], y=y)
+            for c, share in enumerate(reversed(layer["ones"])):
+                gone = c < layer["bits"] - layer["left"]
+                ones[r, c] = np.nan if gone else share
+                words = "cut" if gone else f"{100 - 100 * share:.0f}"
+                cell = self.cells[r * MOST_BITS + c]
+                cell.set(visible=True, text=words, x=(c + 0.5) / columns, y=y, color=MUTED if gone else INK)
+        self.ones.set_data(np.ma.masked_invalid(ones))
+        across = [[(0, k / rows), (1, k / rows)] for k in range(1, rows)]
+        self.lines.set_segments([*across, *([(k / columns, 0), (k / columns, 1)] for k in range(1, columns))])
+
+    @staticmethod
+    def _finding(data: Data) -> str:
+        layers = data["layers"]
+        sizes = [x.get("size", 1) * x["left"] for x in layers]
+        zeros = sum(x["zeros"] * s for x, s in zip(layers, sizes, strict=True)) / sum(sizes)
+        cut = sum(x["bits"] - x["left"] for x in layers)
+        if not data["on"]:
+            return "ε needs the sign-magnitude grid"
+        if not cut:
+            return f"{zeros:.0%} of the bits are zero, ε cuts none"
+        planes = "1 plane" if cut == 1 else f"{cut} planes"
+        return f"ε cuts {planes}; {zeros:.0%} of the rest is zero"
 
 
 class Training(Picture):
     """Federated accuracy round by round, and what a round costs."""
 
-    width, height = 686, 216
+    width, height = 686, 206
 
     def build(self, fig: FigureBase) -> None:
+        """Two axes: accuracy against rounds, and bytes a round."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 66, 40, 390, 136, xlabel="communication round", ylabel="test accuracy", xlim=(0.5, 31), ylim=(0, 1.04))
+        limits = {"xlim": (0.5, 30.5), "ylim": (0, 1.03)}
+        ax = axes(fig, 64, 38, 350, 130, xlabel="communication round", ylabel="test accuracy", **limits)
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-        self.ghost = self.live(line(ax, "previous"))
-        self.full = self.live(line(ax, "full precision"))
-        self.accuracy = self.live(line(ax, "accuracy"))
+        self.curves = {kind: self.live(line(ax, kind)) for kind in ("previous", "full precision", "accuracy")}
         self.end = self.live(line(ax, "accuracy", markers=True, linestyle=""))
-        note(ax, "dashed: full precision · grey: the setting before", x=30.3, y=0.07, ha="right", color=MUTED)
-        cost = axes(fig, 560, 40, 112, 136, xlabel="share of 32 bit", xlim=(0, 1.25), ylim=(-0.6, 2.7), grid="x")
-        cost.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-        cost.set_yticks([2, 1, 0], ["up", "up, coded", "down"])
-        cost.tick_params(axis="y", length=0, labelsize=11)
-        orange = look("bytes").color
-        shapes = ((1.7, 1.0), (0.7, 0.6), (-0.3, 0.3))
-        self.bars = [self.live(cost.add_patch(Rectangle((0, y), 0, 0.6, color=orange, alpha=a, linewidth=0))) for y, a in shapes]
-        self.values = [self.live(note(cost, "", y=y + 0.3, halo=False)) for y, _ in shapes]
+        self.ends = {
+            kind: self.live(note(ax, "", x=31, color=look(kind).color if kind != "previous" else MUTED, halo=False))
+            for kind in self.curves
+        }
+        self._build_bytes(fig)
 
-    def update(self, data: dict[str, Any], ghost: Any = None) -> str:
-        curve, full = data["accuracy"], data["full"]
-        self.accuracy.set_data(range(1, len(curve) + 1), curve)
-        self.end.set_data([len(curve)], curve[-1:])
-        self.full.set_data(range(1, len(full) + 1), full)
+    def _build_bytes(self, fig: FigureBase) -> None:
+        ax = axes(fig, 580, 38, 92, 130, xlabel="of 32 bit", xlim=(0, 1.15), ylim=(-0.5, 2.65), grid="x")
+        ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        ax.set_yticks([2, 1, 0], ["up", "up, coded", "down"])
+        ax.tick_params(axis="y", length=0, labelcolor=INK)
+        note(ax, "bytes a round, all clients", x=1.15, y=2.86, ha="right", va="bottom", color=MUTED, halo=False)
+        shade = {"color": look("bytes").color, "linewidth": 0}
+        self.bars = [
+            self.live(ax.add_patch(Rectangle((0, y - 0.3), 0, 0.6, alpha=alpha, **shade)))
+            for y, alpha in ((2, 1.0), (1, 0.6), (0, 0.3))
+        ]
+        self.values = [self.live(note(ax, "", y=y, halo=False)) for y in (2, 1, 0)]
+        self.before = self.live(line(ax, "previous", linewidth=2.5))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``accuracy`` and ``full`` by round; bytes a round ``up``, ``coded``, ``down`` and ``full_up``."""
         before = ghost["accuracy"] if ghost else []
-        self.ghost.set_data(range(1, len(before) + 1), before)
-        for bar, value, size in zip(self.bars, self.values, (data["up"], data["coded"], data["down"]), strict=True):
-            share = size / max(data["down"], 1)
-            bar.set_width(share)
-            value.set_text(f"{size / 1000:.3g} kB")
-            value.set(x=min(share, 0.62) + 0.03)
-        saved = data["full_up"] / max(data["up"], 1)
-        gap = curve[-1] - full[-1] if full else 0.0
-        cost = f", {saved:.1f} × fewer bytes up" if saved > 1.05 else ""
-        self.title.set_text(f"{curve[-1]:.1%} after {len(curve)} rounds, {gap * 100:+.1f} points against full precision{cost}")
+        found = {"accuracy": data["accuracy"], "full precision": data["full"], "previous": before}
+        words = {"accuracy": "now", "full precision": "32 bit", "previous": "before"}
+        for kind, curve in self.curves.items():
+            curve.set_data(range(1, len(found[kind]) + 1), found[kind])
+            self.ends[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if found[kind] else "")
+        shown = [kind for kind in self.curves if found[kind]]
+        for kind, y in zip(shown, apart([found[k][-1] for k in shown], 0.115, 0.05, 1.0), strict=True):
+            self.ends[kind].set_y(y)
+        self.end.set_data([len(data["accuracy"])], data["accuracy"][-1:])
+        self._draw_bytes(data, ghost)
+        self.title.set_text(self._finding(data))
+        last = data["full"][-1] if data["full"] else 0.0
         return (
-            f"Accuracy against round, {curve[-1]:.1%} after {len(curve)} rounds; full precision {full[-1] if full else 0:.1%}. "
-            f"A round costs {data['up'] / 1000:.1f} kB up ({data['coded'] / 1000:.1f} kB entropy coded), {data['down'] / 1000:.1f} kB down."
+            f"Accuracy against round, {data['accuracy'][-1]:.1%} after {len(data['accuracy'])} rounds; full precision "
+            f"{last:.1%}. A round costs {data['up'] / 1000:.1f} kB up ({data['coded'] / 1000:.1f} kB entropy coded), "
+            f"{data['down'] / 1000:.1f} kB down."
         )
+
+    def _draw_bytes(self, data: Data, ghost: Any) -> None:
+        whole = max(data["down"], 1)
+        for bar, value, size in zip(self.bars, self.values, (data["up"], data["coded"], data["down"]), strict=True):
+            bar.set_width(size / whole)
+            value.set_text(f"{size / 1000:.3g} kB")
+            value.set_x(0.06 + (size / whole if size < 0.45 * whole else 0.0))
+        mark = ghost["up"] / whole if ghost else None
+        self.before.set_data(*(([mark, mark], [1.62, 2.38]) if mark is not None else ([], [])))
+
+    @staticmethod
+    def _finding(data: Data) -> str:
+        curve, full = data["accuracy"], data["full"]
+        cost = data["full_up"] / max(data["up"], 1)
+        saved = f" for {cost:.1f} × fewer bytes up" if cost > 1.05 else ""
+        gap = 100 * (curve[-1] - full[-1]) if full else 0.0
+        if not full or (abs(gap) < 0.05 and not saved):
+            return f"{curve[-1]:.1%} after {len(curve)} rounds in 32 bit"
+        if abs(gap) < 0.05:
+            return f"As accurate as 32 bit{saved}"
+        return f"{abs(gap):.1f} points {'below' if gap < 0 else 'above'} 32 bit{saved}"

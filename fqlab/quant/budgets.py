@@ -20,9 +20,7 @@ def mean_bits(sizes: Sequence[int], widths: Sequence[int]) -> float:
         ConfigError: if there is not one width a layer, or no weights at all.
     """
     if len(sizes) != len(widths) or sum(sizes) <= 0:
-        raise ConfigError(
-            f"widths is {list(widths)}, but must name one width for each of {len(sizes)} layers."
-        )
+        raise ConfigError(f"widths is {list(widths)}, but must name one width for each of {len(sizes)} layers.")
     return sum(m * b for m, b in zip(sizes, widths, strict=True)) / sum(sizes)
 
 

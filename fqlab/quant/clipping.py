@@ -69,9 +69,7 @@ def _gauss_constant(noise: float) -> float:
     return float(optimize.brentq(lambda s: noise * s - excess(s), 0.0, 20.0, xtol=1e-14))
 
 
-def aciq_gauss(
-    x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
-) -> torch.Tensor:
+def aciq_gauss(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0) -> torch.Tensor:
     """ACIQ for a Gaussian (Banner et al. 2019): granular noise charged to every sample.
 
     On the ``octav`` grid these are the published constants (2.55913646 σ at 4 bits); σ is the standard
@@ -83,9 +81,7 @@ def aciq_gauss(
     return _usable((scale * _gauss_constant(grid.noise(rounding))).float(), rows.abs().amax(-1))
 
 
-def aciq_laplace(
-    x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
-) -> torch.Tensor:
+def aciq_laplace(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0) -> torch.Tensor:
     """ACIQ for a Laplace law: s = b·W(1/c) with W Lambert's function and b = E|X − E X|.
 
     With c = 4^−B/3 this is the closed form b·W(3·4^B) of the published constants (5.02864014 b at 4 bits).
@@ -98,9 +94,7 @@ def aciq_laplace(
     return _usable((scale * constant).float(), rows.abs().amax(-1))
 
 
-def octav_update(
-    tail: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor, noise: float
-) -> torch.Tensor:
+def octav_update(tail: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor, noise: float) -> torch.Tensor:
     """OCTAV's Newton update from moments (Sakr et al. 2022, eq. 5): E[|x|; |x|>s] / (c·P(|x|≤s) + P(|x|>s)).
 
     Args:

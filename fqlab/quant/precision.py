@@ -41,9 +41,7 @@ def net_value(planes: torch.Tensor) -> torch.Tensor:
     return torch.tensordot(power, planes[0] - planes[1], dims=1)
 
 
-def requantize(
-    planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True
-) -> Codes:
+def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True) -> Codes:
     """Round the net value to integers, halves to even; add a bit where they outgrow n bits (§3.3).
 
     Real planes go up to 2, so that the integers reach 2(2^n − 1): one more bit always holds them. The step

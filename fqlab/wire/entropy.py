@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -54,7 +55,7 @@ def entropy(codes: Codes) -> float:
     return float(abs(np.sum(p * np.log2(p))))
 
 
-def _model(counts: np.ndarray):
+def _model(counts: np.ndarray) -> Any:
     import constriction
 
     p = np.maximum(counts, 1e-9) / max(counts.sum(), 1)

@@ -43,7 +43,14 @@ class Ledger:
             ConfigError: for another direction.
         """
         one_of("direction", direction, DIRECTIONS)
-        sizes = (size.total, size.fixed_bytes, size.entropy_bytes, size.code_bits, size.float_bytes, size.overhead_bytes)
+        sizes = (
+            size.total,
+            size.fixed_bytes,
+            size.entropy_bytes,
+            size.code_bits,
+            size.float_bytes,
+            size.overhead_bytes,
+        )
         self.entries.append(Entry(round, client, direction, *sizes))
         return self.entries[-1]
 

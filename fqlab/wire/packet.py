@@ -37,7 +37,9 @@ def _row(name: str, value: Any) -> Row:
     if isinstance(value, Codes):
         if value.clip.dim():
             shape = list(value.clip.shape)
-            raise ConfigError(f"payload[{name!r}].clip has shape {shape}, but a packet is one client's: use codes[client].")
+            raise ConfigError(
+                f"payload[{name!r}].clip has shape {shape}, but a packet is one client's: use codes[client]."
+            )
         return Row(name, list(value.shape), value.grid.kind, value.grid.bits)
     if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
         found = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fqlab.errors import one_of
 from fqlab.wire.container import INTS, MARK, Layout, Part, Row, read
 from fqlab.wire.packet import CODINGS, Payload, pack_both, unpack
-from fqlab.wire.symbols import stored_planes
 
 __all__ = ["Field", "Size", "explain", "measure", "pack_measured"]
 
@@ -89,7 +88,9 @@ def _header_fields(packet: bytes, end: int) -> list[Field]:
         Field(0, 8, "length", f"the header has {end - 8} bytes; a little-endian 64-bit number"),
         Field(8, digits, "header", "JSON, as safetensors wants it"),
         Field(digits, digits + 8, "checksum", "CRC-32 of the length and the header around these eight digits"),
-        Field(digits + 8, brace, "table", "version, names, shapes, grids, checksums, then dtype and place of each buffer"),
+        Field(
+            digits + 8, brace, "table", "version, names, shapes, grids, checksums, then dtype and place of each buffer"
+        ),
         Field(brace, end, "padding", "spaces, so that the buffers start at a multiple of 8"),
     ]
 

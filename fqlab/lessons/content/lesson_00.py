@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
-@lru_cache(maxsize=None)
+@cache
 def _run(**settings: object) -> tuple[float, int]:
     """Final accuracy and bytes up of a state of the tour."""
     from fqlab.federation import fit
@@ -69,9 +69,18 @@ LESSON = Lesson(
                 "panel.set(grid='midrise', bits=2), then look for the clip: is the best error the best accuracy?",
             ),
             mistakes=(
-                Mistake(lambda: _ticket(bits=4), "Accurate enough, but more than a tenth of the bytes: fewer bits, or a grid without a sign."),
-                Mistake(lambda: _ticket(bits=1, grid="midrise"), "Few bytes, but the accuracy fell below 90 %: one bit is over the cliff."),
-                Mistake(lambda: _ticket(method="octav", bits=2, split="strong"), "Neither: label skew costs accuracy, and the sign costs bytes."),
+                Mistake(
+                    lambda: _ticket(bits=4),
+                    "Accurate enough, but more than a tenth of the bytes: fewer bits, or a grid without a sign.",
+                ),
+                Mistake(
+                    lambda: _ticket(bits=1, grid="midrise"),
+                    "Few bytes, but the accuracy fell below 90 %: one bit is over the cliff.",
+                ),
+                Mistake(
+                    lambda: _ticket(method="octav", bits=2, split="strong"),
+                    "Neither: label skew costs accuracy, and the sign costs bytes.",
+                ),
             ),
             judge=_reach,
         ),
@@ -81,7 +90,9 @@ LESSON = Lesson(
             "Which slider can ruin the accuracy although the bits stay the same?",
             (
                 Option("Bits per weight", "That one changes the bits by definition."),
-                Option("Clip", "Yes: too wide and small weights round to nothing, too tight and large ones are cut.", True),
+                Option(
+                    "Clip", "Yes: too wide and small weights round to nothing, too tight and large ones are cut.", True
+                ),
                 Option("Seed", "The seed moves the curve a little, never over the cliff."),
             ),
         ),
@@ -97,7 +108,11 @@ LESSON = Lesson(
             "Two runs with the same ticket ...",
             (
                 Option("differ by chance", "They would if any draw came from a global generator; none does."),
-                Option("agree to the last bit", "Yes: every draw has an address made of seed, round, client and purpose.", True),
+                Option(
+                    "agree to the last bit",
+                    "Yes: every draw has an address made of seed, round, client and purpose.",
+                    True,
+                ),
                 Option("agree only on the same day", "Nothing in an experiment depends on the clock."),
             ),
         ),

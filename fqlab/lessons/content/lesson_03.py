@@ -83,7 +83,9 @@ LESSON = Lesson(
             ),
             mistakes=(
                 Mistake(_counts_zeros, "You count zeros as rounded. A zero is a level of the grid: it makes no noise."),
-                Mistake(_forgets_inside, "The term c·#inside is missing: it holds the rounding noise, which pulls s down."),
+                Mistake(
+                    _forgets_inside, "The term c·#inside is missing: it holds the rounding noise, which pulls s down."
+                ),
                 Mistake(_forgets_abs, "Negative weights are clipped too: take |x| first."),
                 Mistake(_sums_inside, "The numerator sums only weights beyond s, not all of them."),
             ),
@@ -93,9 +95,15 @@ LESSON = Lesson(
         Question(
             "Why does a smaller clip lower the error at 4 bits?",
             (
-                Option("Large weights do not matter to the network", "Tempting, but the error counts every weight alike."),
-                Option("All small weights get a finer grid", "Yes: Δ shrinks with s, and most weights are small.", True),
-                Option("Clipping is exact for large weights", "No: a clipped weight errs by |x| − s, more than before."),
+                Option(
+                    "Large weights do not matter to the network", "Tempting, but the error counts every weight alike."
+                ),
+                Option(
+                    "All small weights get a finer grid", "Yes: Δ shrinks with s, and most weights are small.", True
+                ),
+                Option(
+                    "Clipping is exact for large weights", "No: a clipped weight errs by |x| − s, more than before."
+                ),
             ),
         ),
         Question(

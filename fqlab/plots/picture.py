@@ -21,6 +21,8 @@ Change axis limits freely, but rarely: a changed limit redraws the whole picture
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import threading
 from collections.abc import Sequence
@@ -77,6 +79,13 @@ class Drawing:
 
     figure: Figure
     alt: str
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The drawing in a notebook: a picture with its alt text, and the alt text alone where nothing can be shown."""
+        picture = base64.b64encode(to_png(self)).decode()
+        width = round(self.figure.get_figwidth() * 72)
+        shown = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.alt)}" width="{width}">'
+        return {"text/html": shown, "text/plain": self.alt}
 
 
 def draw(picture: type[Picture], data: Any, ghost: Any = None, *, zoom: float = 1.0) -> Drawing:

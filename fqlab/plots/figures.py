@@ -1,0 +1,23 @@
+"""Every figure of a paper that fqlab rebuilds, by name; ``fqlab figures`` writes them all."""
+
+from __future__ import annotations
+
+import importlib
+
+from fqlab.errors import one_of
+from fqlab.plots.picture import Drawing
+
+__all__ = ["FIGURES", "figure"]
+
+FIGURES: dict[str, str] = {}
+"""Name -> ``module:function`` in :mod:`fqlab.plots`; every function returns a :class:`~fqlab.plots.Drawing`."""
+
+
+def figure(name: str) -> Drawing:
+    """Rebuild one figure from data.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    module, _, function = FIGURES[one_of("figure", name, tuple(FIGURES))].partition(":")
+    return getattr(importlib.import_module(f"fqlab.plots.{module}"), function)()

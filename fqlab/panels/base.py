@@ -44,6 +44,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import pickle
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,6 +133,7 @@ class Panel(w.VBox):
         self._frames: dict[str, Frame] = {}
         self._shown: dict[type[Picture], tuple[Any, Any]] = {}
         self._alts: dict[type[Picture], str] = {}
+        self._painted: dict[type[Picture], bytes] = {}
         self._finished: dict[type[Picture], Any] = {}
         self._ghosts: dict[type[Picture], Any] = {}
         self._stop = threading.Event()
@@ -388,8 +390,12 @@ class Panel(w.VBox):
             self._say(self.frame.say)
 
     def _paint(self, kind: type[Picture]) -> None:
+        """Draw one picture, unless it shows just this already."""
+        shown = pickle.dumps((self._shown[kind], self._canvases[kind].figure.dpi))
+        if self._painted.get(kind) == shown:
+            return
         pixels, self._alts[kind] = self._canvases[kind].render(*self._shown[kind])
-        self._images[kind].value = pixels
+        self._images[kind].value, self._painted[kind] = pixels, shown
 
     def _sharpen(self, factor: float) -> None:
         """The browser's screen has ``factor`` pixels per CSS pixel: draw with as many."""

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
+from fqlab.panels.sprites import Sprites
 from fqlab.plots.picture import DRAWING, Picture
 from fqlab.plots.style import figure
 
@@ -51,6 +53,7 @@ class Canvas:
             for artist in picture.artists:
                 artist.set_animated(True)
         self._artists: list[Artist] = sorted(picture.artists, key=lambda a: a.get_zorder())
+        self._sprites = Sprites()
         self._background: Any = None
         self._signature: tuple = ()
 
@@ -65,7 +68,10 @@ class Canvas:
             self._restore()
             renderer = self._canvas.get_renderer()
             for artist in self._artists:
-                artist.draw(renderer)
+                if isinstance(artist, Text):
+                    self._sprites.draw(artist, renderer)
+                else:
+                    artist.draw(renderer)
             return png(np.asarray(self._canvas.buffer_rgba())), alt
 
     def _restore(self) -> None:

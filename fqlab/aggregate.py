@@ -50,9 +50,11 @@ def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: floa
     return (inverse / inverse.sum()).to(torch.float32)
 
 
-def inverse_error(values: Sequence[torch.Tensor], errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
+def inverse_error(
+    values: Sequence[torch.Tensor], errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12
+) -> torch.Tensor:
     """One layer averaged with :func:`inverse_error_weights`: the least noisy estimate if all clients held one W."""
-    return _weighted(values, inverse_error_weights(errors))
+    return _weighted(values, inverse_error_weights(errors, floor=floor))
 
 
 def masked_mean(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], previous: torch.Tensor) -> torch.Tensor:
@@ -81,9 +83,9 @@ def fault(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
             return f"{name} has shape {tuple(payload[name].shape)} instead of {tuple(shape)}"
     for name, entry in payload.items():
         if isinstance(entry, Codes):
-            low, high = entry.values.aminmax() if entry.values.numel() else (0, 0)
-            if low < entry.grid.low or high > entry.grid.high:
-                return f"{name} holds a code outside {entry.grid.low}..{entry.grid.high}"
+            grid, (low, high) = entry.grid, entry.values.aminmax() if entry.values.numel() else (0, 0)
+            if int(low) < grid.low or int(high) > grid.high:
+                return f"{name} holds a code outside {grid.low}..{grid.high}"
         numbers = entry.clip if isinstance(entry, Codes) else entry
         if numbers.is_floating_point() and numbers.numel() and not bool(numbers.abs().max() <= LIMIT):
             return f"{name} is not finite or beyond {LIMIT:g}"

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch.func import vmap
 from torch.nn.functional import cross_entropy
-from torch.utils._pytree import tree_flatten
 
 from fqlab.engines.serial import one_thread
 from fqlab.engines.site import Job, Reply, Site, local_round
@@ -72,14 +71,13 @@ def _stacks(site: Site, jobs: list[Job]) -> list[list[Member]]:
 def _kind(task: Task, plan: list[np.ndarray] | None) -> Hashable:
     """What clients of one stack have in common; their batch lengths too if these matter (``plan``)."""
     o = task.objective
-    shapes = _shapes((task.params, task.buffers, o.context))
+    shapes = _shapes(task.params, task.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
     return (o.transform, o.penalty, o.project, o.draw, shapes, lengths)
 
 
-def _shapes(tree: Any) -> Hashable:
-    leaves, layout = tree_flatten(tree)
-    return (str(layout), *(leaf.shape for leaf in leaves))
+def _shapes(*tensors: Weights) -> Hashable:
+    return tuple((name, value.shape) for part in tensors for name, value in part.items())
 
 
 def _stack(tensors: list[Weights]) -> Weights:

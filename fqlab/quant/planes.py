@@ -56,7 +56,8 @@ def plane_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
 
 def msb_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
     """δ(l), the share of a layer's weights whose most significant bit is 1 (FedMPQ); shape ``[*batch]``."""
-    return _presence(codes, False, batch_dims)[-1]
+    top = _magnitude(codes) >> codes.grid.bits - 1
+    return top.reshape(top.shape[:batch_dims] + (-1,)).float().mean(-1)
 
 
 def prune_msb(

@@ -8,8 +8,9 @@
     ints      integers, little-endian, in the order of the table
     planes    one part for each coded layer, in the order of the table
 
-TABLE is a JSON list with a row for each entry of the payload (:class:`Row`). SUMS is a JSON list of the CRC-32 of every
-part as stored (floats, ints, then each coded layer); where zstandard made a part smaller, a pair of CRC-32 and stored length.
+TABLE is a JSON list with a row for each entry of the payload (:class:`Row`). SUMS is a JSON list of one or two lists: the
+CRC-32 of every part as stored (floats, ints, then each coded layer); and if zstandard made any part smaller, the stored
+lengths, 0 for a part that stayed as it was.
 CRC is the CRC-32 of the header and its length, with its own eight digits left out. So every bit of a packet is
 under exactly one checksum, and that checksum knows the name of what it protects.
 """
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
@@ -38,11 +41,14 @@ INTS = {"uint8": 1, "int16": 2, "int32": 4, "int64": 8}  # type -> bytes
 MARK = b'"fqlab":"'
 
 
+_grid = lru_cache(maxsize=64)(Grid)
+
+
 class Row(NamedTuple):
     """A line of the layer table; on the wire floats keep the first two columns, integers three, codes five."""
 
     name: str
-    shape: list[int]
+    shape: tuple[int, ...]
     type: str = "float32"  # float32, a key of INTS, bool, or the kind of a grid
     bits: int = 1  # of the grid
     used: int = 0  # mask of the bit planes that are not all zero
@@ -55,7 +61,7 @@ class Row(NamedTuple):
     @property
     def grid(self) -> Grid | None:
         """The grid of codes, else None."""
-        return Grid(self.bits, self.type) if self.type in KINDS else None
+        return _grid(self.bits, self.type) if self.type in KINDS else None
 
     @property
     def count(self) -> int:
@@ -101,7 +107,7 @@ class Part(NamedTuple):
 class Layout:
     """Where everything lies in a packet: rows of the table, end of the header, and the parts in order."""
 
-    rows: list[Row]
+    rows: tuple[Row, ...]
     header_end: int
     parts: list[Part]
 
@@ -127,18 +133,26 @@ def _header_crc(packet: bytes | memoryview, digits: int, end: int) -> bytes:
     return b"%08x" % crc32(packet[digits + 8 : end], crc32(packet[:digits]))
 
 
+@lru_cache(maxsize=256)
+def _text(rows: tuple[Row, ...]) -> str:
+    """The layer table. Most packets of a run have the same one, so it is kept, as is what it means (:func:`_plan`)."""
+    return json.dumps([row.columns() for row in rows], separators=(",", ":"))
+
+
 def write(rows: list[Row], segments: list[Segment], coding: str) -> bytes:
     """Join segments (floats, ints, then one for each coded row) under a header."""
     bodies, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
     sums = [crc32(body) for body in bodies]
-    table = json.dumps([[row.columns() for row in rows], sums] + [sizes] * any(sizes), separators=(",", ":"))
+    sums = json.dumps([sums, *[sizes] * any(sizes)], separators=(",", ":"))
     floats, ints, *planes = [np.frombuffer(body, np.uint8) for body in bodies]
     buffers = {
         "floats": floats if sizes[0] else floats.view("<f4"),
         "ints": ints,
         "planes": np.concatenate(planes) if planes else ints[:0],
     }
-    packet = save({k: v for k, v in buffers.items() if v.size}, {"fqlab": f"{0:08x} {VERSION} {table}"})
+    packet = save(
+        {k: v for k, v in buffers.items() if v.size}, {"fqlab": f"{0:08x} {VERSION} {sums} {_text(tuple(rows))}"}
+    )
     digits, end = packet.index(MARK) + len(MARK), 8 + int.from_bytes(packet[:8], "little")
     return b"".join((packet[:digits], _header_crc(packet, digits, end), packet[digits + 8 :]))
 
@@ -146,41 +160,49 @@ def write(rows: list[Row], segments: list[Segment], coding: str) -> bytes:
 # ----------------------------------------------------------------------------------------------------------- read
 
 
-def _table(packet: bytes, client: object) -> tuple[list[Any], int]:
-    """The layer table and the end of the header, once its checksum holds."""
+def _header(packet: bytes, client: object) -> tuple[str, str, int]:
+    """Sums, layer table and the end of the header, once its checksum holds."""
     end = 8 + int.from_bytes(packet[:8], "little")
     if len(packet) < 8 or end > len(packet):
         fail(client, "the header", f"the packet ends after {len(packet)} bytes")
     digits = packet.find(MARK, 8, end) + len(MARK)
     if digits < len(MARK) or packet[digits : digits + 8] != _header_crc(packet, digits, end):
         fail(client, "the header", "its checksum does not match")
-    _, version, table = json.loads(packet[8:end])["__metadata__"]["fqlab"].split(" ", 2)
+    _, version, sums, table = json.loads(packet[8:end])["__metadata__"]["fqlab"].split(" ", 3)
     if version != str(VERSION):
         fail(client, "the header", f"it is of version {version}, but this library reads version {VERSION}")
-    return json.loads(table), end
+    return sums, table, end
 
 
 def _row(columns: list[Any]) -> Row:
     """A checked row. Raises ValueError or TypeError where a column makes no sense."""
-    row = Row(*columns)
+    row = Row(columns[0], tuple(columns[1]), *columns[2:])
     named = type(row.name) is str and (row.coded or row.type in INTS or row.type == "float32")
-    shaped = type(row.shape) is list and all(type(n) is int and 0 <= n <= MAX_ENTRIES for n in row.shape)
+    shaped = type(columns[1]) is list and all(type(n) is int and 0 <= n <= MAX_ENTRIES for n in row.shape)
     if not named or not shaped or type(row.used) is not int or not 0 <= row.used < 1 << max(row.code_bits, 1):
         raise ValueError(f"the row of {row.name!r} makes no sense")
     return row
 
 
-def _lengths(rows: list[Row]) -> list[tuple[str, int, Row | None]]:
-    """Field, fixed-length bytes and row of every part, as the rows imply them."""
+@lru_cache(maxsize=256)
+def _plan(table: str) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row | None], ...]]:
+    """The rows of a layer table; field, fixed-length bytes and row of every part that they imply.
+
+    Raises:
+        ValueError or another error: if the table makes no sense.
+    """
+    rows = tuple(_row(columns) for columns in json.loads(table))
+    if len({row.name for row in rows}) < len(rows) or sum(row.count for row in rows) > MAX_ENTRIES:
+        raise ValueError("names repeat or entries are too many")
     floats = sum(4 * row.count if row.type == "float32" else 4 * bool(row.grid) for row in rows)
     ints = sum(INTS.get(row.type, 0) * row.count for row in rows)
     coded = [(f"the codes of {r.name!r}", len(stored_planes(r.used)) * r.plane_size, r) for r in rows if r.coded]
-    return [("floats", floats, None), ("ints", ints, None), *coded]
+    return rows, (("floats", floats, None), ("ints", ints, None), *coded)
 
 
-def _parts(rows: list[Row], sums: list[int], sizes: list[int], start: int) -> list[Part]:
+def _parts(plan: Sequence[tuple[str, int, Row | None]], sums: list[int], sizes: list[int], start: int) -> list[Part]:
     parts = []
-    for (field, length, row), crc, size in zip(_lengths(rows), sums, sizes or [0] * len(sums), strict=True):
+    for (field, length, row), crc, size in zip(plan, sums, sizes or [0] * len(sums), strict=True):
         if type(size) is not int or size < 0:
             raise ValueError("a length is not a length")
         parts.append(Part(field, start, start + (size or length), crc, length, size > 0, row))
@@ -195,14 +217,12 @@ def read(packet: bytes, client: object = None) -> Layout:
         WireError: if the header is damaged, of another version or senseless, or the packet is too short or too long.
     """
     try:
-        (columns, sums, *sizes), end = _table(packet, client)
-        rows = [_row(c) for c in columns]
-        if len({row.name for row in rows}) < len(rows) or sum(row.count for row in rows) > MAX_ENTRIES:
-            raise ValueError("names repeat or entries are too many")
-        layout = Layout(rows, end, _parts(rows, sums, sizes[0] if sizes else [], end))
+        sums, table, end = _header(packet, client)
+        (crcs, *sizes), (rows, plan) = json.loads(sums), _plan(table)
+        layout = Layout(rows, end, _parts(plan, crcs, sizes[0] if sizes else [], end))
     except WireError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         fail(client, "the header", "its layer table makes no sense")
     if layout.parts[-1].stop != len(packet):
         short = next((part for part in layout.parts if part.stop > len(packet)), layout.parts[-1])

@@ -40,12 +40,12 @@ def _row(name: str, value: Any) -> Row:
             raise ConfigError(
                 f"payload[{name!r}].clip has shape {shape}, but a packet is one client's: use codes[client]."
             )
-        return Row(name, list(value.shape), value.grid.kind, value.grid.bits)
+        return Row(name, tuple(value.shape), value.grid.kind, value.grid.bits)
     if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
         found = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
         allowed = ", ".join(_TYPES.values())
         raise ConfigError(f"payload[{name!r}] is {found}, but must be Codes or a tensor of {allowed}.")
-    return Row(name, list(value.shape), _TYPES[value.dtype])
+    return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 
 def _join(arrays: list[np.ndarray]) -> Segment:
@@ -104,7 +104,7 @@ class _Tape:
     def __init__(self, data: np.ndarray) -> None:
         self.data, self.at = data.copy(), 0
 
-    def take(self, dtype: str, shape: list[int]) -> torch.Tensor:
+    def take(self, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
         start, self.at = self.at, self.at + math.prod(shape) * np.dtype(dtype).itemsize
         return torch.from_numpy(self.data[start : self.at].view(dtype).reshape(shape))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fqlab.errors import one_of
@@ -95,7 +95,7 @@ def _header_fields(packet: bytes, end: int) -> list[Field]:
     ]
 
 
-def _number_fields(part: Part, rows: list[Row]) -> Iterator[Field]:
+def _number_fields(part: Part, rows: Sequence[Row]) -> Iterator[Field]:
     """Fields of the floats or the integers."""
     if part.zipped:
         yield Field(part.start, part.stop, part.field, f"{part.length} bytes in a zstandard frame")
@@ -105,7 +105,7 @@ def _number_fields(part: Part, rows: list[Row]) -> Iterator[Field]:
         each, what = (4, "float32") if part.field == "floats" else (INTS.get(row.type, 0), row.type)
         if row.grid and part.field == "floats":
             yield Field(at, at := at + 4, f"clip of {row.name}", "float32")
-        elif row.type == what:
+        elif row.type == what and each:
             yield Field(at, at := at + each * row.count, row.name, f"{row.count} × {what}")
 
 

@@ -143,15 +143,15 @@ def exchange(packets: Sequence[bytes], *, timeout: float = 60.0) -> Exchange:
     began, server = time.perf_counter(), _start(len(packets), timeout)
     watchdog = threading.Timer(timeout, server.kill)
     watchdog.start()
-    try:
-        sent, answers = _talk(_port(server, timeout), packets, timeout)
-        report = json.loads(server.communicate()[0])
-    except (OSError, json.JSONDecodeError) as error:
-        raise WireError(f"the server process did not finish the round within {timeout:g} s ({error}).") from None
-    finally:
-        watchdog.cancel()
-        server.kill()
-        server.communicate()
+    with server:
+        try:
+            sent, answers = _talk(_port(server, timeout), packets, timeout)
+            report = json.loads(server.stdout.read())
+        except (OSError, json.JSONDecodeError) as error:
+            raise WireError(f"the server process did not finish the round within {timeout:g} s ({error}).") from None
+        finally:
+            watchdog.cancel()
+            server.kill()
     received = tuple(PREFIX + len(answer) for answer in answers)
     counts = (tuple(report[key]) for key in ("heard", "spoken", "left_out"))
     return Exchange(unpack(answers[0]), sent, received, *counts, server.pid, time.perf_counter() - began)
@@ -168,7 +168,7 @@ def _start(clients: int, timeout: float) -> subprocess.Popen[str]:
 
 def _port(server: subprocess.Popen[str], timeout: float) -> int:
     """The port on which the server listens, as it prints it."""
-    said = server.stdout.readline() if server.stdout else ""
+    said = server.stdout.readline()
     if not said.strip().isdigit():
         raise WireError(f"the server process did not open a port within {timeout:g} s.")
     return int(said)

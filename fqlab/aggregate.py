@@ -50,11 +50,9 @@ def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: floa
     return (inverse / inverse.sum()).to(torch.float32)
 
 
-def inverse_error(
-    values: Sequence[torch.Tensor], errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12
-) -> torch.Tensor:
+def inverse_error(values: Sequence[torch.Tensor], errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
     """One layer averaged with :func:`inverse_error_weights`: the least noisy estimate if all clients held one W."""
-    return _weighted(values, inverse_error_weights(errors, floor=floor))
+    return _weighted(values, inverse_error_weights(errors))
 
 
 def masked_mean(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], previous: torch.Tensor) -> torch.Tensor:

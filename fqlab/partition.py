@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "label_counts", "personal_test", "settings", "split"]
 
-NAMES = ("iid", "dirichlet", "n_class", "by_writer", "quantity_skew", "class_balanced")
+NAMES = ("iid", "dirichlet", "n_class", "by_writer", "quantity_skew", "class_balanced", "by_label")
 
 Parts = list[np.ndarray]
 
@@ -40,6 +40,7 @@ def split(
     samples_per_class: int = 20,
     balance: float = 1.0,
     distinct: bool = False,
+    holds: str = "",
 ) -> Parts:
     """Share the training samples among clients.
 
@@ -69,6 +70,8 @@ def split(
         alpha: Dirichlet concentration, above 0; small is skewed (``dirichlet``, ``quantity_skew``).
         classes_per_client, samples_per_class: number and size of LotteryFL's shards (``n_class``).
         balance: fraction in (0, 1] of every shard after the first, at least one sample stays (``n_class``).
+        holds: label numbers below 10 by client, ``"012-0123456789"``: client 0 holds 0, 1 and 2; the last entry also
+            stands for all clients after it; empty for all labels everywhere (``by_label``).
         distinct: forbid two shards of the same label; the paper's code allows them, and about one client in
             ten then holds a single class (``n_class``).
 
@@ -92,6 +95,8 @@ def split(
             parts = _by_writer(dataset, clients, draw)
         case "quantity_skew":
             parts = _quantity_skew(len(labels), clients, alpha, draw)
+        case "by_label":
+            parts = _by_label(labels, clients, holds, draw)
         case _:
             parts = _class_balanced(labels, clients)
     return [np.sort(part).astype(np.int64) for part in parts]
@@ -166,6 +171,23 @@ def _class_balanced(labels: np.ndarray, clients: int) -> Parts:
     in_range("clients", clients, 1, len(labels) // len(rows), integer=True)
     quota = len(labels) // (len(rows) * clients)
     return [np.concatenate([row[k * quota : (k + 1) * quota] for row in rows]) for k in range(clients)]
+
+
+def _by_label(labels: np.ndarray, clients: int, holds: str, draw: np.random.Generator) -> Parts:
+    entries = str(holds).split("-") if holds else []
+    if not all(entry.isascii() and entry.isdigit() for entry in entries):
+        raise ConfigError(f"holds is {holds!r}, but must be label numbers by client such as '012-0123456789'.")
+    own: list[Parts] = [[] for _ in range(clients)]
+    for label in np.unique(labels):
+        holders = [k for k in range(clients) if not entries or str(label) in entries[min(k, len(entries) - 1)]]
+        pieces = np.array_split(draw.permutation(np.flatnonzero(labels == label)), max(1, len(holders)))
+        for k, piece in zip(holders, pieces, strict=False):
+            own[k].append(piece)
+    parts = [np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64) for pieces in own]
+    empty = next((k for k, part in enumerate(parts) if not len(part)), None)
+    if empty is not None:
+        raise ConfigError(f"holds is {holds!r}, but leaves client {empty} without samples.")
+    return parts
 
 
 def _n_class(

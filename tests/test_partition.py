@@ -191,6 +191,19 @@ def test_with_a_client_for_every_group_client_i_is_group_i():
     assert [part.tolist() for part in parts] == [[1, 3], [2, 5], [0, 4]]
 
 
+def test_by_label_gives_each_client_the_labels_it_may_hold_and_cuts_them_evenly():
+    dataset = even(4, 12)
+    parts = split("by_label", dataset, 4, 0, holds="013-0123")
+    check(parts, 4, 48)
+    assert label_counts(dataset, parts).tolist() == [[3, 3, 0, 3]] + 3 * [[3, 3, 4, 3]]
+    everywhere = split("by_label", dataset, 4, 0)
+    assert label_counts(dataset, everywhere).tolist() == 4 * [[3, 3, 3, 3]]
+    assert label_counts(dataset, split("by_label", dataset, 2, 0, holds="0-1")).tolist() == [
+        [12, 0, 0, 0],
+        [0, 12, 0, 0],
+    ]
+
+
 @pytest.mark.parametrize("name", [name for name in partition.NAMES if name != "class_balanced"])
 def test_another_seed_is_another_split(name):
     dataset = even(5, 40)
@@ -229,6 +242,8 @@ def test_personal_test_set_follows_labels_not_positions():
         ({"alpha": -0.5}, "alpha is -0.5"),
         ({"alpha": float("nan")}, "alpha is nan"),
         ({"alpha": float("inf")}, "alpha is inf"),
+        ({"name": "by_label", "holds": "01-x"}, "holds is '01-x', but must be label numbers by client"),
+        ({"name": "by_label", "holds": "0-9"}, "holds is '0-9', but leaves client 1 without samples"),
         ({"name": "n_class", "classes_per_client": 0}, "classes_per_client is 0"),
         ({"name": "n_class", "samples_per_class": 0}, "samples_per_class is 0"),
         ({"name": "n_class", "balance": 0.0}, "balance is 0.0, but must be a number above 0 and at most 1"),
@@ -268,4 +283,4 @@ def test_personal_test_by_groups_needs_groups():
 
 
 def test_settings_are_the_keywords_of_split():
-    assert partition.settings() == ("alpha", "classes_per_client", "samples_per_class", "balance", "distinct")
+    assert partition.settings() == ("alpha", "classes_per_client", "samples_per_class", "balance", "distinct", "holds")

@@ -30,7 +30,7 @@ from fqlab.quant import (
 )
 from fqlab.wire import Payload
 
-__all__ = ["Clipped", "bits_per_layer"]
+__all__ = ["Clipped", "bits_per_client", "bits_per_layer"]
 
 
 def bits_per_layer(bits: int | str | Sequence[int], layers: int) -> tuple[int, ...]:
@@ -50,6 +50,18 @@ def bits_per_layer(bits: int | str | Sequence[int], layers: int) -> tuple[int, .
     return tuple(in_range("bits", width, 1, 8, integer=True) for width in widths)
 
 
+def bits_per_client(bits: str, layers: int | None = None) -> tuple[tuple[int, ...], ...]:
+    """``"8-2-2"`` or, with one width a layer, ``"8-8, 2-4, 2-4"`` as the bit-widths of each client's layers.
+
+    Without ``layers`` every client's own number of widths is taken for right.
+
+    Raises:
+        ConfigError: as for :func:`bits_per_layer`.
+    """
+    clients = [part.strip() for part in bits.split("," if "," in bits else "-")]
+    return tuple(bits_per_layer(part, layers or part.count("-") + 1) for part in clients)
+
+
 @dataclass(frozen=True)
 class Clipped(Method):
     """Clipped uniform quantization of the uplink.
@@ -62,13 +74,16 @@ class Clipped(Method):
 
     Args:
         bits: 1-8, or one width a layer such as ``"4-2-2-4"``.
-        client_bits: bit-widths by client instead, repeated in turn: ``"8-2-2-2"``; our extension.
+        client_bits: bit-widths by client instead, repeated in turn: ``"8-2-2-2"``, or by client and layer:
+            ``"8-8, 2-4, 2-4"``; our extension.
         clip: rule of :data:`fqlab.quant.RULES`.
         level_aware: take OCTAV's constant from the grid and the rounding; our extension.
         clip_factor: multiplies the clip that the rule finds.
         rounding: ``"nearest"`` or ``"stochastic"``.
         grid: levels, see :mod:`fqlab.quant.grids`.
         averaging: ``"inverse_error"`` (per layer, guarded) or ``"size"`` (FedAvg's n_k).
+        limit: the most that one client's inverse-error weight may exceed another's in a layer, 1 for equal weights; 0
+            for no limit; our extension.
         qat: quantize in the forward pass of local training; without it only the upload is quantized.
         gradient: backward rule of the quantizer in local training.
         downlink: quantize what the server sends as well.
@@ -89,6 +104,7 @@ class Clipped(Method):
     rounding: str = "nearest"
     grid: str = "midrise"
     averaging: str = "inverse_error"
+    limit: float = 0.0
     qat: bool = True
     gradient: str = "ste"
     downlink: bool = False
@@ -102,18 +118,21 @@ class Clipped(Method):
         one_of("gradient", self.gradient, GRADIENTS)
         in_range("clip_factor", self.clip_factor, 0, 100, open_low=True)
         in_range("epsilon", self.epsilon, 0, 1)
+        if self.limit:
+            in_range("limit", self.limit, 1)
         if self.epsilon and self.grid != "sign_magnitude":
             raise ConfigError(f"epsilon is {self.epsilon!r}, but pruning MSBs needs grid 'sign_magnitude'.")
         bits_per_layer(self.bits, str(self.bits).count("-") + 1)
         if self.client_bits:
-            bits_per_layer(self.client_bits, self.client_bits.count("-") + 1)
+            bits_per_client(self.client_bits)
 
     def grids(self, layers: Sequence[str], client: int | None = None) -> tuple[tuple[str, Grid], ...]:
         """``(layer, grid)`` pairs, for one client if bit-widths differ by client."""
         if self.client_bits and client is not None:
-            widths = bits_per_layer(self.client_bits, self.client_bits.count("-") + 1)
-            return tuple((name, Grid(widths[client % len(widths)], self.grid)) for name in layers)
-        widths = bits_per_layer(self.bits, len(layers))
+            everyone = bits_per_client(self.client_bits, len(layers))
+            widths = everyone[client % len(everyone)]
+        else:
+            widths = bits_per_layer(self.bits, len(layers))
         return tuple((name, Grid(b, self.grid)) for name, b in zip(layers, widths, strict=True))
 
     def encode(self, w: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]) -> list[Codes]:
@@ -146,8 +165,21 @@ class Clipped(Method):
     def uploads(
         self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
     ) -> list[Sent]:
-        if self.client_bits and len(clients) > 1:  # grids differ, so nothing stacks
-            return super().uploads(params, buffers, tasks, clients)
+        kinds = [self.grids(client.spec.quantizable, client.id) for client in clients]
+        if len(set(kinds)) == 1:
+            return self._stacked(params, buffers, tasks, clients)
+        sent: dict[int, Sent] = {}
+        for kind in dict.fromkeys(kinds):  # only clients with the same grids stack
+            own = [i for i, other in enumerate(kinds) if other == kind]
+            pick = lambda tensors, own=own: {name: value[own] for name, value in tensors.items()}  # noqa: E731
+            of = self._stacked(pick(params), pick(buffers), [tasks[i] for i in own], [clients[i] for i in own])
+            sent.update(zip(own, of, strict=True))
+        return [sent[i] for i in range(len(clients))]
+
+    def _stacked(
+        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
+    ) -> list[Sent]:
+        """The uploads of clients that share their grids."""
         count, rest = range(len(clients)), {**params, **buffers}
         payloads: list[Payload] = [{name: value[i] for name, value in rest.items()} for i in count]
         errors: list[dict[str, float]] = [{} for _ in count]
@@ -173,10 +205,16 @@ class Clipped(Method):
             if self.averaging == "size":
                 weights[name] = mean(values, [u.size for u in uploads])
             elif name in server.spec.quantizable:
-                weights[name] = inverse_error(values, [float(u.payload[f"{name}.error"]) for u in uploads])
+                errors = [float(u.payload[f"{name}.error"]) for u in uploads]
+                weights[name] = inverse_error(values, self.counted(errors))
             else:
                 weights[name] = mean(values)
         return next_state(server, weights)
+
+    def counted(self, errors: Sequence[float]) -> list[float]:
+        """The errors as they count in the average: none below the largest over ``limit``."""
+        least = max(errors) / self.limit if self.limit else 0.0
+        return [max(error, least) for error in errors]
 
     def expects(self, server: Server) -> dict[str, torch.Size]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()

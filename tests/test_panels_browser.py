@@ -9,11 +9,11 @@ import io
 
 import numpy as np
 import pytest
-from lab import Lab, Sheet
 from PIL import Image
 
 from fqlab import panels
 from fqlab.panels.state import Control, controls
+from lab import Lab, Sheet
 
 
 @pytest.fixture(scope="module")

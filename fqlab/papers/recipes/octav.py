@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import torch
 
+from fqlab.experiment import Experiment
+from fqlab.federation import fit
 from fqlab.quant import Grid, aciq_laplace, clip_for, expected_error, octav
 
 __all__ = ["gauss_clip_4", "laplace_clip_4", "aciq_laplace_4", "textbook_excess", "gain_over_max_abs"]
@@ -23,6 +25,15 @@ def laplace(n: int = 1_000_000) -> torch.Tensor:
     """Midpoint quantiles of the Laplace law with b = 1."""
     p = (torch.arange(n, dtype=torch.float64) + 0.5) / n - 0.5
     return (-p.sign() * torch.log1p(-2 * p.abs())).float()
+
+
+@lru_cache(maxsize=1)
+def digits_layers() -> tuple[torch.Tensor, torch.Tensor]:
+    """The two layers of the digits network after ten federated rounds in full precision."""
+    shared = dict(model="mlp", lr=0.3, batch_size=32, rounds=10, clients=10, engine="vectorized")
+    trained = fit(Experiment(method="fedavg", **shared)).weights
+    first, second = (w for w in trained.values() if w.dim() > 1)
+    return first, second
 
 
 def gauss_clip_4(seed: int, scale: str) -> float:

@@ -1,0 +1,245 @@
+"""The pictures of optimal clipping: error against the clip, where the error comes from, and what a clip saves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
+
+from fqlab.plots.picture import Picture
+from fqlab.plots.style import INK, MUTED, axes, line, look, note, title
+
+__all__ = ["Descent", "Origin", "Price", "more"]
+
+WIDEST, LOW, HIGH = 8.0, 0.03, 100.0
+"""Largest clip (σ), lowest and highest error (× the lowest) that are drawn."""
+PURPLE = "#a1477a"
+Data = Mapping[str, Any]
+
+
+def more(ratio: float) -> str:
+    """An error relative to the lowest, in words: ``0.3 % above the lowest``, ``2.9 × the lowest``."""
+    if ratio < 1.0005:
+        return "the lowest error"
+    if ratio < 1.995:
+        return f"{100 * (ratio - 1):.2g} % above the lowest"
+    return f"{ratio:.2g} × the lowest" if ratio < 99.5 else f"{ratio:.0f} × the lowest"
+
+
+class Descent(Picture):
+    """Squared error against the clip, its two parts, and OCTAV's walk down."""
+
+    width, height = 686, 262
+
+    def build(self, fig: FigureBase) -> None:
+        """One wide pair of axes; errors are multiples of the lowest."""
+        self.title = self.live(title(fig))
+        limits = {"xlim": (0, WIDEST), "ylim": (LOW, HIGH), "yscale": "log"}
+        ax = axes(fig, 62, 40, 612, 184, xlabel="clip s (σ)", ylabel="error, × the lowest", **limits)
+        ax.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        ax.minorticks_off()
+        self.here = self.live(line(ax, "clipping", linewidth=1.4))
+        self.granular = self.live(line(ax, "granular"))
+        self.clipping = self.live(line(ax, "clipping"))
+        self.total = self.live(line(ax, "error", linewidth=2.4))
+        self.parabola = self.live(line(ax, "theory", linewidth=1.8))
+        self.steps = self.live(line(ax, "theory", markers=True, linestyle="", markersize=7.5, zorder=4))
+        self.best = self.live(line(ax, "full precision", linestyle="", marker="*", markersize=11, zorder=3))
+        self.dot = self.live(line(ax, "error", markers=True, linestyle="", markersize=8.5, zorder=5))
+        color = look("error").color
+        self.names = [self.live(note(ax, text, color=color)) for text in ("rounding", "clipping")]
+        self.lowest = self.live(note(ax, "", ha="center"))
+        self.belief = self.live(note(ax, "", color=PURPLE, ha="left"))
+        self.numbers = [self.live(note(ax, str(k), color=PURPLE, ha="center", halo=False)) for k in range(5)]
+        self.largest = self.live(note(ax, "max |w|", y=0.046, ha="center", color=MUTED))
+        self.edge = self.live(line(ax, "previous", linewidth=1.2))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``clip``, ``error``, ``parts``, ``curves``, ``best``, ``steps``, ``parabola``, ``rule``, ``largest``."""
+        (clips, granular, clipping), (where, unit) = data["curves"], data["best"]
+        self.total.set_data(clips, (granular + clipping) / unit)
+        self.granular.set_data(clips, np.maximum(granular / unit, 1e-6))
+        self.clipping.set_data(clips, np.maximum(clipping / unit, 1e-6))
+        x, y = min(data["clip"], WIDEST), self._inside(data["error"] / unit)
+        self.here.set_data([x, x], [LOW, HIGH])
+        self.dot.set_data([x], [y])
+        self.best.set_data([where], [1])
+        self.lowest.set(text=f"lowest at {where:.2f} σ", x=min(max(where, 0.8), 7.2), y=0.6)
+        edge = min(data["largest"], WIDEST)
+        self.edge.set_data([edge, edge], [LOW, 0.04])
+        self.largest.set_x(min(edge, 7.6))
+        self._draw_walk(data, unit)
+        self._name_curves(clips, granular / unit, clipping / unit)
+        self.title.set_text(self._finding(data))
+        rounding, clipped = data["parts"]
+        return (
+            f"Squared error against the clip: lowest at {where:.2f} σ with {unit:.3g} σ². The clip is {data['clip']:.2f} σ "
+            f"with {data['error']:.3g} σ², {more(data['error'] / unit)}; rounding makes {rounding:.2g}, clipping "
+            f"{clipped:.2g}."
+            + (f" OCTAV has made {len(data['steps'][0]) - 1} steps." if data["rule"] == "octav" else "")
+        )
+
+    @staticmethod
+    def _inside(value: float) -> float:
+        return float(min(max(value, 1.15 * LOW), 0.87 * HIGH))
+
+    def _draw_walk(self, data: Data, unit: float) -> None:
+        """OCTAV's clips so far, numbered while they lie apart, and the parabola it sees from the last."""
+        walking = data["rule"] == "octav"
+        clips, errors = data["steps"] if walking else ((), ())
+        heights = [self._inside(e / unit) for e in errors]
+        self.steps.set_data([min(c, WIDEST) for c in clips], heights)
+        for k, number in enumerate(self.numbers):
+            shown = k < len(clips) and all(abs(clips[k] - c) > 0.12 for c in clips[:k])
+            number.set(visible=shown)
+            if shown:
+                number.set(x=min(clips[k], WIDEST) + 0.1, y=min(heights[k] * 1.5, 70), ha="left")
+        curve = data["parabola"]
+        self.parabola.set_data(*((data["curves"][0], np.maximum(curve / unit, 1e-6)) if walking else ((), ())))
+        self.belief.set_visible(walking)
+        if walking:
+            end = float(np.interp(6.4, data["curves"][0], curve / unit))
+            y = min(max(end * (0.4 if end > 0.3 else 2.2), 0.09), 40)
+            self.belief.set(text=f"what OCTAV sees from step {len(clips) - 1}", x=6.35, y=y, ha="center")
+
+    def _name_curves(self, x: np.ndarray, granular: np.ndarray, clipping: np.ndarray) -> None:
+        """Write the names where the curves leave room: both near the bottom of their own."""
+        rounding, clipped = self.names
+        fall = float(np.interp(-0.09, -clipping, x))
+        clipped.set(x=min(fall + 0.12, 7.0), y=0.09 if fall < 7 else 8)
+        rise = float(np.interp(0.16, granular[: granular.argmax() + 1], x[: granular.argmax() + 1]))
+        rounding.set(x=max(rise - 0.12, 0.08), y=0.16, ha="right" if rise > 1.0 else "left")
+
+    @staticmethod
+    def _finding(data: Data) -> str:
+        ratio = data["error"] / data["best"][1]
+        if data["rule"] == "octav":
+            clips = data["steps"][0]
+            return f"OCTAV, step {len(clips) - 1}: s = {clips[-1]:.2f} σ, {more(ratio)}"
+        if ratio < 1.02:
+            return f"The clip is where it should be: {more(ratio)}"
+        rounding, clipping = data["parts"]
+        share = max(rounding, clipping) / max(data["error"], 1e-30)
+        which = "clipping" if clipping > rounding else "rounding"
+        return f"{more(ratio)[0].upper()}{more(ratio)[1:]}: {share:.0%} of it is {which}"
+
+
+class Origin(Picture):
+    """Above, the weights with the grid on them; below, which of them make the error."""
+
+    width, height = 338, 228
+
+    def build(self, fig: FigureBase) -> None:
+        """Two axes with one scale of weights."""
+        self.title = self.live(title(fig))
+        self.axes = [self._axes(fig, 118, 74, "weights"), self._axes(fig, 38, 62, "error")]
+        self.axes[0].set(yscale="log", ylim=(5e-5, 1))
+        self.axes[0].set_yticks([])
+        self.axes[0].minorticks_off()
+        self.axes[0].set_xticklabels([])
+        self.axes[1].set_xlabel("weight (σ)", fontsize=11.5, color=INK, labelpad=2)
+        self.axes[1].set_ylim(0, 1.25)
+        shade = {"color": look("clipping").color, "alpha": 0.16, "linewidth": 0}
+        self.gone = [self.live(ax.add_patch(Rectangle((0, 0), 20, 2, **shade))) for ax in self.axes for _ in range(2)]
+        empty = (np.zeros(100), np.linspace(-5, 5, 101))
+        weights = {"fill": True, "baseline": 1e-6, "color": look("weights").color}
+        self.bars = self.live(self.axes[0].stairs(*empty, **weights))
+        self.errors = self.live(self.axes[1].stairs(*empty, fill=True, color=look("error").color))
+        self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.2))
+        self.axes[0].add_collection(self.levels)
+        note(self.axes[0], "log scale", x=0, y=1.0, ha="left", va="bottom", color=MUTED, halo=False).set_visible(False)
+        self.parts = [self.live(note(self.axes[1], "", y=1.06, color=look("error").color)) for _ in range(2)]
+
+    @staticmethod
+    def _axes(fig: FigureBase, bottom: float, tall: float, name: str) -> Any:
+        ax = axes(fig, 40, bottom, 286, tall, xlim=(-5, 5), grid="", spines=("bottom",))
+        ax.set_yticks([])
+        ax.set_ylabel(name, fontsize=11.5, color=INK, labelpad=10)
+        return ax
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``histogram``, ``errors``, ``levels``, ``cut``, ``widest``, ``clip``, ``error`` and ``parts``."""
+        widest, clip = data["widest"], data["clip"]
+        if self.axes[0].get_xlim()[1] != widest:
+            for ax in self.axes:
+                ax.set_xlim(-widest, widest)
+        shares, edges = data["histogram"]
+        self.bars.set_data(np.maximum(shares, 1e-6), edges)
+        self.errors.set_data(data["errors"] / max(data["errors"].max(), 1e-30), edges)
+        levels = [v for v in data["levels"] if abs(v) <= widest]
+        tall = 0.02 if len(levels) <= 64 else 2e-4  # a comb finer than the screen must not hide the weights
+        self.levels.set_segments([[(v, 5e-5), (v, tall)] for v in levels])
+        for k, patch in enumerate(self.gone):
+            patch.set_x(clip if k % 2 else -clip - 20)
+        rounding, clipping = (part / max(data["error"], 1e-30) for part in data["parts"])
+        self.parts[0].set(text=f"rounding {rounding:.0%}", x=0, ha="center")
+        self.parts[1].set(text=f"clipping {clipping:.0%}", x=0.98 * widest, ha="right")
+        self.title.set_text(self._finding(data["cut"], clipping))
+        return (
+            f"Of the weights {data['cut']:.2%} lie beyond the grid of {len(data['levels'])} levels; they make "
+            f"{clipping:.0%} of the squared error."
+        )
+
+    @staticmethod
+    def _finding(cut: float, clipping: float) -> str:
+        if cut == 0:
+            return "Nothing is cut: all error is rounding"
+        return f"{100 * cut:.2g} % of weights make {clipping:.0%} of error"
+
+
+class Price(Picture):
+    """Error against bits a weight, at fixed length and entropy coded, with and without a clip."""
+
+    width, height = 338, 228
+    STYLES = (
+        ("max_abs", 0, {"color": MUTED, "linestyle": "-", "marker": "s", "linewidth": 1.6}),
+        ("octav", 0, {"color": PURPLE, "linestyle": "-", "marker": "^", "linewidth": 1.6}),
+        ("max_abs", 1, {"color": MUTED, "linestyle": (0, (1, 1.2)), "marker": "s", "linewidth": 1.8}),
+        ("octav", 1, {"color": PURPLE, "linestyle": (0, (1, 1.2)), "marker": "^", "linewidth": 1.8}),
+    )
+
+    def build(self, fig: FigureBase) -> None:
+        """One pair of axes."""
+        self.title = self.live(title(fig))
+        limits = {"xlim": (0.8, 9.2), "ylim": (5e-5, 3), "yscale": "log"}
+        ax = axes(fig, 58, 40, 268, 150, xlabel="bits a weight", ylabel="error (σ²)", grid="both", **limits)
+        ax.set_yticks([1e-4, 1e-2, 1])
+        ax.minorticks_off()
+        self.lines = [self.live(line(ax, "error", markersize=4, **style)) for _, _, style in self.STYLES]
+        self.dots = self.live(line(ax, "error", linestyle="", marker="o", markersize=8, zorder=5))
+        self.link = self.live(line(ax, "error", linewidth=1.2, linestyle=(0, (1, 1))))
+        note(ax, "never clip", x=5.4, y=0.5, color=MUTED, halo=False)
+        note(ax, "OCTAV", x=5.4, y=0.12, color=PURPLE, halo=False)
+        note(ax, "dotted: entropy coded", x=1.0, y=1.0e-4, color=INK)
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``curves`` (rule -> fixed bits, coded bits, errors), ``bits``, ``fixed``, ``coded`` and ``error``."""
+        for drawn, (rule, coded, _) in zip(self.lines, self.STYLES, strict=True):
+            fixed, coded_bits, errors = data["curves"][rule]
+            drawn.set_data(coded_bits if coded else fixed, errors)
+        y = min(max(data["error"], 5e-5), 3.0)
+        self.dots.set_data([data["coded"], data["fixed"]], [y, y])
+        self.link.set_data([data["coded"], data["fixed"]], [y, y])
+        fixed, coded = self.saved(data)
+        self.title.set_text(f"Clip saves {fixed:.1f} bit; coded, {self._signed(coded)}")
+        return (
+            f"Error against bits a weight: for OCTAV's error at {data['bits']} bits an unclipped grid needs {fixed:.2f} bit "
+            f"more at fixed length and {coded:.2f} bit more entropy coded. Now {data['fixed']} bit, coded {data['coded']:.2f}."
+        )
+
+    @staticmethod
+    def saved(data: Data) -> tuple[float, float]:
+        """Bits that an unclipped grid needs more than OCTAV's for the same error: fixed length, entropy coded."""
+        at = data["bits"] - 2
+        (_, _, high), target = data["curves"]["max_abs"], np.log(data["curves"]["octav"][2][at])
+        order = np.argsort(high)
+        needed = [np.interp(target, np.log(high[order]), data["curves"]["max_abs"][k][order]) for k in (0, 1)]
+        return tuple(float(needed[k] - data["curves"]["octav"][k][at]) for k in (0, 1))  # type: ignore[return-value]
+
+    @staticmethod
+    def _signed(saved: float) -> str:
+        return "nothing" if abs(saved) < 0.05 else f"{saved:.1f}" if saved > 0 else f"loses {-saved:.1f}"

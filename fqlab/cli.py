@@ -1,4 +1,4 @@
-"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab reproduce``, ``fqlab lab``."""
+"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab reproduce``, ``fqlab figures``, ``fqlab lab``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def _dispatch(arguments: list[str]) -> int:
     again.add_argument("claim")
     again.add_argument("--scale", default="demo")
     again.add_argument("--store", type=Path, help="a folder for the result as JSON")
+    drawn = commands.add_parser("figures", help="rebuild every figure of a paper, one file each")
+    drawn.add_argument("--out", type=Path, default=Path("figures"), help="a folder, made if missing (default: figures)")
+    drawn.add_argument("--format", default="svg", help="svg (default) or png")
     chosen = parser.parse_args(arguments)
+    if chosen.command == "figures":
+        return _figures(chosen.out, chosen.format)
     if chosen.command == "reproduce":
         return _reproduce(chosen.claim, chosen.scale, chosen.store)
     from fqlab.data import fetch as fetch_data
@@ -67,6 +72,32 @@ def _reproduce(identity: str, scale: str, store: Path | None) -> int:
         f"{c.id}: {c.says}\npublished {target}; ours {found.value:.6g}{c.unit} ± {found.spread:.2g} ({found.seconds} s)"
     )
     return 0 if verdict(c, found.value) else 1
+
+
+def _figures(out: Path, form: str) -> int:
+    """``fqlab figures``: every registered figure as a file; one that fails is named, and the others still come."""
+    from tqdm import tqdm
+
+    from fqlab.errors import one_of
+    from fqlab.plots.export import FORMATS, write
+    from fqlab.plots.figures import FIGURES
+
+    one_of("format", form, FORMATS)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise ConfigError(f"out is {str(out)!r}, but no folder can be made there: {wrong.strerror}.") from None
+    failed = 0
+    with tqdm(sorted(FIGURES), unit="figure", leave=False) as bar:
+        for name in bar:
+            bar.set_postfix_str(name)
+            try:
+                bar.write(str(write(name, out, form)))
+            except Exception as wrong:  # noqa: BLE001 (said in one sentence, for this figure alone)
+                failed += 1
+                bar.write(f"fqlab: figure {name} failed: {type(wrong).__name__}: {wrong}", file=sys.stderr)
+    print(f"{len(FIGURES) - failed} of {len(FIGURES)} figures in {out}")
+    return 1 if failed else 0
 
 
 def _run(arguments: list[str]) -> int:

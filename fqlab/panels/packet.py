@@ -107,7 +107,7 @@ class PacketPanel(Panel):
         share = dict(networks=_shares(state.grid, state.bits), weights=found.weights,
                      share=found.size.overhead_bytes / found.size.total)  # fmt: skip
         rows = [dict(start=a, stop=b, bytes=b - a, name=name, meaning=says) for a, b, _, name, says in found.fields]
-        finding = _finding(state, found, shown)
+        finding = _finding(state, found)
         return Frame({Bytes: {**shown, "finding": finding}, Rates: rates, Overhead: share}, verdict, rows)
 
 
@@ -120,14 +120,13 @@ def _verdict(packet: bytes) -> str:
     return f"Packet of client {CLIENT}: every checksum holds."
 
 
-def _finding(state: State, found: Opened, shown: dict[str, Any]) -> str:
+def _finding(state: State, found: Opened) -> str:
     size, planes = found.size, "plane" if state.cut == 1 else "planes"
     if state.flip:
-        name = next(f[3] for f in found.fields if f[0] <= shown["at"] < f[1])
-        return f"One bit of {len(found.packet):,} bytes flipped, in {name}: noticed, and the part named"
+        return f"One flipped bit among {len(found.packet):,} bytes is noticed, and the part is named"
     if found.saved:
-        rest = "not a byte" if not found.changed else f"only {found.changed} byte{'s' * (found.changed > 1)}"
-        return f"{state.cut} {planes} cut: {found.saved:,} bytes fewer, and {rest} of the other planes changed"
+        rest = f", but for {found.changed:,} bytes of signs" if found.changed else ""
+        return f"{state.cut} {planes} cut: {found.saved:,} bytes fewer, the others as they were{rest}"
     if state.coding == "zstd":
         return f"{size.total:,} bytes entropy coded, {size.fixed_bytes:,} at fixed length"
     shares = [100 * n / size.total for n in (size.code_bytes, size.float_bytes, size.overhead_bytes)]
@@ -205,15 +204,16 @@ def _fields(packet: bytes, size: wire.Size) -> tuple[tuple, ...]:
 
 
 def _parts(fields: tuple[tuple, ...], size: wire.Size) -> tuple[tuple, ...]:
-    """Kind, name, detail and bytes of header, numbers and each coded layer."""
-    rows = [("header", "header", "names, shapes, checksums", size.overhead_bytes)]
+    """Kind, name, detail and bytes of header, numbers, each coded layer and the signs of all."""
+    rows = [("header", "header", "names, checksums", size.overhead_bytes)]
     rows += [("numbers", "plain numbers", "clips, biases", size.float_bytes)]
     layers: dict[str, list[int]] = {}
     for start, stop, kind, name, _ in fields:
-        if kind not in ("header", "numbers"):
+        if "plane" in kind:
             layers.setdefault(name.partition(": ")[0], []).append(stop - start)
     rows += [("plane", n, f"{len(s)} × {s[0]:,} B" if len(s) > 1 else "", sum(s)) for n, s in layers.items()]
-    return tuple(rows)
+    signs = sum(stop - start for start, stop, kind, *_ in fields if kind == "sign")
+    return tuple(rows + [("sign", "signs", "of all layers", signs)] * bool(signs))
 
 
 def _difference(whole: bytes, less: bytes) -> tuple[int, int]:

@@ -27,10 +27,12 @@ KINDS = {
 }
 """What a byte is for -> its colour. Neighbouring bit planes take turns between two blues."""
 
-WIDE, TALL, LEAST = 330, 112, 4
+WIDE, TALL, LEAST = 330, 112, 3
 """The map of the packet in pixels, and the side of its smallest cell."""
 ROWS, COLUMNS = 3, 16
 """Of the magnified bytes."""
+LENS = 96
+"""Height of the first of them."""
 PLACES = 7
 """Parts of a packet that are listed."""
 
@@ -71,13 +73,13 @@ class Bytes(Picture):
     def _build_magnifier(self, ax: Any) -> None:
         self.lens = self.live(ax.add_patch(Rectangle((0, 0), 20, 17, color="#ffe9a8", linewidth=0)))
         mono = {"family": "monospace", "halo": False}
-        ys = [94 - 18 * k for k in range(ROWS)]
-        self.offsets = [self.live(note(ax, "", x=50, y=y, ha="right", color=MUTED, **mono)) for y in ys]
-        self.hexes = [self.live(note(ax, "", x=70 + 20 * k, y=y, ha="center", **mono)) for y in ys for k in range(16)]
-        self.plain = [self.live(note(ax, "", x=396, y=y, color=MUTED, **mono)) for y in ys]
-        self.what = [self.live(note(ax, "", x=518, y=y, halo=False)) for y in (94, 76, 60)]
+        ys = [LENS - 18 * k for k in range(ROWS)]
+        self.offsets = [self.live(note(ax, "", x=46, y=y, ha="right", color=MUTED, **mono)) for y in ys]
+        self.hexes = [self.live(note(ax, "", x=64 + 19 * k, y=y, ha="center", **mono)) for y in ys for k in range(16)]
+        self.plain = [self.live(note(ax, "", x=372, y=y, color=MUTED, **mono)) for y in ys]
+        self.what = [self.live(note(ax, "", x=502, y=y, halo=False)) for y in (LENS, LENS - 18, LENS - 36, LENS - 52)]
         self.what[0].set_fontweight("bold")
-        self.verdict = self.live(note(ax, "", x=12, y=24, halo=False))
+        self.verdict = self.live(note(ax, "", x=12, y=22, halo=False))
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``packet``, ``fields`` (start, stop, kind, name, meaning), ``parts``, ``at``, ``flip``, ``verdict``."""
@@ -126,7 +128,7 @@ class Bytes(Picture):
         packet, at = data["packet"], data["at"]
         first = max(0, at // COLUMNS - 1) * COLUMNS
         row, column = divmod(at - first, COLUMNS)
-        self.lens.set_bounds(60 + 20 * column, 94 - 18 * row - 8, 20, 17)
+        self.lens.set_bounds(54.5 + 19 * column, LENS - 18 * row - 8, 19, 17)
         self.lens.set_color("#ffc9b0" if data["flip"] else "#ffe9a8")
         ends = [f[1] for f in data["fields"]]
         for k, text in enumerate(self.hexes):
@@ -138,13 +140,10 @@ class Bytes(Picture):
             self.offsets[k].set_text(f"{first + k * COLUMNS}" if part else "")
             self.plain[k].set_text("".join(chr(b) if 32 <= b < 127 and b != 36 else "·" for b in part))
         value = packet[at]
-        lines = textwrap.wrap(field[4], 28)[:2] + ["", ""]
-        for text, words in zip(self.what, (f"{value:08b} in {_short(field[3])}", *lines), strict=False):
-            text.set_text(words)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else "…" + name[-13:]
+        lines = textwrap.wrap(field[4], 29)[:2] + ["", ""]
+        words = (field[3], f"{value:08b} in binary, of", *lines)
+        for text, shown in zip(self.what, words, strict=False):
+            text.set_text(shown)
 
 
 class Rates(Picture):
@@ -184,8 +183,7 @@ class Rates(Picture):
             for name, (kind, mark) in marks.items()
         }
         colors = [look("bits").color, "#9a6a00", look("error").color, "#a1477a"]
-        style = {"x": 9.9, "ha": "right"}
-        self.values = [self.live(note(ax, "", y=1.6 / 2.9**k, color=c, **style)) for k, c in enumerate(colors)]
+        self.values = [self.live(note(ax, "", x=0.15, y=6e-4 / 3.3**k, color=c)) for k, c in enumerate(colors)]
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``curves`` (rule, way) -> rates and errors; ``rates`` way -> bits a weight; ``error``; ``gain``."""
@@ -196,7 +194,7 @@ class Rates(Picture):
         symbols = {"fixed": "■", "zstd": "▼", "ANS": "◆", "Shannon": "▲"}
         for (name, rate), text in zip(data["rates"].items(), self.values, strict=True):
             self.marks[name].set_data([rate], [error])
-            text.set_text(f"{'fixed length' if name == 'fixed' else name} {rate:.2f} {symbols[name]}")
+            text.set_text(f"{symbols[name]} {'fixed length' if name == 'fixed' else name} {rate:.2f}")
         self.title.set_text(self._finding(data))
         listed = ", ".join(f"{name} {rate:.2f}" for name, rate in data["rates"].items())
         return f"Bits a weight of this packet's codes: {listed}; squared error {data['error']:.2g} σ²."
@@ -212,8 +210,8 @@ class Rates(Picture):
                 words = "OCTAV" if left else "max-abs"
                 text.set(text=words, x=x + (-0.2 if left else 0.25), y=height, ha="right" if left else "left")
             elif rule == "octav":
-                x = float(np.interp(np.log(3e-5), np.log(errors[::-1]), rates[::-1]))
-                text.set(text="both, coded", x=min(x, 6.2) - 0.9, y=4e-5, ha="right")
+                x = float(np.interp(np.log(1.5e-2), np.log(errors[::-1]), rates[::-1]))
+                text.set(text="both, coded", x=x - 0.3, y=1.2e-2, ha="right")
 
     @staticmethod
     def _finding(data: Data) -> str:
@@ -233,7 +231,9 @@ class Overhead(Picture):
         """One logarithmic axis, a dot a network."""
         self.title = self.live(title(fig))
         limits = {"xlim": (20, 1e6), "ylim": (1e-3, 1.3)}
-        ax = axes(fig, 56, 40, 270, 152, xlabel="weights in the packet", ylabel="header", yscale="log", **limits)
+        ax = axes(
+            fig, 56, 40, 270, 152, xlabel="weights in the packet", ylabel="header's share", yscale="log", **limits
+        )
         ax.set_xscale("log")
         ax.minorticks_off()
         ax.set_xticks([100, 1e4, 1e6], ["100", "10 000", "1 000 000"])
@@ -250,9 +250,9 @@ class Overhead(Picture):
         networks = data["networks"]
         self.dots.set_data([n for _, n, _ in networks], [s for _, _, s in networks])
         for text, (name, n, share) in zip(self.names, networks, strict=True):
-            right = n > 5e4
-            text.set(text=name, x=n * (0.75 if right else 1.35), y=share * (0.72 if right else 1.3))
-            text.set_ha("right" if right else "left")
+            below = n > 5e4 or 100 < n < 1000  # the two largest side by side; the second keeps clear of the first
+            x = 9.6e5 if n > 2e5 else n * (0.7 if below else 1.5)
+            text.set(text=name, x=x, y=share * (0.62 if below else 1.3), ha="right" if below else "left")
         self.here.set_data([data["weights"]], [data["share"]])
         self.title.set_text(f"Header: {_percent(data['share'])} of this packet")
         listed = ", ".join(f"{name} {_percent(share)}" for name, _, share in networks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,20 +129,28 @@ def _parser(method: str) -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, help="a TOML file; flags override it")
     parser.add_argument("--out", type=Path, help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", type=Path, help="write every round to this file, and resume from it")
+    group = parser.add_argument_group("experiment")
     for field in dataclasses.fields(Experiment):
         if field.name not in NO_FLAG:
-            _flag(parser, field.name, type(field.default), "experiment", field.default)
-    for name in partition.settings():
-        _flag(parser, name, float, "split", None)
+            _flag(group, "experiment", field.name, field.default, Experiment.__doc__)
+    group = parser.add_argument_group("partition (--partition says which)")
+    for name, default in partition.settings().items():
+        _flag(group, "split", name, default, partition.split.__doc__)
+    group = parser.add_argument_group(f"method {method}")
+    described = "".join(kind.__doc__ or "" for kind in type(methods.make(method)).__mro__)
     for name, field in methods.options(method).items():
-        _flag(parser, name, type(field.default), f"option of {method}", field.default)
+        _flag(group, "option", name, field.default, described)
     return parser
 
 
-def _flag(parser: argparse.ArgumentParser, name: str, kind: type, group: str, default: Any) -> None:
-    parse = _number_or_text if kind in (int, float, bool) else str
-    text = f"{group}, default {default!r}" if default is not None else group
-    parser.add_argument(f"--{name.replace('_', '-')}", dest=f"{group.split()[0]}/{name}", type=parse, help=text)
+def _flag(group: Any, part: str, name: str, default: Any, doc: str | None) -> None:
+    """A flag for one setting, explained by the ``Args:`` line of its docstring."""
+    parse = str if isinstance(default, str) else _number_or_text
+    line = re.search(rf"^ {{8}}[\w, ]*\b{name}\b[\w, ]*: (.*(?:\n {{12}}.*)*)", doc or "", re.MULTILINE)
+    words = re.sub(r":\w+:(?=`)|`", "", " ".join(line[1].split())).replace("%", "%%") if line else name
+    shape = "true|false" if isinstance(default, bool) else "VALUE"
+    text = f"{words.rstrip('.')} (default: {default!r})"
+    group.add_argument(f"--{name.replace('_', '-')}", dest=f"{part}/{name}", type=parse, metavar=shape, help=text)
 
 
 def _number_or_text(text: str) -> Any:

@@ -29,19 +29,24 @@ class Experiment:
 
     Args:
         method: name of the method; ``options`` are its settings.
-        dataset: ``"digits"``, ``"mnist"``, ...
-        model: ``"mlp"``, ``"clipped_cnn"``, ...
-        partition: how samples are dealt to clients; ``split`` are its settings, such as ``{"alpha": 0.1}``.
+        dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
+        model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet20, resnet20_bn, lottery_mnist,
+            lottery_cifar, lottery_emnist or pointnet.
+        partition: how samples are dealt to clients: iid, dirichlet, n_class, by_writer, quantity_skew,
+            class_balanced or by_label; ``split`` are its settings, such as ``{"alpha": 0.1}``.
         clients: number of clients.
         participants: clients that take part in a round, drawn anew each round; 0 for all.
         rounds: communication rounds.
-        epochs, batch_size, lr, momentum, weight_decay: local SGD.
+        epochs: passes of local SGD over a client's samples.
+        batch_size: samples of one step of local SGD.
+        lr, momentum, weight_decay: of local SGD.
         lr_decay: factor on the learning rate after every round.
         validation: share of each client's samples it holds back for validation, in [0, 1).
         evaluate_every: rounds between two evaluations; the last round is always evaluated.
         coding: ``"fixed"`` or ``"zstd"`` packets.
         seed: of every random draw.
-        engine: where clients run; ``workers`` threads for ``"threads"``.
+        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
+        workers: threads of the engine ``"threads"``.
 
     Raises:
         ConfigError: for a value that is not allowed.
@@ -84,7 +89,7 @@ class Experiment:
         one_of("engine", self.engine, ENGINES)
         one_of("partition", self.partition, partition.NAMES)
         for key in self.split:
-            one_of("split key", key, partition.settings())
+            one_of("split key", key, tuple(partition.settings()))
         methods.make(self.method, self.options)
 
     def training(self, round: int) -> Training:

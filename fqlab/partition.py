@@ -7,7 +7,7 @@ on its arguments. Importing this module loads no PyTorch.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +23,10 @@ NAMES = ("iid", "dirichlet", "n_class", "by_writer", "quantity_skew", "class_bal
 Parts = list[np.ndarray]
 
 
-def settings() -> tuple[str, ...]:
-    """Names of the settings that :func:`split` takes."""
+def settings() -> dict[str, Any]:
+    """The settings that :func:`split` takes, with their defaults."""
     kinds = inspect.signature(split).parameters.values()
-    return tuple(p.name for p in kinds if p.kind is p.KEYWORD_ONLY)
+    return {p.name: p.default for p in kinds if p.kind is p.KEYWORD_ONLY}
 
 
 def split(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fqlab import data, methods, models, partition
 from fqlab.cli import main
 from fqlab.errors import ConfigError
 from fqlab.experiment import Experiment
@@ -105,3 +107,25 @@ def test_bad_input_is_one_sentence_without_traceback(flags, capsys, tmp_path, mo
     assert message.startswith("fqlab: ")
     assert message.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", methods.NAMES)
+def test_help_explains_every_flag_and_names_what_exists(method, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--method", method, "--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name in (*data.NAMES, *models.NAMES, *partition.NAMES, *methods.NAMES):
+        assert re.search(rf"\b{name}\b", text), name
+    for name in (*methods.options(method), *partition.settings()):
+        shown = re.search(rf"--{name.replace('_', '-')} (?:VALUE|true\|false) (.*?) \(default: ", text)
+        assert shown is not None, name
+        assert shown[1] != name, name
+
+
+def test_a_list_of_labels_keeps_its_leading_zero(tmp_path):
+    out = tmp_path / "run.json"
+    flags = "--partition by_label --clients 2 --holds 01234-56789 --rounds 1 --engine vectorized"
+    assert main(["run", *flags.split(), "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["experiment"]["split"] == {"holds": "01234-56789"}
+    assert main(["run", "--partition", "by_label", "--clients", "1", "--holds", "0123456789", "--rounds", "1"]) == 0

@@ -76,16 +76,16 @@ class Clipped(Method):
         bits: 1-8, or one width a layer such as ``"4-2-2-4"``.
         client_bits: bit-widths by client instead, repeated in turn: ``"8-2-2-2"``, or by client and layer:
             ``"8-8, 2-4, 2-4"``; our extension.
-        clip: rule of :data:`fqlab.quant.RULES`.
+        clip: rule that finds the clip: max_abs, percentile, aciq_gauss, aciq_laplace, octav or sweep.
         level_aware: take OCTAV's constant from the grid and the rounding; our extension.
         clip_factor: multiplies the clip that the rule finds.
         rounding: ``"nearest"`` or ``"stochastic"``.
-        grid: levels, see :mod:`fqlab.quant.grids`.
+        grid: levels: midrise, octav, twos_complement, narrow or sign_magnitude.
         averaging: ``"inverse_error"`` (per layer, guarded) or ``"size"`` (FedAvg's n_k).
         limit: the most that one client's inverse-error weight may exceed another's in a layer, 1 for equal weights; 0
             for no limit; our extension.
         qat: quantize in the forward pass of local training; without it only the upload is quantized.
-        gradient: backward rule of the quantizer in local training.
+        gradient: backward rule of the quantizer in local training: ste, pwl or mad.
         downlink: quantize what the server sends as well.
         epsilon: drop empty-enough MSB planes of the upload, δ(l) ≤ ε; needs ``grid="sign_magnitude"``; our extension.
 

@@ -193,6 +193,7 @@ def _descent(state: State, grid: Grid, curve: tuple[np.ndarray, ...]) -> dict[st
         "steps": (seen.clips[: k + 1], seen.errors[: k + 1]),
         "parabola": parabola if state.rule == "octav" else None,
         "rule": state.rule,
+        "level_aware": state.constant == "level",
         "largest": float(sample(state.law, state.seed).abs().max()),
     }
 

@@ -42,7 +42,7 @@ class Descent(Picture):
         ax = axes(fig, 62, 40, 612, 184, xlabel="clip s (σ)", ylabel="error, × the lowest", **limits)
         ax.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         ax.minorticks_off()
-        self.here = self.live(line(ax, "clipping", linewidth=1.4))
+        self.here = self.live(line(ax, "error", linewidth=1.1))
         self.granular = self.live(line(ax, "granular"))
         self.clipping = self.live(line(ax, "clipping"))
         self.total = self.live(line(ax, "error", linewidth=2.4))
@@ -55,11 +55,11 @@ class Descent(Picture):
         self.lowest = self.live(note(ax, "", ha="center"))
         self.belief = self.live(note(ax, "", color=PURPLE, ha="left"))
         self.numbers = [self.live(note(ax, str(k), color=PURPLE, ha="center", halo=False)) for k in range(5)]
-        self.largest = self.live(note(ax, "max |w|", y=0.046, ha="center", color=MUTED))
+        self.largest = self.live(note(ax, "max |w|", y=84, ha="left", color=MUTED))
         self.edge = self.live(line(ax, "previous", linewidth=1.2))
 
     def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``clip``, ``error``, ``parts``, ``curves``, ``best``, ``steps``, ``parabola``, ``rule``, ``largest``."""
+        """Data: ``clip``, ``error``, ``parts``, ``curves``, ``best``, ``steps``, ``parabola``, ``rule``, ``level_aware``, ``largest``."""
         (clips, granular, clipping), (where, unit) = data["curves"], data["best"]
         self.total.set_data(clips, (granular + clipping) / unit)
         self.granular.set_data(clips, np.maximum(granular / unit, 1e-6))
@@ -68,12 +68,11 @@ class Descent(Picture):
         self.here.set_data([x, x], [LOW, HIGH])
         self.dot.set_data([x], [y])
         self.best.set_data([where], [1])
-        self.lowest.set(text=f"lowest at {where:.2f} σ", x=min(max(where, 0.8), 7.2), y=0.6)
         edge = min(data["largest"], WIDEST)
-        self.edge.set_data([edge, edge], [LOW, 0.04])
-        self.largest.set_x(min(edge, 7.6))
+        self.edge.set_data([edge, edge], [55, HIGH])
+        self.largest.set_x(min(edge + 0.06, 7.4))
         self._draw_walk(data, unit)
-        self._name_curves(clips, granular / unit, clipping / unit)
+        self._name_curves(clips, granular / unit, clipping / unit, where)
         self.title.set_text(self._finding(data))
         rounding, clipped = data["parts"]
         return (
@@ -91,6 +90,7 @@ class Descent(Picture):
         """OCTAV's clips so far, numbered while they lie apart, and the parabola it sees from the last."""
         walking = data["rule"] == "octav"
         clips, errors = data["steps"] if walking else ((), ())
+        total = data["curves"][1] + data["curves"][2]
         heights = [self._inside(e / unit) for e in errors]
         self.steps.set_data([min(c, WIDEST) for c in clips], heights)
         for k, number in enumerate(self.numbers):
@@ -102,30 +102,46 @@ class Descent(Picture):
         self.parabola.set_data(*((data["curves"][0], np.maximum(curve / unit, 1e-6)) if walking else ((), ())))
         self.belief.set_visible(walking)
         if walking:
-            end = float(np.interp(6.4, data["curves"][0], curve / unit))
-            y = min(max(end * (0.4 if end > 0.3 else 2.2), 0.09), 40)
-            self.belief.set(text=f"what OCTAV sees from step {len(clips) - 1}", x=6.35, y=y, ha="center")
+            x, y, side = self._room(data["curves"][0], curve / unit, total / unit)
+            self.belief.set(text=f"what OCTAV sees from step {len(clips) - 1}", x=x, y=y, ha=side)
 
-    def _name_curves(self, x: np.ndarray, granular: np.ndarray, clipping: np.ndarray) -> None:
-        """Write the names where the curves leave room: both near the bottom of their own."""
+    @staticmethod
+    def _room(clips: np.ndarray, believed: np.ndarray, true: np.ndarray) -> tuple[float, float, str]:
+        """Where the name of the curve OCTAV sees keeps clear of both curves: under its steep branch, or beside it."""
+        steep = clips[(believed > 25) & (clips > clips[believed.argmin()])]
+        if steep.size and steep[0] < 5.2:
+            return float(steep[0]) + 0.12, 19.0, "left"
+        seen, error = (np.interp([5.2, 6.35, 7.5], clips, curve) for curve in (believed, true))
+        if seen[1] > 1.05 * error[1]:
+            above = float(np.maximum(seen, error).max()) * 1.9
+            return 6.35, above if above < 60 else float(seen.min()) / 1.9, "center"
+        return 6.35, max(float(np.minimum(seen, error).min()) / 1.9, 0.09), "center"
+
+    def _name_curves(self, x: np.ndarray, granular: np.ndarray, clipping: np.ndarray, best: float) -> None:
+        """Write the names where the curves leave room: beside their lower ends, the lowest error between them."""
         rounding, clipped = self.names
-        fall = float(np.interp(-0.09, -clipping, x))
-        clipped.set(x=min(fall + 0.12, 7.0), y=0.09 if fall < 7 else 8)
-        rise = float(np.interp(0.16, granular[: granular.argmax() + 1], x[: granular.argmax() + 1]))
-        rounding.set(x=max(rise - 0.12, 0.08), y=0.16, ha="right" if rise > 1.0 else "left")
+        fall, middle = (float(np.interp(-y, -clipping, x)) for y in (0.075, 0.16))
+        clipped.set(x=min(fall + 0.12, 7.0), y=0.075 if fall < 7 else 8)
+        rising = granular[: granular.argmax() + 1]
+        rise, start = (float(np.interp(y, rising, x[: rising.size])) for y in (0.2, 0.16))
+        rounding.set(x=max(rise - 0.1, 0.75), y=0.2, ha="right")
+        low, high = start + 0.65, middle - 0.65
+        place = min(max(best, low), high) if low < high else (low + high) / 2
+        self.lowest.set(text=f"★ best {best:.2f} σ", x=place, y=0.1)
 
     @staticmethod
     def _finding(data: Data) -> str:
         ratio = data["error"] / data["best"][1]
         if data["rule"] == "octav":
             clips = data["steps"][0]
-            return f"OCTAV, step {len(clips) - 1}: s = {clips[-1]:.2f} σ, {more(ratio)}"
+            name = "OCTAV" if data["level_aware"] else "OCTAV with the textbook's c"
+            return f"{name}, step {len(clips) - 1}: s = {clips[-1]:.2f} σ, {more(ratio)}"
         if ratio < 1.02:
             return f"The clip is where it should be: {more(ratio)}"
         rounding, clipping = data["parts"]
         share = max(rounding, clipping) / max(data["error"], 1e-30)
         which = "clipping" if clipping > rounding else "rounding"
-        return f"{more(ratio)[0].upper()}{more(ratio)[1:]}: {share:.0%} of it is {which}"
+        return f"{more(ratio)[0].upper()}{more(ratio)[1:]}: {100 * share:.0f} % of it is {which}"
 
 
 class Origin(Picture):
@@ -136,7 +152,7 @@ class Origin(Picture):
     def build(self, fig: FigureBase) -> None:
         """Two axes with one scale of weights."""
         self.title = self.live(title(fig))
-        self.axes = [self._axes(fig, 118, 74, "weights"), self._axes(fig, 38, 62, "error")]
+        self.axes = [self._axes(fig, 118, 74, "weights (log)"), self._axes(fig, 38, 62, "error")]
         self.axes[0].set(yscale="log", ylim=(5e-5, 1))
         self.axes[0].set_yticks([])
         self.axes[0].minorticks_off()
@@ -151,8 +167,7 @@ class Origin(Picture):
         self.errors = self.live(self.axes[1].stairs(*empty, fill=True, color=look("error").color))
         self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.2))
         self.axes[0].add_collection(self.levels)
-        note(self.axes[0], "log scale", x=0, y=1.0, ha="left", va="bottom", color=MUTED, halo=False).set_visible(False)
-        self.parts = [self.live(note(self.axes[1], "", y=1.06, color=look("error").color)) for _ in range(2)]
+        self.parts = [self.live(note(self.axes[1], "", y=1.22, color=look("error").color)) for _ in range(2)]
 
     @staticmethod
     def _axes(fig: FigureBase, bottom: float, tall: float, name: str) -> Any:
@@ -176,8 +191,8 @@ class Origin(Picture):
         for k, patch in enumerate(self.gone):
             patch.set_x(clip if k % 2 else -clip - 20)
         rounding, clipping = (part / max(data["error"], 1e-30) for part in data["parts"])
-        self.parts[0].set(text=f"rounding {rounding:.0%}", x=0, ha="center")
-        self.parts[1].set(text=f"clipping {clipping:.0%}", x=0.98 * widest, ha="right")
+        self.parts[0].set(text=f"rounding {100 * rounding:.0f} %", x=0, ha="center")
+        self.parts[1].set(text=f"clipping {100 * clipping:.0f} %", x=0.98 * widest, ha="right")
         self.title.set_text(self._finding(data["cut"], clipping))
         return (
             f"Of the weights {data['cut']:.2%} lie beyond the grid of {len(data['levels'])} levels; they make "
@@ -188,7 +203,9 @@ class Origin(Picture):
     def _finding(cut: float, clipping: float) -> str:
         if cut == 0:
             return "Nothing is cut: all error is rounding"
-        return f"{100 * cut:.2g} % of weights make {clipping:.0%} of error"
+        if clipping < 0.005:
+            return f"Cutting {100 * cut:.2g} % of weights costs nothing"
+        return f"{100 * cut:.2g} % of weights make {100 * clipping:.0f} % of error"
 
 
 class Price(Picture):
@@ -207,7 +224,7 @@ class Price(Picture):
         self.title = self.live(title(fig))
         limits = {"xlim": (0.8, 9.2), "ylim": (5e-5, 3), "yscale": "log"}
         ax = axes(fig, 58, 40, 268, 150, xlabel="bits a weight", ylabel="error (σ²)", grid="both", **limits)
-        ax.set_yticks([1e-4, 1e-2, 1])
+        ax.set_yticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
         ax.minorticks_off()
         self.lines = [self.live(line(ax, "error", markersize=4, **style)) for _, _, style in self.STYLES]
         self.dots = self.live(line(ax, "error", linestyle="", marker="o", markersize=8, zorder=5))
@@ -225,7 +242,7 @@ class Price(Picture):
         self.dots.set_data([data["coded"], data["fixed"]], [y, y])
         self.link.set_data([data["coded"], data["fixed"]], [y, y])
         fixed, coded = self.saved(data)
-        self.title.set_text(f"Clip saves {fixed:.1f} bit; coded, {self._signed(coded)}")
+        self.title.set_text(self._finding(fixed, coded))
         return (
             f"Error against bits a weight: for OCTAV's error at {data['bits']} bits an unclipped grid needs {fixed:.2f} bit "
             f"more at fixed length and {coded:.2f} bit more entropy coded. Now {data['fixed']} bit, coded {data['coded']:.2f}."
@@ -241,5 +258,8 @@ class Price(Picture):
         return tuple(float(needed[k] - data["curves"]["octav"][k][at]) for k in (0, 1))  # type: ignore[return-value]
 
     @staticmethod
-    def _signed(saved: float) -> str:
-        return "nothing" if abs(saved) < 0.05 else f"{saved:.1f}" if saved > 0 else f"loses {-saved:.1f}"
+    def _finding(fixed: float, coded: float) -> str:
+        verb = "saves" if fixed > -0.05 else "loses"
+        after = "nothing" if abs(coded) < 0.05 else f"{abs(coded):.1f} bit"
+        after = f"it loses {after}" if coded <= -0.05 else after
+        return f"A clip {verb} {abs(fixed):.1f} bit; coded, {after}"

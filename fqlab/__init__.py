@@ -6,16 +6,18 @@ Submodules load on first use, so ``import fqlab`` is quick and pulls in neither 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
     "aggregate", "bits", "data", "engines", "errors", "experiment", "federation", "lessons", "local", "methods",
-    "models", "objectives", "panels", "papers", "partition", "plots", "quant", "wire",
+    "models", "objectives", "panels", "papers", "partition", "plots", "quant", "teach", "wire",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
+    if name == "teach":
+        return importlib.import_module("fqlab.teaching").teach
     if name in __all__:
         return importlib.import_module(f"fqlab.{name}")
     raise AttributeError(f"module 'fqlab' has no attribute {name!r}")

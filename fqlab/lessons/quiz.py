@@ -33,7 +33,9 @@ def quiz(number: str) -> VBox:
             bundle = super()._repr_mimebundle_(**kwargs) or {}
             return {**bundle, "text/plain": as_text(number), "text/html": f"<pre>{html.escape(as_text(number))}</pre>"}
 
-    return Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
+    made = Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
+    made.add_class("fqlab-quiz")
+    return made
 
 
 def as_text(number: str) -> str:

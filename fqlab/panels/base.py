@@ -53,7 +53,8 @@ from typing import Any, ClassVar
 
 import ipywidgets as w
 
-from fqlab.errors import FqlabError
+from fqlab import teaching
+from fqlab.errors import FqlabError, in_range, one_of
 from fqlab.panels import page, ticket
 from fqlab.panels.assist import assistant
 from fqlab.panels.canvas import Canvas
@@ -92,8 +93,8 @@ class Panel(w.VBox):
     """An interactive panel; see the module's text for how to write one.
 
     Args:
-        hide: names of settings whose controls are not shown (for teaching).
-        zoom: enlarges pictures and text, for a projector.
+        hide: names of settings whose controls are not shown, besides those that ``fqlab.teach`` hides.
+        zoom: enlarges the whole panel, for a projector; without it as ``fqlab.teach`` says, else 1.
         settings: initial settings, changes to the defaults.
 
     Raises:
@@ -124,7 +125,9 @@ class Panel(w.VBox):
         """Simulated traffic of :meth:`run`, said beforehand together with the seconds; 0 says nothing."""
         return 0.0
 
-    def __init__(self, *, hide: Sequence[str] = (), zoom: float = 1.0, **settings: Any) -> None:
+    def __init__(self, *, hide: Sequence[str] = (), zoom: float | None = None, **settings: Any) -> None:
+        for known in hide:
+            one_of("hide", known, [c.name for c in controls(self.State)])
         self._state = changed(self.State(), settings)
         self._lock = threading.RLock()
         self._worker = Worker(f"fqlab-{self.name}")
@@ -138,10 +141,11 @@ class Panel(w.VBox):
         self._ghosts: dict[type[Picture], Any] = {}
         self._stop = threading.Event()
         self.error: Exception | None = None
-        self._zoom = zoom
-        super().__init__(self._build(set(hide)))
-        self.layout = w.Layout(width=f"{round(CONTROLS + GAP + (WIDTH - CONTROLS - GAP) * zoom)}px")
+        self._zoom = teaching.now().zoom if zoom is None else in_range("zoom", zoom, 0.5, 4)
+        super().__init__(self._build({*hide, *teaching.now().hide}))
+        self.layout = w.Layout(width=f"{WIDTH}px")
         self.add_class("fqlab-panel")
+        self.add_class(f"fqlab-zoom-{round(100 * self._zoom)}")
         self.add_class(f"fqlab-{self.name}")
         self._refresh()
 
@@ -235,7 +239,8 @@ class Panel(w.VBox):
 
     def close(self) -> None:
         """Stop the work and take the panel off the page."""
-        self._worker.cancel()
+        if "_worker" in vars(self):  # not there if a bad argument stopped the panel from being made
+            self._worker.cancel()
         super().close()
 
     # ------------------------------------------------------------------ building
@@ -246,7 +251,7 @@ class Panel(w.VBox):
         self._widgets = {c.name: widget(c, getattr(self._state, c.name)) for c in controls(self.State)}
         for name, made in self._widgets.items():
             made.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
-        zoomed = f".fqlab-{self.name} {{ font-size: {round(12 * self._zoom)}px; }}"
+        zoomed = "" if self._zoom == 1 else f".fqlab-zoom-{round(100 * self._zoom)} {{ zoom: {self._zoom:g}; }}"
         style = w.HTML(f"<style>{STYLE}{marks(self.name, known)}{zoomed}</style>", layout=w.Layout(display="none"))
         left = column(known, self._widgets, CONTROLS)
         left.children += (self._tools(),)
@@ -263,8 +268,7 @@ class Panel(w.VBox):
         self._canvases = {kind: Canvas(kind(), self._zoom) for row in self.rows for kind in row}
         self._images: dict[type[Picture], w.Image] = {}
         for kind in self._canvases:
-            wide, tall = round(kind.width * self._zoom), round(kind.height * self._zoom)
-            layout = w.Layout(width=f"{wide}px", height=f"{tall}px", flex="0 0 auto")
+            layout = w.Layout(width=f"{kind.width}px", height=f"{kind.height}px", flex="0 0 auto")
             image = w.Image(value=b"", format="png", layout=layout)
             image.add_class("fqlab-picture")
             image.add_class(f"fqlab-p-{kind.__name__.lower()}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fqlab.errors import ConfigError, FqlabError, in_range, one_of
-from fqlab.lessons import store
+from fqlab.lessons import code, store
 from fqlab.lessons.card import Card
 from fqlab.lessons.model import Exercise, Lesson, Prediction
 
@@ -21,6 +21,7 @@ __all__ = [
     "LESSONS",
     "lesson",
     "predict",
+    "prediction",
     "reveal",
     "check",
     "hint",
@@ -50,22 +51,32 @@ def _find(kind: str, identity: str) -> Any:
 # ------------------------------------------------------------------------------------------------------- predict
 
 
+def prediction(identity: str) -> Prediction:
+    """The prediction ``"NN-topic"``.
+
+    Raises:
+        ConfigError: for an unknown one.
+    """
+    return _find("predictions", identity)
+
+
 def predict(identity: str, guess: float | None = None) -> Card:
     """Commit a guess; it is stored and unlocks :func:`reveal`. Without a guess, ask the question.
 
     Raises:
         ConfigError: for an unknown prediction or a guess outside its range.
     """
-    p: Prediction = _find("predictions", identity)
+    p = prediction(identity)
     if guess is None:
         return Card("open", f"{p.question}\nYour guess, from {p.low:g} to {p.high:g}: predict({identity!r}, ...)")
     store.record("guesses", identity, in_range("guess", guess, p.low, p.high))
-    return Card("note", f"Noted: {guess:g}{_unit(p)}. Now look: reveal({identity!r})")
+    pasted = code.write(identity, guess)
+    return Card("note", f"Noted: {guess:g}{_unit(p)}. Now look: reveal({identity!r})\nCode for the class: {pasted}")
 
 
 def reveal(identity: str) -> Card:
     """The true value beside the stored guess; asks for a guess where there is none yet."""
-    p: Prediction = _find("predictions", identity)
+    p = prediction(identity)
     guess = store.read()["guesses"].get(identity)
     if guess is None:
         return Card("open", f"First your guess: predict({identity!r}, ...). Then the answer shows.")

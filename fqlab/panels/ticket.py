@@ -13,7 +13,7 @@ from typing import TypeVar
 from fqlab.errors import ConfigError
 from fqlab.panels.state import Settings, controls
 
-__all__ = ["read", "write"]
+__all__ = ["read", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
@@ -26,7 +26,8 @@ def _seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
     return zlib.crc32(f"{panel}|{version}|{schema}|{number}".encode()) >> 12
 
 
-def _digits(number: int, least: int = 1) -> str:
+def spell(number: int, least: int = 1) -> str:
+    """``number`` (0 or more) in base 32, with ``least`` digits or more."""
     text = ""
     while number or len(text) < least:
         number, digit = divmod(number, 32)
@@ -39,7 +40,7 @@ def write(panel: str, version: int, state: Settings) -> str:
     number = 0
     for known in controls(type(state)):
         number = number * known.count + known.index(getattr(state, known.name))
-    return f"{panel}-{_digits(number)}-{_digits(_seal(panel, version, type(state), number), CHECK)}"
+    return f"{panel}-{spell(number)}-{spell(_seal(panel, version, type(state), number), CHECK)}"
 
 
 def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
@@ -52,10 +53,10 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     name, _, code = text.partition("-")
     if name.lower() != panel:
         raise ConfigError(f"ticket is {ticket!r}, but must start with '{panel}-': it belongs to another panel.")
-    code = code.upper().replace("-", "").translate(str.maketrans("ILO", "110"))
-    if len(code) <= CHECK or set(code) - set(ALPHABET):
+    code = code.replace("-", "")
+    body, seal = value(code[:-CHECK]), value(code[-CHECK:])
+    if body is None or seal is None:
         raise ConfigError(f"ticket is {ticket!r}, but must look like {write(panel, version, kind())}.")
-    body, seal = _number(code[:-CHECK]), _number(code[-CHECK:])
     if seal != _seal(panel, version, kind, body):
         raise ConfigError(f"ticket is {ticket!r}, but its check digits do not fit: mistyped, or from another version.")
     values = {}
@@ -65,8 +66,11 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     return kind(**values)
 
 
-def _number(code: str) -> int:
+def value(code: str) -> int | None:
+    """The number that ``code`` spells, whatever its case and with I, L, O read as 1, 1, 0; None if it spells none."""
     number = 0
-    for digit in code:
+    for digit in code.upper().translate(str.maketrans("ILO", "110")):
+        if digit not in ALPHABET:
+            return None
         number = number * 32 + ALPHABET.index(digit)
-    return number
+    return number if code else None

@@ -1,0 +1,88 @@
+"""What the class thinks: the guesses of all students, from the codes they pasted into the chat."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fqlab.errors import ConfigError
+from fqlab.lessons import code
+from fqlab.lessons.learn import LESSONS, lesson, prediction
+
+if TYPE_CHECKING:
+    from fqlab.plots import Drawing
+
+__all__ = ["classroom", "gather"]
+
+NAMED = 3
+"""So many unreadable codes are named; of more only the number is said."""
+
+
+def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
+    """A histogram of all guesses whose codes stand in a text, with the true result marked.
+
+    Args:
+        identity: a prediction's name, ``"05-two-bits"``.
+        pasted: the chat, or any text with codes such as ``FQ05-5TQ-9K2M`` in it; everything else is skipped. Codes
+            that cannot be read, or answer another question, are named under the picture and not counted.
+        result: False leaves the result out, for before everybody has guessed.
+
+    Raises:
+        ConfigError: for an unknown prediction.
+    """
+    from fqlab.plots import draw
+    from fqlab.plots.guesses import Guesses, Poll
+
+    p = prediction(identity)
+    guesses, left_out = gather(identity, pasted)
+    truth = _truth(identity) if result else None
+    return draw(Guesses, Poll(guesses, p.low, p.high, truth, p.close, p.unit, left_out))
+
+
+def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
+    """The guesses in a pasted text, and a sentence about the codes that were not counted (empty if there are none)."""
+    p = prediction(identity)
+    guesses, bad, others = [], [], 0
+    for found in code.LOOKS.findall(pasted):
+        guess = _read(identity, found)
+        if guess is not None and p.low <= guess <= p.high:
+            guesses.append(guess)
+        elif _another(identity, found):
+            others += 1
+        else:
+            bad.append(found)
+    return tuple(guesses), _sentence(bad, others)
+
+
+def _read(identity: str, found: str) -> float | None:
+    try:
+        return code.read(identity, found)
+    except ConfigError:
+        return None
+
+
+def _another(identity: str, found: str) -> bool:
+    """Whether a code belongs to another prediction."""
+    number = found[2:4]
+    if number not in LESSONS:
+        return False
+    try:
+        known = [p.id for p in lesson(number).predictions]
+    except ModuleNotFoundError:
+        return False
+    return any(_read(other, found) is not None for other in known if other != identity)
+
+
+def _sentence(bad: list[str], others: int) -> str:
+    parts = []
+    if bad:
+        names = ", ".join(bad) if len(bad) <= NAMED else f"{', '.join(bad[:NAMED])} and {len(bad) - NAMED} more"
+        parts.append(f"{len(bad)} mistyped ({names})")
+    if others:
+        parts.append(f"{others} for another question")
+    return f"Not counted: {', '.join(parts)}." if parts else ""
+
+
+@cache
+def _truth(identity: str) -> float:
+    return float(prediction(identity).result())

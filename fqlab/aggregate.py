@@ -7,26 +7,31 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from fqlab.errors import ConfigError
-from fqlab.quant import Codes
+from fqlab.quant import Codes, alike
 from fqlab.wire import Payload
 
-__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "fault", "decode"]
+__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "fault", "decode", "decode_all"]
 
 LIMIT = 1e6
 """Largest magnitude a weight may have; beyond it an update is taken for diverged."""
 
 
-def _weighted(values: Sequence[torch.Tensor], shares: torch.Tensor) -> torch.Tensor:
-    return torch.tensordot(shares, torch.stack(list(values)), dims=1)
+Stack = torch.Tensor | Sequence[torch.Tensor]
+"""One tensor a client: a sequence, or stacked ``[clients, ...]``."""
 
 
-def mean(values: Sequence[torch.Tensor], sizes: Sequence[float] | None = None) -> torch.Tensor:
+def _weighted(values: Stack, shares: torch.Tensor) -> torch.Tensor:
+    stacked = values if isinstance(values, torch.Tensor) else torch.stack(list(values))
+    return torch.tensordot(shares, stacked, dims=1)
+
+
+def mean(values: Stack, sizes: Sequence[float] | None = None) -> torch.Tensor:
     """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``sizes`` is None.
 
     Raises:
         ConfigError: for no values, or sizes that are negative or sum to zero.
     """
-    if not values:
+    if not len(values):
         raise ConfigError("values is empty, but a mean needs at least one client.")
     shares = torch.ones(len(values)) if sizes is None else torch.tensor(list(sizes), dtype=torch.float32)
     if bool((shares < 0).any()) or float(shares.sum()) <= 0:
@@ -50,7 +55,7 @@ def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: floa
     return (inverse / inverse.sum()).to(torch.float32)
 
 
-def inverse_error(values: Sequence[torch.Tensor], errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
+def inverse_error(values: Stack, errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
     """One layer averaged with :func:`inverse_error_weights`: the least noisy estimate if all clients held one W."""
     return _weighted(values, inverse_error_weights(errors))
 
@@ -69,6 +74,12 @@ def decode(entry: Codes | torch.Tensor) -> torch.Tensor:
     return entry.dequantize() if isinstance(entry, Codes) else entry
 
 
+def decode_all(entries: Sequence[Codes | torch.Tensor]) -> torch.Tensor:
+    """The same entry of many clients as float tensors, stacked ``[clients, ...]``; codes on one grid in one go."""
+    batches = alike(entries) if all(isinstance(entry, Codes) for entry in entries) else []
+    return batches[0].dequantize() if len(batches) == 1 else torch.stack([decode(entry) for entry in entries])
+
+
 def fault(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
     """Why a client's upload must not reach the global model, or None if it may.
 
@@ -85,6 +96,6 @@ def fault(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
             if int(low) < grid.low or int(high) > grid.high:
                 return f"{name} holds a code outside {grid.low}..{grid.high}"
         numbers = entry.clip if isinstance(entry, Codes) else entry
-        if numbers.is_floating_point() and numbers.numel() and not bool(numbers.abs().max() <= LIMIT):
+        if numbers.is_floating_point() and not float(torch.linalg.vector_norm(numbers, torch.inf)) <= LIMIT:
             return f"{name} is not finite or beyond {LIMIT:g}"
     return None

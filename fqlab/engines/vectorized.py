@@ -73,7 +73,11 @@ def _kind(task: Task, plan: list[np.ndarray] | None) -> Hashable:
     o = task.objective
     shapes = _shapes(task.params, task.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    return (o.transform, o.penalty, o.project, o.draw, shapes, lengths)
+    draw = (
+        getattr(o.draw, "__func__", o.draw),
+        getattr(o.draw, "__self__", None),
+    )  # methods of equal objects are equal
+    return (o.transform, o.penalty, o.project, draw, shapes, lengths)
 
 
 def _shapes(*tensors: Weights) -> Hashable:
@@ -150,15 +154,15 @@ def _steps(site: Site, members: list[Member]) -> Iterator[Step]:
     for c, plan in enumerate(plans):
         for s, batch in enumerate(plan):
             index[s, c, : len(batch)], real[s, c, : len(batch)] = batch, 1
-    active, widths = torch.from_numpy(real.any(axis=2)), real.sum(axis=2).max(axis=1).astype(int)
-    index, real = torch.from_numpy(index), torch.from_numpy(real)
-    generators = [client.generator("noise") for client, _, _ in members]
+    active, widths = real.any(axis=2), real.sum(axis=2).max(axis=1).astype(int)
+    waiting, ragged = ~active.all(axis=1), real.sum(axis=(1, 2)) < len(plans) * widths
+    index, real, active = torch.from_numpy(index), torch.from_numpy(real), torch.from_numpy(active)
     draw, data = members[0][1].objective.draw, site.dataset
+    generators = [client.generator("noise") for client, _, _ in members if draw]
     for s in range(count):
         noise = {}
         if draw:
             noise = _stack([draw(task.params, g) for (_, task, _), g in zip(members, generators, strict=True)])
-        rows, weight = index[s, :, : widths[s]], real[s, :, : widths[s]]
-        moving = None if bool(active[s].all()) else active[s]
-        padded = None if bool(weight.all()) else weight
-        yield Step(data.train_x[rows], data.train_y[rows], padded, moving, noise)
+        rows = index[s, :, : widths[s]]
+        weight = real[s, :, : widths[s]] if ragged[s] else None
+        yield Step(data.train_x[rows], data.train_y[rows], weight, active[s] if waiting[s] else None, noise)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from fqlab.aggregate import decode, mean
+from fqlab.aggregate import decode, decode_all, mean
 from fqlab.local import Training
 from fqlab.objectives import Objective, Weights
 from fqlab.wire import Payload
@@ -159,7 +159,7 @@ class Method:
     def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
         """The server's next state. FedAvg: every tensor averaged with weights n_k / Σ n_k."""
         sizes = [upload.size for upload in uploads]
-        weights = {n: mean([decode(u.payload[n]) for u in uploads], sizes) for n in server.weights}
+        weights = {n: mean(decode_all([u.payload[n] for u in uploads]), sizes) for n in server.weights}
         return next_state(server, weights)
 
     def evaluated(self, server: Server) -> Weights:

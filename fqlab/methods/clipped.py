@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fqlab.aggregate import decode, inverse_error, mean
+from fqlab.aggregate import decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state
 from fqlab.objectives import FakeQuantize, Objective, Weights
@@ -22,6 +22,7 @@ from fqlab.quant import (
     RULES,
     Codes,
     Grid,
+    alike,
     clip_for,
     msb_density,
     prune_msb,
@@ -135,23 +136,29 @@ class Clipped(Method):
             widths = bits_per_layer(self.bits, len(layers))
         return tuple((name, Grid(b, self.grid)) for name, b in zip(layers, widths, strict=True))
 
-    def encode(self, w: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]) -> list[Codes]:
-        """One layer of stacked clients ``[clients, ...]`` clipped, rounded and, if ε > 0, stripped of rare MSBs."""
+    def encode(
+        self, w: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]
+    ) -> tuple[list[Codes], torch.Tensor]:
+        """One layer of stacked clients ``[clients, ...]`` clipped, rounded and, if ε > 0, stripped of rare MSBs.
+
+        Returns:
+            Each client's codes, and the stacked values that they stand for.
+        """
         clip = clip_for(self.clip, w, grid, self.rounding, batch_dims=1, level_aware=self.level_aware)
         noise = None
         if self.rounding == "stochastic":
             noise = torch.stack([torch.rand(w.shape[1:], generator=g) for g in generators])
         codes = quantize(w, self.clip_factor * clip, grid, self.rounding, batch_dims=1, noise=noise)
         if not self.epsilon:
-            return [codes[i] for i in range(len(w))]
+            return [codes[i] for i in range(len(w))], codes.dequantize()
         pruned, bits = prune_msb(codes, self.epsilon, batch_dims=1)
-        return [trim(pruned[i], int(bits[i])) for i in range(len(w))]
+        return [trim(pruned[i], int(bits[i])) for i in range(len(w))], pruned.dequantize()
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         if not self.downlink:
             return dict(server.weights)
         grids = dict(self.grids(server.spec.quantizable))
-        encode = lambda name, w: self.encode(w[None], grids[name], [generator])[0]  # noqa: E731
+        encode = lambda name, w: self.encode(w[None], grids[name], [generator])[0][0]  # noqa: E731
         return {name: encode(name, w) if name in grids else w for name, w in server.weights.items()}
 
     def begin(self, payload: Payload, client: Client) -> Task:
@@ -185,11 +192,10 @@ class Clipped(Method):
         errors: list[dict[str, float]] = [{} for _ in count]
         generators = [client.generator("upload") for client in clients]
         for name, grid in self.grids(clients[0].spec.quantizable, clients[0].id):
-            codes = self.encode(params[name], grid, generators)
-            values = torch.stack([c.dequantize() for c in codes])
+            codes, values = self.encode(params[name], grid, generators)
             error = (params[name] - values).square().flatten(1).mean(1)
-            for i in count:
-                payloads[i][name], errors[i][name] = codes[i], float(error[i])
+            for i, known in enumerate(error.tolist()):
+                payloads[i][name], errors[i][name] = codes[i], known
                 if self.averaging == "inverse_error":
                     payloads[i][f"{name}.error"] = error[i]
         return [Sent(payloads[i], tasks[i].memory, errors[i]) for i in count]
@@ -201,7 +207,7 @@ class Clipped(Method):
     def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
         weights = {}
         for name in server.weights:
-            values = [decode(u.payload[name]) for u in uploads]
+            values = decode_all([u.payload[name] for u in uploads])
             if self.averaging == "size":
                 weights[name] = mean(values, [u.size for u in uploads])
             elif name in server.spec.quantizable:
@@ -226,5 +232,5 @@ class Clipped(Method):
         count = sum(c.values.numel() for c in codes)
         numbers = {"bits": sum(c.grid.bits * c.values.numel() for c in codes) / count}
         if self.grid == "sign_magnitude":
-            numbers["msb_density"] = max(float(msb_density(c)) for c in codes)
+            numbers["msb_density"] = max(float(msb_density(batch, batch_dims=1).max()) for batch in alike(codes))
         return numbers

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from fqlab import bits as bitwise
-from fqlab.aggregate import decode, inverse_error, mean
+from fqlab.aggregate import decode, decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods import changes
 from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state, split
@@ -218,7 +218,7 @@ class FedMPQ(Method):
     def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
         weights, shares = {}, self.shares(uploads)
         for name in server.weights:
-            values = [decode(u.payload[name]) for u in uploads]
+            values = decode_all([u.payload[name] for u in uploads])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
                 weights[name] = inverse_error(values, [float(u.payload[f"{name}.error"]) for u in uploads])
             else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fqlab.aggregate import decode, mean
+from fqlab.aggregate import decode_all, mean
 from fqlab.errors import in_range
 from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload, next_state, split
 from fqlab.objectives import Objective, Weights
@@ -69,7 +69,7 @@ class LGFedAvg(Method):
 
     def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
         sizes = [upload.size for upload in uploads]
-        head = {n: mean([decode(u.payload[n]) for u in uploads], sizes) for n in self.head(server.spec)}
+        head = {n: mean(decode_all([u.payload[n] for u in uploads]), sizes) for n in self.head(server.spec)}
         seen = server.shared["seen"].clone()
         seen[[upload.client for upload in uploads]] = True
         return next_state(server, {**server.weights, **head}, {"seen": seen})

@@ -14,7 +14,7 @@ from fqlab.quant.clipping import (
     percentile,
     sweep,
 )
-from fqlab.quant.codes import Codes, error_parts, quantize, stochastic_round
+from fqlab.quant.codes import Codes, alike, error_parts, quantize, stochastic_round
 from fqlab.quant.gradients import GRADIENTS, fake_quantize, slope, straight_through
 from fqlab.quant.grids import KINDS, ROUNDINGS, Grid
 from fqlab.quant.planes import (
@@ -31,7 +31,7 @@ from fqlab.quant.precision import MAX_BITS, adjust, bit_variables, net_value, re
 
 __all__ = [
     "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",
-    "aciq_laplace", "adjust", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
+    "aciq_laplace", "adjust", "alike", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
     "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "msb_density", "net_value",
     "octav", "octav_step", "octav_update", "parse_budgets", "percentile", "plane_density", "prune_msb",
     "pruning_growing", "quantize", "regrid", "requantize", "requantize_net", "slope", "stochastic_round", "straight_through",

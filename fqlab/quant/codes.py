@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 
-__all__ = ["Codes", "quantize", "stochastic_round", "error_parts", "position", "spread"]
+__all__ = ["Codes", "alike", "quantize", "stochastic_round", "error_parts", "position", "spread"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,15 @@ class Codes:
             and torch.equal(self.values, other.values)
             and torch.equal(self.clip, other.clip)
         )
+
+
+def alike(codes: Iterable[Codes]) -> list[Codes]:
+    """Codes of equal shape on equal grids stacked into batches, in the order in which such a kind first comes."""
+    kinds: dict[object, list[Codes]] = {}
+    for one in codes:
+        kinds.setdefault((one.grid, one.shape), []).append(one)
+    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))  # noqa: E731
+    return [stack(own) for own in kinds.values()]
 
 
 def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

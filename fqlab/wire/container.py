@@ -33,7 +33,20 @@ from fqlab.quant.grids import KINDS, Grid
 from fqlab.wire.entropy import compress, decompress
 from fqlab.wire.symbols import group_bytes, stored_planes, to_groups
 
-__all__ = ["INTS", "MAX_ENTRIES", "VERSION", "Layout", "Part", "Row", "Segment", "fail", "load", "read", "write"]
+__all__ = [
+    "INTS",
+    "MAX_ENTRIES",
+    "VERSION",
+    "Layout",
+    "Packed",
+    "Part",
+    "Row",
+    "Segment",
+    "fail",
+    "load",
+    "read",
+    "write",
+]
 
 VERSION = 1
 MAX_ENTRIES = 2**26  # of one packet: an absent bit plane costs nothing to send, so what it unpacks to needs a bound
@@ -91,6 +104,14 @@ class Segment(NamedTuple):
     used: int = 0
 
 
+class Packed(NamedTuple):
+    """A packet, its layer table, and how many bytes floats, ints and each coded layer take in it."""
+
+    bytes: bytes
+    rows: tuple[Row, ...]
+    lengths: tuple[int, ...]
+
+
 class Part(NamedTuple):
     """Bytes under one checksum, found in a packet."""
 
@@ -139,7 +160,7 @@ def _text(rows: tuple[Row, ...]) -> str:
     return json.dumps([row.columns() for row in rows], separators=(",", ":"))
 
 
-def write(rows: list[Row], segments: list[Segment], coding: str) -> bytes:
+def write(rows: list[Row], segments: list[Segment], coding: str) -> Packed:
     """Join segments (floats, ints, then one for each coded row) under a header."""
     bodies, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
     sums = [crc32(body) for body in bodies]
@@ -150,11 +171,12 @@ def write(rows: list[Row], segments: list[Segment], coding: str) -> bytes:
         "ints": ints,
         "planes": np.concatenate(planes) if planes else ints[:0],
     }
-    packet = save(
-        {k: v for k, v in buffers.items() if v.size}, {"fqlab": f"{0:08x} {VERSION} {sums} {_text(tuple(rows))}"}
-    )
+    known = tuple(rows)
+    notes = {"fqlab": f"{0:08x} {VERSION} {sums} {_text(known)}"}
+    packet = save({k: v for k, v in buffers.items() if v.size}, notes)
     digits, end = packet.index(MARK) + len(MARK), 8 + int.from_bytes(packet[:8], "little")
-    return b"".join((packet[:digits], _header_crc(packet, digits, end), packet[digits + 8 :]))
+    signed = b"".join((packet[:digits], _header_crc(packet, digits, end), packet[digits + 8 :]))
+    return Packed(signed, known, tuple(len(body) for body in bodies))
 
 
 # ----------------------------------------------------------------------------------------------------------- read

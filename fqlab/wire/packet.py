@@ -10,7 +10,7 @@ import torch
 
 from fqlab.errors import ConfigError, WireError, one_of
 from fqlab.quant.codes import Codes
-from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
+from fqlab.wire.container import INTS, MAX_ENTRIES, Packed, Part, Row, Segment, fail, load, read, write
 from fqlab.wire.symbols import (
     as_numpy,
     from_groups,
@@ -89,10 +89,10 @@ def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
         ConfigError: for an unknown coding, or an entry of another type, naming it.
     """
     one_of("coding", coding, CODINGS)
-    return write(*_prepare(payload), coding)
+    return write(*_prepare(payload), coding).bytes
 
 
-def pack_both(payload: Payload) -> tuple[bytes, bytes]:
+def pack_both(payload: Payload) -> tuple[Packed, Packed]:
     """The packet in either coding, ``(fixed, zstd)``; cheaper than calling :func:`pack` twice."""
     rows, segments = _prepare(payload)
     return write(rows, segments, "fixed"), write(rows, segments, "zstd")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fqlab.errors import one_of
-from fqlab.wire.container import INTS, MARK, Layout, Part, Row, read
+from fqlab.wire.container import INTS, MARK, Packed, Part, Row, read
 from fqlab.wire.packet import CODINGS, Payload, pack_both, unpack
 
 __all__ = ["Field", "Size", "explain", "measure", "pack_measured"]
@@ -38,15 +39,20 @@ class Size:
     overhead_bytes: int
 
 
-def _size(packet: bytes, layout: Layout, fixed: int, entropy: int) -> Size:
-    floats, ints, *coded = layout.parts
-    rows = [row for row in layout.rows if row.coded]
-    code_bits = sum(row.count * row.code_bits for row in rows)
-    signs = sum(row.count for row in rows if row.type == "sign_magnitude")
-    code_bytes = sum(part.stop - part.start for part in coded)
-    float_bytes = ints.stop - floats.start
-    overhead = len(packet) - code_bytes - float_bytes
-    return Size(len(packet), fixed, entropy, code_bits, code_bits - signs, code_bytes, float_bytes, overhead)
+def _size(packet: Packed, fixed: int, entropy: int) -> Size:
+    """The size of ``packet``, whose payload takes ``fixed`` bytes at fixed length and ``entropy`` bytes coded."""
+    floats, ints, *coded = packet.lengths
+    total, numbers, codes = len(packet.bytes), floats + ints, sum(coded)
+    code_bits, signs = _bits(packet.rows)
+    return Size(total, fixed, entropy, code_bits, code_bits - signs, codes, numbers, total - codes - numbers)
+
+
+@lru_cache(maxsize=256)
+def _bits(rows: tuple[Row, ...]) -> tuple[int, int]:
+    """Bits of all codes of a layer table, and how many of them are signs of their own."""
+    coded = [row for row in rows if row.coded]
+    bits = sum(row.count * row.code_bits for row in coded)
+    return bits, sum(row.count for row in coded if row.type == "sign_magnitude")
 
 
 def measure(packet: bytes, *, client: object = None) -> Size:
@@ -56,7 +62,9 @@ def measure(packet: bytes, *, client: object = None) -> Size:
         WireError: if the packet is damaged.
     """
     fixed, entropy = pack_both(unpack(packet, client=client))
-    return _size(packet, read(packet, client), len(fixed), len(entropy))
+    layout = read(packet, client)
+    found = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
+    return _size(found, len(fixed.bytes), len(entropy.bytes))
 
 
 def pack_measured(payload: Payload, *, coding: str = "fixed") -> tuple[bytes, Size]:
@@ -68,7 +76,7 @@ def pack_measured(payload: Payload, *, coding: str = "fixed") -> tuple[bytes, Si
     one_of("coding", coding, CODINGS)
     fixed, entropy = pack_both(payload)
     packet = fixed if coding == "fixed" else entropy
-    return packet, _size(packet, read(packet), len(fixed), len(entropy))
+    return packet.bytes, _size(packet, len(fixed.bytes), len(entropy.bytes))
 
 
 @dataclass(frozen=True)

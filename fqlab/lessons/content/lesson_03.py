@@ -21,32 +21,41 @@ def _gain() -> float:
     return float(wide / tight)
 
 
+def _over(total: float, weight: float, s: float) -> float:
+    """A quotient; ``s`` where there is nothing to weigh."""
+    return float(total / weight) if weight else float(s)
+
+
 def step(x: np.ndarray, s: float, c: float = C) -> float:
     """One OCTAV update."""
     size = np.abs(np.asarray(x, dtype=float))
     outside, inside = size > s, (size > 0) & (size <= s)
-    return float(size[outside].sum() / (c * inside.sum() + outside.sum()))
+    return _over(size[outside].sum(), c * inside.sum() + outside.sum(), s)
 
 
 def _counts_zeros(x: np.ndarray, s: float, c: float = C) -> float:
     size = np.abs(np.asarray(x, dtype=float))
-    return float(size[size > s].sum() / (c * (size <= s).sum() + (size > s).sum()))
+    return _over(size[size > s].sum(), c * (size <= s).sum() + (size > s).sum(), s)
 
 
 def _forgets_inside(x: np.ndarray, s: float, c: float = C) -> float:
     size = np.abs(np.asarray(x, dtype=float))
-    return float(size[size > s].sum() / max((size > s).sum(), 1))
+    return _over(size[size > s].sum(), (size > s).sum(), s)
 
 
 def _forgets_abs(x: np.ndarray, s: float, c: float = C) -> float:
     x = np.asarray(x, dtype=float)
-    size = np.abs(x)
-    return float(x[x > s].sum() / (c * ((size > 0) & (size <= s)).sum() + (x > s).sum()))
+    return _over(x[x > s].sum(), c * ((x != 0) & (np.abs(x) <= s)).sum() + (x > s).sum(), s)
 
 
 def _sums_inside(x: np.ndarray, s: float, c: float = C) -> float:
     size = np.abs(np.asarray(x, dtype=float))
-    return float(size.sum() / (c * ((size > 0) & (size <= s)).sum() + (size > s).sum()))
+    return _over(size.sum(), c * ((size > 0) & (size <= s)).sum() + (size > s).sum(), s)
+
+
+def _never_guards(x: np.ndarray, s: float, c: float = C) -> float:
+    size = np.abs(np.asarray(x, dtype=float))
+    return step(x, s, c) if size.any() else float("nan")
 
 
 LESSON = Lesson(
@@ -67,15 +76,17 @@ LESSON = Lesson(
         Exercise(
             id="03-octav-step",
             task="write one OCTAV update f(x, s, c): Σ|x| beyond s, over c times the nonzero count within s plus the "
-            "count beyond s.",
+            "count beyond s. Return s itself where that would be 0/0.",
             cases=(
                 (np.array([-1, -0.5, 0, 0.25, 0.5, 2]), 0.85, 4.0**-2 / 3),
                 (np.array([-1, -0.5, 0, 0.25, 0.5, 2]), 1.45454545, 4.0**-4 / 3),
                 (np.array([0.0, 0.0, 3.0, -4.0, 1.0]), 2.0, 4.0**-3 / 3),
+                (np.zeros(5), 1.5, 4.0**-4 / 3),
             ),
             reference=step,
             solution="def step(x, s, c):\n    size = np.abs(x)\n    outside = size > s\n"
-            "    inside = (size > 0) & (size <= s)\n    return size[outside].sum() / (c * inside.sum() + outside.sum())",
+            "    inside = (size > 0) & (size <= s)\n    weight = c * inside.sum() + outside.sum()\n"
+            "    return size[outside].sum() / weight if weight else s",
             hints=(
                 "Which weights make an error when we clip at s, and which make one when we round?",
                 "s ← Σ|x|·1[|x|>s] / (c·#{0<|x|≤s} + #{|x|>s})",
@@ -87,6 +98,10 @@ LESSON = Lesson(
                     _forgets_inside, "The term c·#inside is missing: it holds the rounding noise, which pulls s down."
                 ),
                 Mistake(_forgets_abs, "Negative weights are clipped too: take |x| first."),
+                Mistake(
+                    _never_guards,
+                    "Right, except for a tensor of zeros: 0/0 is NaN, and NaN would spread. Return s there.",
+                ),
                 Mistake(_sums_inside, "The numerator sums only weights beyond s, not all of them."),
             ),
         ),

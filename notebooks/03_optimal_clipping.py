@@ -1,0 +1,201 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · Optimal clipping
+#
+# *Throw away the largest weights and gain.*
+#
+# [![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/03_optimal_clipping.ipynb)
+#
+# **Goals**
+#
+# - See the two errors that a clip trades against each other.
+# - Find the best clip in a few steps, without sorting and without a sweep.
+# - Know when the recipe is wrong: another grid, outliers, an entropy coder.
+#
+# **Needs** lesson 02. **Minutes** 25 to read and play, about 10 seconds to run.
+
+# %%
+import torch
+
+from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.panels import clipping
+from fqlab.papers import table
+from fqlab.plots.figures import figure
+from fqlab.quant import Grid, clip_for, expected_error, octav, octav_update, quantize
+from fqlab.wire.entropy import entropy
+
+# %% [markdown]
+# Four bits are sixteen levels. Where do you put them? The obvious answer: stretch them to the largest weight, so that
+# every weight finds a level nearby. That rule is called *max-abs*. It hurts nobody much, it seems.
+#
+# The other answer is a **clip** $s$, smaller than the largest weight. Weights beyond $\pm s$ are cut off and become
+# $\pm s$. That hurts the largest weights badly.
+#
+# ## Predict
+#
+# A million bell-shaped weights, 4 bits, squared error. How many times smaller does the error get if we clip at the
+# best place? Below 1 means: it gets larger.
+
+# %%
+predict("03-clip-gain")
+
+# %% [markdown]
+# Write your guess as the second argument: `predict("03-clip-gain", 1.5)`. Then run the next cell.
+
+# %%
+reveal("03-clip-gain")
+
+# %% [markdown]
+# ## Play
+#
+# Drag **clip** to the left until the error is lowest. The standard deviation of the weights is σ; the clip is given
+# in σ. Everything shaded is cut off.
+
+# %% tags=["panel"]
+panel = clipping()
+panel
+
+# %% [markdown]
+# Four things to find:
+#
+# 1. At the best clip, how many weights are cut, and how much of the error do they make?
+# 2. Press *OCTAV, step 2* and walk on with the arrow keys. The purple curve is what the algorithm believes. Where
+#    does each step land?
+# 3. Press *Bad start*. One step from max |w| leads to a strange place. Does it matter?
+# 4. Press *Outliers*. Why does OCTAV stay where it is?
+#
+# ## Explain: two errors
+#
+# A weight within the clip is rounded. A weight beyond it is cut. The mean squared error has two terms:
+#
+# $$J(s)=\underbrace{c\,s^2\,P(|w|\le s)}_{\text{rounding}}+\underbrace{E\big[(|w|-s)^2;\ |w|>s\big]}_{\text{clipping}}$$
+#
+# Rounding makes an error of $\Delta^2/12$ on average. The step $\Delta$ is proportional to $s$, so that is $c\,s^2$.
+# The constant $c$ depends on the grid: for $\Delta=2s/2^b$ it is $4^{-b}/3$. A smaller clip makes *all small weights*
+# more exact. There are many of them.
+
+# %% tags=["nbval-check-output"]
+weights = torch.randn(10**6, generator=torch.Generator().manual_seed(0))
+for rule in ("max_abs", "percentile", "aciq_gauss", "octav"):
+    clip = clip_for(rule, weights, Grid(4))
+    print(f"{rule:10}  clip {clip:.2f} σ, error {expected_error(weights, clip, Grid(4)):.4f} σ²")
+
+# %% [markdown]
+# Over five such samples clipping makes the error [3.0](#claim-octav-gain-4) times smaller. The more weights there are,
+# the larger the largest of them, and the more there is to gain.
+#
+# ### OCTAV in one line
+#
+# Where is $J$ lowest? Hold fast, for a moment, *who* is clipped. Then $J$ is a parabola in $s$, and its lowest point
+# is known at once. That is the next clip. Now somebody else is clipped; repeat. This is Newton's method, and the
+# library's whole step is one line:
+
+# %%
+show_source(octav_update)
+
+# %% [markdown]
+# Here `tail` is the sum of $|w|$ beyond $s$, `outside` and `inside` count the weights beyond and within, and `noise`
+# is $c$:
+#
+# $$s\leftarrow\frac{\sum_{|w|>s}|w|}{c\cdot\#\{0<|w|\le s\}+\#\{|w|>s\}}$$
+#
+# Zeros are not counted. OCTAV's grid has a level at 0, so a zero makes no error.
+#
+# From *max |w|* nothing is clipped, the numerator is 0, and the first step falls to 0. The second step lands on the
+# mean of $|w|$: a bad start costs two steps, no more.
+#
+# ### The textbook's constant
+#
+# The paper's constant $4^{-b}/3$ belongs to a grid with step $2s/2^b$. Many systems use other grids. At 2 bits the
+# *narrow* grid has three levels $-s, 0, s$ and a step of $s$, twice as wide as the constant believes. What does the
+# wrong constant cost? `level_aware` takes $c$ from the grid and the rounding that are really used.
+
+# %% tags=["nbval-check-output"]
+three = Grid(2, "narrow")
+for rounding in ("nearest", "stochastic"):
+    for level_aware in (False, True):
+        clip = octav(weights, three, rounding, level_aware=level_aware)
+        print(f"{rounding:10}  {'own c' if level_aware else 'textbook c':10}  clip {clip:.2f} σ, "
+              f"error {expected_error(weights, clip, three, rounding):.3f} σ²")  # fmt: skip
+
+# %% [markdown]
+# The textbook's clip is [37.5](#claim-octav-textbook-narrow) % above the lowest error, and with stochastic rounding
+# [85.8](#claim-octav-textbook-dithered) %. Stochastic rounding doubles the noise, and the constant does not know. One
+# number mends both: with its own $c$ OCTAV is within [1.6](#claim-octav-level-aware) % of the best on this grid.
+#
+# ### The coder was there first
+#
+# Codes can be *entropy coded*: frequent codes get short words. The number of bits is then not $b$ but the entropy of
+# the codes. A grid stretched to max |w| uses its outer levels hardly ever, so its codes are cheap.
+
+# %% tags=["nbval-check-output"]
+for rule, bits in (("max_abs", 4), ("octav", 3)):
+    clip = clip_for(rule, weights, Grid(bits))
+    codes = quantize(weights, clip, Grid(bits))
+    print(f"{bits}-bit {rule:7}  {entropy(codes):.2f} bit coded, error {expected_error(weights, clip, Grid(bits)):.3f} σ²")
+
+# %% [markdown]
+# Four bits without a clip and three bits with OCTAV are the same point: [2.69](#claim-octav-coded-max-abs-4) against
+# [2.75](#claim-octav-coded-octav-3) bit a weight, with [0.94](#claim-octav-coded-error) times the error. A clip saves a
+# bit at fixed length. Behind an entropy coder it saves nothing: the coder had that bit already. Look at the picture at
+# the lower right of the panel.
+#
+# ## Check
+#
+# Write one OCTAV update, and replace the dots by your function.
+
+# %%
+check("03-octav-step", ...)
+
+# %% [markdown]
+# Stuck? `hint("03-octav-step")` asks a question, then shows the formula, then the first line. `from fqlab.lessons
+# import hint, solution` brings both.
+#
+# ## Paper
+#
+# The published constants beside this library's, and what we found beyond them.
+
+# %% tags=["nbval-check-output"]
+print(table("octav"))
+
+# %% [markdown]
+# The paper's Figure 1 (a) shows two layers of ResNet-50. Here it is again with the two layers of our digits network.
+# The right part sets the constants of ACIQ, OCTAV's older sibling, beside ours: a normal law at 4 bits is to be
+# clipped at [2.559](#claim-aciq-gauss-4) σ (ACIQ) or [2.562](#claim-octav-gauss-4) σ (OCTAV). They differ because ACIQ
+# charges rounding noise to clipped weights too.
+
+# %%
+figure("03-clips")
+
+# %% [markdown]
+# One thing is easy to miss: the paper always makes ten updates. At 8 bits that is not quite enough, and the clip of a
+# normal law is [3.905](#claim-octav-ten-updates-8) σ instead of 3.924 σ. This library makes $b+6$.
+#
+# And one thing is in its appendix: with large outliers the true error has a second valley, at the far end, where all
+# small weights become zero. OCTAV cannot see it. A sweep can, and clips [6.4](#claim-octav-outliers) times further out
+# in our example; in a layer of BERT it was [4.75](#claim-octav-outliers) times. The paper found that networks
+# train better with OCTAV's.
+#
+# ## Quiz
+
+# %%
+quiz("03")
+
+# %% [markdown]
+# ## Remember
+#
+# - A clip trades a large error of few weights for a small error of many, and mostly wins.
+# - OCTAV finds the best clip in a few steps, if its constant $c$ belongs to the grid and the rounding in use.
+# - The gain is one of fixed-length codes: an entropy coder takes most of it before the clip does.
+#
+# ## Next
+#
+# The clip is best for *one* tensor, *once*. In a federation the weights are clipped in every round, always towards
+# zero. Lesson 04 makes rounding fair, and lesson 05 shows what clipping thirty times does.

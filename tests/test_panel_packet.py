@@ -107,6 +107,7 @@ def test_the_header_shrinks_beside_a_growing_payload(panel):
 @pytest.mark.parametrize("count", [1, 40, 269, 3616, 24046, 100_000])
 def test_the_map_has_room_for_every_byte(count):
     cell, columns, each = layout(count)
-    rows = -(-(-(-count // each)) // columns)
+    cells = -(-count // each)
+    rows = -(-cells // columns)
     assert cell * columns <= 330
     assert cell * rows <= 112

@@ -217,7 +217,8 @@ class Rates(Picture):
     def _finding(data: Data) -> str:
         fixed, coded = data["gain"]
         if np.isfinite(fixed) and np.isfinite(coded):
-            return f"The clip saves {fixed:.1f} bit; coded, {abs(coded):.1f}"
+            after = "nothing" if abs(coded) < 0.05 else f"still {coded:.1f}" if coded > 0 else f"it costs {-coded:.1f}"
+            return f"The clip saves {fixed:.1f} bit; coded, {after}"
         rates = data["rates"]
         return f"Coding takes {max(rates['fixed'] - rates['zstd'], 0):.1f} of {rates['fixed']:.1f} bits"
 

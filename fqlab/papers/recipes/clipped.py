@@ -7,9 +7,12 @@ import torch
 from fqlab import wire
 from fqlab.experiment import Experiment
 from fqlab.federation import fit
+from fqlab.models import ClippedCNN
 from fqlab.quant import Grid, quantize
 
-__all__ = ["code_bits_2222", "digits_4224", "ratio_4224", "tour_max_abs", "tour_two_bits"]
+__all__ = [
+    "code_bits_2222", "digits_4224", "ratio_4224", "ratio_4444", "tour_max_abs", "tour_two_bits", "traffic_4224",
+]  # fmt: skip
 
 MNIST_LAYERS = (144, 2304, 78400, 1000)
 
@@ -29,6 +32,20 @@ def code_bits_2222(seed: int, scale: str) -> float:
 def ratio_4224(seed: int, scale: str) -> float:
     """32-bit weights over codes at 4-2-2-4."""
     return 32 * sum(MNIST_LAYERS) / _code_bits((4, 2, 2, 4))
+
+
+def ratio_4444(seed: int, scale: str) -> float:
+    """32-bit weights over codes at 4-4-4-4."""
+    return 32 * sum(MNIST_LAYERS) / _code_bits((4, 4, 4, 4))
+
+
+def traffic_4224(seed: int, scale: str) -> float:
+    """Bytes of a round up and down in full precision, over those with quantized uploads: real packets."""
+    weights = {name: value.detach() for name, value in ClippedCNN().state_dict().items() if value.is_floating_point()}
+    widths = dict(zip([name for name, w in weights.items() if w.dim() > 1], (4, 2, 2, 4), strict=True))
+    coded = {n: quantize(w, w.abs().max(), Grid(widths[n])) if n in widths else w for n, w in weights.items()}
+    down, up = len(wire.pack(weights)), len(wire.pack(coded))
+    return 2 * down / (up + down)
 
 
 def digits_4224(seed: int, scale: str) -> float:

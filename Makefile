@@ -16,7 +16,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test notebooks lint bench clean
+.PHONY: lab test notebooks site slides figures lint bench clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lab $(ARGS)
@@ -28,6 +28,17 @@ test: $(READY)
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)
 	$(BIN)/python -m fqlab.lessons.build notebooks/*.py
+
+# Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
+site: $(READY)
+	$(BIN)/python -m fqlab.site $(ARGS)
+
+slides: $(READY)
+	$(BIN)/python -m fqlab.site --slides $(ARGS)
+
+# Every figure of a paper as a file: make figures ARGS="--format png"
+figures: $(READY)
+	$(BIN)/fqlab figures --out build/figures $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -50,6 +61,6 @@ $(READY): pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(PIP) $(TORCH_ARGS) "$(TORCH)"
 	@echo "... fqlab, JupyterLab and the test tools ..."
-	@$(PIP) --editable '.[lab,test]'
+	@$(PIP) --editable '.[lab,site,test]'
 	@echo "... done."
 	@touch $@

@@ -21,7 +21,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     2: ("methods",),
     3: ("checkpoint", "deploy", "engines", "experiment", "federation"),
     4: ("papers", "plots"),
-    5: ("__main__", "cli", "lab", "lessons", "panels", "teaching", "tidy"),
+    5: ("__main__", "cli", "lab", "lessons", "panels", "site", "teaching", "tidy"),
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 PICTURES = {"matplotlib", "ipywidgets", "IPython", "anywidget"}  # never, on floors below the pictures
@@ -29,7 +29,9 @@ OPTIONAL = {
     "constriction",
     "flwr",
     "jupytext",
+    "latex2mathml",
     "nbclient",
+    "nbconvert",
     "nbformat",
     "pooch",
     "ray",

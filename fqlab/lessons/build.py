@@ -8,9 +8,11 @@ stored: building twice gives the same bytes.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +40,12 @@ def read_source(path: Path) -> NotebookNode:
     return book
 
 
-def execute(book: NotebookNode, folder: Path, timeout: int = 600) -> NotebookNode:
+def execute(
+    book: NotebookNode, folder: Path, timeout: int = 600, *, environment: Mapping[str, str] | None = None
+) -> NotebookNode:
     """Run every cell of ``book`` in this Python, from ``folder``, each within ``timeout`` seconds.
+
+    ``environment``: variables of the kernel, by default this process's own.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails; the message holds its source and traceback.
@@ -47,8 +53,11 @@ def execute(book: NotebookNode, folder: Path, timeout: int = 600) -> NotebookNod
     from nbclient import NotebookClient
 
     resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False)
-    return client.execute()
+    client = NotebookClient(
+        book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )  # fmt: skip
+    return asyncio.run(client.async_execute(env=dict(os.environ if environment is None else environment)))
 
 
 def derive(path: Path) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import os
 from dataclasses import dataclass
 
-__all__ = ["Card"]
+__all__ = ["Card", "fold", "reading"]
 
 MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "open": ("…", "#777777"), "note": ("i", "#0072B2")}
 
@@ -33,3 +34,14 @@ class Card:
             f'<div role="status" style="border-left:4px solid {colour};padding:6px 12px;max-width:920px">'
             f'<b style="color:{colour}" aria-hidden="true">{mark}</b> {body}{self.figure}</div>'
         )
+
+
+def reading() -> bool:
+    """Whether nobody is at the keyboard: on the static site answers are folded away instead of asked for."""
+    return os.environ.get("FQLAB_READING") == "1"
+
+
+def fold(summary: str, text: str) -> str:
+    """HTML that shows ``text`` when one opens it."""
+    body = html.escape(text).replace("\n", "<br>")
+    return f"<details><summary>{html.escape(summary)}</summary>{body}</details>"

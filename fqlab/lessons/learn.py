@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import math
@@ -14,7 +15,7 @@ import numpy as np
 
 from fqlab.errors import ConfigError, FqlabError, in_range, one_of
 from fqlab.lessons import code, store
-from fqlab.lessons.card import Card
+from fqlab.lessons.card import Card, fold, reading
 from fqlab.lessons.model import Exercise, Lesson, Prediction
 
 __all__ = [
@@ -78,6 +79,8 @@ def reveal(identity: str) -> Card:
     """The true value beside the stored guess; asks for a guess where there is none yet."""
     p = prediction(identity)
     guess = store.read()["guesses"].get(identity)
+    if guess is None and reading():
+        return Card("open", p.question, fold("The answer", f"It is {float(p.result()):.4g}{_unit(p)}."))
     if guess is None:
         return Card("open", f"First your guess: predict({identity!r}, ...). Then the answer shows.")
     truth = float(p.result())
@@ -121,7 +124,7 @@ def check(identity: str, answer: Callable[..., Any] | Any) -> Card:
     except Exception as error:  # noqa: BLE001 (whatever a learner's code raises is told to the learner)
         return Card("wrong", f"Your function raised {type(error).__name__}: {error}\nHelp: hint({identity!r})")
     if any(value is ... or value is None for value in given):
-        return Card("open", f"Not solved yet: {e.task}\nHelp: hint({identity!r})")
+        return Card("open", f"Not solved yet: {e.task}\nHelp: hint({identity!r})", _help(e) if reading() else "")
     judge = e.judge or (lambda value: value)
     try:
         given = [judge(value) for value in given]
@@ -133,6 +136,12 @@ def check(identity: str, answer: Callable[..., Any] | Any) -> Card:
         store.record("solved", identity, True)
         return Card("right", "Right on every case.")
     return Card("wrong", f"{_diagnosis(e, given, wanted, wrong)}\nMore help: hint({identity!r})")
+
+
+def _help(e: Exercise) -> str:
+    """Hints and solution, each to be opened by itself."""
+    hints = "".join(fold(f"Hint {n}", text) for n, text in enumerate(e.hints, 1))
+    return f"{hints}<details><summary>A solution</summary><pre>{html.escape(e.solution)}</pre></details>"
 
 
 def _diagnosis(e: Exercise, given: Sequence[Any], wanted: Sequence[Any], wrong: int) -> str:

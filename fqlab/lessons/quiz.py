@@ -31,7 +31,7 @@ def quiz(number: str) -> VBox:
 
         def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
             bundle = super()._repr_mimebundle_(**kwargs) or {}
-            return {**bundle, "text/plain": as_text(number), "text/html": f"<pre>{html.escape(as_text(number))}</pre>"}
+            return {**bundle, "text/plain": as_text(number), "text/html": as_page(number)}
 
     made = Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
     made.add_class("fqlab-quiz")
@@ -45,6 +45,18 @@ def as_text(number: str) -> str:
         options = "\n".join(f"   {chr(96 + k)}) {o.text}" for k, o in enumerate(question.options, 1))
         blocks.append(f"{i}. {question.text}\n{options}")
     return "\n".join(blocks)
+
+
+def as_page(number: str) -> str:
+    """The questions as HTML without a kernel: an option opens to say whether it is right, and why it tempts."""
+    blocks = []
+    for i, question in enumerate(lesson(number).questions, 1):
+        options = "".join(
+            f"<details><summary>{html.escape(o.text)}</summary>{'✓' if o.right else '✗'} {html.escape(o.feedback)}</details>"
+            for o in question.options
+        )
+        blocks.append(f"<p><b>{i}. {html.escape(question.text)}</b></p>{options}")
+    return "".join(blocks)
 
 
 def _row(number: str, index: int, question: Question) -> VBox:

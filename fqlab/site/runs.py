@@ -1,0 +1,99 @@
+"""Every lesson run once from the top, for a reader: answers folded away instead of asked for; kept until code changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from fqlab.errors import ConfigError, DataError
+
+__all__ = ["notebooks", "run_all", "stored"]
+
+PACKAGE = Path(__file__).resolve().parent.parent
+AT_ONCE = 2
+"""Notebooks that run at the same time; each has a kernel of its own."""
+
+
+def notebooks(folder: Path) -> list[Path]:
+    """The notebooks of a folder, in the order of their names.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    found = sorted(folder.glob("*.ipynb"))
+    if not found:
+        raise ConfigError(
+            f"folder is {str(folder)!r}, but holds no notebook; run this inside a clone of the repository."
+        )
+    return found
+
+
+def stored(path: Path) -> Any:
+    """The notebook as it is in its file: claims and panels have their outputs, other cells have none.
+
+    Raises:
+        DataError: if the file is no notebook.
+    """
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as wrong:
+        raise DataError(f"notebook {path} can't be read: {wrong}.") from None
+
+
+def run_all(paths: Sequence[Path], cache: Path) -> list[Any]:
+    """Run notebooks, with a progress bar; those that ran before with the same code are taken from ``cache``.
+
+    Raises:
+        DataError: if a cell fails, with the notebook and the error.
+    """
+    from tqdm import tqdm
+
+    code = _digest(sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".json")))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = [pool.submit(_run, path, cache, code) for path in paths]
+        return [job.result() for job in tqdm(jobs, unit="lesson", leave=False)]
+
+
+def _run(path: Path, cache: Path, code: str) -> Any:
+    import nbformat
+
+    book = stored(path)
+    sources = json.dumps([(cell["cell_type"], cell["source"], cell["metadata"]) for cell in book["cells"]])
+    kept = cache / f"{path.stem}-{hashlib.sha256((code + sources).encode()).hexdigest()[:12]}.ipynb"
+    if kept.exists():
+        return stored(kept)
+    book = _execute(book, path)
+    cache.mkdir(parents=True, exist_ok=True)
+    for old in cache.glob(f"{path.stem}-*.ipynb"):
+        old.unlink()
+    nbformat.write(book, kept)
+    return book
+
+
+def _execute(book: Any, path: Path) -> Any:
+    """Run in this Python, without the progress of whoever builds the site."""
+    from nbclient.exceptions import CellExecutionError
+
+    from fqlab.lessons.build import execute
+
+    with tempfile.TemporaryDirectory() as home:
+        own = {"FQLAB_READING": "1", "FQLAB_PROGRESS": str(Path(home) / "progress.json")}
+        try:
+            return execute(book, path.resolve().parent, environment=os.environ | own)
+        except CellExecutionError as wrong:
+            raise DataError(f"notebook {path} fails: {wrong.ename}: {wrong.evalue}.") from None
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

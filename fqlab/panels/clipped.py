@@ -38,9 +38,9 @@ class State(Settings):
     fine: int = control(1, label="Fine devices, of 10", low=1, high=9, group="Devices")
     seven: str = control(
         "coarse",
-        label="Who has seen a 7?",
-        choices={"all": "everybody", "coarse": "coarse devices only", "fine": "fine devices only"},
-        help="all other digits are dealt evenly to all devices",
+        label="Sevens at",
+        choices={"all": "all devices", "coarse": "coarse devices", "fine": "fine devices"},
+        help="who has seen a 7; all other digits are dealt evenly to all devices",
     )
     fine_bits: int = control(8, label="Bits, fine devices", unit="bit", low=1, high=8, group="Upload")
     hidden: int = control(2, label="Bits, coarse, hidden layer", unit="bit", low=1, high=8)
@@ -52,10 +52,10 @@ class State(Settings):
     )
     limit: int = control(
         0,
-        label="No device counts more than",
-        choices={0: "no limit", 100: "100 others", 30: "30 others", 10: "10 others", 3: "3 others", 1: "1 other"},
+        label="Limit",
+        choices={0: "none", 100: "100 others", 30: "30 others", 10: "10 others", 3: "3 others", 1: "1 other"},
         when=_inverse,
-        help="the largest ratio of two devices' weights in a layer; our extension",
+        help="no device counts more than so many others in a layer; our extension",
     )
     seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
 
@@ -69,7 +69,7 @@ class ClippedFederation(Panel):
     presets = {
         "All 2 bit": {"fine_bits": 2, "seven": "all"},
         "One 8-bit device": {"seven": "all"},
-        "... that never saw a 7": {},
+        "... without a 7": {},
         "Average by samples": {"averaging": "size"},
         "At most 10": {"limit": 10},
         "8-bit output layer": {"output": 8},

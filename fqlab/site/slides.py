@@ -22,8 +22,8 @@ from fqlab.site.markup import Markup
 __all__ = ["Slide", "cut", "deck"]
 
 FULL = 1.0
-LETTERS, LINES = 620, 13
-"""Letters of prose, or lines of code, that fill a slide."""
+LETTERS, LINES, LINE = 720, 13, 60
+"""Letters of prose, or lines of code, that fill a slide; letters in a line."""
 
 
 @dataclass
@@ -46,16 +46,19 @@ def cut(blocks: Iterable[Block]) -> list[Slide]:
             level, _, text = piece.source.partition(" ")
             slides.append(Slide(text, len(level)))
             continue
-        alone = piece.kind in ("panel", "claims")
-        follows = whole[n + 1].kind if n + 1 < len(whole) else ""
-        if piece.kind == "code" and follows in ("panel", "claims"):
+        if piece.kind == "code" and n + 1 < len(whole) and _alone(whole[n + 1]):
             continue
-        weight = FULL if alone else _weight(piece)
+        weight = FULL if _alone(piece) else _weight(piece)
         if slides[-1].parts and slides[-1].filled + weight > FULL:
-            slides.append(Slide(slides[-1].heading, slides[-1].level, again=True))
+            slides.append(Slide(slides[-1].heading, max(2, slides[-1].level), again=True))
         slides[-1].parts.append(piece.html)
         slides[-1].filled += weight
     return [slide for slide in slides if slide.parts or slide.heading]
+
+
+def _alone(piece: Block) -> bool:
+    """Whether a piece has a slide of its own: a panel or a table of claims."""
+    return piece.kind == "panel" or 'class="claims"' in piece.html
 
 
 def _pieces(block: Block) -> Iterator[Block]:
@@ -94,10 +97,12 @@ def _weight(piece: Block) -> float:
     if "<img" in piece.html or "<svg" in piece.html:
         return 0.75
     if "<pre" in piece.html:
-        return (piece.html.count("\n") + 2) / LINES
+        return (piece.html.count("\n") + 1) / LINES
     if "<table" in piece.html:
         return piece.html.count("<tr") / 8
-    return (len(re.sub(r"<[^>]*>", "", piece.html)) + 60) / LETTERS
+    text = re.sub(r"<[^>]*>", "", re.sub(r"<math.*?</math>", "formula", piece.html, flags=re.DOTALL))
+    lines = sum(1 + len(line) // LINE for line in text.splitlines() if line.strip())
+    return (lines + 0.5 + 2 * piece.html.count('class="math"')) * LINE / LETTERS
 
 
 def deck(title: str, slides: list[Slide]) -> str:

@@ -145,13 +145,12 @@ def test_slides_are_cut_by_rule():
     ]
     slides = cut(blocks)
     assert [(s.heading, s.level, s.again) for s in slides] == [
-        ("Title", 1, False), ("One", 2, False), ("One", 2, True), ("One", 2, True), ("One", 2, True), ("One", 2, True),
-        ("Two", 3, False),
+        ("Title", 1, False), ("One", 2, False), ("One", 2, True), ("One", 2, True), ("One", 2, True), ("Two", 3, False)
     ]  # fmt: skip
-    assert slides[4].parts == ["<figure>P</figure>"]
-    assert "panel" not in "".join(slides[3].parts)
+    assert slides[3].parts == ["<figure>P</figure>"]
+    assert "panel" not in "".join(slides[2].parts)
     assert "Imports" not in "".join(part for s in slides for part in s.parts)
-    assert slides[6].parts[0].count("<math") == 1
+    assert slides[5].parts[0].count("<math") == 1
 
 
 def test_each_deck_is_one_file_with_every_section(decks):

@@ -12,6 +12,7 @@ __all__ = ["FIGURES", "figure"]
 FIGURES: dict[str, str] = {
     "03-clips": "figures_clipping:clip_figure",
     "05-arms": "figures_clipped:arms",
+    "07-penalty": "figures_planes:penalty",
     "10-uplinks": "figures_packet:uplinks",
 }
 """Name -> ``module:function`` in :mod:`fqlab.plots`; every function returns a :class:`~fqlab.plots.Drawing`."""

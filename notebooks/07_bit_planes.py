@@ -1,0 +1,179 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · Bit planes
+#
+# *Weights as stacks of bits: empty a plane, and it falls off for nothing.*
+#
+# [![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/07_bit_planes.ipynb)
+#
+# **Goals**
+#
+# - Take a layer apart into bit planes, and put it together again.
+# - See how a penalty on whole planes finds a bit-width for every layer, while the network trains.
+# - Count a mixed-precision network as the papers do, to the last bias.
+#
+# **Needs** lesson 02. **Minutes** 25 to read, about 12 seconds to run.
+
+# %%
+from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.panels import planes
+from fqlab.panels.planes import recording
+from fqlab.papers import table
+from fqlab.plots.figures import figure
+from fqlab.quant import Grid, adjust, mean_bits, msb_density, prune_msb, to_planes
+
+# %% [markdown]
+# How many bits does a layer need? Lesson 02 set one number for all layers, by hand. Bit-level sparsity (BSQ) lets the
+# training find a number for each.
+#
+# Write every weight $w$ of a layer as a sign and $n$ binary digits:
+#
+# $$ w = \pm\frac{s}{2^n-1}\,\bigl(2^{n-1}B_{n-1} + \dots + 2\,B_1 + B_0\bigr), \qquad B_b \in \{0, 1\}. $$
+#
+# $s$ is the largest weight, the *scale*. The digits $B_b$ of all weights of the layer are its **bit plane** $b$. Plane 0
+# holds the lowest bits (LSB), plane $n-1$ the highest (MSB). A 64 × 64 layer at 8 bits is a stack of eight
+# black-and-white pictures, and a sign.
+#
+# BSQ trains the digits themselves, as real numbers between 0 and 2. Its penalty pulls on *whole planes*, on all of them
+# alike. A plane that is empty for the whole layer can be cut off.
+#
+# ## Predict
+#
+# A trained network at 8 bits, planes 0 to 7. Now the penalty starts to pull. Which plane of the first layer is the
+# first to be empty?
+
+# %%
+predict("07-first-plane")
+
+# %% [markdown]
+# Write the number of the plane as the second argument, then run the next cell.
+
+# %%
+reveal("07-first-plane")
+
+# %% [markdown]
+# ## Play
+#
+# Above: the weights of layer 1, and the planes they are the sum of. Blue is +1, orange −1. Below: the bits of all
+# tensors, epoch by epoch, and what they do to the accuracy. Press the presets from left to right.
+
+# %% tags=["panel"]
+panel = planes()
+panel
+
+# %% [markdown]
+# Four things to find:
+#
+# 1. Go to **Epoch shown** and walk with the arrow keys from 0 to 24. Which planes look like noise? Which look like
+#    the weights?
+# 2. With α = 0.02 the accuracy falls far below the start, and fine-tuning brings all of it back. Fine-tuning may
+#    change no bit-width. What, then, was found?
+# 3. *All layers alike*: which tensors lose their bits now, and how much smaller does the network get?
+# 4. *Too much*: find the largest α from which fine-tuning still recovers.
+#
+# ## Explain
+#
+# **Why the top plane?** The penalty of a layer is $\alpha \sum_b \lVert B_b \rVert_2$, the *group lasso*. Its slope on
+# one digit is $B/\lVert B_b \rVert_2$. The top plane has few ones, so its norm is small, and each of them is pulled
+# harder. The low planes are half full: they are the remainders of the weights, and remainders are noise. As soon as
+# rounding makes digits out of real numbers again, they are full again.
+#
+# The cut itself is short. This is all of it:
+
+# %%
+show_source(adjust)
+
+# %% [markdown]
+# Look at layer 1 just before its first cut, with the top plane empty. The cut takes it off. What happens to the
+# weights?
+
+# %%
+run = recording(0.02, True, 8, "both", 0.0, 0)
+before = run.at(7).codes["fc1.weight"]
+after = adjust(before)
+moved = (after.dequantize() - before.dequantize()).abs().max() / before.dequantize().abs().max()
+
+# %% tags=["nbval-check-output"]
+print(f"{before.grid.bits} bits before, top plane used by {float(msb_density(before)):.0%}; {after.grid.bits} bits after.")
+print(f"Largest weight before the cut: code {int(before.values.abs().max())} of {before.grid.high}.")
+print(f"A weight moves by {float(moved):.4f} of the largest.")
+
+# %% [markdown]
+# Not one weight has moved. The scale shrinks with the number of levels, so the step stays the same. Stripping is free:
+# the accuracy was paid *before*, while the penalty emptied the plane.
+#
+# Cutting a plane that is *not* empty is another thing. Those who used it saturate:
+
+# %%
+codes = run.at(0).codes["fc1.weight"]
+cut, left = prune_msb(codes, float(msb_density(codes)))
+hit = cut.values != codes.values
+print(f"Cut by force: {int(left)} bits left, {int(hit.sum())} of {hit.numel()} weights moved.")
+
+# %% [markdown]
+# **How low can it go?** One plane is the least. How many values has a 1-bit weight here?
+
+# %% tags=["nbval-check-output"]
+print("1 bit: ", Grid(1, "sign_magnitude").levels, "values;  2 bits: ", Grid(2, "sign_magnitude").levels, "values")
+
+# %% [markdown]
+# Three, not two: −s, 0 and s. The sign comes on top and *is not counted*, neither in the paper's bits per weight nor in
+# its compression. A "1-bit" layer is ternary, and takes log₂ 3 = 1.58 bits at least. Lesson 02 has the same trap.
+#
+# ## Check
+#
+# Count like the paper. Write `f(layers)`. Every row of `layers` is `(kind, weights, bits)`, the kind being `"conv"`,
+# `"fc"`, `"bias"` or `"shortcut"`. Shortcuts stay in full precision and are not counted; everything else is. Return the
+# compression: 32 bits over the mean bits a weight.
+
+# %%
+check("07-compression", ...)
+
+# %% [markdown]
+# Stuck? `hint("07-compression")` gives three hints one by one, `solution("07-compression")` the answer; both are in
+# `fqlab.lessons`.
+#
+# ## Paper
+#
+# The published set-up is ResNet-20 on CIFAR-10, 350 epochs. Ours is a network of 4 810 weights on digits. The two
+# can be compared in their accounting, not in their accuracy.
+
+# %% tags=["nbval-check-output"]
+print(table("bsq"))
+
+# %% [markdown]
+# The count decides: HAWQ's scheme is [13.107](#claim-bsq-hawq) times smaller only if the shortcuts stay out and the
+# bias of the last layer counts. On digits α = 0.02 leaves [4.6](#claim-bsq-bits-02) bits a weight at
+# [0.96](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.69](#claim-bsq-before-02).
+
+# %%
+figure("07-penalty")
+
+# %% [markdown]
+# The left half rebuilds the statement of the paper's Table 1: a larger α, fewer bits. The points and bars are ours
+# (digits, three seeds); the star is the published ResNet-20. The right half is ours alone.
+#
+# ## Quiz
+
+# %%
+quiz("07")
+
+# %% [markdown]
+# ## Remember
+#
+# - A layer is a stack of bit planes; only planes at the two ends can be cut, and cutting an empty one changes nothing.
+# - One penalty, weighed by what a layer costs, finds a bit-width for every layer. Without the weighing small tensors
+#   pay and large ones do not.
+# - Bits a weight leave out sign, scale and whatever is not quantized: read the count before you compare.
+#
+# ## Next
+#
+# Training eight planes costs eight times the memory of the weights, and α is one more number to guess. Too large an α
+# destroys the network for good. And whose bits are these? Lesson 08 gives every device of a federation its own budget.

@@ -298,3 +298,18 @@ def test_weights_on_max_abs_scale_always_use_their_msb():
     w = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     grid = Grid(8, "sign_magnitude")
     assert adjust(quantize(w, max_abs(w, grid), grid), lsb=False).grid.bits == 8
+
+
+def test_every_move_of_algorithm_2_is_one_bit_towards_the_budget():
+    from fqlab.quant import moves
+
+    sizes, base = [432, 2304, 9216, 36864], [5, 5, 5, 4]
+    for budget in (2, 4, 6, 8):
+        for cutting in ("round_robin", "drain"):
+            walk = list(moves(base, [0, 1, 0, 1], sizes, budget, cutting))
+            assert walk[0] == tuple(base)
+            assert walk[-1] == pruning_growing(base, [0, 1, 0, 1], sizes, budget, cutting)
+            for before, after in itertools.pairwise(walk):
+                assert sum(abs(a - b) for a, b in zip(before, after, strict=True)) == 1
+            over = [mean_bits(sizes, widths) > budget for widths in walk]
+            assert over == sorted(over, reverse=True), "first cut, then grown, never above the budget again"

@@ -1,6 +1,6 @@
 """Arithmetic on tensors: grids, clips, rounding, gradients and bit planes."""
 
-from fqlab.quant.budgets import CUTTINGS, compression, mean_bits, parse_budgets, pruning_growing
+from fqlab.quant.budgets import CUTTINGS, compression, mean_bits, moves, parse_budgets, pruning_growing
 from fqlab.quant.clipping import (
     RULES,
     aciq_gauss,
@@ -32,7 +32,7 @@ from fqlab.quant.precision import MAX_BITS, adjust, bit_variables, net_value, re
 __all__ = [
     "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",
     "aciq_laplace", "adjust", "alike", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
-    "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "msb_density", "net_value",
+    "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "moves", "msb_density", "net_value",
     "octav", "octav_step", "octav_update", "parse_budgets", "percentile", "plane_density", "prune_msb",
     "pruning_growing", "quantize", "regrid", "requantize", "requantize_net", "slope", "stochastic_round", "straight_through",
     "sweep", "to_planes", "trim", "zero_bits",

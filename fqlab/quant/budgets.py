@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fqlab.errors import ConfigError, in_range, one_of
 
-__all__ = ["CUTTINGS", "compression", "mean_bits", "parse_budgets", "pruning_growing"]
+__all__ = ["CUTTINGS", "compression", "mean_bits", "moves", "parse_budgets", "pruning_growing"]
 
 CUTTINGS = ("round_robin", "drain")
 TOLERANCE = 1e-9
@@ -70,9 +70,25 @@ def pruning_growing(
         Widths 1-8 with mean at most ``budget``. What is left of the budget does not pay for one more bit in
         any layer below 8.
     """
+    *_, widths = moves(base, reduced, sizes, budget, cutting)
+    return widths
+
+
+def moves(
+    base: Sequence[int],
+    reduced: Sequence[int],
+    sizes: Sequence[int],
+    budget: float,
+    cutting: str = "round_robin",
+) -> Iterator[tuple[int, ...]]:
+    """Algorithm 2 one move at a time: the base, then the widths after each bit that is cut or grown.
+
+    Arguments as for :func:`pruning_growing`, which returns the last of them.
+    """
     one_of("cutting", cutting, CUTTINGS)
     in_range("budget", budget, 1, 8)
     widths = list(base)
+    yield tuple(widths)
     spare = budget * sum(sizes) * (1 + TOLERANCE) - sum(m * b for m, b in zip(sizes, widths, strict=True))
     ranked = sorted(range(len(widths)), key=lambda k: -sizes[k] * (reduced[k] + 1))
     for layer in _turns(ranked, cutting):
@@ -80,10 +96,11 @@ def pruning_growing(
             break
         if widths[layer] > 1:
             widths[layer], spare = widths[layer] - 1, spare + sizes[layer]
+            yield tuple(widths)
     for layer in _turns(ranked[::-1], cutting):
         if widths[layer] < 8 and sizes[layer] <= spare:
             widths[layer], spare = widths[layer] + 1, spare - sizes[layer]
-    return tuple(widths)
+            yield tuple(widths)
 
 
 def _turns(ranked: Sequence[int], cutting: str) -> Iterator[int]:

@@ -127,41 +127,50 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range: str = "max_abs") -> 
     """Step Δ of the signed quantizer Q(w) = Δ·clip(round(w/Δ), −2^(b−1), 2^(b−1)−1), as a constant.
 
     Args:
-        bits: b, 1-8, a tensor: it may differ by client under ``vmap``.
+        w: a layer, or with ``bits`` of shape [clients] the stacked layers ``[clients, ...]`` of many.
+        bits: b, 1-8, a tensor: it may differ by client.
         range: ``"max_abs"`` for Δ = max|w|/(2^(b−1)−1), which clips nothing and leaves the lowest level empty (at one
             bit Δ = max|w|); ``"mse"`` for the least squared error: OCTAV's recursion for the start, then three times
             the best Δ for the codes of the last one, Δ ← ⟨w, q⟩/⟨q, q⟩. Seldom more than 2 % above the optimum.
+
+    Returns:
+        Of the shape of ``bits``.
     """
-    w = w.detach()
+    w = w.detach().flatten(bits.dim())
     top = (2.0 ** (bits - 1) - 1).clamp(min=1)
     if range == "max_abs":
-        return (w.abs().amax() / top).clamp(min=1e-30)
+        return (w.abs().amax(-1) / top).clamp(min=1e-30)
     step = _octav_clip(w.abs(), 1 / (12 * top.square())) / top
     for _ in (1, 2, 3):
         q = _signed_codes(w, bits, step)
-        best = (w * q).sum() / q.square().sum().clamp(min=1)
+        best = (w * q).sum(-1) / q.square().sum(-1).clamp(min=1)
         step = torch.where(best > 0, best, step)
     return step
 
 
 def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """OCTAV's clip for magnitudes ``size`` and granular noise variance ``noise``·clip², from their mean."""
-    clip, nonzero = size.mean(), size.sign().sum()
+    """OCTAV's clip for magnitudes ``size`` [..., n] and granular noise variance ``noise``·clip², from their mean."""
+    clip, nonzero = size.mean(-1), size.sign().sum(-1)
     for _ in range(12):
-        excess = (size - clip).relu()
-        outside = excess.sign().sum()
-        clip = (excess.sum() + clip * outside) / (noise * (nonzero - outside) + outside).clamp(min=1e-30)
+        excess = (size - clip.unsqueeze(-1)).relu()
+        outside = excess.sign().sum(-1)
+        clip = (excess.sum(-1) + clip * outside) / (noise * (nonzero - outside) + outside).clamp(min=1e-30)
     return clip.clamp(min=1e-30)
 
 
 def _signed_codes(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    half = 2.0 ** (bits - 1)
-    return torch.round(w / step).clamp(-half, half - 1)
+    half = _across(2.0 ** (bits - 1), w)
+    return torch.round(w / _across(step, w)).clamp(-half, half - 1)
+
+
+def _across(each: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """One number per client, shaped to meet the stacked ``w``."""
+    return each.reshape(each.shape + (1,) * (w.dim() - each.dim()))
 
 
 def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    return straight_through(w, _signed_codes(w.detach(), bits, step) * step)
+    return straight_through(w, _signed_codes(w.detach(), bits, step) * _across(step, w))
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,9 @@ class MultiBit:
         bits = noise["bits"]
         rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.range)) for n in self.layers}
         return {**params, **rounded}
+
+    stacked = __call__
+    """The same for stacked clients, quicker than under ``vmap``."""
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The width of this step."""
@@ -193,8 +205,11 @@ class PseudoNoise:
     kind: str = "uniform"
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
-        noisy = {n: params[n] + signed_step(params[n], noise["bits"], self.range) * noise[n] for n in self.layers}
-        return {**params, **noisy}
+        steps = {n: signed_step(params[n], noise["bits"], self.range) for n in self.layers}
+        return {**params, **{n: params[n] + _across(s, params[n]) * noise[n] for n, s in steps.items()}}
+
+    stacked = __call__
+    """The same for stacked clients, quicker than under ``vmap``."""
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The width, and u for every weight: uniform on [−½, ½], or normal with standard deviation ½."""

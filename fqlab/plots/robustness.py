@@ -1,0 +1,172 @@
+"""The three pictures of robust training: accuracy by deployed width, weights on a chip's grid, kurtosis by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import FigureBase
+
+from fqlab.plots.picture import Picture
+from fqlab.plots.style import INK, MUTED, apart, axes, line, look, note, title
+
+__all__ = ["CHIPS", "Deployed", "Kurtosis", "Shape"]
+
+CHIPS = (2, 3, 4, 5, 6, 7, 8, 32)
+"""Deployed widths; 32 is full precision."""
+NAMES = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN", "qat": "QAT", "mqat": "MQAT"}
+ROUNDS, PEAK = 20, 6.5
+Data = Mapping[str, Any]
+
+
+def name_of(data: Data) -> str:
+    """``QAT at 2 bit``."""
+    extra = f" at {data['bits']} bit" if data["method"] in ("qat", "apqn") else ""
+    return NAMES[data["method"]] + extra
+
+
+class Deployed(Picture):
+    """Test accuracy of one trained model at every deployed width."""
+
+    width, height = 686, 246
+
+    def build(self, fig: FigureBase) -> None:
+        """One axes, the widths as categories."""
+        self.title = self.live(title(fig))
+        ax = axes(
+            fig, 64, 42, 500, 164, xlabel="bits of the deployed weights", ylabel="test accuracy",
+            xlim=(-0.35, len(CHIPS) - 0.65), ylim=(0, 1.03),
+        )  # fmt: skip
+        ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        ax.set_xticks(range(len(CHIPS)), [*map(str, CHIPS[:-1]), "32"])
+        self.chip = self.live(line(ax, "bits", linewidth=9, alpha=0.15))
+        self.home = self.live(line(ax, "theory", linewidth=1.5))
+        self.lines = {kind: self.live(line(ax, look_of, markers=kind == "now", linewidth=width)) for kind, look_of, width in
+                      (("before", "previous", 1.8), ("fedavg", "full precision", 1.8), ("now", "accuracy", 2.4))}  # fmt: skip
+        self.here = self.live(line(ax, "accuracy", markers=True, linestyle="", markersize=9))
+        self.names = {
+            kind: self.live(note(ax, "", x=len(CHIPS) - 0.8, color=color, halo=False))
+            for kind, color in (("before", MUTED), ("fedavg", INK), ("now", "#00704f"))
+        }
+        self.trained = self.live(note(ax, "", y=0.06, color="#a1477a"))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``accuracy`` and ``fedavg`` at :data:`CHIPS`; ``method``, ``bits`` trained at, ``chip``."""
+        found = {"now": data["accuracy"], "fedavg": data["fedavg"], "before": ghost["accuracy"] if ghost else []}
+        words = {"now": name_of(data), "fedavg": "FedAvg", "before": "before"}
+        shown = [k for k in found if found[k] and not (k == "fedavg" and data["method"] == "fedavg")]
+        shown = [k for k in shown if k != "before" or ghost["accuracy"] not in (data["accuracy"], data["fedavg"])]
+        for kind, curve in self.lines.items():
+            curve.set_data(*((range(len(CHIPS)), found[kind]) if kind in shown else ([], [])))
+            self.names[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if kind in shown else "")
+        for kind, y in zip(shown, apart([found[k][-1] for k in shown], 0.095, 0.05, 1.0), strict=True):
+            self.names[kind].set_y(y)
+        at = CHIPS.index(data["chip"])
+        self.chip.set_data([at, at], [0, 1.03])
+        self.here.set_data([at], [data["accuracy"][at]])
+        self._draw_home(data)
+        self.title.set_text(self._finding(data, at))
+        listed = ", ".join(f"{b} bit {a:.1%}" for b, a in zip(CHIPS, data["accuracy"], strict=True))
+        return f"Accuracy of {name_of(data)} by deployed bits: {listed}; FedAvg at {CHIPS[at]} bit {data['fedavg'][at]:.1%}."
+
+    def _draw_home(self, data: Data) -> None:
+        on = data["method"] in ("qat", "apqn")
+        at = CHIPS.index(data["bits"])
+        self.home.set_data(*(([at, at], [0, 1.03]) if on else ([], [])))
+        self.trained.set(visible=on, text="trained here", x=at + 0.08)
+
+    @staticmethod
+    def _finding(data: Data, at: int) -> str:
+        now, plain, chip = data["accuracy"], data["fedavg"], CHIPS[at]
+        if data["method"] == "fedavg":
+            return f"FedAvg on a {chip}-bit chip: {now[at]:.1%}, in full precision {now[-1]:.1%}"
+        if data["method"] == "qat":
+            there = now[CHIPS.index(data["bits"])]
+            return f"QAT: {there:.1%} at its {data['bits']} bit, {now[-1]:.1%} in full precision"
+        return f"{NAMES[data['method']]} on a {chip}-bit chip: {now[at]:.1%}, FedAvg {plain[at]:.1%}"
+
+
+class Shape(Picture):
+    """The weights of the largest layer and the chip's levels, with the share of weights that goes to each."""
+
+    width, height = 338, 252
+
+    def build(self, fig: FigureBase) -> None:
+        """One axes: histogram below, levels across, shares above."""
+        self.title = self.live(title(fig))
+        ax = axes(fig, 16, 42, 306, 170, xlabel="first layer: weight / largest weight", xlim=(-1.08, 1.08), ylim=(0, 1.25),
+                  grid="", spines=("bottom",))  # fmt: skip
+        ax.set_yticks([])
+        ax.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
+        self.bars = self.live(ax.stairs(np.zeros(60), np.linspace(-1, 1, 61), fill=True, color=look("weights").color))
+        self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.4))
+        ax.add_collection(self.levels)
+        self.shares = [self.live(note(ax, "", y=1.2, ha="center", color=look("bits").color)) for _ in range(8)]
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``histogram``, ``levels`` in use of ``grid``, their ``shares``, ``zeros``, ``kurtosis``."""
+        self.bars.set_data(*data["histogram"])
+        few = len(data["levels"]) <= 5
+        self.levels.set_segments([[(v, 0), (v, 1.1 if few else 0.12)] for v in data["levels"]])
+        for k, text in enumerate(self.shares):
+            on = few and k < len(data["levels"])
+            text.set_visible(on)
+            if on:
+                text.set(text=f"{data['shares'][k]:.0%}", x=data["levels"][k])
+        used = len(data["levels"])
+        many = f"{used} of {data['grid']} levels are in use"
+        self.title.set_text(f"{data['zeros']:.0%} of the weights become 0" if few else many)
+        return (
+            f"Histogram of the first layer, kurtosis {data['kurtosis']:.2f}, on the chip's grid: {used} levels in use, "
+            f"{data['zeros']:.0%} of the weights become 0."
+        )
+
+
+class Kurtosis(Picture):
+    """Kurtosis of each layer of the aggregated model, round by round."""
+
+    width, height = 338, 252
+
+    def build(self, fig: FigureBase) -> None:
+        """One axes with the kurtosis of the uniform and of the normal law marked."""
+        self.title = self.live(title(fig))
+        ax = axes(fig, 40, 42, 236, 170, xlabel="communication round", ylabel="kurtosis", xlim=(0, ROUNDS), ylim=(1, PEAK),
+                  grid="")  # fmt: skip
+        for height, law, up in ((1.8, "uniform", -0.25), (3.0, "normal", 0.2), (6.0, "Laplace", 0.2)):
+            ax.axhline(height, color="#e4e7eb", linewidth=1)
+            note(ax, law, x=0.4, y=height + up, color=MUTED, halo=False)
+        dashes = ("-", (0, (1.5, 1.5)))
+        self.plain = [self.live(line(ax, "full precision", linestyle=d, linewidth=1.3)) for d in dashes]
+        self.lines = [self.live(line(ax, "bits", linestyle=d)) for d in dashes]
+        self.names = [self.live(note(ax, "", x=ROUNDS * 1.02, color=look("bits").color, halo=False)) for _ in dashes]
+        self.other = self.live(note(ax, "FedAvg", x=ROUNDS * 1.02, halo=False))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``curves`` and ``fedavg``: layer -> kurtosis after 0, 1, ... rounds; ``target`` and ``method``."""
+        same = data["method"] == "fedavg"
+        layers, ends = list(data["curves"]), []
+        for k, layer in enumerate(layers):
+            curve = np.clip(data["curves"][layer], 1, PEAK)
+            self.lines[k].set_data(range(len(curve)), curve)
+            self.plain[k].set_data(
+                *(([], []) if same else (range(len(curve)), np.clip(data["fedavg"][layer], 1, PEAK)))
+            )
+            self.names[k].set_text(f"layer {k + 1}")
+            ends.append(float(curve[-1]))
+        middle = float(np.mean([c[-1] for c in data["fedavg"].values()]))
+        places = apart([*ends, *([] if same else [middle])], 0.42, 1.1, PEAK)
+        for text, y in zip([*self.names, self.other], places, strict=False):
+            text.set_y(y)
+        self.other.set_visible(not same)
+        first = data["curves"][layers[0]][-1]
+        self.title.set_text(f"Kurtosis {first:.1f}: {_law(first)}")
+        listed = ", ".join(f"{n} from {c[0]:.2f} to {c[-1]:.2f}" for n, c in data["curves"].items())
+        return f"Kurtosis of the aggregated layers by round: {listed}; FedAvg ends at {middle:.2f} on average."
+
+
+def _law(kurtosis: float) -> str:
+    if kurtosis < 2.6:
+        return "nearly flat"
+    return "a bell" if kurtosis < 3.8 else "a sharp peak"

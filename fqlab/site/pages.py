@@ -18,7 +18,7 @@ ROUTES = (
     ("Five minutes", "00", "press the presets of the tour from left to right"),
     ("A 90-minute class", "00 02 03 05", "what bits are, where to clip, a whole federation"),
     ("Half a day", "00 02 03 04 05 06 08", "and rounding, robust training, unequal devices"),
-    ("A paper", "12", "its own lesson, then the frontier"),
+    ("One paper: its lesson, then", "12", "to see where it lies among the others"),
 )
 
 

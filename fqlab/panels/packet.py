@@ -56,7 +56,7 @@ class State(Settings):
         when=lambda s: s.grid == "sign_magnitude",
         help="clears the highest bits of every weight; the lowest plane always stays",
     )
-    at: int = control(0, label="Look at the byte at", unit="‰ of the packet", low=0, high=1000, group="Magnifier")
+    at: int = control(0, label="Look at", unit="‰ of the packet", low=0, high=1000, group="Magnifier")
     flip: bool = control(False, label="Flip a bit", choices={False: "no", True: "yes, here"})
     seed: int = control(0, label="Seed", low=0, high=999, box=True)
 

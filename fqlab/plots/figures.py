@@ -16,6 +16,7 @@ FIGURES: dict[str, str] = {
     "05-arms": "figures_clipped:arms",
     "07-penalty": "figures_planes:penalty",
     "10-uplinks": "figures_packet:uplinks",
+    "11-fog": "figures_fleet:fog",
 }
 """Name -> ``module:function`` in :mod:`fqlab.plots`; every function returns a :class:`~fqlab.plots.Drawing`."""
 

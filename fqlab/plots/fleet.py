@@ -1,0 +1,202 @@
+"""The three pictures of the fleet: a street as the scanner sees it, echoes against distance, accuracy car by car."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import FigureBase
+
+from fqlab.data.lidar import CLASSES
+from fqlab.plots.picture import Picture
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, look, note, title
+
+__all__ = ["HUES", "Cars", "Echoes", "Street"]
+
+Data = Mapping[str, Any]
+
+HUES = dict(
+    zip(CLASSES, (COLORS["blue"], COLORS["vermilion"], "#a1477a", "#1f2328", "#00805c", "#b07d00"), strict=True)
+)
+"""Class -> colour. Text in the same colour names the classes."""
+GROUND_HUE = "#d4d8dd"
+REACH, PITCH = 42.0, np.radians(32.0)
+"""Half the width of the view (metres), and how far the eye stands above the street."""
+
+
+class Street(Picture):
+    """One turn of the scanner, seen from above and aside: every echo in the colour of what it hit."""
+
+    width, height = 338, 280
+
+    def build(self, fig: FigureBase) -> None:
+        """One axis in metres across the view, a line of points a class, and the names of the classes."""
+        self.title = self.live(title(fig))
+        tall = REACH * 208 / 322
+        ax = axes(fig, 8, 40, 322, 208, xlim=(-REACH, REACH), ylim=(-tall, tall), grid="", spines=())
+        ax.set(xticks=[], yticks=[])
+        dot = {"linestyle": "", "marker": ".", "clip_on": True}
+        (self.ground,) = ax.plot([], [], color=GROUND_HUE, markersize=1.4, **dot)
+        self.live(self.ground)
+        self.points = {n: self.live(ax.plot([], [], color=c, markersize=2.6, **dot)[0]) for n, c in HUES.items()}
+        self.sensor = self.live(line(ax, "full precision", markers=True, marker="^", markersize=8, linestyle=""))
+        self.car = self.live(note(ax, "scanner"))
+        for name, x in zip(HUES, (-41.5, -34, -13.5, 1.2, 10.7, 20), strict=True):
+            note(ax, name, x=x, y=-tall - 3, color=HUES[name], fontweight="bold", halo=False)
+        note(ax, f"{2 * REACH:.0f} m wide", x=REACH - 1, y=tall - 2, ha="right", color=MUTED)
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``points`` [n, 3] (m, from the scanner's foot), ``label``, ``height`` (m), ``view`` (degrees), ``town``."""
+        flat = _project(data["points"], data["view"])
+        for k, name in enumerate(HUES):
+            self.points[name].set_data(*flat[data["label"] == k].T)
+        self.ground.set_data(*flat[data["label"] < 0].T)
+        x, y = _project(np.array([[0.0, 0.0, data["height"]]]), data["view"])[0]
+        self.sensor.set_data([x], [y])
+        self.car.set(x=x + 1.6, y=y + 1.2)
+        echoes = int((data["label"] >= 0).sum())
+        self.title.set_text(f"{data['town'][:1].upper()}{data['town'][1:]}: {echoes:,} echoes from things")
+        seen = [f"{name} {int((data['label'] == k).sum())}" for k, name in enumerate(HUES)]
+        return f"A street of the town {data['town']} as a scanner {data['height']:.1f} m high sees it; echoes: {', '.join(seen)}."
+
+
+def _project(points: np.ndarray, view: float) -> np.ndarray:
+    """Points [n, 3] on the picture plane [n, 2], seen from direction ``view`` at :data:`PITCH`."""
+    c, s = np.cos(np.radians(view)), np.sin(np.radians(view))
+    across, depth = c * points[:, 0] + s * points[:, 1], c * points[:, 1] - s * points[:, 0]
+    return np.stack([across, depth * np.sin(PITCH) + points[:, 2] * np.cos(PITCH)], axis=1)
+
+
+class Echoes(Picture):
+    """Echoes of every thing on the street against its distance; what lies below the line gets no label."""
+
+    width, height = 338, 280
+
+    def build(self, fig: FigureBase) -> None:
+        """Two logarithmic axes."""
+        self.title = self.live(title(fig))
+        limits = {"xlim": (2, 100), "ylim": (0.55, 9000)}
+        ax = axes(fig, 56, 42, 270, 200, xlabel="distance (m)", ylabel="echoes", yscale="log", grid="both", **limits)
+        ax.set_xscale("log")
+        ax.minorticks_off()
+        ax.set_xticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
+        ax.set_yticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
+        ax.axhline(12, color=MUTED, linewidth=1.2)
+        note(ax, "12 echoes: enough", x=2.15, y=16, color=MUTED)
+        dot = {"linestyle": "", "marker": "o", "markersize": 6.5, "markeredgecolor": "#ffffff"}
+        self.dots = {name: self.live(ax.plot([], [], color=color, **dot)[0]) for name, color in HUES.items()}
+        (self.missed,) = ax.plot([], [], color=MUTED, linestyle="", marker="x", markersize=5)
+        self.live(self.missed)
+        self.none = self.live(note(ax, "", x=2.15, y=0.9, color=MUTED))
+        self.law = self.live(line(ax, "theory", linewidth=1.2))
+        self.power = self.live(note(ax, "∝ 1/r²", x=60, color="#a1477a"))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``distance`` (m), ``echoes`` and ``kind`` of every thing that stands on the street."""
+        distance, echoes, kind = data["distance"], data["echoes"], data["kind"]
+        for k, name in enumerate(HUES):
+            self.dots[name].set_data(distance[(kind == k) & (echoes > 0)], echoes[(kind == k) & (echoes > 0)])
+        lost = echoes == 0
+        self.missed.set_data(distance[lost], np.full(lost.sum(), 0.75))
+        self.none.set_text(f"× {lost.sum()} not hit at all" if lost.any() else "")
+        seen = ~lost
+        level = np.exp(np.mean(np.log(echoes[seen] * distance[seen] ** 2))) if seen.any() else 1.0
+        self.law.set_data([2, 100], [level / 4, level / 1e4])
+        self.power.set_y(float(np.clip(level / 3600 * 1.9, 1.2, 6000)))
+        enough = int((echoes >= 12).sum())
+        self.title.set_text(f"{enough} of {len(echoes)} things give enough echoes")
+        return f"Of {len(echoes)} things on this street {enough} give 12 echoes or more, {lost.sum()} none."
+
+
+class Cars(Picture):
+    """Two columns a car: on the streets of its own town, and on those of the other seven; alone and together."""
+
+    width, height = 686, 226
+    SIDE = 0.17
+
+    def build(self, fig: FigureBase) -> None:
+        """One axis with a place for each car."""
+        self.title = self.live(title(fig))
+        ax = axes(fig, 62, 40, 484, 146, ylabel="accuracy", xlim=(-0.5, 7.5), ylim=(0.2, 1.02))
+        ax.set_yticks([0.25, 0.5, 0.75, 1], ["25 %", "50 %", "75 %", "100 %"])
+        ax.set_xticks(range(8))
+        ax.tick_params(axis="x", length=0, labelcolor=INK)
+        self.axis = ax
+        self.gains = [self.live(line(ax, "weights", linewidth=3.5)) for _ in range(16)]
+        few = look("accuracy").color
+        marks = {
+            "home": {"marker": "s", "color": MUTED},
+            "away": {"marker": "s", "color": MUTED, "markerfacecolor": "#ffffff"},
+            "full": {"marker": "_", "color": INK, "markersize": 14, "markeredgewidth": 2.2},
+            "full_away": {"marker": "_", "color": INK, "markersize": 14, "markeredgewidth": 2.2},
+            "few": {"marker": "o", "color": few, "markersize": 8},
+            "few_away": {"marker": "o", "color": few, "markersize": 8, "markerfacecolor": "#ffffff"},
+        }
+        style = {"markers": True, "linestyle": "", "markersize": 7}
+        self.before = self.live(line(ax, "previous", **(style | {"marker": "o", "markersize": 8})))
+        self.marks = {name: self.live(line(ax, "weights", **(style | more))) for name, more in marks.items()}
+        self._build_key(fig)
+
+    def _build_key(self, fig: FigureBase) -> None:
+        """The marks in words, on the right."""
+        key = axes(fig, 558, 40, 124, 146, grid="", spines=())
+        key.set(xticks=[], yticks=[])
+        few = "#00704f"
+        rows = (("■", "alone, at home", MUTED), ("□", "alone, elsewhere", MUTED), ("–", "together, 32 bit", INK))
+        for k, (sign, text, color) in enumerate(rows):
+            note(key, sign, x=0.0, y=0.95 - 0.15 * k, color=color, halo=False)
+            note(key, text, x=0.13, y=0.95 - 0.15 * k, color=color, halo=False)
+        self.few = [self.live(note(key, "", x=0.0, y=0.95 - 0.15 * k, color=few, halo=False)) for k in (3, 4)]
+        self.ghost = self.live(note(key, "", x=0.0, y=0.95 - 0.15 * 5, color=MUTED, halo=False))
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``towns``; lists ``home``, ``away``, ``full``, ``few`` (the last two may be empty); ``way`` in words."""
+        shown = {**data, "full_away": _others(data["full"]), "few_away": _others(data["few"])}
+        self.axis.set_xticks(range(8), data["towns"])
+        for name, marks in self.marks.items():
+            side = self.SIDE if "away" in name else -self.SIDE
+            marks.set_data(np.arange(len(shown[name])) + side, shown[name])
+        best = ("few", "few_away") if data["few"] else ("full", "full_away")
+        for k, gain in enumerate(self.gains):
+            car, start, stop = k // 2, ("home", "away")[k % 2], best[k % 2]
+            x = car + (self.SIDE if k % 2 else -self.SIDE)
+            gain.set_data([x, x] if shown[stop] else [], [shown[start][car], shown[stop][car]] if shown[stop] else [])
+        for text, words in zip(self.few, (f"●  {data['way']},", "○  elsewhere"), strict=True):
+            text.set_text(words if data["few"] else "")
+        before = ghost["few"] if ghost and data["few"] and ghost["way"] != data["way"] else []
+        self.before.set_data(np.arange(len(before)) - self.SIDE, before)
+        self.ghost.set_text(f"grey ●  {ghost['way']}" if before else "")
+        self.title.set_text(self._finding(shown))
+        return "Accuracy by car. " + " ".join(
+            f"{town}: " + ", ".join(f"{n} {shown[k][i]:.0%}" for k, n in NAMES.items() if shown[k]) + "."
+            for i, town in enumerate(data["towns"])
+        )
+
+    @staticmethod
+    def _finding(data: Data) -> str:
+        full, few, home, away, towns = (data[k] for k in ("full", "few", "home", "away", "towns"))
+        if not full:
+            return "Eight cars learn alone; now together ..."
+        if few:
+            loss = [f - g for f, g in zip(full, few, strict=True)]
+            k = int(np.argmax(loss))
+            rest = 100 * float(np.mean([x for i, x in enumerate(loss) if i != k]))
+            return f"{data['way']}: {100 * loss[k]:.0f} points lost in the {towns[k]} town, {rest:.1f} in the mean of the others"
+        gains = [f - a for f, a in zip(data["full_away"], away, strict=True)]
+        k = int(np.argmax(gains))
+        at_home = f"{100 * (full[k] - home[k]):+.0f}".replace("-", "−")
+        return f"Together the {towns[k]} car gains {100 * gains[k]:.0f} points in other towns, {at_home} in its own"
+
+
+def _others(values: Sequence[float]) -> list[float]:
+    """For each town the mean over all others; empty for an empty list."""
+    return [(sum(values) - v) / (len(values) - 1) for v in values]
+
+
+NAMES = {
+    "home": "alone at home", "away": "alone elsewhere", "full": "together in 32 bit at home",
+    "full_away": "together in 32 bit elsewhere", "few": "together in few bits at home",
+    "few_away": "together in few bits elsewhere",
+}  # fmt: skip
+"""What the numbers of a car are called in the alt text."""

@@ -11,6 +11,7 @@ __all__ = ["FIGURES", "figure"]
 
 FIGURES: dict[str, str] = {
     "01-between": "figures_drift:between_two",
+    "04-levels": "figures_rounding:five_levels",
     "02-bits": "figures_quantizer:bits_figure",
     "03-clips": "figures_clipping:clip_figure",
     "05-arms": "figures_clipped:arms",

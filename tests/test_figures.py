@@ -93,3 +93,15 @@ def test_every_registered_figure_exists():
         assert callable(getattr(importlib.import_module(f"fqlab.plots.{module}"), function)), name
         assert name[:2].isdigit()
     assert exporter.FORMATS == ("svg", "png")
+
+
+def test_a_drawing_is_sharp_in_a_notebook_and_stays_as_it_was():
+    import base64
+    import re
+
+    drawing = one()
+    shown = drawing._repr_mimebundle_()["text/html"]
+    picture = base64.b64decode(re.search(r'base64,([^"]+)"', shown)[1])
+    assert Image.open(io.BytesIO(picture)).size == (400, 420)
+    assert 'width="200"' in shown
+    assert drawing.figure.dpi == 72

@@ -80,7 +80,7 @@ def reveal(identity: str) -> Card:
     p = prediction(identity)
     guess = store.read()["guesses"].get(identity)
     if guess is None and reading():
-        return Card("open", p.question, fold("The answer", f"It is {float(p.result()):.4g}{_unit(p)}."))
+        return Card("open", "When you have a guess:", fold("The answer", f"It is {float(p.result()):.4g}{_unit(p)}."))
     if guess is None:
         return Card("open", f"First your guess: predict({identity!r}, ...). Then the answer shows.")
     truth = float(p.result())

@@ -81,8 +81,14 @@ class Drawing:
     alt: str
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The drawing in a notebook: a picture with its alt text, and the alt text alone where nothing can be shown."""
+        """The drawing in a notebook: a picture with its alt text, and the alt text alone where nothing can be shown.
+
+        Drawn at twice its size, for sharp screens and for slides.
+        """
+        dpi = self.figure.dpi
+        self.figure.set_dpi(144)
         picture = base64.b64encode(to_png(self)).decode()
+        self.figure.set_dpi(dpi)
         width = round(self.figure.get_figwidth() * 72)
         shown = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.alt)}" width="{width}">'
         return {"text/html": shown, "text/plain": self.alt}

@@ -4,7 +4,8 @@ The rules, in the order in which they apply:
 
 * A heading starts a slide, also in the middle of a cell; the first slide is the opening with title and promise.
 * A panel has a slide of its own, and so has a claims table. Their code is left out.
-* Imports are left out. Other code stands above what it shows, with the text before it, as long as all fits.
+* Imports are left out, and so is a single call that shows a question, a figure or the library's own source. Other code
+  stands above what it shows, with the text before it, as long as all fits.
 * What does not fit starts another slide under the same heading. A paragraph is never cut.
 """
 
@@ -46,7 +47,7 @@ def cut(blocks: Iterable[Block]) -> list[Slide]:
             level, _, text = piece.source.partition(" ")
             slides.append(Slide(text, len(level)))
             continue
-        if piece.kind == "code" and n + 1 < len(whole) and _alone(whole[n + 1]):
+        if piece.kind == "code" and n + 1 < len(whole) and (_alone(whole[n + 1]) or _speaks(piece, whole[n + 1])):
             continue
         weight = FULL if _alone(piece) else _weight(piece)
         if slides[-1].parts and slides[-1].filled + weight > FULL:
@@ -59,6 +60,12 @@ def cut(blocks: Iterable[Block]) -> list[Slide]:
 def _alone(piece: Block) -> bool:
     """Whether a piece has a slide of its own: a panel or a table of claims."""
     return piece.kind == "panel" or 'class="claims"' in piece.html
+
+
+def _speaks(code: Block, shown: Block) -> bool:
+    """Whether an output needs no code above it: one call that shows a card, a figure or the library's own source."""
+    call = re.fullmatch(r"\w+\(.*\)", code.source.strip())
+    return bool(call) and shown.kind == "output" and not shown.html.startswith("<pre")
 
 
 def _pieces(block: Block) -> Iterator[Block]:

@@ -203,9 +203,10 @@ class Origin(Picture):
     def _finding(cut: float, clipping: float) -> str:
         if cut == 0:
             return "Nothing is cut: all error is rounding"
+        share = f"{100 * cut:.2g}" if cut < 0.995 else f"{100 * cut:.0f}"
         if clipping < 0.005:
-            return f"Cutting {100 * cut:.2g} % of weights costs nothing"
-        return f"{100 * cut:.2g} % of weights make {100 * clipping:.0f} % of error"
+            return f"Cutting {share} % of weights costs nothing"
+        return f"{share} % of weights make {100 * clipping:.0f} % of error"
 
 
 class Price(Picture):

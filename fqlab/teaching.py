@@ -44,6 +44,7 @@ export default {
   render({ model, el }) {
     const say = () => { el.textContent = model.get("words"); };
     el.setAttribute("role", "status");
+    el.style.fontSize = "var(--jp-content-font-size1)";
     model.on("change:words", say);
     say();
   },

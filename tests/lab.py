@@ -36,6 +36,7 @@ Sheet (one open notebook)
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import secrets
@@ -377,5 +378,6 @@ def lab_fixture(notebooks: Path, home: Path) -> Iterator[Lab]:
             yield lab
             lab.close()
             browser.close()
+        gc.collect()  # the driver's greenlets end here, not in the middle of another test
     finally:
         server.stop()

@@ -16,6 +16,7 @@ FIGURES: dict[str, str] = {
     "03-clips": "figures_clipping:clip_figure",
     "05-arms": "figures_clipped:arms",
     "07-penalty": "figures_planes:penalty",
+    "08-ablation": "figures_precision:ablation",
     "10-uplinks": "figures_packet:uplinks",
     "11-fog": "figures_fleet:fog",
 }

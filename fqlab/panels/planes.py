@@ -36,15 +36,15 @@ class State(Settings):
     )
     reweigh: bool = control(
         True,
-        label="Layers weigh",
-        choices={True: "what they cost", False: "all alike"},
-        help="what they cost: weights of the layer times its bits, over all weights",
+        label="Layers pay",
+        choices={True: "for their memory", False: "all alike"},
+        help="memory: weights of the layer times its bits, over all weights",
     )
     interval: int = control(4, label="Adjust every", unit="epochs", low=1, high=8)
     strip: str = control(
         "both",
-        label="Cut empty planes",
-        choices={"both": "at both ends", "msb": "at the top", "none": "never"},
+        label="Cut",
+        choices={"both": "empty planes, both ends", "msb": "empty planes, top", "none": "nothing"},
         group="Precision adjustment",
     )
     threshold: float = control(

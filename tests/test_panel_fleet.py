@@ -76,6 +76,7 @@ def test_titles_say_who_gains_and_who_pays(panel):
     panel.wait()
     assert title.get_text() == "3 bit, nearest: 20 points lost in the canal town, 0.4 in the mean of the others"
     assert panel.csv().count("\n") == 9
+    assert Cars._finding({**panel.frame.pictures[Cars], "few": [f - 0.02 for f in FULL]}).endswith("than 3 points")
     assert "canal: alone at home 70%, alone elsewhere 50%, together in 32 bit at home 65%" in panel.description
 
 

@@ -34,7 +34,13 @@ class State(Settings):
                           mark=0.0, mark_label="this town's")  # fmt: skip
     reach: float = control(1.0, label="Range", unit="× the town's", low=0.2, high=1.5, step=0.1,
                            mark=1.0, mark_label="this town's")  # fmt: skip
-    bits: int = control(32, label="Bits per weight, up", group="Federation", choices=BITS)
+    bits: int = control(
+        32,
+        label="Bits up",
+        group="Federation",
+        choices=BITS,
+        help="bits per weight of what a car uploads; the way down stays 32 bit",
+    )
     rounding: str = control("nearest", label="Rounding", when=lambda s: s.bits < 32,
                             choices={"nearest": "nearest", "stochastic": "stochastic"})  # fmt: skip
     seed: int = control(0, label="Seed", low=0, high=999, box=True, help="of the street, the network and the training")

@@ -118,8 +118,8 @@ class Cars(Picture):
     def build(self, fig: FigureBase) -> None:
         """One axis with a place for each car."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 62, 40, 484, 146, ylabel="accuracy", xlim=(-0.5, 7.5), ylim=(0.2, 1.02))
-        ax.set_yticks([0.25, 0.5, 0.75, 1], ["25 %", "50 %", "75 %", "100 %"])
+        ax = axes(fig, 62, 40, 484, 146, ylabel="accuracy", xlim=(-0.5, 7.5), ylim=(0, 1.03))
+        ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
         ax.set_xticks(range(8))
         ax.tick_params(axis="x", length=0, labelcolor=INK)
         self.axis = ax
@@ -166,7 +166,7 @@ class Cars(Picture):
             text.set_text(words if data["few"] else "")
         before = ghost["few"] if ghost and data["few"] and ghost["way"] != data["way"] else []
         self.before.set_data(np.arange(len(before)) - self.SIDE, before)
-        self.ghost.set_text(f"grey ●  {ghost['way']}" if before else "")
+        self.ghost.set_text(f"●  {ghost['way']}" if before else "")
         self.title.set_text(self._finding(shown))
         return "Accuracy by car. " + " ".join(
             f"{town}: " + ", ".join(f"{n} {shown[k][i]:.0%}" for k, n in NAMES.items() if shown[k]) + "."
@@ -181,6 +181,8 @@ class Cars(Picture):
         if few:
             loss = [f - g for f, g in zip(full, few, strict=True)]
             k = int(np.argmax(loss))
+            if loss[k] < 0.03:
+                return f"{data['way']}: no town loses more than 3 points"
             rest = 100 * float(np.mean([x for i, x in enumerate(loss) if i != k]))
             return f"{data['way']}: {100 * loss[k]:.0f} points lost in the {towns[k]} town, {rest:.1f} in the mean of the others"
         gains = [f - a for f, a in zip(data["full_away"], away, strict=True)]

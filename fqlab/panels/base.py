@@ -143,7 +143,7 @@ class Panel(w.VBox):
         self.error: Exception | None = None
         self._zoom = teaching.now().zoom if zoom is None else in_range("zoom", zoom, 0.5, 4)
         super().__init__(self._build({*hide, *teaching.now().hide}))
-        self.layout = w.Layout(width=f"{WIDTH}px")
+        self.layout = w.Layout(width="auto", max_width=f"{WIDTH}px")
         self.add_class("fqlab-panel")
         self.add_class(f"fqlab-zoom-{round(100 * self._zoom)}")
         self.add_class(f"fqlab-{self.name}")
@@ -259,7 +259,9 @@ class Panel(w.VBox):
         self._assist = assistant(names)
         if self._assist is not None:
             self._assist.observe(lambda change: self._sharpen(change["new"]), "sharp")
-        body = w.HBox([left, self._gallery()], layout=w.Layout(width="auto", overflow="visible"))
+        # Beside each other where the page is wide enough, else the pictures below the controls.
+        layout = w.Layout(width="auto", overflow="visible", flex_flow="row wrap", grid_gap=f"{GAP}px")
+        body = w.HBox([left, self._gallery()], layout=layout)
         rest = [self._assist] if self._assist is not None else []
         return [style, *self._preset_bar(), body, self._status_bar(), *rest]
 
@@ -275,7 +277,7 @@ class Panel(w.VBox):
             self._images[kind] = image
         between = w.Layout(width="auto", grid_gap=f"{GAP}px", overflow="visible")
         lines = [w.HBox([self._images[kind] for kind in row], layout=between) for row in self.rows]
-        return w.VBox(lines, layout=w.Layout(grid_gap=f"{GAP}px", margin=f"0 0 0 {GAP}px", overflow="visible"))
+        return w.VBox(lines, layout=w.Layout(grid_gap=f"{GAP}px", overflow="visible"))
 
     def _preset_bar(self) -> list[w.Widget]:
         """One button per preset, in the order in which one shows them."""

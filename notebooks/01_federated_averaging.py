@@ -70,7 +70,8 @@ reveal("01-epochs")
 #
 # Press the presets from left to right. Below, each blue triangle is a client's model *before* the average, tested on
 # all ten digits. The green curve is the average. Upper right: from the server's point every client goes its own way,
-# a *fan*; how far the fan opens is the **drift**.
+# a *fan*; how far the fan opens is the **drift**. The picture shows two of the network's 4810 directions, the number in
+# its title counts all of them.
 
 # %% tags=["panel"]
 panel = drift()

@@ -41,9 +41,10 @@ class State(Settings):
     participants: int = control(10, label="Clients in a round", unit="of 10", low=1, high=10)
     start: str = control(
         "server",
-        label="Round 1 starts from",
+        label="Start",
         group="Local training",
-        choices={"server": "the server's weights", "own": "own random weights"},
+        choices={"server": "one, the server's", "own": "ten, each its own"},
+        help="the weights from which clients train in round 1; from round 2 on they are the server's",
     )
     epochs: int = control(
         1,
@@ -54,10 +55,10 @@ class State(Settings):
     )
     averaging: str = control(
         "size",
-        label="Weights of the average",
+        label="Average",
         group="Server",
         choices={"size": "n_k / Σ n_k", "equal": "1 / K"},
-        help="n_k is the number of images of client k",
+        help="weights of the average; n_k is the number of images of client k",
     )
     seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
 
@@ -73,7 +74,7 @@ class Drift(Panel):
         "Skewed": {},
         "10 epochs": {"epochs": 10},
         "Even, 10 epochs": {"skew": "even", "epochs": 10},
-        "Own starts": {"skew": "even", "epochs": 10, "start": "own"},
+        "Own starts": {"skew": "even", "epochs": 10, "start": "own", "seed": 1},
         "2 clients a round": {"participants": 2},
     }
 

@@ -32,12 +32,12 @@ class State(Settings):
     )
     spread: float = control(
         0.0,
-        label="Clients differ by (σ)",
+        label="Clients differ by",
         unit="Δ",
         low=0.0,
         high=1.5,
         step=0.05,
-        help="each client holds the picture plus normal noise of its own; Δ is the step of the grid",
+        help="standard deviation of the normal noise that each client adds to its picture; Δ is the step of the grid",
     )
     bits: int = control(1, label="Bits per value", unit="bit", low=1, high=5, group="Quantizer", help="mid-rise grid")
     clip: float = control(
@@ -46,7 +46,7 @@ class State(Settings):
     clients: int = control(1, label="Clients M", low=1, high=MOST, group="Clients")
     draws: str = control(
         "own",
-        label="Random draws",
+        label="Draws",
         choices={"own": "each client its own", "same": "one for all clients"},
         help="stochastic rounding goes up where a random number lies below the fraction",
     )

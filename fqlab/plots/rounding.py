@@ -31,7 +31,7 @@ class Redrawn(Picture):
         self.title = self.live(title(fig))
         self.images, self.words = [], []
         for k, name in enumerate(self.NAMES):
-            ax = axes(fig, 12 + 171 * k, 26, 150, 150, xlim=(0, 1), ylim=(0, 1), grid="", spines=())
+            ax = axes(fig, 12 + 171 * k, 26, 150, 150, grid="", spines=("left", "right", "top", "bottom"))
             ax.set_xticks([])
             ax.set_yticks([])
             shown = ax.imshow(np.zeros((2, 2)), cmap="gray", vmin=-1, vmax=1, extent=(0, 1, 0, 1), aspect="auto")

@@ -19,6 +19,7 @@ FIGURES: dict[str, str] = {
     "08-ablation": "figures_precision:ablation",
     "10-uplinks": "figures_packet:uplinks",
     "11-fog": "figures_fleet:fog",
+    "12-lottery": "figures_frontier:lottery",
 }
 """Name -> ``module:function`` in :mod:`fqlab.plots`; every function returns a :class:`~fqlab.plots.Drawing`."""
 

@@ -1,0 +1,153 @@
+"""Accuracy against bytes: every system's settings with the front, and who is cheapest by each way to count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
+
+from fqlab.plots.picture import Picture
+from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, note, title
+
+__all__ = ["LOOKS", "Cheapest", "Plane"]
+
+LOOKS = {
+    "fedavg": ("#000000", "s"),
+    "clipped": (COLORS["blue"], "o"),
+    "both": (COLORS["sky blue"], "D"),
+    "fixed_width": (COLORS["reddish purple"], "v"),
+    "fedmpq": (COLORS["vermilion"], "^"),
+    "bsq": (COLORS["orange"], "P"),
+    "lottery": (COLORS["bluish green"], "X"),
+    "lg_fedavg": ("#8a6d00", "<"),
+    "standalone": ("#6e7781", ">"),
+}
+"""Family -> colour and marker."""
+LOW, HIGH = 15.0, 2e4
+"""Kilobytes that are drawn; a run outside sits on the edge."""
+WAYS = {"up": "up", "up_coded": "up, coded", "both": "up and down", "both_coded": "both, coded"}
+Data = Mapping[str, Any]
+
+
+def _inside(kilobytes: float) -> float:
+    return min(max(kilobytes, LOW), HIGH)
+
+
+class Plane(Picture):
+    """Every point of every system, the front of those nobody beats, the cap, and the learner's own run."""
+
+    width, height = 686, 304
+
+    def build(self, fig: FigureBase) -> None:
+        """One axis, bytes logarithmic."""
+        self.title = self.live(title(fig))
+        limits = {"xlim": (LOW, HIGH), "ylim": (0, 1.02)}
+        ax = axes(fig, 64, 42, 464, 220, xlabel="bytes of the whole run", ylabel="accuracy", grid="both", **limits)
+        ax.set_xscale("log")
+        ax.minorticks_off()
+        ax.set_xticks([20, 100, 1000, 10_000], ["20 kB", "100 kB", "1 MB", "10 MB"])
+        ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+        self.beyond = self.live(ax.add_patch(Rectangle((1, 0), 1, 2, color="#f1f3f5", linewidth=0, zorder=0.4)))
+        self.cap = self.live(line(ax, "bytes", linestyle="-", linewidth=1.4))
+        self.edge = self.live(line(ax, "full precision", linestyle="-", linewidth=1.4, drawstyle="steps-post"))
+        self.dots = {
+            family: self.live(line(ax, 0, linestyle="", marker=marker, color=color, markersize=6, alpha=0.75))
+            for family, (color, marker) in LOOKS.items()
+        }
+        own = {"color": "#d00070", "marker": "*"}
+        self.before = self.live(line(ax, 0, linestyle="", markersize=9, markerfacecolor="none", **own))
+        self.path = self.live(line(ax, 0, color="#d00070", linestyle="-", linewidth=1.6))
+        self.star = self.live(line(ax, 0, linestyle="", markersize=15, markeredgecolor="#ffffff", zorder=6, **own))
+        self._build_names(ax)
+
+    def _build_names(self, ax: Any) -> None:
+        """Families at the right, each with its marker; their words come with the data."""
+        rows = [0.97 - 0.086 * k for k in range(len(LOOKS) + 2)]
+        for y, (color, marker) in zip(rows, LOOKS.values(), strict=False):
+            ax.plot([1.035], [y], color=color, marker=marker, linestyle="", transform=ax.transAxes, clip_on=False)
+        style = {"x": 1.06, "halo": False, "transform": ax.transAxes}
+        self.names = [self.live(note(ax, "", y=y, **style)) for y in rows[: len(LOOKS)]]
+        ax.plot([1.035], [rows[-2]], color="#d00070", marker="*", markersize=13, linestyle="", transform=ax.transAxes,
+                clip_on=False)  # fmt: skip
+        note(ax, "your run", y=rows[-2], color="#a8005a", **style)
+        ax.plot([1.02, 1.05], [rows[-1]] * 2, color=INK, linewidth=1.4, transform=ax.transAxes, clip_on=False)
+        note(ax, "the front", y=rows[-1], **style)
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``points`` family -> (kB, accuracy) pairs, ``families`` words, ``front``, ``cap`` in kB or 0, ``own``
+        (kB, accuracy) pairs of the run by round, ``earlier`` runs' ends, ``finding``."""
+        for family, dots in self.dots.items():
+            dots.set_data([_inside(x) for x, _ in data["points"][family]], [y for _, y in data["points"][family]])
+        for text, words in zip(self.names, data["families"].values(), strict=True):
+            text.set_text(words)
+        front = data["front"]
+        self.edge.set_data([_inside(x) for x, _ in front] + [HIGH], [y for _, y in front] + [front[-1][1]])
+        cap = data["cap"]
+        self.cap.set_data(*(([cap, cap], [0, 1.02]) if cap else ([], [])))
+        self.beyond.set_bounds(cap or HIGH, 0, HIGH, 1.02)
+        own = [(_inside(x), y) for x, y in data["own"]]
+        self.path.set_data([x for x, _ in own], [y for _, y in own])
+        self.star.set_data(*(([own[-1][0]], [own[-1][1]]) if own else ([], [])))
+        self.before.set_data([_inside(x) for x, _ in data["earlier"]], [y for _, y in data["earlier"]])
+        self.title.set_text(data["finding"])
+        steps = ", ".join(f"{x:.0f} kB {y:.0%}" for x, y in front)
+        return f"Accuracy against bytes of {sum(map(len, data['points'].values()))} stored points. The front: {steps}."
+
+
+class Cheapest(Picture):
+    """Bytes each system needs to reach the target, counted in four ways side by side."""
+
+    width, height = 686, 208
+
+    def build(self, fig: FigureBase) -> None:
+        """One axis: four columns, a line a family."""
+        self.title = self.live(title(fig))
+        ax = axes(fig, 64, 34, 420, 134, xlim=(-0.35, 3.1), ylim=(LOW, HIGH), yscale="log")
+        ax.minorticks_off()
+        ax.set_xticks(range(4), list(WAYS.values()))
+        ax.tick_params(axis="x", length=0, labelcolor=INK)
+        ax.set_yticks([100, 1000, 10_000], ["100 kB", "1 MB", "10 MB"])
+        self.column = self.live(ax.add_patch(Rectangle((0, LOW), 0.5, HIGH, color="#e7f0f7", linewidth=0, zorder=0.4)))
+        self.lines = {
+            family: self.live(line(ax, 0, color=color, marker=marker, linestyle="-", linewidth=1.4, markersize=6))
+            for family, (color, marker) in LOOKS.items()
+        }
+        self.ends = {
+            family: self.live(note(ax, "", x=3.16, color=MUTED if color == "#000000" else color, halo=False))
+            for family, (color, _) in LOOKS.items()
+        }
+
+    def update(self, data: Data, ghost: Any = None) -> str:
+        """Data: ``needs`` family -> kB for each of :data:`WAYS` or None, ``families`` words, ``target``, ``cost``."""
+        self.column.set_x(list(WAYS).index(data["cost"]) - 0.25)
+        shown = {family: needs for family, needs in data["needs"].items() if needs}
+        for family, drawn in self.lines.items():
+            needs = [_inside(x) for x in shown.get(family, ())]
+            drawn.set_data(range(len(needs)), needs)
+            self.ends[family].set_text("")
+        from math import log10
+
+        heights = [log10(_inside(needs[-1])) for needs in shown.values()]
+        room = (log10(HIGH) - log10(LOW)) * 12.5 / 134
+        for family, height in zip(shown, apart(heights, room, log10(LOW), log10(HIGH)), strict=True):
+            self.ends[family].set(text=f"{data['families'][family]}  {_size(shown[family][-1])}", y=10**height)
+        self.title.set_text(self._finding(data, shown))
+        listed = [f"{data['families'][f]} {', '.join(_size(x) for x in needs)}" for f, needs in shown.items()]
+        return f"Bytes to reach {data['target']} % ({', '.join(WAYS.values())}): {'; '.join(listed) or 'nobody does'}."
+
+    @staticmethod
+    def _finding(data: Data, shown: Data) -> str:
+        target = data["target"]
+        if not shown:
+            return f"Nobody reaches {target} %"
+        best = [min(shown, key=lambda family: shown[family][k]) for k in range(4)]
+        names = [data["families"][family] for family in best]
+        if len(set(best)) == 1:
+            return f"{target} % is cheapest with {names[0]}, however one counts"
+        return f"Cheapest at {target} %: {names[0]} by bytes up, {names[2]} by both ways"
+
+
+def _size(kilobytes: float) -> str:
+    return f"{kilobytes:.0f} kB" if kilobytes < 999.5 else f"{kilobytes / 1000:.1f} MB"

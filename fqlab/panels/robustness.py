@@ -101,7 +101,9 @@ class Robustness(Panel):
 
     def instant(self, state: State) -> Frame:
         trained, plain = _seen(experiment(state)), _seen(experiment(_plain(state)))
-        return Frame({}) if trained is None or plain is None else _frame(state, trained, plain)
+        if trained is not None and plain is not None:
+            return _frame(state, trained, plain)
+        return Frame({} if self._shown else {Deployed: {}, Shape: {}, Kurtosis: {}})
 
     def run(self, state: State) -> Iterator[Frame]:
         pair, known = [], _seen(experiment(state)) is not None

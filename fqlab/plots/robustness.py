@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
+from matplotlib.text import Text
 
 from fqlab.plots.picture import Picture
 from fqlab.plots.style import INK, MUTED, apart, axes, line, look, note, title
@@ -19,6 +20,12 @@ CHIPS = (2, 3, 4, 5, 6, 7, 8, 32)
 NAMES = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN", "qat": "QAT", "mqat": "MQAT"}
 ROUNDS, PEAK = 20, 6.5
 Data = Mapping[str, Any]
+
+
+def untrained(headline: Text) -> str:
+    """What a picture says, and its alt text, before the first run is done."""
+    headline.set_text("Training comes first")
+    return "Nothing is trained yet, so the picture is empty."
 
 
 def name_of(data: Data) -> str:
@@ -54,6 +61,8 @@ class Deployed(Picture):
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``accuracy`` and ``fedavg`` at :data:`CHIPS`; ``method``, ``bits`` trained at, ``chip``."""
+        if not data:
+            return untrained(self.title)
         found = {"now": data["accuracy"], "fedavg": data["fedavg"], "before": ghost["accuracy"] if ghost else []}
         words = {"now": name_of(data), "fedavg": "FedAvg", "before": "before"}
         shown = [k for k in found if found[k] and not (k == "fedavg" and data["method"] == "fedavg")]
@@ -107,6 +116,8 @@ class Shape(Picture):
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``histogram``, ``levels`` in use of ``grid``, their ``shares``, ``zeros``, ``kurtosis``."""
+        if not data:
+            return untrained(self.title)
         self.bars.set_data(*data["histogram"])
         few = len(data["levels"]) <= 5
         self.levels.set_segments([[(v, 0), (v, 1.1 if few else 0.12)] for v in data["levels"]])
@@ -145,6 +156,8 @@ class Kurtosis(Picture):
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``curves`` and ``fedavg``: layer -> kurtosis after 0, 1, ... rounds; ``target`` and ``method``."""
+        if not data:
+            return untrained(self.title)
         same = data["method"] == "fedavg"
         layers, ends = list(data["curves"]), []
         for k, layer in enumerate(layers):

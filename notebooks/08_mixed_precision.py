@@ -182,7 +182,7 @@ quiz("08")
 # - δ depends on the shape of the weights, not on their bits; cutting one plane lifts it about tenfold, so one falls at
 #   a time.
 # - Pruning alone only goes down. Growing gives every device its budget back, to the last bit that fits.
-# - A budget can be enforced, or priced; a price that moves too slowly overshoots, and overshooting kills layers.
+# - A budget can be enforced, or priced; a price that moves too slowly overshoots, and empties whole layers.
 #
 # ## Next
 #

@@ -89,10 +89,11 @@ class Precision(Panel):
         sent = [local_widths(state, n) for n in range(CLIENTS)]
         paths = walks(state, sent)
         tables = [path[min(state.move, len(path) - 1)] for path in paths]
-        before = [path[max(min(state.move, len(path) - 1) - 1, 0)] for path in paths]
+        moving = [1 < state.move < len(path) for path in paths]
+        before = [path[state.move - 1] if on else now for path, now, on in zip(paths, tables, moving, strict=True)]
         table = {
             "widths": tables,
-            "before": before if state.move > 1 else tables,
+            "before": before,
             "budgets": [_budget(state, n) for n in range(CLIENTS)],
             "means": [mean_bits(SIZES, row) for row in tables],
             "layers": LAYERS,

@@ -64,7 +64,7 @@ class Matrix(Picture):
         bar = {"color": BLUE, "linewidth": 0}
         self.bars = [self.live(ax.add_patch(Rectangle((x - 22, 12), 12, 0, **bar))) for x in columns]
         self.limits = [self.live(line(ax, "full precision", linestyle="-", linewidth=2)) for _ in columns]
-        self.flags = [self.live(note(ax, "", x=x + 10, y=26, color=look("error").color, **middle)) for x in columns]
+        self.flags = [self.live(note(ax, "", x=x + 12, y=26, color=look("error").color, **middle)) for x in columns]
         note(ax, "of its budget", x=LEFT - 8, y=26, ha="right", halo=False, color=MUTED)
 
     def update(self, data: Data, ghost: Any = None) -> str:

@@ -10,7 +10,7 @@ from fqlab.plots.picture import Drawing
 __all__ = ["FIGURES", "figure"]
 
 FIGURES: dict[str, str] = {
-    "06-targets": "figures_robustness:kurtosis_target",,
+    "06-targets": "figures_robustness:kurtosis_target",
     "01-between": "figures_drift:between_two",
     "04-levels": "figures_rounding:five_levels",
     "02-bits": "figures_quantizer:bits_figure",

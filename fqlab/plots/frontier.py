@@ -146,7 +146,7 @@ class Cheapest(Picture):
         names = [data["families"][family] for family in best]
         if len(set(best)) == 1:
             return f"{target} % is cheapest with {names[0]}, however one counts"
-        return f"Cheapest at {target} %: {names[0]} by bytes up, {names[2]} by both ways"
+        return f"Cheapest at {target} %: {names[0]} (bytes up), {names[2]} (up and down)"
 
 
 def _size(kilobytes: float) -> str:

@@ -85,7 +85,7 @@ def test_bad_input_is_one_sentence():
 def sheet(lab: Lab) -> Sheet:
     cells = ["import fqlab", "fqlab.teach(hide=('grid', 'seed'))", "fqlab.panels.tour()", "fqlab.lessons.quiz('00')"]
     lab.write("class", cells)
-    return lab.open("class", width=1600, height=1000)
+    return lab.open("class", width=1900, height=1000)
 
 
 def test_on_the_wall(sheet: Sheet):
@@ -97,6 +97,20 @@ def test_on_the_wall(sheet: Sheet):
     assert "hidden: grid, seed" in sheet.page.locator("body").inner_text()
     size = "name => getComputedStyle(document.querySelector('.jp-Notebook')).getPropertyValue(name)"
     assert sheet.page.evaluate(size, "--jp-content-font-size1") == "21.0px"
+
+
+def test_panels_fit_into_a_narrower_page(sheet: Sheet):
+    try:
+        sheet.page.set_viewport_size({"width": 1600, "height": 1000})
+        sheet.page.wait_for_timeout(500)
+        panel, clip, picture = (
+            sheet.page.locator(name).first.bounding_box() for name in (".fqlab-tour", ".fqlab-c-clip", ".fqlab-p-training")
+        )
+        assert picture["x"] + picture["width"] <= panel["x"] + panel["width"] + 1
+        assert picture["x"] >= clip["x"] + clip["width"], "controls and pictures stand beside each other"
+        assert picture["width"] > 700
+    finally:
+        sheet.page.set_viewport_size({"width": 1900, "height": 1000})
 
 
 def test_sliders_follow_the_mouse_when_enlarged(sheet: Sheet):

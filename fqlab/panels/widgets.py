@@ -16,7 +16,9 @@ LONG_LABEL = 11
 
 STYLE = """
 .fqlab-panel { overflow: visible; container-type: inline-size; }
-@container (min-width: 820px) and (max-width: 959px) { .fqlab-panel > * { zoom: .854; } }
+@container (min-width: 880px) and (max-width: 959px) { .fqlab-panel > * { zoom: .916; } }
+@container (min-width: 800px) and (max-width: 879px) { .fqlab-panel > * { zoom: .833; } }
+@container (min-width: 720px) and (max-width: 799px) { .fqlab-panel > * { zoom: .75; } }
 .fqlab-panel .fqlab-heading { height: 20px; margin: 4px 2px 1px; border-bottom: 1px solid var(--jp-border-color2, #ccc); }
 .fqlab-panel .fqlab-heading .widget-html-content { font-weight: 600; font-size: var(--fqlab-font, 12px); line-height: 20px; opacity: .8; }
 .fqlab-panel .fqlab-control { width: auto; margin: 1px 2px; }

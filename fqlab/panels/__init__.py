@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-PANELS = {"tour": "Tour", "drift": "Drift", "rounding": "Rounding", "clipped": "ClippedFederation", "clipping": "Clipping", "quantizer": "Quantizer", "packet": "PacketPanel", "planes": "Planes", "precision": "Precision", "robustness": "Robustness", "fleet": "Fleet", "frontier": "Frontier"}
+PANELS = {"tour": "Tour", "drift": "Drift", "rounding": "Rounding", "clipped": "ClippedFederation", "clipping": "Clipping", "quantizer": "Quantizer", "packet": "PacketPanel", "planes": "Planes", "precision": "Precision", "robustness": "Robustness", "fleet": "Fleet", "frontier": "Frontier", "lottery": "LotteryPanel"}
 """Module (and name) of every panel -> name of its class."""
 
 __all__ = ["PANELS", *PANELS]

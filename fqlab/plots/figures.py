@@ -10,6 +10,7 @@ from fqlab.plots.picture import Drawing
 __all__ = ["FIGURES", "figure"]
 
 FIGURES: dict[str, str] = {
+    "09-cost": "figures_lottery:cost_and_accuracy",
     "06-targets": "figures_robustness:kurtosis_target",
     "01-between": "figures_drift:between_two",
     "04-levels": "figures_rounding:five_levels",

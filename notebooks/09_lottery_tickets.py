@@ -1,0 +1,146 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · Lottery tickets
+#
+# *A small network of your own.*
+#
+# [![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/09_lottery_tickets.ipynb)
+#
+# **Goals**
+#
+# - Follow a mask through a round: gate, prune, rewind, train, average.
+# - Average weights that only some clients still have.
+# - Read a published number as a sentence with conditions.
+#
+# **Needs** lesson 01. **Minutes** 20 to read, about 15 seconds to run.
+
+# %%
+from fqlab.aggregate import masked_mean
+from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.methods.lottery import Lottery, prune
+from fqlab.panels import lottery
+from fqlab.papers import table
+from fqlab.plots.figures import figure
+
+# %% [markdown]
+# Ten clients hold two digits each. None of them needs a network that reads all ten. LotteryFL lets each client look
+# for a **ticket**: a small part of the shared network that is good enough for its own digits. Only the ticket travels.
+#
+# ## Predict
+#
+# Throw away nine of ten weights. What is left of the accuracy?
+
+# %%
+predict("09-a-tenth")
+
+# %% [markdown]
+# Write your guess as the second argument: `predict("09-a-tenth", 60)`. Then run the next cell.
+
+# %%
+reveal("09-a-tenth")
+
+# %% [markdown]
+# ## Play
+#
+# Press the presets from left to right. **Show client** trains nothing; every other control runs ten clients for forty
+# rounds, and two baselines.
+
+# %% tags=["panel"]
+panel = lottery()
+panel
+
+# %% [markdown]
+# Three things to find:
+#
+# 1. The green curve falls again and again. What happens in those rounds? *No rewind* shows it.
+# 2. Same run, three bills. Which one would you print in a paper? Which one does your provider print?
+# 3. A network of your own? Look how many clients keep the same weights.
+#
+# ## Explain
+#
+# A client gets the average on its mask. If that reads more of its held-back images right than the **gate** asks, the
+# client drops a fifth of what is left, smallest weights first, and sets the survivors back to their first values
+# $\theta_0$. Then it trains. The server averages every weight over those that kept it:
+#
+# $$\theta[j]=\frac{\sum_k m_k[j]\,\theta_k[j]}{\sum_k m_k[j]},$$
+#
+# with $m_k[j]=1$ if client $k$ kept weight $j$, and the old $\theta[j]$ where nobody did.
+
+# %%
+show_source(Lottery.begin)
+
+# %%
+show_source(prune)
+
+# %% [markdown]
+# Pruning goes on *while* more than the target is left. So it overshoots: target 0.1 ends at $0.8^{11}=0.086$.
+#
+# Why are the tickets so alike? All ten clients prune the same average, *before* they train on their own digits. The
+# smallest weights of that average are the same for everybody. In the paper only 5 to 20 of 400 clients take part in a
+# round, so the average changes between two prunings; its Figure 2 shows more weights of few clients than ours.
+#
+# ## Check
+#
+# Write the mask-aware mean.
+
+# %%
+check("09-masked-mean", ...)
+
+# %% [markdown]
+# Stuck? `hint("09-masked-mean")` gives three hints, one by one; `solution("09-masked-mean")` gives it away. The
+# library's own:
+
+# %%
+show_source(masked_mean)
+
+# %% [markdown]
+# ## Paper
+
+# %% tags=["nbval-check-output"]
+print(table("lottery"))
+
+# %% [markdown]
+# The cost of FedAvg, [663.757](#claim-lottery-fedavg-mib) MiB, comes out to all digits. It tells what was counted: one
+# direction, weights without biases, no masks. Then the conditions of the [99.96](#claim-lottery-tickets) %: two classes
+# a client, one direction counted, and the *best* round of each client on 80 test images at a time.
+#
+# Here, at the last round and on all test images, tickets reach [92.0](#claim-lottery-tickets) %. FedAvg's one model
+# reads [88.3](#claim-lottery-fedavg) % of each client's own digits. And clients that never talk reach [97.5](#claim-lottery-alone) %, for no
+# byte at all. In the paper tickets beat training alone by [9.24](#claim-lottery-gain) points; here they lose by
+# [-5.5](#claim-lottery-gain). Two digits are easy to learn alone, and forty rounds are few.
+#
+# The saving depends on the bill. Counted as in the paper, target 0.1 costs [0.28](#claim-lottery-one-way) of FedAvg.
+# Counted both ways, with FedAvg's download broadcast once, target 0.5 costs [1.00](#claim-lottery-broadcast) of it: the
+# saving is gone. CELL's authors found [1.652](#claim-lottery-broadcast) on CIFAR-10.
+
+# %%
+figure("09-cost")
+
+# %% [markdown]
+# *Left and middle: LotteryFL's Table 2, 20 clients a round. Right, ours: digits, 10 clients, 40 rounds, three seeds;
+# cost one way, as in the paper.*
+#
+# ## Quiz
+
+# %%
+quiz("09")
+
+# %% [markdown]
+# ## Remember
+#
+# - A tenth of the weights can be enough for a client's own classes; each rewind costs rounds to climb back.
+# - Average a weight over the clients that kept it, and keep the old value where nobody did.
+# - A saving is a sentence with conditions: which direction, which overhead, and whether a broadcast counts once.
+#
+# ## Next
+#
+# Whether rewinding helps at all is open: in our runs it costs accuracy, and later work reports better results without
+# it. The masks also tell the server what a client's data look like, and nobody charges for that.
+# Lesson 10 opens the packets themselves.

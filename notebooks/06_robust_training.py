@@ -19,11 +19,11 @@
 # - Say what the kurtosis of a layer has to do with the width of the step.
 # - Know when a robust model is robust, and when the range rule did the work.
 #
-# **Needs** lessons 02 and 03. **Minutes** 20 to read, about 15 seconds to run.
+# **Needs** lessons 02 and 03. **Minutes** 20 to read, about 15 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, predict, quiz, reveal, show_source
-from fqlab.objectives import Kurtosis, kurtosis, signed_step
+from fqlab.objectives import Kurtosis, kurtosis
 from fqlab.panels import robustness
 from fqlab.papers import table
 from fqlab.plots.figures import figure

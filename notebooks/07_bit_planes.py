@@ -19,7 +19,7 @@
 # - See how a penalty on whole planes finds a bit-width for every layer, while the network trains.
 # - Count a mixed-precision network as the papers do, to the last bias.
 #
-# **Needs** lesson 02. **Minutes** 25 to read, about 12 seconds to run.
+# **Needs** lesson 02. **Minutes** 25 to read, about 12 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, predict, quiz, reveal, show_source
@@ -27,7 +27,7 @@ from fqlab.panels import planes
 from fqlab.panels.planes import recording
 from fqlab.papers import table
 from fqlab.plots.figures import figure
-from fqlab.quant import Grid, adjust, mean_bits, msb_density, prune_msb, to_planes
+from fqlab.quant import Grid, adjust, msb_density, prune_msb
 
 # %% [markdown]
 # How many bits does a layer need? Lesson 02 set one number for all layers, by hand. Bit-level sparsity (BSQ) lets the

@@ -19,7 +19,7 @@
 # - See the order of the systems change with the way one counts.
 # - Beat all of them under a byte cap.
 #
-# **Needs** lessons 01 and 05; the others help. **Minutes** 25 to read, about 12 seconds to run.
+# **Needs** lessons 01 and 05; the others help. **Minutes** 25 to read, about 12 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, predict, quiz, reveal, show_source
@@ -83,7 +83,7 @@ show_source(front)
 # %% tags=["nbval-check-output"]
 for family in ("fedavg", "clipped", "both", "fixed_width", "fedmpq", "bsq"):
     found = [cheapest(family, "even", "everyone", 0.9, cost) for cost in COSTS]
-    print(f"{family:12s}", *(f"{cost} {p.cost(cost) / 1000:7.0f}" if p else "never" for p, cost in zip(found, COSTS)))
+    print(f"{family:12s}", *(f"{cost} {p.cost(cost) / 1000:7.0f}" if p else "never" for p, cost in zip(found, COSTS, strict=True)))
 
 # %% [markdown]
 # Counted up alone, 2-bit uploads are [10.7](#claim-frontier-up) times lighter than FedAvg. Counted both ways it is

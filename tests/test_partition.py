@@ -283,4 +283,11 @@ def test_personal_test_by_groups_needs_groups():
 
 
 def test_settings_are_the_keywords_of_split():
-    assert tuple(partition.settings()) == ("alpha", "classes_per_client", "samples_per_class", "balance", "distinct", "holds")
+    assert tuple(partition.settings()) == (
+        "alpha",
+        "classes_per_client",
+        "samples_per_class",
+        "balance",
+        "distinct",
+        "holds",
+    )

@@ -22,7 +22,10 @@ def afterwards_off():
 
 def test_the_name_is_there_without_anything_heavy():
     assert "teach" in dir(fqlab)
-    assert modules_after("import fqlab; fqlab.teach") & {"torch", "numpy", "ipywidgets", "anywidget", "matplotlib"} == set()
+    assert (
+        modules_after("import fqlab; fqlab.teach") & {"torch", "numpy", "ipywidgets", "anywidget", "matplotlib"}
+        == set()
+    )
     assert "torch" not in modules_after("import fqlab; fqlab.teach(1.25)")
 
 
@@ -104,7 +107,8 @@ def test_panels_fit_into_a_narrower_page(sheet: Sheet):
         sheet.page.set_viewport_size({"width": 1600, "height": 1000})
         sheet.page.wait_for_timeout(500)
         panel, clip, picture = (
-            sheet.page.locator(name).first.bounding_box() for name in (".fqlab-tour", ".fqlab-c-clip", ".fqlab-p-training")
+            sheet.page.locator(name).first.bounding_box()
+            for name in (".fqlab-tour", ".fqlab-c-clip", ".fqlab-p-training")
         )
         assert picture["x"] + picture["width"] <= panel["x"] + panel["width"] + 1
         assert picture["x"] >= clip["x"] + clip["width"], "controls and pictures stand beside each other"

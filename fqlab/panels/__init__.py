@@ -10,7 +10,21 @@ import sys
 from types import ModuleType
 from typing import Any
 
-PANELS = {"tour": "Tour", "drift": "Drift", "rounding": "Rounding", "clipped": "ClippedFederation", "clipping": "Clipping", "quantizer": "Quantizer", "packet": "PacketPanel", "planes": "Planes", "precision": "Precision", "robustness": "Robustness", "fleet": "Fleet", "frontier": "Frontier", "lottery": "LotteryPanel"}
+PANELS = {
+    "tour": "Tour",
+    "drift": "Drift",
+    "quantizer": "Quantizer",
+    "clipping": "Clipping",
+    "rounding": "Rounding",
+    "clipped": "ClippedFederation",
+    "robustness": "Robustness",
+    "planes": "Planes",
+    "precision": "Precision",
+    "lottery": "LotteryPanel",
+    "packet": "PacketPanel",
+    "fleet": "Fleet",
+    "frontier": "Frontier",
+}
 """Module (and name) of every panel -> name of its class."""
 
 __all__ = ["PANELS", *PANELS]

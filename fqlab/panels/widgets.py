@@ -29,7 +29,7 @@ STYLE = """
 .fqlab-panel .fqlab-control.widget-dropdown, .fqlab-panel .fqlab-control.widget-text { height: 28px; }
 .fqlab-panel .fqlab-slider, .fqlab-panel .fqlab-tall { display: grid; grid-template-columns: 1fr auto; height: 40px;
   grid-template-rows: 19px 21px; align-items: center; }
-.fqlab-panel .fqlab-tall { height: 47px; grid-template-rows: 19px 28px; }
+.fqlab-panel .fqlab-control.fqlab-tall { height: 47px; grid-template-rows: 19px 28px; }
 .fqlab-panel .fqlab-slider > .widget-label, .fqlab-panel .fqlab-tall > .widget-label { grid-area: 1 / 1; width: auto !important;
   height: 19px; line-height: 19px; margin: 0; }
 .fqlab-panel .fqlab-slider > .widget-readout { grid-area: 1 / 2; height: 19px; line-height: 19px; min-width: 40px; margin: 0;

@@ -26,7 +26,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "mqat": {"variant": "mqat"},
 }
 """Row of the table -> settings of the method ``robust``; none for plain FedAvg."""
-MAIN = ("kure", "apqn", "qat", "mqat_client", "mqat")
+MAIN = ("kure", "apqn", "qat", "mqat")
 """The variants that the claims compare."""
 WIDTHS = (32, 8, 6, 4, 3, 2)
 EARLIER = {

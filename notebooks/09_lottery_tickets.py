@@ -141,6 +141,6 @@ quiz("09")
 #
 # ## Next
 #
-# Whether rewinding helps at all is open: in our runs it costs accuracy, and later work reports better results without
+# Whether rewinding helps at all is open: in our runs it costs rounds, and later work reports better results without
 # it. The masks also tell the server what a client's data look like, and nobody charges for that.
 # Lesson 10 opens the packets themselves.

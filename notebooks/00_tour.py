@@ -101,7 +101,7 @@ check("00-ticket", ...)
 # the table says *not public*, and the number is ours alone.
 
 # %% tags=["nbval-check-output"]
-print(table("clipped"))
+table("clipped")
 
 # %% [markdown]
 # Two bits and a sign reach [0.911](#claim-tour-two-bits) here, over three seeds. Two bits with the range of the

@@ -147,7 +147,7 @@ check("01-average", ...)
 # ours alone.
 
 # %% tags=["nbval-check-output"]
-print(table("fedavg"))
+table("fedavg")
 
 # %% [markdown]
 # Their Table 2 counts rounds until a convolutional network reads 99 % of MNIST: five local epochs in batches of ten

@@ -151,7 +151,7 @@ print(codes.values.tolist(), codes.dequantize().tolist())
 # Three papers and a convention, four answers, and the classical numbers of Max (1960) for four equally spaced levels.
 
 # %% tags=["nbval-check-output"]
-print(table("grids"))
+table("grids")
 
 # %% [markdown]
 # Max's table again, as rings, on the error curves of all five grids. The dashed line is Shannon's bound: no code of

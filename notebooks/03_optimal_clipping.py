@@ -163,7 +163,7 @@ check("03-octav-step", ...)
 # The published constants beside this library's, and what we found beyond them.
 
 # %% tags=["nbval-check-output"]
-print(table("octav"))
+table("octav")
 
 # %% [markdown]
 # The paper's Figure 1 (a) shows two layers of ResNet-50. Here it is again with the two layers of our digits network.

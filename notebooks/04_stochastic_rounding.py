@@ -136,7 +136,7 @@ check("04-round", ...)
 # gradients.
 
 # %% tags=["nbval-check-output"]
-print(table("rounding"))
+table("rounding")
 
 # %% [markdown]
 # QSGD explains the rule with a drawing of five levels, its Figure 1. Here it is with data.

@@ -136,7 +136,7 @@ check("05-inverse-error", ...)
 # there is none to compare with.
 
 # %% tags=["nbval-check-output"]
-print(table("clipped"))
+table("clipped")
 
 # %% [markdown]
 # The codes are [15.779](#claim-clipped-ratio-4224) times smaller than 32-bit weights. The whole traffic is only
@@ -146,7 +146,7 @@ print(table("clipped"))
 # Next, our own experiment with unequal devices. It is not in the paper, whose clients all send the same widths.
 
 # %% tags=["nbval-check-output"]
-print(table("unequal"))
+table("unequal")
 
 # %% [markdown]
 # Sevens read right, over three seeds: [0.00](#claim-unequal-sevens-inverse) by inverse error,

@@ -108,7 +108,7 @@ check("06-kurtosis", ...)
 # patent claims and the methods they build on. So the rows below test *statements*, on digits.
 
 # %% tags=["nbval-check-output"]
-print(table("robust"))
+table("robust")
 
 # %% [markdown]
 # What the runs say, over three seeds:

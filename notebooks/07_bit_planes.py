@@ -146,7 +146,7 @@ check("07-compression", ...)
 # can be compared in their accounting, not in their accuracy.
 
 # %% tags=["nbval-check-output"]
-print(table("bsq"))
+table("bsq")
 
 # %% [markdown]
 # The count decides: HAWQ's scheme is [13.107](#claim-bsq-hawq) times smaller only if the shortcuts stay out and the

@@ -151,7 +151,7 @@ for name, switches in ABLATION.items():
     print(f"{name:28s}", switches or "everything on")
 
 # %% tags=["nbval-check-output"]
-print(table("fedmpq"))
+table("fedmpq")
 
 # %%
 figure("08-ablation")

@@ -104,7 +104,7 @@ show_source(masked_mean)
 # ## Paper
 
 # %% tags=["nbval-check-output"]
-print(table("lottery"))
+table("lottery")
 
 # %% [markdown]
 # The cost of FedAvg, [663.757](#claim-lottery-fedavg-mib) MiB, comes out to all digits. It tells what was counted: one

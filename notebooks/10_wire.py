@@ -142,7 +142,7 @@ check("10-pack", ...)
 # [13.76](#claim-wire-packet-2222). Up and down together: [1.86](#claim-wire-both-ways-2222).
 
 # %% tags=["nbval-check-output"]
-print(table("wire"))
+table("wire")
 
 # %%
 figure("10-uplinks")

@@ -126,7 +126,7 @@ check("11-pool", ...)
 # rebuilt by counting echoes.
 
 # %% tags=["nbval-check-output"]
-print(table("lidar"))
+table("lidar")
 
 # %% [markdown]
 # The reader of the KITTI benchmark shows a real street for comparison. It needs three files that are not part of fqlab:

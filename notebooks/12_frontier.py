@@ -126,7 +126,7 @@ figure("12-lottery")
 # the published data.
 
 # %% tags=["nbval-check-output"]
-print(table("frontier"))
+table("frontier")
 
 # %% [markdown]
 # ## Quiz

@@ -66,11 +66,13 @@ def test_densities_are_shares_of_weights_beyond_half_the_scale(panel, module):
         assert then == pytest.approx(float((values >= 64).float().mean()), abs=1e-7)
 
 
-def test_the_curve_is_the_federation_of_the_state(panel, module):
+def test_the_curve_is_the_federation_of_the_state(module):
     state = module.State(scheme="dual", eta=0.2, budgets="2-4-8")
-    frames = panel.run(state)
+    made = module.Precision()
+    frames = made.run(state)
     shown = [next(frames).pictures[Federated] for _ in range(2)][-1]
     frames.close()
+    made.close()
     options = dict(budgets="2-4-8", penalty=0.0, epsilon=0.05, growing=False, dual_step=0.2)
     alone = fit(experiment(options, rounds=2)).rounds
     assert shown["accuracy"] == [r.accuracy for r in alone]

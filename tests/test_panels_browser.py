@@ -44,9 +44,9 @@ def test_a_key_moves_the_picture_and_the_words(sheet: Sheet, name: str) -> None:
     alts = [images.nth(i).get_attribute("alt") for i in range(images.count())]
     sheet.press(box, key)
     changed = "([name, before]) => [...document.querySelectorAll(`.fqlab-${name} .fqlab-picture`)].some((p, i) => p.src != before[i])"
-    sheet.page.wait_for_function(changed, arg=[name, before], timeout=30_000)
+    sheet.page.wait_for_function(changed, arg=[name, before], timeout=90_000)
     worded = "([name, alts]) => [...document.querySelectorAll(`.fqlab-${name} .fqlab-picture`)].some((p, i) => p.alt != alts[i])"
-    sheet.page.wait_for_function(worded, arg=[name, alts], timeout=30_000)
+    sheet.page.wait_for_function(worded, arg=[name, alts], timeout=90_000)
     assert all(alts), "every picture has an alt text"
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import importlib
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fqlab import papers
 from fqlab.cli import main
 from fqlab.errors import ConfigError
+from fqlab.papers import ledger
 from fqlab.papers.ledger import NOT_PUBLIC
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))
@@ -76,6 +80,27 @@ def test_tables_show_claims_beside_results():
     text = repr(papers.table("octav"))
     assert "octav-gauss-4" in text
     assert "not public" in text
-    assert "<table>" in papers.table("octav")._repr_html_()
+    shown = papers.table("octav")._repr_html_()
+    assert shown.count("<tr id=") == len(papers.claims("octav"))
+    for c in papers.claims("octav"):
+        row = re.search(rf'<tr id="claim-{c.id}">(.*?)</tr>', shown)[1]
+        assert html.escape(c.where) in row
+        assert (">yes<" in row) == papers.verdict(c, papers.result(c.id).value)
     with pytest.raises(ConfigError, match="source is 'x'"):
         papers.table("x")
+
+
+def test_a_spread_limits_the_digits_shown():
+    claim = papers.claim("octav-gauss-4")
+    shown = lambda values: ledger._measured(claim, result_of(values))  # noqa: E731
+    assert shown((163696,)) == "163696"
+    assert shown((0.9381, 0.9456)) == "0.9419 ± 0.0053"
+    assert shown((40.2778, 73.0)).split(" ± ")[0] == "57"
+    assert shown((2.5, 2.5)) == "2.5"
+
+
+def result_of(values):
+    """A stored result with these values."""
+    stored = dataclasses.asdict(papers.result("octav-gauss-4"))
+    stored |= {"values": values, "seeds": tuple(range(len(values))), "value": float(np.mean(values))}
+    return papers.Result(**{**stored, "spread": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0})

@@ -13,7 +13,7 @@ from fqlab import lessons
 from fqlab.errors import ConfigError, DataError
 from fqlab.site import build as site
 from fqlab.site import build_site, build_slides, runs
-from fqlab.site.cells import Block, claims_table
+from fqlab.site.cells import Block
 from fqlab.site.markup import Markup, highlight, mathml, slug
 from fqlab.site.slides import cut
 from lab import BROWSER_ARGS, find_chromium, write_notebook
@@ -118,20 +118,6 @@ def test_markdown_of_a_lesson():
     assert 'href="https://github.com/fqlab/fqlab/blob/main/README.md"' in shown
     assert slug("δ(l), the <code>x</code>-axis") == "δl-the-x-axis"
     assert "<script" not in highlight("<script>")
-
-
-def test_a_printed_claims_table_becomes_a_table_with_names():
-    from fqlab.papers import table
-
-    text = str(table("clipped"))
-    shown = claims_table(text)
-    assert shown.count("<tr") == 1 + len(table("clipped").rows)
-    for says, *cells in table("clipped").rows:
-        identity = says[says.rindex("[") + 1 : -1]
-        row = re.search(rf'<tr id="claim-{identity}">(.*?)</tr>', shown)[1]
-        assert all(f"<td>{cell}</td>" in row for cell in cells if "'" not in cell and "&" not in cell)
-    assert claims_table("claim 0.25\n") == ""
-    assert claims_table("") == ""
 
 
 def test_slides_are_cut_by_rule():

@@ -13,11 +13,11 @@ from fqlab.experiment import Experiment
 from fqlab.federation import Federation
 from fqlab.methods.lottery import published_mib
 from fqlab.panels.base import Frame, Panel, Settings, control
+from fqlab.papers.recipes.lottery import CLIENTS, ROUNDS
+from fqlab.papers.recipes.lottery import experiment as described
 from fqlab.plots.lottery import Costs, Masks, Own
 
 __all__ = ["LotteryPanel", "Outcome", "State", "bills", "experiment", "play"]
-
-ROUNDS, CLIENTS = 40, 10
 
 
 def _pruned(state: Any) -> bool:
@@ -108,11 +108,7 @@ METHODS = ("lottery", "fedavg", "standalone")
 def experiment(state: State, method: str = "lottery") -> Experiment:
     """The federation of a state, or a baseline on the same clients."""
     options = dict(target=state.target, rate=state.rate, gate=state.gate, rewind=state.rewind)
-    return Experiment(
-        method=method, options=options if method == "lottery" else {}, partition="n_class",
-        split={"classes_per_client": state.classes, "distinct": True}, clients=CLIENTS, rounds=ROUNDS, epochs=5,
-        batch_size=32, lr=0.3, validation=0.1, seed=state.seed, engine="vectorized",
-    )  # fmt: skip
+    return described(method, seed=state.seed, classes=state.classes, **options)
 
 
 _MODELS: OrderedDict[str, Outcome] = OrderedDict()

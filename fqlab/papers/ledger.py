@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from fqlab.errors import one_of
 
@@ -17,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     import tomli as tomllib
 
-__all__ = ["Claim", "Result", "Table", "claim", "claims", "result", "sources", "table", "verdict"]
+__all__ = ["Claim", "Line", "Result", "Table", "claim", "claims", "result", "sources", "table", "verdict"]
 
 NOT_PUBLIC = "not public"
 
@@ -115,25 +116,50 @@ def verdict(c: Claim, value: float) -> bool:
     return isinstance(target, (int, float)) and abs(value - target) <= c.tolerance
 
 
+class Line(NamedTuple):
+    """One claim beside its result, in words."""
+
+    id: str
+    says: str
+    published: str
+    ours: str
+    holds: str
+    scale: str
+    where: str
+
+
 class Table:
-    """Claims beside our results, as text and as HTML."""
+    """Claims beside our results: a table in a notebook, text elsewhere. Row ``#claim-ID`` is the claim ``ID``."""
 
-    COLUMNS = ("claim", "published", "ours", "±", "holds", "scale", "where")
+    COLUMNS = ("claim", "published", "ours", "holds", "scale", "where")
 
-    def __init__(self, rows: list[tuple[str, ...]]) -> None:
+    def __init__(self, rows: list[Line]) -> None:
         self.rows = rows
 
     def __repr__(self) -> str:
-        cells = [self.COLUMNS, *self.rows]
+        cells = [self.COLUMNS, *((f"{r.says} [{r.id}]", *r[2:]) for r in self.rows)]
         widths = [max(len(row[k]) for row in cells) for k in range(len(self.COLUMNS))]
         return "\n".join(
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
         )
 
     def _repr_html_(self) -> str:
-        row = lambda cells, tag: "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"  # noqa: E731
-        body = "".join(row(r, "td") for r in self.rows)
-        return f"<table><thead>{row(self.COLUMNS, 'th')}</thead><tbody>{body}</tbody></table>"
+        head = "".join(f'<th scope="col">{column}</th>' for column in self.COLUMNS)
+        body = "".join(map(_html, self.rows))
+        return f'{STYLE}<table class="claims"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+STYLE = """<style>
+table.claims td, table.claims th { text-align: left !important; vertical-align: top; white-space: normal !important; }
+table.claims td:nth-child(n+2):nth-child(-n+3) { white-space: nowrap !important; font-variant-numeric: tabular-nums; }
+table.claims code { font-size: .9em; opacity: .7; background: none; }
+</style>"""
+
+
+def _html(line: Line) -> str:
+    says, *cells = (html.escape(text) for text in line[1:])
+    rest = "".join(f"<td>{'<b>no</b>' if text == 'no' else text}</td>" for text in cells)
+    return f'<tr id="claim-{line.id}"><td>{says} <code>{line.id}</code></td>{rest}</tr>'
 
 
 def table(source: str, scale: str = "demo") -> Table:
@@ -145,10 +171,17 @@ def table(source: str, scale: str = "demo") -> Table:
     return Table([_line(c, result(c.id, scale)) for c in claims(source)])
 
 
-def _line(c: Claim, r: Result | None) -> tuple[str, ...]:
+def _line(c: Claim, r: Result | None) -> Line:
     published = c.published if isinstance(c.published, str) else f"{c.published:.6g}{c.unit}"
     if r is None:
-        return (f"{c.says} [{c.id}]", published, "not run", "", "", "", c.where)
-    spread = f"{r.spread:.2g}" if len(r.seeds) > 1 else ""
+        return Line(c.id, c.says, published, "not run", "", "", c.where)
     holds = "yes" if verdict(c, r.value) else "no"
-    return (f"{c.says} [{c.id}]", published, f"{r.value:.6g}{c.unit}", spread, holds, r.scale, c.where)
+    return Line(c.id, c.says, published, _measured(c, r), holds, r.scale, c.where)
+
+
+def _measured(c: Claim, r: Result) -> str:
+    """The value, and over several seeds its spread, with no more digits than the spread allows."""
+    if len(r.seeds) < 2 or not r.spread:
+        return f"{r.value:.6g}{c.unit}"
+    digits = max(0, 1 - math.floor(math.log10(r.spread)))
+    return f"{r.value:.{digits}f}{c.unit} ± {r.spread:.{digits}f}"

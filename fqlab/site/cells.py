@@ -12,11 +12,8 @@ from typing import Any
 from fqlab.site.markup import Markup, highlight
 from fqlab.tidy import CLAIM, PANEL
 
-__all__ = ["Block", "blocks", "claims_table", "picture"]
+__all__ = ["Block", "blocks", "picture"]
 
-COLUMNS = ("claim", "published", "ours", "±", "holds", "scale", "where")
-"""Headings of a claims table, as :class:`fqlab.papers.ledger.Table` prints it."""
-IDENTITY = re.compile(r"\[([a-z0-9-]+)\]$")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -86,7 +83,7 @@ def _text(value: str | list[str]) -> str:
 def _output(output: Any, tags: list[str], source: str, markup: Markup) -> Block:
     kind = "panel" if PANEL in tags else "claims" if CLAIM in tags else "output"
     if output["output_type"] == "stream":
-        shown = claims_table(output["text"]) or _plain(output["text"])
+        shown = _plain(output["text"])
     elif output["output_type"] == "error":
         shown = _plain("\n".join(output["traceback"]))
     else:
@@ -113,27 +110,6 @@ def _rich(data: dict[str, Any], markup: Markup) -> str:
     if "text/markdown" in data:
         return f'<div class="out">{markup.html(_text(data["text/markdown"]))}</div>\n'
     return _plain(_text(data.get("text/plain", "")))
-
-
-def claims_table(text: str) -> str:
-    """A printed claims table as an HTML table whose rows one can link to (``#claim-ID``); empty for any other text."""
-    lines = text.rstrip("\n").splitlines()
-    if not lines or lines[0].split() != list(COLUMNS):
-        return ""
-    starts = [re.search(rf"(?<!\S){column}(?!\S)", lines[0]).start() for column in COLUMNS]  # type: ignore[union-attr]
-    ends = [*starts[1:], None]
-    rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines[1:] if line.strip()]
-    body = "".join(_row(row) for row in rows)
-    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in COLUMNS)
-    return f'<div class="wide" tabindex="0"><table class="claims"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
-
-
-def _row(row: list[str]) -> str:
-    found = IDENTITY.search(row[0])
-    name = f' id="claim-{found[1]}"' if found else ""
-    said = html.escape(IDENTITY.sub("", row[0]).strip())
-    code = f" <code>{found[1]}</code>" if found else ""
-    return f"<tr{name}><td>{said}{code}</td>" + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:]) + "</tr>"
 
 
 def picture(book: Any) -> bytes | None:

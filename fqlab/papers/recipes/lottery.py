@@ -6,21 +6,35 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from fqlab import models
-from fqlab.federation import fit
+from fqlab.experiment import Experiment
+from fqlab.federation import Federation, fit
 from fqlab.methods.lottery import kept_after, published_mib
 
-__all__ = ["digits", "fedavg_mib", "kept"]
+__all__ = ["CLIENTS", "ROUNDS", "digits", "experiment", "fedavg_mib", "kept"]
+
+ROUNDS, CLIENTS = 40, 10
+
+
+def experiment(
+    method: str = "lottery", *, seed: int = 0, classes: int = 2, images: int = 20, balance: float = 1.0, **options: Any
+) -> Experiment:
+    """The lesson's federation: ``classes`` digits a client, ``images`` of each; ``options`` of LotteryFL."""
+    split = {"classes_per_client": classes, "samples_per_class": images, "balance": balance, "distinct": True}
+    return Experiment(
+        method=method, options=options if method == "lottery" else {}, partition="n_class", split=split,
+        clients=CLIENTS, rounds=ROUNDS, epochs=5, batch_size=32, lr=0.3, validation=0.1, seed=seed, engine="vectorized",
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
 def digits(seed: int, method: str = "lottery", target: float = 0.1, images: int = 20, balance: float = 1.0) -> Any:
-    """A finished run of the lesson's federation: two digits a client, ``images`` of each, as its panel has it."""
-    from fqlab.panels.lottery import State, experiment
-
-    wanted = experiment(State(target=target, seed=seed), method)
-    split = {**wanted.split, "samples_per_class": images, "balance": balance}
-    return fit(replace(wanted, split=split, evaluate_every=wanted.rounds))
+    """A finished run, evaluated once at its end."""
+    options = {"target": target, "rate": 0.2, "gate": 0.5, "rewind": True}
+    wanted = experiment(method, seed=seed, images=images, balance=balance, **options)
+    return fit(replace(wanted, evaluate_every=ROUNDS))
 
 
 def _own(run: Any) -> float:
@@ -110,7 +124,7 @@ def half_one_way(seed: int, scale: str) -> float:
 
 def fedavg(seed: int, scale: str) -> float:
     """Accuracy of FedAvg's one model on each client's own digits."""
-    from fqlab.panels.lottery import Outcome, State, experiment, play
-
-    done = [part for part in play(experiment(State(seed=seed), "fedavg")) if isinstance(part, Outcome)]
-    return 100 * done[0].personal[-1]
+    federation = Federation(experiment("fedavg", seed=seed))
+    for _ in federation:
+        pass
+    return 100 * float(np.mean(federation.personal(ROUNDS)))

@@ -19,7 +19,7 @@
 # - Find the cliff: which setting ruins the model, and which looks dangerous but is not.
 # - Tell error, sparsity, accuracy and bytes apart. They do not always agree.
 #
-# **Needs** nothing. **Minutes** 10 to read, about 20 seconds to run. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** nothing. **Minutes** 10 to read, about 17 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, predict, quiz, reveal, show_source

@@ -152,7 +152,7 @@ class Table:
 STYLE = """<style>
 table.claims td, table.claims th { text-align: left !important; vertical-align: top; white-space: normal !important; }
 table.claims td:nth-child(n+2):nth-child(-n+3) { white-space: nowrap !important; font-variant-numeric: tabular-nums; }
-table.claims code { font-size: .9em; opacity: .7; background: none; }
+table.claims code { font-size: .9em; opacity: .7; background: none; white-space: nowrap; }
 </style>"""
 
 

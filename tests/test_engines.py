@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from fqlab.engines import vectorized
 from fqlab.engines.serial import ClientError
 from fqlab.experiment import Experiment
 from fqlab.federation import Federation, fit
@@ -86,3 +87,16 @@ def test_cancelled_between_clients_leaves_no_half_round():
         if not rounds:
             assert all(torch.equal(before[n], v) for n, v in federation.server.weights.items())
         assert len(rounds) < 2
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("fedavg", {}), ("robust", {"variant": "mqat"}), ("robust", {"variant": "apqn"}),
+     ("clipped", {"rounding": "stochastic"})],
+)  # fmt: skip
+def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, options, monkeypatch):
+    stacks = []
+    train = vectorized._train
+    monkeypatch.setattr(vectorized, "_train", lambda site, stack: stacks.append(len(stack)) or train(site, stack))
+    fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
+    assert stacks == [4]

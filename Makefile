@@ -45,6 +45,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench_tour.py
+	$(BIN)/python tests/bench_panels.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

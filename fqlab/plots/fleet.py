@@ -58,7 +58,7 @@ class Street(Picture):
         echoes = int((data["label"] >= 0).sum())
         self.title.set_text(f"{data['town'][:1].upper()}{data['town'][1:]}: {echoes:,} echoes from things")
         seen = [f"{name} {int((data['label'] == k).sum())}" for k, name in enumerate(HUES)]
-        return f"A street of the town {data['town']} as a scanner {data['height']:.1f} m high sees it; echoes: {', '.join(seen)}."
+        return f"A street of the town {data['town']} as a scanner {data['height']:.1f} m high sees it, turned by {data['view']}°; echoes: {', '.join(seen)}."
 
 
 def _project(points: np.ndarray, view: float) -> np.ndarray:

@@ -2,7 +2,8 @@
 
     python tests/bench_panels.py [presses]
 
-Not a test: figures depend on the machine. Take them on an idle one; the script prints its load.
+A panel whose first slider does nothing but train (drift, precision) shows the first picture of the training. Not a
+test: figures depend on the machine. Take them on an idle one; the script prints its load.
 """
 
 from __future__ import annotations

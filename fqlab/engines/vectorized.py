@@ -73,10 +73,8 @@ def _kind(task: Task, plan: list[np.ndarray] | None) -> Hashable:
     o = task.objective
     shapes = _shapes(task.params, task.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    draw = (
-        getattr(o.draw, "__func__", o.draw),
-        getattr(o.draw, "__self__", None),
-    )  # methods of equal objects are equal
+    # Bound methods of equal objects are unequal: their function and their object are compared instead.
+    draw = (getattr(o.draw, "__func__", o.draw), getattr(o.draw, "__self__", None))
     return (o.transform, o.penalty, o.project, draw, shapes, lengths)
 
 

@@ -20,7 +20,7 @@ from fqlab.papers.recipes.frontier import (
     points,
     trace,
 )
-from fqlab.plots.frontier import LOOKS, Cheapest, Plane
+from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
 
 __all__ = ["Frontier", "State", "beaten", "own", "stored_front"]
 
@@ -208,12 +208,8 @@ def _judge(place: tuple[float, float], edge: list[tuple[float, float]], cap: int
 def _finding(state: State, edge: list[tuple[float, float]], path: list[tuple[float, float]], words: str) -> str:
     """The headline: the learner's run, or the best of the stored points below the cap."""
     if path:
-        return f"Your run: {path[-1][1]:.1%} for {_size(path[-1][0])}, {words}"
+        return f"Your run: {path[-1][1]:.1%} for {size_words(path[-1][0])}, {words}"
     below = [place for place in edge if not state.cap or place[0] <= state.cap]
     if not below:
         return f"No stored run stays below {CAPS[state.cap]}"
-    return f"The front reaches {below[-1][1]:.1%} at {_size(below[-1][0])}"
-
-
-def _size(kilobytes: float) -> str:
-    return f"{kilobytes:.0f} kB" if kilobytes < 999.5 else f"{kilobytes / 1000:.1f} MB"
+    return f"The front reaches {below[-1][1]:.1%} at {size_words(below[-1][0])}"

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     import tomli as tomllib
 
-__all__ = ["Claim", "Line", "Result", "Table", "claim", "claims", "result", "sources", "table", "verdict"]
+__all__ = ["Claim", "Line", "Result", "Table", "claim", "claims", "measured", "result", "sources", "table", "verdict"]
 
 NOT_PUBLIC = "not public"
 
@@ -105,6 +105,12 @@ def result(identity: str, scale: str = "demo") -> Result | None:
         return None
     stored = json.loads(file.read_text(encoding="utf-8"))
     return Result(**{**stored, "seeds": tuple(stored["seeds"]), "values": tuple(stored["values"])})
+
+
+def measured(identity: str, scale: str = "demo") -> tuple[float, float]:
+    """Value and spread of a claim's stored result; NaN and 0 if there is none."""
+    found = result(identity, scale)
+    return (found.value, found.spread) if found else (math.nan, 0.0)
 
 
 def verdict(c: Claim, value: float) -> bool:

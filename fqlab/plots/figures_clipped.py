@@ -72,12 +72,11 @@ def effects(data: Mapping[Arm, tuple[float, float]]) -> dict[str, float]:
 
 def arms() -> Drawing:
     """Stored results of the eight arms; three seeds each. The paper's own tables could not be read."""
-    from fqlab.papers import result
+    from fqlab.papers import measured
 
     data = {}
     for clip in CLIPS:
         for rounding in ROUNDINGS:
             for rule in RULES:
-                stored = result(f"arm-{clip}-{rounding}-{rule}")
-                data[clip, rounding, rule] = (stored.value, stored.spread)
+                data[clip, rounding, rule] = measured(f"arm-{clip}-{rounding}-{rule}")
     return draw(Arms, data)

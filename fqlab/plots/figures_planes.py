@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fqlab.papers import claim, result
+from fqlab.papers import claim, measured
 from fqlab.plots.picture import Drawing
 from fqlab.plots.style import INK, MUTED, axes, figure, line, look, note, title
 
@@ -14,9 +14,9 @@ ALPHAS = {0.005: "005", 0.02: "02", 0.03: "03"}
 def penalty() -> Drawing:
     """Bits a weight and accuracy against α: stored results on digits, and the published ResNet-20 at α = 0.005."""
     fig = figure(686, 250)
-    bits = [_stored(f"bsq-bits-{name}") for name in ALPHAS.values()]
-    tuned = [_stored(f"bsq-accuracy-{name}") for name in ALPHAS.values()]
-    before, published = _stored("bsq-before-02")[0], 32 / float(claim("bsq-alpha-5e-3").published)
+    bits = [measured(f"bsq-bits-{name}") for name in ALPHAS.values()]
+    tuned = [measured(f"bsq-accuracy-{name}") for name in ALPHAS.values()]
+    before, published = measured("bsq-before-02")[0], 32 / float(claim("bsq-alpha-5e-3").published)
     title(fig, f"A larger α, fewer bits; at {bits[1][0]:.1f} bits fine-tuning lifts {before:.0%} to {tuned[1][0]:.0%}")
     ax = axes(fig, 46, 42, 280, 168, xlabel="penalty α", ylabel="bits a weight", xlim=(0, 0.036), ylim=(0, 8.5))
     ax.set_xticks([0, 0.01, 0.02, 0.03], ["0", "0.01", "0.02", "0.03"])
@@ -41,11 +41,6 @@ def penalty() -> Drawing:
         f"fine-tuning at α = 0.02: {before:.3f}. Published: {published:.2f} bits at α = 0.005 for ResNet-20 on CIFAR-10."
     )
     return Drawing(fig, alt)
-
-
-def _stored(identity: str) -> tuple[float, float]:
-    found = result(identity)
-    return (found.value, found.spread) if found else (float("nan"), 0.0)
 
 
 def _points(ax: object, quantity: str, values: list[tuple[float, float]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fqlab.papers import claim, result
+from fqlab.papers import claim, measured
 from fqlab.papers.recipes.fedmpq import ETAS
 from fqlab.plots.picture import Drawing
 from fqlab.plots.style import INK, MUTED, axes, figure, line, look, note, title
@@ -24,9 +24,9 @@ GREEN, BLUE = look("accuracy").color, look("bits").color
 def ablation() -> Drawing:
     """Accuracy of the five arms, and accuracy and bits against η; stored results, mean and spread of three seeds."""
     fig = figure(686, 290)
-    arms = {name: _stored(f"fedmpq-arm-{key}") for name, key in ARMS.items()}
-    dual = {eta: (_stored(f"fedmpq-dual-{name}"), _stored(f"fedmpq-dual-{name}-bits")) for name, eta in ETAS.items()}
-    published, ours = float(claim("fedmpq-gain-growing").published), _stored("fedmpq-gain-growing")[0]
+    arms = {name: measured(f"fedmpq-arm-{key}") for name, key in ARMS.items()}
+    dual = {eta: (measured(f"fedmpq-dual-{name}"), measured(f"fedmpq-dual-{name}-bits")) for name, eta in ETAS.items()}
+    published, ours = float(claim("fedmpq-gain-growing").published), measured("fedmpq-gain-growing")[0]
     title(fig, f"Growing gives back {ours:.1f} points on digits, {published:g} as published on CIFAR-10")
     _arms(fig, arms)
     _prices(fig, dual, arms["full method"][0])
@@ -39,11 +39,6 @@ def ablation() -> Drawing:
     return Drawing(fig, alt)
 
 
-def _stored(identity: str) -> tuple[float, float]:
-    found = result(identity)
-    return (found.value, found.spread) if found else (float("nan"), 0.0)
-
-
 def _arms(fig: Any, arms: dict[str, tuple[float, float]]) -> None:
     """Bars of the five arms, bits sent beside them."""
     ax = axes(fig, 104, 42, 232, 196, xlabel="accuracy on digits (fixed λ)", xlim=(0, 1), ylim=(-0.6, 4.6), grid="x")
@@ -51,8 +46,8 @@ def _arms(fig: Any, arms: dict[str, tuple[float, float]]) -> None:
     ax.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     bits = {
-        "pruning": _stored("fedmpq-bits-pruning")[0],
-        "full method": _stored("fedmpq-bits-full")[0],
+        "pruning": measured("fedmpq-bits-pruning")[0],
+        "full method": measured("fedmpq-bits-full")[0],
         "fixed widths": 5.0,
     }
     for row, (name, (value, spread)) in enumerate(arms.items()):

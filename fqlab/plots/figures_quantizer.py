@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from fqlab.papers.ledger import result
+from fqlab.papers import measured
 from fqlab.papers.recipes.grids import least
 from fqlab.plots.picture import Drawing
 from fqlab.plots.quantizer import LOOKS
@@ -77,8 +77,7 @@ def _accuracies(ax: Axes) -> str:
     """Stored accuracies as bars with their spread, coarsest grid on top; returns them in words."""
     words = []
     for row, (kind, (name, identity)) in enumerate(NAMES.items()):
-        found = result(identity)
-        value, spread = (found.value, found.spread) if found else (float("nan"), 0.0)
+        value, spread = measured(identity)
         ax.barh(4 - row, value, 0.6, color=look("accuracy").color, alpha=0.75)
         ax.errorbar(value, 4 - row, xerr=spread, color=INK, linewidth=1.2, capsize=3)
         note(ax, f"{Grid(2, kind).levels} levels", x=0.03, y=4 - row, color="#ffffff", halo=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import FigureBase
 
 from fqlab.data.lidar import CLASSES
+from fqlab.papers.recipes.lidar import elsewhere
 from fqlab.plots.picture import Picture
 from fqlab.plots.style import COLORS, INK, MUTED, axes, line, look, note, title
 
@@ -152,7 +153,7 @@ class Cars(Picture):
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``towns``; lists ``home``, ``away``, ``full``, ``few`` (the last two may be empty); ``way`` in words."""
-        shown = {**data, "full_away": _others(data["full"]), "few_away": _others(data["few"])}
+        shown = {**data, "full_away": elsewhere(data["full"]), "few_away": elsewhere(data["few"])}
         self.axis.set_xticks(range(8), data["towns"])
         for name, marks in self.marks.items():
             side = self.SIDE if "away" in name else -self.SIDE
@@ -189,11 +190,6 @@ class Cars(Picture):
         k = int(np.argmax(gains))
         at_home = f"{100 * (full[k] - home[k]):+.0f}".replace("-", "−")
         return f"Together the {towns[k]} car gains {100 * gains[k]:.0f} points in other towns, {at_home} in its own"
-
-
-def _others(values: Sequence[float]) -> list[float]:
-    """For each town the mean over all others; empty for an empty list."""
-    return [(sum(values) - v) / (len(values) - 1) for v in values]
 
 
 NAMES = {

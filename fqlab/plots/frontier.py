@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from fqlab.plots.picture import Picture
 from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, note, title
 
-__all__ = ["LOOKS", "Cheapest", "Plane"]
+__all__ = ["LOOKS", "Cheapest", "Plane", "size_words"]
 
 LOOKS = {
     "fedavg": ("#000000", "s"),
@@ -132,9 +132,9 @@ class Cheapest(Picture):
         heights = [log10(_inside(needs[-1])) for needs in shown.values()]
         room = (log10(HIGH) - log10(LOW)) * 12.5 / 134
         for family, height in zip(shown, apart(heights, room, log10(LOW), log10(HIGH)), strict=True):
-            self.ends[family].set(text=f"{data['families'][family]}  {_size(shown[family][-1])}", y=10**height)
+            self.ends[family].set(text=f"{data['families'][family]}  {size_words(shown[family][-1])}", y=10**height)
         self.title.set_text(self._finding(data, shown))
-        listed = [f"{data['families'][f]} {', '.join(_size(x) for x in needs)}" for f, needs in shown.items()]
+        listed = [f"{data['families'][f]} {', '.join(size_words(x) for x in needs)}" for f, needs in shown.items()]
         return f"Bytes to reach {data['target']} % ({', '.join(WAYS.values())}): {'; '.join(listed) or 'nobody does'}."
 
     @staticmethod
@@ -149,5 +149,6 @@ class Cheapest(Picture):
         return f"Cheapest at {target} %: {names[0]} (bytes up), {names[2]} (up and down)"
 
 
-def _size(kilobytes: float) -> str:
+def size_words(kilobytes: float) -> str:
+    """``966 kB``, ``7.2 MB``."""
     return f"{kilobytes:.0f} kB" if kilobytes < 999.5 else f"{kilobytes / 1000:.1f} MB"

@@ -9,21 +9,14 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, look, note, title
+from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, look, note, title, untrained
 
 __all__ = ["Costs", "Masks", "Own"]
 
 ROUNDS, CLIENTS = 40, 10
 Data = Mapping[str, Any]
-
-
-def untrained(headline: Text) -> str:
-    """What a picture says, and its alt text, before the first run is done."""
-    headline.set_text("Training comes first")
-    return "Nothing is trained yet, so the picture is empty."
 
 
 class Own(Picture):

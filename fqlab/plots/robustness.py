@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
-from matplotlib.text import Text
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, apart, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, apart, axes, line, look, note, title, untrained
 
 __all__ = ["CHIPS", "Deployed", "Kurtosis", "Shape"]
 
@@ -20,12 +19,6 @@ CHIPS = (2, 3, 4, 5, 6, 7, 8, 32)
 NAMES = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN", "qat": "QAT", "mqat": "MQAT"}
 ROUNDS, PEAK = 20, 6.5
 Data = Mapping[str, Any]
-
-
-def untrained(headline: Text) -> str:
-    """What a picture says, and its alt text, before the first run is done."""
-    headline.set_text("Training comes first")
-    return "Nothing is trained yet, so the picture is empty."
 
 
 def name_of(data: Data) -> str:

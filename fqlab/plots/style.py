@@ -17,7 +17,7 @@ from matplotlib.text import Text
 
 __all__ = [
     "COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "apart", "axes", "figure", "line", "look", "note", "size",
-    "title",
+    "title", "untrained",
 ]  # fmt: skip
 
 COLORS = {
@@ -140,6 +140,12 @@ def title(fig: FigureBase, text: str = "", *, x: float = 10, top: float = 9) -> 
     """The headline of a picture, at its upper left. Write the finding into it, not the names of the axes."""
     w, h = size(fig)
     return fig.text(x / w, 1 - top / h, text, fontsize=LARGE, fontweight="bold", color=INK, va="top", ha="left")
+
+
+def untrained(headline: Text) -> str:
+    """What a picture says, and its alt text, before the first run is done."""
+    headline.set_text("Training comes first")
+    return "Nothing is trained yet, so the picture is empty."
 
 
 def note(

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fqlab.aggregate import decode, fault, mean
+from fqlab.aggregate import decode_all, fault, mean
 from fqlab.errors import ConfigError, WireError, in_range
 from fqlab.wire.packet import Payload, pack, unpack
 
@@ -120,7 +120,7 @@ def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
         else:
             left_out.append(f"client {client}: {problem}")
     names = payloads[0] if payloads else ()
-    return {name: mean([decode(p[name]).float() for p in payloads]) for name in names}, left_out
+    return {name: mean(decode_all([p[name] for p in payloads]).float()) for name in names}, left_out
 
 
 # -------------------------------------------------------------------------------------------------------- clients

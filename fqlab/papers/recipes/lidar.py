@@ -47,7 +47,7 @@ def by_town(federation: Federation, weights: Weights) -> list[float]:
 
 
 def elsewhere(values: list[float]) -> list[float]:
-    """For each town the mean over the other ones."""
+    """For each town the mean over the other ones; empty for an empty list."""
     return [(sum(values) - v) / (len(values) - 1) for v in values]
 
 

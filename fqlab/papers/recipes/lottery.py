@@ -32,8 +32,7 @@ def experiment(
 @lru_cache(maxsize=64)
 def digits(seed: int, method: str = "lottery", target: float = 0.1, images: int = 20, balance: float = 1.0) -> Any:
     """A finished run, evaluated once at its end."""
-    options = {"target": target, "rate": 0.2, "gate": 0.5, "rewind": True}
-    wanted = experiment(method, seed=seed, images=images, balance=balance, **options)
+    wanted = experiment(method, seed=seed, images=images, balance=balance, target=target)
     return fit(replace(wanted, evaluate_every=ROUNDS))
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import torch
 
 from fqlab.errors import in_range, one_of
-from fqlab.experiment import Experiment
-from fqlab.federation import History, build_site
-from fqlab.local import accuracy
+from fqlab.federation.experiment import Experiment
+from fqlab.federation.loop import build_simulation
+from fqlab.federation.records import History
 from fqlab.models import quantize_activations
-from fqlab.objectives import Weights, signed_round, signed_step
+from fqlab.tensors import Weights
+from fqlab.training.objectives import signed_round, signed_step
+from fqlab.training.sgd import accuracy
 
 __all__ = ["WIDTHS", "deploy", "robustness"]
 
@@ -21,7 +23,7 @@ WIDTHS = (32, 8, 6, 5, 4, 3, 2)
 def deploy(weights: Weights, layers: Sequence[str], bits: int, range: str = "max_abs") -> Weights:
     """``weights`` with ``layers`` rounded to ``bits``; 32 leaves them as they are.
 
-    The quantizer is the signed one of :func:`fqlab.objectives.signed_step`.
+    The quantizer is the signed one of :func:`fqlab.training.objectives.signed_step`.
 
     Args:
         range: ``"max_abs"``, or ``"mse"`` for the step with the least squared error, found by a sweep of 100 steps.
@@ -52,8 +54,8 @@ def robustness(
         activation_bits: 1-8 to round activations as well, 0 for full precision.
     """
     experiment: Experiment = history.experiment
-    site = build_site(experiment)
-    model = quantize_activations(site.model, activation_bits)
-    x, y = site.dataset.test_x, site.dataset.test_y
-    layers = site.spec.quantizable
+    simulation = build_simulation(experiment)
+    model = quantize_activations(simulation.model, activation_bits)
+    x, y = simulation.dataset.test_x, simulation.dataset.test_y
+    layers = simulation.spec.quantizable
     return {bits: accuracy(model, deploy(history.weights, layers, bits, range), x, y) for bits in widths}

@@ -11,7 +11,7 @@ from typing import Any
 
 from fqlab import methods, partition
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.local import Training
+from fqlab.training.sgd import Training
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -5,88 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fqlab import checkpoint as files
-from fqlab import data, engines, methods, models, partition, seeds, wire
-from fqlab.aggregate import fault
-from fqlab.engines import Job, Reply, Site
-from fqlab.engines.serial import one_thread
+from fqlab import data, methods, models, partition, seeds, wire
+from fqlab.aggregate import validate_update
 from fqlab.errors import ConfigError, WireError
-from fqlab.experiment import Experiment
-from fqlab.local import predict
-from fqlab.methods import Server, Spec, Upload
-from fqlab.objectives import Weights
+from fqlab.federation import checkpoint as files
+from fqlab.federation import engines
+from fqlab.federation.engines import ClientResult, ClientTask, Simulation
+from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.experiment import Experiment
+from fqlab.federation.records import History, Round
+from fqlab.methods import ReceivedUpdate, Server, Spec
+from fqlab.tensors import Weights
+from fqlab.training.sgd import infer
 
-__all__ = ["Round", "History", "Federation", "run", "fit"]
-
-
-@dataclass(frozen=True)
-class Round:
-    """What one communication round did.
-
-    Attributes:
-        index: 1, 2, ...
-        accuracy: of the global model on the test set, 0 to 1; NaN in rounds without evaluation.
-        loss: mean training loss over the round's clients.
-        error: mean squared quantization error of an uploaded weight; 0 if nothing was quantized.
-        up, down: bytes on the wire, all clients together.
-        up_coded, down_coded: the same packets' bytes once entropy coded (zstandard level 1).
-        code_bits: bits of integer codes in all uploads, without scales, floats and headers.
-        participants: clients that took part.
-        left_out: ``"client 3: ..."`` for each one the guard refused.
-        personal: mean accuracy of the clients' own models on their own labels; NaN where the method has none.
-        extras: further numbers of the method.
-        seconds: wall time.
-    """
-
-    index: int
-    accuracy: float
-    loss: float
-    error: float
-    up: int
-    down: int
-    up_coded: int
-    down_coded: int
-    code_bits: int
-    participants: tuple[int, ...]
-    left_out: tuple[str, ...] = ()
-    personal: float = float("nan")
-    extras: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class History:
-    """A finished run: its experiment, its rounds and the final global model."""
-
-    experiment: Experiment
-    rounds: tuple[Round, ...]
-    weights: Weights
-
-    @property
-    def accuracy(self) -> float:
-        """Test accuracy after the last round."""
-        return self.rounds[-1].accuracy
-
-    @property
-    def up(self) -> int:
-        """Bytes sent to the server in the whole run."""
-        return sum(r.up for r in self.rounds)
-
-    @property
-    def down(self) -> int:
-        """Bytes sent to the clients in the whole run."""
-        return sum(r.down for r in self.rounds)
-
-    def to_json(self) -> str:
-        """Experiment and rounds as JSON; the weights stay out."""
-        rounds = [{k: None if v != v else v for k, v in asdict(r).items()} for r in self.rounds]
-        return json.dumps({"experiment": self.experiment.to_dict(), "rounds": rounds}, indent=1)
+__all__ = ["Federation", "build_simulation", "fit", "run"]
 
 
 class Federation:
@@ -118,13 +56,13 @@ class Federation:
         self.experiment = experiment
         self.cancelled = cancelled
         self.checkpoint = Path(checkpoint) if checkpoint else None
-        self.site = build_site(experiment)
-        self.method = self.site.method
+        self.simulation = build_simulation(experiment)
+        self.method = self.simulation.method
         self.ledger = wire.Ledger()
-        self.memories: dict[int, Weights] = {}
+        self.client_states: dict[int, Weights] = {}
         self.rounds: list[Round] = []
-        sizes = tuple(len(part) for part in self.site.train)
-        start = Server(self.site.spec, models.weights_of(self.site.model), {}, experiment.clients, sizes)
+        sizes = tuple(len(part) for part in self.simulation.train)
+        start = Server(self.simulation.spec, models.weights_of(self.simulation.model), {}, experiment.clients, sizes)
         self.server = self.method.start(start)
         if self.checkpoint and self.checkpoint.exists():
             self._resume(self.checkpoint)
@@ -140,22 +78,22 @@ class Federation:
         """Run one more round; None if it was cancelled, and then nothing has changed."""
         began, index = time.perf_counter(), len(self.rounds) + 1
         chosen = self._participants(index)
-        jobs, down = self._download(index, chosen)
+        tasks, down = self._download(index, chosen)
         run = engines.get(self.experiment.engine)
-        replies = list(run(self.site, jobs, self.cancelled, self.experiment.workers))
-        if len(replies) < len(jobs):
+        results = list(run(self.simulation, tasks, self.cancelled, self.experiment.workers))
+        if len(results) < len(tasks):
             return None
         with one_thread():
-            uploads, left_out, up = self._receive(index, replies)
+            uploads, left_out, up = self._receive(index, results)
             if uploads:
                 self.server = self.method.aggregate(self.server, uploads)
-            self.memories.update((reply.client, reply.memory) for reply in replies)
+            self.client_states.update((result.client, result.memory) for result in results)
             accuracy, personal = self._evaluate(index)
         record = Round(
             index,
             accuracy,
-            _mean([r.loss for r in replies]),
-            self._error(replies),
+            _mean([r.loss for r in results]),
+            self._error(results),
             up=sum(s.total for s in up),
             down=sum(s.total for s in down),
             up_coded=sum(s.entropy_bytes for s in up),
@@ -183,9 +121,9 @@ class Federation:
         rng = seeds.numpy_generator(self.experiment.seed, "participants", index)
         return sorted(int(c) for c in rng.choice(everyone, wanted, replace=False))
 
-    def _download(self, index: int, chosen: Sequence[int]) -> tuple[list[Job], list[wire.Size]]:
+    def _download(self, index: int, chosen: Sequence[int]) -> tuple[list[ClientTask], list[wire.Size]]:
         """Pack what each client receives; a broadcast is packed once and counted for each."""
-        jobs, sizes, packet, size = [], [], b"", None
+        tasks, sizes, packet, size = [], [], b"", None
         for client in chosen:
             if size is None or not self.method.broadcast:
                 owner = seeds.SERVER if self.method.broadcast else client
@@ -194,55 +132,58 @@ class Federation:
                 packet, size = wire.pack_measured(payload, coding=self.experiment.coding)
             self.ledger.add(index, client, "down", size)
             sizes.append(size)
-            jobs.append(Job(client, index, packet, self.memories.get(client, {})))
-        return jobs, sizes
+            tasks.append(ClientTask(client, index, packet, self.client_states.get(client, {})))
+        return tasks, sizes
 
-    def _receive(self, index: int, replies: Sequence[Reply]) -> tuple[list[Upload], list[str], list[wire.Size]]:
+    def _receive(
+        self, index: int, results: Sequence[ClientResult]
+    ) -> tuple[list[ReceivedUpdate], list[str], list[wire.Size]]:
         """Unpack and guard: what is damaged, mis-shaped or not finite is left out and named."""
         uploads, left_out, sizes = [], [], []
-        expected = self.method.expects(self.server)
-        for reply in replies:
-            problem, payload = reply.fault, {}
-            if reply.size is not None:
-                self.ledger.add(index, reply.client, "up", reply.size)
-                sizes.append(reply.size)
+        expected = self.method.expected_shapes(self.server)
+        for result in results:
+            problem, payload = result.fault, {}
+            if result.size is not None:
+                self.ledger.add(index, result.client, "up", result.size)
+                sizes.append(result.size)
                 try:
-                    payload = wire.unpack(reply.packet, client=reply.client)
-                    problem = fault(payload, expected)
+                    payload = wire.unpack(result.packet, client=result.client)
+                    problem = validate_update(payload, expected)
                 except WireError as error:
                     problem = str(error)
             if problem is None:
-                uploads.append(Upload(reply.client, len(self.site.train[reply.client]), payload))
+                uploads.append(ReceivedUpdate(result.client, len(self.simulation.train[result.client]), payload))
             else:
-                left_out.append(f"client {reply.client}: {problem}")
+                left_out.append(f"client {result.client}: {problem}")
         return uploads, left_out, sizes
 
     def _evaluate(self, index: int) -> tuple[float, float]:
         """Accuracy of the global model and, for personal methods, the clients' mean on their own labels."""
         if index % self.experiment.evaluate_every and index != self.experiment.rounds:
             return float("nan"), float("nan")
-        site, x, y = self.site, self.site.dataset.test_x, self.site.dataset.test_y
-        logits = predict(site.model, self.method.evaluated(self.server), x)
+        simulation, x, y = self.simulation, self.simulation.dataset.test_x, self.simulation.dataset.test_y
+        logits = infer(simulation.model, self.method.evaluation_weights(self.server), x)
         accuracy = float((logits.argmax(1) == y).float().mean())
         return accuracy, _mean(self.personal(index)) if self.method.personal else float("nan")
 
     def personal(self, index: int = 0) -> list[float]:
         """Each client's accuracy with its own model on all test samples of the labels it holds."""
         own = [
-            self.method.personalized(self.server, c, self.memories.get(c, {})) for c in range(self.experiment.clients)
+            self.method.personalized(self.server, c, self.client_states.get(c, {}))
+            for c in range(self.experiment.clients)
         ]
-        return [self.site.accuracy(self.site.model, c, index, weights) for c, weights in enumerate(own)]
+        return [self.simulation.accuracy(self.simulation.model, c, index, weights) for c, weights in enumerate(own)]
 
-    def _error(self, replies: Sequence[Reply]) -> float:
+    def _error(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
-        sizes = self.site.spec.sizes
-        pairs = [(sizes[name], e) for r in replies for name, e in r.error.items()]
+        sizes = self.simulation.spec.sizes
+        pairs = [(sizes[name], e) for r in results for name, e in r.error.items()]
         return sum(n * e for n, e in pairs) / max(1, sum(n for n, _ in pairs))
 
     def _save(self, path: Path) -> None:
         tensors = {f"weights/{k}": v for k, v in self.server.weights.items()}
         tensors |= {f"shared/{k}": v for k, v in self.server.shared.items()}
-        tensors |= {f"memory/{c}/{k}": v for c, memory in self.memories.items() for k, v in memory.items()}
+        tensors |= {f"memory/{c}/{k}": v for c, memory in self.client_states.items() for k, v in memory.items()}
         rounds = json.dumps([asdict(r) for r in self.rounds])
         files.save(path, tensors, {"experiment": self._identity(), "rounds": rounds})
 
@@ -250,12 +191,12 @@ class Federation:
         tensors, notes = files.load(path)
         if notes.get("experiment") != self._identity():
             raise ConfigError(f"checkpoint is {str(path)!r}, but belongs to another experiment; choose another file.")
-        part = lambda prefix: {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+        part = lambda prefix: {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
         stored = part("weights/")
         weights = {name: stored[name] for name in self.server.weights}  # in the model's order, as are packets
         self.server = methods.base.next_state(self.server, weights, part("shared/"))
         numbers = {int(k.split("/")[1]) for k in tensors if k.startswith("memory/")}
-        self.memories = {c: part(f"memory/{c}/") for c in numbers}
+        self.client_states = {c: part(f"memory/{c}/") for c in numbers}
         self.rounds = [_round(values) for values in json.loads(notes["rounds"])]
 
     def _identity(self) -> str:
@@ -264,7 +205,7 @@ class Federation:
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
 
 
-def build_site(experiment: Experiment) -> Site:
+def build_simulation(experiment: Experiment) -> Simulation:
     """Data dealt to clients, model and method: everything a round needs that does not change.
 
     Raises:
@@ -280,7 +221,7 @@ def build_site(experiment: Experiment) -> Site:
     spec = Spec(models.parameter_names(model), models.quantizable(model), {k: v.numel() for k, v in weights.items()})
     train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)
     test = partition.personal_test(dataset, parts)
-    return Site(experiment, method, model, spec, dataset, list(train), list(held), test)
+    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test)
 
 
 def _hold_back(part: np.ndarray, experiment: Experiment, client: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fqlab.aggregate import decode_all, fault, mean
+from fqlab.aggregate import decode_all, mean, validate_update
 from fqlab.errors import ConfigError, WireError, in_range
 from fqlab.wire.packet import Payload, pack, unpack
 
@@ -112,7 +112,9 @@ def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
     for client, packet in enumerate(packets):
         try:
             payload = unpack(packet, client=client)
-            problem = fault(payload, {name: entry.shape for name, entry in (payloads or [payload])[0].items()})
+            problem = validate_update(
+                payload, {name: entry.shape for name, entry in (payloads or [payload])[0].items()}
+            )
         except WireError as error:
             problem = str(error)
         if problem is None:
@@ -161,7 +163,7 @@ def _start(clients: int, timeout: float) -> subprocess.Popen[str]:
     """A fresh Python that runs :func:`serve`."""
     package = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
-    command = [sys.executable, "-m", "fqlab.wire.loopback", str(clients), str(timeout)]
+    command = [sys.executable, "-m", "fqlab.federation.loopback", str(clients), str(timeout)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, text=True, **pipes)
 
@@ -177,7 +179,7 @@ def _port(server: subprocess.Popen[str], timeout: float) -> int:
 def _talk(port: int, packets: Sequence[bytes], timeout: float) -> tuple[tuple[int, ...], list[bytes]]:
     """All clients' side: connect, send, take the answer."""
     with ExitStack() as stack:
-        connect = lambda: stack.enter_context(socket.create_connection((HOST, port), timeout))  # noqa: E731
+        connect = lambda: stack.enter_context(socket.create_connection((HOST, port), timeout))
         lines = [connect() for _ in packets]
         sent = tuple(send(line, packet) for line, packet in zip(lines, packets, strict=True))
         return sent, [receive(line) for line in lines]

@@ -53,7 +53,7 @@ def command(args: Sequence[str] = ()) -> list[str]:
     # As default address, not as a file: so the address that --no-browser prints leads to the lesson too.
     opened = [f"--ServerApp.root_dir={lesson.parent}", f"--LabApp.default_url=/lab/tree/{lesson.name}"]
     # Playing with a lesson must not leave the repository changed.
-    opened.append("--ContentsManager.pre_save_hook=fqlab.tidy.before_saving")
+    opened.append("--ContentsManager.pre_save_hook=fqlab.lessons.notebook.before_saving")
     return [sys.executable, "-m", "jupyterlab", *opened, *options]
 
 
@@ -68,7 +68,7 @@ def launch(args: Sequence[str] = ()) -> NoReturn:
 
 
 def main() -> int:
-    """Entry of ``python -m fqlab.lab``; an error is one sentence on standard error."""
+    """Entry of ``python -m fqlab.lessons.launch``; an error is one sentence on standard error."""
     try:
         launch(sys.argv[1:])
     except FqlabError as error:

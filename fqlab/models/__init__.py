@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fqlab.data import Dataset
 from fqlab.errors import ConfigError, in_range, one_of
@@ -22,16 +22,14 @@ from fqlab.models.layers import BatchNorm, Dropout, build, couples_samples, set_
 from fqlab.models.lottery import LotteryCIFAR, LotteryEMNIST, LotteryMNIST
 from fqlab.models.mlp import MLP
 from fqlab.models.resnet import ResNet20
+from fqlab.tensors import Weights
 
 __all__ = [
     "NAMES", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
-    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet20", "Weights", "buffer_names", "couples_samples",
+    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet20", "buffer_names", "couples_samples",
     "make", "parameter_names", "quantizable", "quantize_activations", "set_generator", "uses_noise",
     "weights_of",
 ]  # fmt: skip
-
-Weights = dict[str, Tensor]
-"""Parameters and float buffers by name, float32."""
 
 Shape = tuple[int, ...]
 
@@ -48,7 +46,7 @@ def _mlp(shape: Shape, classes: int) -> nn.Module:
     return MLP(inputs, (64 if inputs <= 64 else 200,), classes)
 
 
-def _pointnet(shape: Shape, classes: int) -> nn.Module:  # noqa: ARG001 (any number of points)
+def _pointnet(shape: Shape, classes: int) -> nn.Module:
     return importlib.import_module("fqlab.models.pointnet").PointNet(classes)
 
 

@@ -53,15 +53,14 @@ from typing import Any, ClassVar
 
 import ipywidgets as w
 
-from fqlab import teaching
 from fqlab.errors import FqlabError, in_range, one_of
-from fqlab.panels import page, ticket
+from fqlab.panels import page, teaching, ticket
 from fqlab.panels.assist import assistant
 from fqlab.panels.canvas import Canvas
 from fqlab.panels.state import Settings, changed, control, controls, words
 from fqlab.panels.widgets import STYLE, button, column, css_class, marks, widget
 from fqlab.panels.worker import Worker
-from fqlab.plots.picture import Drawing, Picture, Shown, mosaic, to_svg
+from fqlab.plots.picture import Drawing, Picture, PictureView, mosaic, to_svg
 
 __all__ = ["Frame", "Panel", "Settings", "control"]
 
@@ -84,7 +83,7 @@ class Frame:
     """
 
     pictures: Mapping[type[Picture], Any]
-    say: str = ""
+    message: str = ""
     rows: Sequence[Mapping[str, Any]] = field(default=())
     progress: float = 1.0
 
@@ -167,13 +166,13 @@ class Panel(w.VBox):
         parts = list(self._frames.values())
         pictures = {kind: data for part in parts for kind, data in part.pictures.items()}
         rows = next((part.rows for part in reversed(parts) if part.rows), ())
-        return Frame(pictures, " ".join(part.say for part in parts if part.say), rows)
+        return Frame(pictures, " ".join(part.message for part in parts if part.message), rows)
 
     @property
     def description(self) -> str:
         """Settings, pictures and finding in words; the same for the same settings."""
         alts = [self._alts[kind] for row in self.rows for kind in row if kind in self._alts]
-        return " ".join([f"{self.title}. Settings: {words(self._state)}.", *alts, self.frame.say]).strip()
+        return " ".join([f"{self.title}. Settings: {words(self._state)}.", *alts, self.frame.message]).strip()
 
     def set(self, **settings: Any) -> Panel:
         """Change settings, as if by hand.
@@ -181,7 +180,7 @@ class Panel(w.VBox):
         Raises:
             ConfigError: for an unknown or impossible setting; nothing changes then.
         """
-        self._become(changed(self._state, settings))
+        self._set_state(changed(self._state, settings))
         return self
 
     def restore(self, code: str) -> Panel:
@@ -190,17 +189,17 @@ class Panel(w.VBox):
         Raises:
             ConfigError: for a ticket of another panel or version, or a mistyped one; nothing changes then.
         """
-        self._become(ticket.read(self.name, self.version, self.State, code))
+        self._set_state(ticket.read(self.name, self.version, self.State, code))
         return self
 
     def preset(self, name: str) -> Panel:
         """Go to a preset."""
-        self._become(changed(self.State(), self.presets[name]))
+        self._set_state(changed(self.State(), self.presets[name]))
         return self
 
     def reset(self) -> Panel:
         """Back to the default settings."""
-        self._become(self.State())
+        self._set_state(self.State())
         return self
 
     def wait(self, timeout: float | None = 60) -> bool:
@@ -222,7 +221,7 @@ class Panel(w.VBox):
     def drawing(self, zoom: float = 1.0) -> Drawing:
         """All pictures as they are now, in one figure with alt text."""
         with self._lock:
-            rows = [[Shown(kind, *self._shown[kind]) for kind in row if kind in self._shown] for row in self.rows]
+            rows = [[PictureView(kind, *self._shown[kind]) for kind in row if kind in self._shown] for row in self.rows]
         return mosaic([row for row in rows if row], zoom=zoom, gap=GAP)
 
     def figure(self, zoom: float = 1.0) -> Any:
@@ -339,13 +338,13 @@ class Panel(w.VBox):
         try:
             action()
         except Exception as wrong:
-            self._complain(wrong)
+            self._show_error(wrong)
 
-    def _become(self, state: Settings) -> None:
+    def _set_state(self, state: Settings) -> None:
         """Take over ``state``: stop the old work first, then move the controls and draw."""
         if state == self._state:
             with self._lock:
-                self._follow()
+                self._sync_controls()
             return
         self._worker.cancel()
         with self._lock:
@@ -361,12 +360,12 @@ class Panel(w.VBox):
         try:
             self._show("instant", self.instant(state))
         except Exception as wrong:
-            self._complain(wrong)
-        self._follow()
+            self._show_error(wrong)
+        self._sync_controls()
         if type(self).run is not Panel.run:
-            self._offer(state)
+            self._schedule(state)
 
-    def _follow(self) -> None:
+    def _sync_controls(self) -> None:
         """Move controls, ticket and presets to where the state is, without being called back."""
         self._quiet = threading.get_ident()
         try:
@@ -393,7 +392,7 @@ class Panel(w.VBox):
         if self._assist is not None:
             self._assist.alts = {f"fqlab-p-{kind.__name__.lower()}": alt for kind, alt in self._alts.items()}
         if part == "instant":
-            self._say(self.frame.say)
+            self._write_status(self.frame.message)
 
     def _paint(self, kind: type[Picture]) -> None:
         """Draw one picture, unless it shows just this already."""
@@ -411,15 +410,15 @@ class Panel(w.VBox):
                 if kind in self._shown:
                     self._paint(kind)
 
-    def _say(self, text: str, *, raw: str = "") -> None:
+    def _write_status(self, text: str, *, raw: str = "") -> None:
         """Write the status line; ``raw`` is HTML after the text."""
         self._status.value = f"{html.escape(text)}{raw}"
 
-    def _complain(self, wrong: Exception) -> None:
+    def _show_error(self, wrong: Exception) -> None:
         """One sentence about what went wrong."""
         self.error = wrong
         text = str(wrong) if isinstance(wrong, FqlabError) else f"Something broke here: {type(wrong).__name__}: {wrong}"
-        self._say(f"⚠ {text}")
+        self._write_status(f"⚠ {text}")
 
     def _save(self, kind: str) -> None:
         """Offer the table or the pictures as a file; the data address is made only now."""
@@ -429,7 +428,7 @@ class Panel(w.VBox):
         text, mime = (self.csv(), "text/csv") if kind == "csv" else (self.svg(), "image/svg+xml")
         address = page.data_uri(text, mime)
         link = f'<a download="{filename}" href="{address}">{filename}</a> ({len(text) / 1000:.0f} kB)'
-        self._say("File: ", raw=link)
+        self._write_status("File: ", raw=link)
         if self._assist is not None:
             self._assist.send({"save": filename, "href": address})
 
@@ -440,14 +439,14 @@ class Panel(w.VBox):
 
     # ------------------------------------------------------------------ the long part
 
-    def _offer(self, state: Settings) -> None:
+    def _schedule(self, state: Settings) -> None:
         """Start the long part, or offer it if it is expected to outlast the patience."""
         if self.seconds(state) <= self.patience:
             self._launch(state)
             return
         self._stale(True)
         self._buttons("Run")
-        self._say(f"{self.frame.say} {self._forecast(state)} Press Run.")
+        self._write_status(f"{self.frame.message} {self._forecast(state)} Press Run.")
 
     def _forecast(self, state: Settings) -> str:
         """``About 12 s, 3.1 MB.``"""
@@ -475,7 +474,7 @@ class Panel(w.VBox):
             self._stale(False)
             self._buttons("Stop" if long else None)
             if long:
-                self._say(f"{self.frame.say} Running: {self._forecast(state)}")
+                self._write_status(f"{self.frame.message} Running: {self._forecast(state)}")
         self._worker.submit(lambda stop: self._work(state, number, stop))
 
     def _work(self, state: Settings, number: int, stop: threading.Event) -> None:
@@ -499,7 +498,7 @@ class Panel(w.VBox):
             with self._lock:
                 if number == self._jobs:
                     self._buttons(None)
-                    self._complain(wrong)
+                    self._show_error(wrong)
 
     def _publish(self, number: int, stop: threading.Event, frame: Frame, seconds: float) -> None:
         """Show an intermediate frame, unless a newer setting has come."""
@@ -510,7 +509,7 @@ class Panel(w.VBox):
             if seconds > 1:
                 self._buttons("Stop")
                 self._progress.value = frame.progress
-                self._say(f"{self.frame.say} {frame.progress:.0%} after {seconds:.0f} s.")
+                self._write_status(f"{self.frame.message} {frame.progress:.0%} after {seconds:.0f} s.")
 
     def _finish(self, number: int, stop: threading.Event, frame: Frame | None, seconds: float) -> None:
         """Show the result, or say that the run was stopped."""
@@ -520,8 +519,8 @@ class Panel(w.VBox):
             self._buttons("Run" if stop.is_set() else None)
             if stop.is_set():
                 share = f"at {frame.progress:.0%}" if frame else "before its first result"
-                self._say(f"{self.frame.say} Stopped {share} after {seconds:.1f} s.")
+                self._write_status(f"{self.frame.message} Stopped {share} after {seconds:.1f} s.")
             elif frame is not None:
                 self._show("run", frame)
                 self._finished |= frame.pictures
-                self._say(f"{self.frame.say} {seconds:.2f} s.")
+                self._write_status(f"{self.frame.message} {seconds:.2f} s.")

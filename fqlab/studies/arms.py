@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
 
 __all__ = [
     "max_abs_nearest_inverse", "max_abs_nearest_size", "max_abs_stochastic_inverse", "max_abs_stochastic_size",

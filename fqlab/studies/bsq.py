@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fqlab import models
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
 from fqlab.models.resnet import ResNet20
 from fqlab.quant import compression, mean_bits
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from fqlab import wire
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
 from fqlab.models import ClippedCNN
 from fqlab.quant import Grid, quantize
 

@@ -12,13 +12,12 @@ from torch.nn.functional import cross_entropy
 
 from fqlab import data, models
 from fqlab.aggregate import decode, mean
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, Round, fit
-from fqlab.local import accuracy, predict
-from fqlab.methods import Client, Server, Task, Upload
+from fqlab.federation import Experiment, Federation, Round, fit
+from fqlab.methods import Client, LocalProblem, ReceivedUpdate, Server
 from fqlab.methods.base import next_state
 from fqlab.methods.fedavg import FedAvg
-from fqlab.objectives import Weights
+from fqlab.tensors import Weights
+from fqlab.training.sgd import accuracy, infer
 from fqlab.wire import Payload
 
 __all__ = [
@@ -43,14 +42,14 @@ class Watched(FedAvg):
     own_start: bool = False
     equal: bool = False
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        task = super().begin(payload, client)
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        problem = super().prepare(payload, client)
         if not self.own_start or client.round > 1:
-            return task
+            return problem
         seed = int(torch.randint(2**31, (), generator=client.generator("start")))
-        return replace(task, params=models.weights_of(models.make("mlp", data.load("digits"), seed)))
+        return replace(problem, params=models.weights_of(models.make("mlp", data.load("digits"), seed)))
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         stacked = {name: torch.stack([decode(u.payload[name]) for u in uploads]) for name in server.weights}
         if self.equal:
             return next_state(server, {name: mean(list(v)) for name, v in stacked.items()}, stacked)
@@ -72,7 +71,7 @@ def watch(
 ) -> Iterator[Seen]:
     """Run a FedAvg experiment and show every round from inside."""
     federation = Federation(experiment, cancelled=cancelled)
-    federation.site = replace(federation.site, method=method)
+    federation.simulation = replace(federation.simulation, method=method)
     federation.method = method
     for _ in range(experiment.rounds):
         before = federation.server.weights
@@ -147,7 +146,7 @@ def between(own: bool, seed: int, epochs: int = 50) -> tuple[list[float], list[f
     losses, accuracies = [], []
     for theta in thetas:
         mixed = {name: theta * w + (1 - theta) * second[name] for name, w in first.items()}
-        losses.append(float(cross_entropy(predict(model, mixed, digits.train_x), digits.train_y)))
+        losses.append(float(cross_entropy(infer(model, mixed, digits.train_x), digits.train_y)))
         accuracies.append(accuracy(model, mixed, digits.test_x, digits.test_y))
     return thetas, losses, accuracies
 

@@ -8,10 +8,9 @@ from functools import lru_cache
 import torch
 
 from fqlab import data, models
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
 from fqlab.methods.fedmpq import ABLATION
-from fqlab.quant import Codes, Grid, msb_density, prune_msb, quantize, trim
+from fqlab.quant import Codes, Grid, msb_density, narrow_bits, prune_msb, quantize
 
 __all__ = [
     "ARMS", "BUDGETS", "CLIENTS", "ETAS", "ROUNDS", "SIZES", "arm_both", "arm_fixed", "arm_full", "arm_lasso", "arm_pruning",
@@ -55,7 +54,7 @@ def fresh() -> tuple[float, float]:
 
 def _after(codes: Codes) -> float:
     fewer, bits = prune_msb(codes, 1.0, once=True)
-    return float(msb_density(trim(fewer, int(bits))))
+    return float(msb_density(narrow_bits(fewer, int(bits))))
 
 
 def delta(seed: int, scale: str) -> float:

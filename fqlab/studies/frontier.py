@@ -1,4 +1,4 @@
-"""Every system in many settings on digits: accuracy against bytes. ``python -m fqlab.papers.recipes.frontier`` stores it.
+"""Every system in many settings on digits: accuracy against bytes. ``python -m fqlab.studies.frontier`` stores it.
 
 Ten clients, thirty rounds, two ways to deal the labels. A setting is kept at several rounds, because stopping early is
 a setting too; bytes are those of packets on the wire, added up over clients and rounds.
@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
+from fqlab.federation import Experiment, Federation
 
 __all__ = [
     "COSTS", "FAMILIES", "LABELS", "Point", "SETTINGS", "cheapest", "experiment", "front", "measure", "names", "points", "store", "trace",
@@ -112,17 +111,17 @@ def trace(
     e: Experiment, cancelled: Callable[[], bool] = lambda: False, stops: tuple[int, ...] = ()
 ) -> Iterator[dict[str, float]]:
     """Round by round: bytes so far and, in every round or at ``stops`` alone, both accuracies."""
-    from fqlab.local import accuracy
+    from fqlab.training.sgd import accuracy
 
     federation, total = Federation(e, cancelled=cancelled), dict.fromkeys(("up", "down", "up_coded", "down_coded"), 0)
-    test = federation.site.dataset
+    test = federation.simulation.dataset
     for record in federation:
         total = {way: count + getattr(record, way) for way, count in total.items()}
         found = {"round": record.index, **total}
         if not stops or record.index in stops:
-            model = federation.method.evaluated(federation.server)
+            model = federation.method.evaluation_weights(federation.server)
             own = federation.personal(record.index)
-            found["everyone"] = accuracy(federation.site.model, model, test.test_x, test.test_y)
+            found["everyone"] = accuracy(federation.simulation.model, model, test.test_x, test.test_y)
             found["own"] = sum(own) / len(own)
         yield found
 

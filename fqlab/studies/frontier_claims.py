@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from fqlab.papers.recipes.frontier import SETTINGS, STOPS, experiment, trace
+from fqlab.studies.frontier import SETTINGS, STOPS, experiment, trace
 
 __all__ = [
     "MIX", "both_gain", "down_gain", "down_loss", "levers_gain", "lottery_alone", "lottery_own", "lottery_up",

@@ -7,10 +7,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
-from fqlab.papers.recipes.octav import normal
+from fqlab.federation import Experiment, fit
 from fqlab.quant import Grid, clip_for, expected_error
+from fqlab.studies.octav import normal
 
 __all__ = [
     "error_4", "federated_midrise", "federated_narrow", "federated_octav", "federated_same_ladder", "federated_sign_magnitude",

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from fqlab.data.lidar import towns
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
-from fqlab.local import predict
-from fqlab.models import Weights
+from fqlab.federation import Experiment, Federation
+from fqlab.tensors import Weights
+from fqlab.training.sgd import infer
 
 __all__ = [
     "ROUNDS", "alone", "by_town", "elsewhere", "elsewhere_alone", "elsewhere_together", "experiment", "lost_elsewhere",
@@ -41,8 +40,8 @@ def _trained(chosen: Experiment) -> Federation:
 
 def by_town(federation: Federation, weights: Weights) -> list[float]:
     """Accuracy of one model on the test objects of each of the eight towns."""
-    data = federation.site.dataset
-    right = (predict(federation.site.model, weights, data.test_x).argmax(1) == data.test_y).float()
+    data = federation.simulation.dataset
+    right = (infer(federation.simulation.model, weights, data.test_x).argmax(1) == data.test_y).float()
     return [float(right[data.test_groups == town.number].mean()) for town in towns()]
 
 
@@ -55,7 +54,7 @@ def elsewhere(values: list[float]) -> list[float]:
 def alone(seed: int) -> tuple[list[float], list[float]]:
     """Accuracy of each car's own model in its own town, and its mean over the other seven."""
     federation = _trained(experiment(seed, "standalone"))
-    own = [federation.method.personalized(federation.server, c, federation.memories[c]) for c in range(8)]
+    own = [federation.method.personalized(federation.server, c, federation.client_states[c]) for c in range(8)]
     table = np.array([by_town(federation, weights) for weights in own])
     home = np.diag(table)
     return home.tolist(), ((table.sum(1) - home) / 7).tolist()
@@ -66,7 +65,7 @@ def together(seed: int, bits: int = 32, rounding: str = "nearest") -> list[float
     """Accuracy of the common model in each town; below 32 bits uploads are quantized between the largest weights."""
     options = dict(bits=bits, clip="max_abs", rounding=rounding, averaging="size", qat=False)
     federation = _trained(experiment(seed) if bits == 32 else experiment(seed, "clipped", **options))
-    return by_town(federation, federation.method.evaluated(federation.server))
+    return by_town(federation, federation.method.evaluation_weights(federation.server))
 
 
 def elsewhere_alone(seed: int, scale: str) -> float:

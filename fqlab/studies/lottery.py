@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from fqlab import models
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, fit
+from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods.lottery import kept_after, published_mib
 
 __all__ = ["CLIENTS", "ROUNDS", "digits", "experiment", "fedavg_mib", "kept"]

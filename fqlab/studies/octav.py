@@ -6,8 +6,7 @@ from functools import lru_cache
 
 import torch
 
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
 from fqlab.quant import Grid, aciq_gauss, aciq_laplace, clip_for, expected_error, octav, quantize, sweep
 from fqlab.wire.entropy import entropy
 
@@ -68,7 +67,7 @@ def ten_updates_8(seed: int, scale: str) -> float:
 def _excess(rounding: str, *, level_aware: bool) -> float:
     """Percent by which the MSE of OCTAV's clip exceeds the lowest, narrow grid, 2 bits."""
     x, grid = normal(200_000), Grid(2, "narrow")
-    error = lambda s: float(expected_error(x, torch.as_tensor(s), grid, rounding))  # noqa: E731
+    error = lambda s: float(expected_error(x, torch.as_tensor(s), grid, rounding))
     best = min(error(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
     return 100 * (error(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
 

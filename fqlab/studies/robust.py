@@ -10,9 +10,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import Any
 
-from fqlab.deploy import robustness
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
+from fqlab.federation.deployment import robustness
 
 __all__ = ["METHODS", "quick", "smoke"]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
 from fqlab.quant import Grid, quantize
-from fqlab.quant.codes import position
+from fqlab.quant.codes import grid_index
 
 __all__ = [
     "Parts", "crossing_uniform", "decoded", "dither_30", "error_parts_of_mean", "fed_nearest", "fed_stochastic",
@@ -59,7 +58,7 @@ def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str,
         gaps, chance, common = quantize(own, clip, grid).dequantize() - own, 0.0, 0.0
     else:
         s = torch.tensor(clip)
-        place = position(own, s, grid)
+        place = grid_index(own, s, grid)
         gaps, f = grid.decode(place, s) - own, place - place.floor()
         chance = float(grid.step(clip) ** 2 * (f * (1 - f)).mean())
         common = float(grid.step(clip) ** 2 * (_mean_of_lower(f) - f.mean(0).square()).mean())

@@ -7,11 +7,10 @@ from functools import lru_cache
 import torch
 
 from fqlab.aggregate import inverse_error_weights
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
-from fqlab.local import accuracy
-from fqlab.papers.recipes.octav import normal
+from fqlab.federation import Experiment, Federation
 from fqlab.quant import Grid, clip_for, expected_error
+from fqlab.studies.octav import normal
+from fqlab.training.sgd import accuracy
 
 __all__ = [
     "even", "only_fine", "ratio", "sevens_inverse", "sevens_limit", "sevens_output", "sevens_size", "share", "weights",
@@ -52,8 +51,8 @@ def _run(seed: int, fine: str = OTHERS, coarse: str = EVERY, output: int = 2, **
         )
     )  # fmt: skip
     *_, last = federation
-    site, y = federation.site, federation.site.dataset.test_y
-    sevens = accuracy(site.model, federation.server.weights, site.dataset.test_x[y == 7], y[y == 7])
+    simulation, y = federation.simulation, federation.simulation.dataset.test_y
+    sevens = accuracy(simulation.model, federation.server.weights, simulation.dataset.test_x[y == 7], y[y == 7])
     return last.accuracy, sevens
 
 

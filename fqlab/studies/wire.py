@@ -98,7 +98,7 @@ def zstd(seed: int, scale: str) -> float:
 
 def socket(seed: int, scale: str) -> float:
     """Bytes two clients put on their sockets, less those of the ledger, for each packet."""
-    from fqlab.wire.loopback import exchange
+    from fqlab.federation.loopback import exchange
 
     ledger, packets = wire.Ledger(), []
     for client in range(2):

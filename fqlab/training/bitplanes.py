@@ -24,8 +24,9 @@ from dataclasses import dataclass
 
 import torch
 
-from fqlab.objectives import Objective, Weights
-from fqlab.quant import Codes, bit_variables, net_value, requantize, requantize_net, straight_through
+from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
+from fqlab.tensors import Weights
+from fqlab.training.objectives import Objective
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "dual_ascent", "group_norms", "layer_strengths",
@@ -39,14 +40,14 @@ HIGHEST = 2.0
 # ------------------------------------------------------------------------------------------- the objective
 
 
-def _wide(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def expand_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """One number for each client, shaped to broadcast over the client's tensors."""
     return value.reshape(value.shape + (1,) * (like.dim() - value.dim()))
 
 
 def _rounded(net: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     """Round[clip(net, ±top)], with slope 1 everywhere, even where the clip is active (BSQ's code)."""
-    top = _wide(top, net)
+    top = expand_like(top, net)
     return straight_through(net, torch.clamp(net.detach(), -top, top).round())
 
 
@@ -75,11 +76,11 @@ class FromPlanes(_Stackable):
                 context[f"{name}.top"],
             )
             lead = signed.shape[:-1]
-            signed = (signed * _wide(context[f"{name}.unit"], signed)).unsqueeze(-2)
+            signed = (signed * expand_like(context[f"{name}.unit"], signed)).unsqueeze(-2)
             net = signed @ planes.reshape(*lead, signed.shape[-1], -1)
             net = net.reshape(lead + planes.shape[len(lead) + 2 :])
             step = params[f"{name}.scale"] * context[f"{name}.gain"] / top
-            weights[name] = _wide(step, net) * _rounded(net, top)
+            weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
 
 
@@ -94,9 +95,9 @@ class FromNet(_Stackable):
         weights = {name: value for name, value in params.items() if not name.endswith((".net", ".scale"))}
         for name in self.layers:
             top, net = context[f"{name}.top"], params[f"{name}.net"]
-            net = net * _wide(context[f"{name}.unit"] * top, net)
+            net = net * expand_like(context[f"{name}.unit"] * top, net)
             step = params[f"{name}.scale"] * context[f"{name}.gain"] / top
-            weights[name] = _wide(step, net) * _rounded(net, top)
+            weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
 
 
@@ -132,9 +133,9 @@ def shrink(planes: torch.Tensor, threshold: torch.Tensor | float, *, batch_dims:
         batch_dims: leading dimensions that are not part of a group.
     """
     norms = group_norms(planes, batch_dims=batch_dims)
-    threshold = _wide(torch.as_tensor(threshold), norms)
+    threshold = expand_like(torch.as_tensor(threshold), norms)
     factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)
-    return planes * _wide(factor.unsqueeze(batch_dims), planes)
+    return planes * expand_like(factor.unsqueeze(batch_dims), planes)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class InBox(_Stackable):
         inside = dict(params)
         for name in self.layers:
             unit, planes = context[f"{name}.unit"], params[f"{name}.planes"]
-            planes = torch.clamp(planes, torch.zeros(()), _wide(HIGHEST / unit, planes))
+            planes = torch.clamp(planes, torch.zeros(()), expand_like(HIGHEST / unit, planes))
             if self.proximal:
                 planes = shrink(planes, context[f"{name}.threshold"] * unit, batch_dims=unit.dim())
             inside[f"{name}.planes"] = planes
@@ -171,7 +172,7 @@ class InNet(_Stackable):
         inside = dict(params)
         for name in self.layers:
             net = params[f"{name}.net"]
-            limit = _wide(1 / context[f"{name}.unit"], net)
+            limit = expand_like(1 / context[f"{name}.unit"], net)
             inside[f"{name}.net"] = torch.clamp(net, -limit, limit)
         return inside
 
@@ -291,7 +292,7 @@ def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = Fal
         net = params[f"{name}.net"]
         return requantize_net(net, scale, bits), scale * net.clamp(-1, 1)
     planes = params[f"{name}.planes"][:, :bits]
-    return requantize(planes, scale, growth=growth), scale / (2.0**bits - 1) * net_value(planes)
+    return requantize(planes, scale, growth=growth), scale / (2.0**bits - 1) * signed_sum(planes)
 
 
 def remembered(params: Weights) -> Weights:

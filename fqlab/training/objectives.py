@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 import torch
 
 from fqlab.quant import Grid, clip_for, fake_quantize, straight_through
+from fqlab.tensors import Weights
 
 __all__ = [
-    "FakeQuantize", "Kurtosis", "MultiBit", "Objective", "PseudoNoise", "Weights", "kurtosis", "signed_round",
+    "FakeQuantize", "KurtosisPenalty", "MultiBit", "Objective", "PseudoNoise", "kurtosis", "signed_round",
     "signed_step",
 ]  # fmt: skip
-
-Weights = dict[str, torch.Tensor]
-"""Name → float32 tensor."""
 
 Transform = Callable[[Weights, Weights, Weights], Weights]
 """(params, context, noise) → weights the model sees."""
@@ -110,7 +108,7 @@ def kurtosis(w: torch.Tensor, *, unbiased: bool = False) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Kurtosis:
+class KurtosisPenalty:
     """Penalty λ/L · Σ_l (Kurt[W_l] − target)² over layers; needs no data, so it pulls every client alike (KURE)."""
 
     layers: tuple[str, ...]
@@ -159,18 +157,18 @@ def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 
 def _signed_codes(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    half = _across(2.0 ** (bits - 1), w)
-    return torch.round(w / _across(step, w)).clamp(-half, half - 1)
+    half = expand_like(2.0 ** (bits - 1), w)
+    return torch.round(w / expand_like(step, w)).clamp(-half, half - 1)
 
 
-def _across(each: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+def expand_like(each: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """One number per client, shaped to meet the stacked ``w``."""
     return each.reshape(each.shape + (1,) * (w.dim() - each.dim()))
 
 
 def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    return straight_through(w, _signed_codes(w.detach(), bits, step) * _across(step, w))
+    return straight_through(w, _signed_codes(w.detach(), bits, step) * expand_like(step, w))
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ class PseudoNoise:
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         steps = {n: signed_step(params[n], noise["bits"], self.range) for n in self.layers}
-        return {**params, **{n: params[n] + _across(s, params[n]) * noise[n] for n, s in steps.items()}}
+        return {**params, **{n: params[n] + expand_like(s, params[n]) * noise[n] for n, s in steps.items()}}
 
     stacked = __call__
     """The same for stacked clients, quicker than under ``vmap``."""

@@ -10,9 +10,10 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from fqlab.objectives import Objective, Weights
+from fqlab.tensors import Weights
+from fqlab.training.objectives import Objective
 
-__all__ = ["Training", "Step", "batches", "autograd_slopes", "client_loss", "descend", "predict", "accuracy"]
+__all__ = ["Training", "Batch", "batches", "autograd_grad", "client_loss", "sgd", "infer", "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Step:
+class Batch:
     """Inputs of one optimiser step.
 
     Attributes:
@@ -44,7 +45,7 @@ class Step:
     noise: Weights = field(default_factory=dict)
 
 
-Slopes = Callable[[Weights, Step], tuple[list[torch.Tensor], torch.Tensor]]
+GradFn = Callable[[Weights, Batch], tuple[list[torch.Tensor], torch.Tensor]]
 """(params, step) → gradients in the order of params, and the loss (one a client if stacked)."""
 
 
@@ -78,10 +79,10 @@ def client_loss(
     return loss + objective.penalty(params, context) if objective.penalty else loss
 
 
-def autograd_slopes(loss: Callable[[Weights, Step], torch.Tensor]) -> Slopes:
+def autograd_grad(loss: Callable[[Weights, Batch], torch.Tensor]) -> GradFn:
     """The gradient of ``loss(params, step)`` by ordinary autograd; a vector of losses, one a client, is summed."""
 
-    def slopes(params: Weights, step: Step) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def slopes(params: Weights, step: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         value = loss(leaves, step)
         return list(torch.autograd.grad(value.sum(), list(leaves.values()))), value.detach()
@@ -89,10 +90,10 @@ def autograd_slopes(loss: Callable[[Weights, Step], torch.Tensor]) -> Slopes:
     return slopes
 
 
-def descend(
-    slopes: Slopes,
+def sgd(
+    slopes: GradFn,
     params: Weights,
-    steps: Iterable[Step],
+    steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
@@ -137,7 +138,7 @@ def _where(active: torch.Tensor, yes: list[torch.Tensor], no: list[torch.Tensor]
     return [torch.where(active.reshape((-1,) + (1,) * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True)]
 
 
-def predict(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 1000) -> torch.Tensor:
+def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 1000) -> torch.Tensor:
     """Logits ``[n, classes]`` in evaluation mode."""
     model.eval()
     with torch.no_grad():
@@ -146,4 +147,4 @@ def predict(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch:
 
 def accuracy(model: torch.nn.Module, weights: Weights, x: torch.Tensor, y: torch.Tensor) -> float:
     """Share of samples classified right, 0 to 1."""
-    return float((predict(model, weights, x).argmax(1) == y).float().mean())
+    return float((infer(model, weights, x).argmax(1) == y).float().mean())

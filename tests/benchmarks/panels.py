@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from browser import lab_fixture, write_notebook
 from fqlab import panels
 from fqlab.panels.state import controls
-from lab import lab_fixture, write_notebook
 
 # Resolves to the milliseconds from the next keydown to the paint after the first picture of the panel that loads.
 WATCH = """name => { window.fqlabTime = new Promise(resolve => {
@@ -47,7 +47,7 @@ def main(presses: int) -> None:
         fixture.close()
 
 
-def measured(sheet, name: str, presses: int):  # noqa: ANN001, ANN201
+def measured(sheet, name: str, presses: int):
     """Milliseconds of each press; the slider goes to and fro."""
     state = getattr(panels, name).State
     start = state()

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab import lab_fixture
+from browser import lab_fixture
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def main(presses: int) -> None:
@@ -28,7 +28,7 @@ def main(presses: int) -> None:
         sheet.wait_text("fqlab-status", "after 30 rounds", timeout=120)
         print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
         for control, picture in (("clip", "levels"), ("epsilon", "planes")):
-            key = lambda i: "ArrowRight" if i % 2 == 0 else "ArrowLeft"  # noqa: E731
+            key = lambda i: "ArrowRight" if i % 2 == 0 else "ArrowLeft"
             times = []
             for i in range(presses):
                 times.append(sheet.latency(f"fqlab-c-{control}", key(i), f"fqlab-p-{picture}"))

@@ -7,10 +7,9 @@ import dataclasses
 import pytest
 import torch
 
-from fqlab.engines import vectorized
-from fqlab.engines.serial import ClientError
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, fit
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines import vectorized
+from fqlab.federation.engines.serial import ClientError
 
 CASES = {
     "fedavg": dict(method="fedavg"),
@@ -71,9 +70,9 @@ def test_no_engine_touches_the_global_generator():
 @pytest.mark.parametrize("engine", ["serial", "threads"])
 def test_an_exception_names_round_client_and_layer(engine):
     federation = Federation(experiment("fedavg", engine=engine))
-    data = federation.site.dataset
+    data = federation.simulation.dataset
     narrow = dataclasses.replace(data, train_x=data.train_x[:, :, :4])
-    object.__setattr__(federation.site, "dataset", narrow)
+    object.__setattr__(federation.simulation, "dataset", narrow)
     with pytest.raises(ClientError, match="round 1, client 0, last layer fc1: RuntimeError"):
         federation.step()
 
@@ -97,6 +96,8 @@ def test_cancelled_between_clients_leaves_no_half_round():
 def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, options, monkeypatch):
     stacks = []
     train = vectorized._train
-    monkeypatch.setattr(vectorized, "_train", lambda site, stack: stacks.append(len(stack)) or train(site, stack))
+    monkeypatch.setattr(
+        vectorized, "_train", lambda simulation, stack: stacks.append(len(stack)) or train(simulation, stack)
+    )
     fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
     assert stacks == [4]

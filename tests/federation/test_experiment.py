@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fqlab import data, methods, models, partition
 from fqlab.cli import main
 from fqlab.errors import ConfigError
-from fqlab.experiment import Experiment
+from fqlab.federation import Experiment
 
 
 @given(

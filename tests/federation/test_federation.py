@@ -11,9 +11,8 @@ import torch
 
 from fqlab import methods, wire
 from fqlab.errors import ConfigError, DataError
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, fit, run
-from fqlab.methods.base import Method, Sent
+from fqlab.federation import Experiment, Federation, fit, run
+from fqlab.methods.base import ClientUpdate, Method
 
 
 @pytest.fixture
@@ -69,15 +68,15 @@ class Diverging(Method):
             payload["fc2.weight"] = payload["fc2.weight"] + 1e9
         if client.id == 5:
             del payload["fc1.weight"]
-        return Sent(payload)
+        return ClientUpdate(payload)
 
 
 @pytest.mark.parametrize("engine", ["serial", "threads", "vectorized"])
 def test_the_guard_leaves_bad_updates_out_and_names_client_and_layer(registered, engine):
     registered("diverging", Diverging)
     federation = Federation(Experiment(method="fedavg", engine=engine, rounds=1))
-    object.__setattr__(federation.site, "method", Diverging())
-    federation.method = federation.site.method
+    object.__setattr__(federation.simulation, "method", Diverging())
+    federation.method = federation.simulation.method
     record = federation.step()
     assert [text.partition(":")[0] for text in record.left_out] == [f"client {i}" for i in (2, 3, 4, 5)]
     for layer, text in zip(("fc1.bias", "fc2.bias", "fc2.weight", "fc1.weight"), record.left_out, strict=True):
@@ -89,10 +88,10 @@ def test_the_guard_leaves_bad_updates_out_and_names_client_and_layer(registered,
 def test_a_client_with_nan_data_is_left_out_and_the_round_goes_on(engine):
     for method, options in (("fedavg", {}), ("clipped", {"bits": 2}), ("clipped", {"qat": False})):
         federation = Federation(Experiment(method=method, options=options, engine=engine, rounds=1))
-        data = federation.site.dataset
+        data = federation.simulation.dataset
         broken = data.train_x.clone()
-        broken[federation.site.train[1]] = math.nan
-        object.__setattr__(federation.site, "dataset", _with(data, broken))
+        broken[federation.simulation.train[1]] = math.nan
+        object.__setattr__(federation.simulation, "dataset", _with(data, broken))
         record = federation.step()
         assert [t.partition(":")[0] for t in record.left_out] == ["client 1"]
         assert record.accuracy > 0.1
@@ -137,7 +136,7 @@ def test_history_as_json():
 
 
 def test_validation_samples_are_held_back():
-    site = Federation(Experiment(validation=0.2)).site
-    for train, held in zip(site.train, site.validation, strict=True):
+    simulation = Federation(Experiment(validation=0.2)).simulation
+    for train, held in zip(simulation.train, simulation.validation, strict=True):
         assert len(held) == int(0.2 * (len(train) + len(held)))
         assert not set(train) & set(held)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from fqlab import lab as launcher
+from browser import write_notebook
 from fqlab.errors import FqlabError
-from fqlab.tidy import tidy
-from lab import write_notebook
+from fqlab.lessons import launch as launcher
+from fqlab.lessons.notebook import tidy
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_jupyterlab_answers_on_the_lesson(lessons: Path, tmp_path: Path) -> None
     command = [
         sys.executable,
         "-m",
-        "fqlab.lab",
+        "fqlab.lessons.launch",
         "--no-browser",
         f"--port={port}",
         "--ServerApp.port_retries=0",

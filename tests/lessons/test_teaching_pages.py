@@ -12,10 +12,10 @@ import pytest
 from fqlab import panels
 from fqlab.lessons import LESSONS, learn
 from fqlab.lessons.classroom import gather
+from fqlab.lessons.website.markup import slug
 from fqlab.panels.state import controls
-from fqlab.site.markup import slug
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 GLOSSARY = (FOLDER / "GLOSSARY.md").read_text(encoding="utf-8")
 INSTRUCTORS = (FOLDER / "INSTRUCTORS.md").read_text(encoding="utf-8")
 TEXTS = sorted((*FOLDER.glob("*.py"), *FOLDER.glob("*.md")))

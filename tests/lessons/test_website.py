@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from browser import BROWSER_ARGS, find_chromium, write_notebook
 from fqlab import lessons
 from fqlab.errors import ConfigError, DataError
-from fqlab.site import build as site
-from fqlab.site import build_site, build_slides, runs
-from fqlab.site.cells import Block
-from fqlab.site.markup import Markup, highlight, mathml, slug
-from fqlab.site.slides import cut
-from lab import BROWSER_ARGS, find_chromium, write_notebook
+from fqlab.lessons.website import build as site
+from fqlab.lessons.website import build_slides, build_website, runs
+from fqlab.lessons.website.cells import Block
+from fqlab.lessons.website.markup import Markup, highlight, mathml, slug
+from fqlab.lessons.website.slides import cut
 
 pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LOADS = {
     ("img", "src"),
     ("script", "src"),
@@ -49,7 +49,7 @@ class Links(HTMLParser):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("site") / "site"
-    build_site(NOTEBOOKS, out, run=False)
+    build_website(NOTEBOOKS, out, run=False)
     return out
 
 
@@ -177,7 +177,7 @@ def test_bad_folders_are_one_sentence(tmp_path, capsys):
     assert "can't be read" in said[2]
     assert (tmp_path / "mine" / "thesis.txt").exists()
     with pytest.raises(ConfigError):
-        build_site(tmp_path / "none", tmp_path / "out")
+        build_website(tmp_path / "none", tmp_path / "out")
 
 
 def test_a_reader_opens_answers_instead_of_being_asked(monkeypatch, tmp_path):

@@ -11,8 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import fqlab.methods.bsq
 from fqlab.errors import ConfigError
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, fit
+from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods.base import Server, Spec
 from fqlab.methods.bsq import BSQ
 from fqlab.quant import Grid
@@ -27,7 +26,7 @@ def experiment(**changes) -> Experiment:
 
 def published_loop(federation: Federation, epochs: int, alpha: float) -> dict[str, torch.Tensor]:
     """§A.3-A.4 for the digits MLP with torch.optim.SGD: fqlab gives data, batches and first weights."""
-    site, settings = federation.site, federation.experiment
+    simulation, settings = federation.simulation, federation.experiment
     layers, variables = {}, []
     total = sum(v.numel() for v in federation.server.weights.values())
     for name, w in federation.server.weights.items():
@@ -47,9 +46,9 @@ def published_loop(federation: Federation, epochs: int, alpha: float) -> dict[st
 
     optimizer = torch.optim.SGD(variables, lr=settings.lr, weight_decay=settings.weight_decay)
     for epoch in range(1, epochs + 1):
-        job = dataclasses.make_dataclass("J", ["client", "round", "packet", "memory"])(0, epoch, b"", {})
-        for batch in site.plan(site.client(job, site.model)):
-            x, y = site.dataset.train_x[batch].flatten(1), site.dataset.train_y[batch]
+        task = dataclasses.make_dataclass("J", ["client", "round", "packet", "memory"])(0, epoch, b"", {})
+        for batch in simulation.plan(simulation.client(task, simulation.model)):
+            x, y = simulation.dataset.train_x[batch].flatten(1), simulation.dataset.train_y[batch]
             hidden = torch.relu(x @ weights("fc1.weight").T + weights("fc1.bias"))
             loss = cross_entropy(hidden @ weights("fc2.weight").T + weights("fc2.bias"), y)
             for p, n, _ in layers.values():
@@ -71,7 +70,7 @@ def test_one_client_is_the_published_central_training():
     federation = Federation(central)
     expected = published_loop(federation, 3, 0.002)
     list(federation)
-    for name, w in federation.method.evaluated(federation.server).items():
+    for name, w in federation.method.evaluation_weights(federation.server).items():
         step = float(expected[name].abs().max()) / 255
         assert float((w - expected[name]).abs().max()) < 2.5 * step, name  # a tie may round the other way
         assert float((w - expected[name]).abs().mean()) < 0.05 * step, name
@@ -89,7 +88,7 @@ def test_starts_at_eight_bits_and_compression_four():
 
 def test_only_weights_if_biases_stay():
     federation = Federation(experiment(options={"biases": False, "warmup": 0}))
-    assert federation.method.layers(federation.site.spec) == ("fc1.weight", "fc2.weight")
+    assert federation.method.layers(federation.simulation.spec) == ("fc1.weight", "fc2.weight")
     assert list(federation.method.codes(federation.server)) == ["fc1.weight", "fc2.weight"]
 
 
@@ -115,15 +114,15 @@ def test_widths_change_only_when_due():
     assert table[0] == table[1] == table[2] == [8, 8, 8, 8]
     assert table[3] == table[4] == table[5]
     assert sum(table[3]) < 32
-    assert all(not m for m in federation.memories.values())  # after an adjustment nothing is remembered
+    assert all(not m for m in federation.client_states.values())  # after an adjustment nothing is remembered
 
 
 def test_clients_remember_planes_between_adjustments_only():
     federation = Federation(experiment(rounds=3, options={"interval": 2, "warmup": 0}))
     federation.step()
-    assert federation.memories[0]["fc1.weight.planes"].shape == (2, 8, 64, 64)
+    assert federation.client_states[0]["fc1.weight.planes"].shape == (2, 8, 64, 64)
     federation.step()
-    assert federation.memories[0] == {}
+    assert federation.client_states[0] == {}
 
 
 def test_fine_tuning_freezes_the_scheme_and_trains_on():
@@ -134,7 +133,7 @@ def test_fine_tuning_freezes_the_scheme_and_trains_on():
     assert schemes[3] == schemes[7] != schemes[1]
     assert rounds[7].loss < rounds[3].loss
     assert rounds[7].accuracy >= rounds[3].accuracy
-    assert "fc1.weight.net" in federation.memories[0]
+    assert "fc1.weight.net" in federation.client_states[0]
 
 
 def test_a_layer_of_zeros_counts_no_bits_once_tuned():
@@ -143,7 +142,7 @@ def test_a_layer_of_zeros_counts_no_bits_once_tuned():
     server = method.start(Server(spec, {"a.weight": torch.tensor([1.0, 0.5, 0.0]), "b.weight": torch.zeros(1)}, {}, 1))
     assert method.mean_bits(server) == (3 * 8 + 8) / 4
     tuned = dataclasses.replace(server, shared=server.shared | {"round": torch.tensor(1)})
-    tuned = method.settled(tuned, tuned.weights, method.codes(tuned))
+    tuned = method.with_codes(tuned, tuned.weights, method.codes(tuned))
     assert method.widths(tuned) == {"a.weight": 8, "b.weight": 0}
 
 

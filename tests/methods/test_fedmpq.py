@@ -14,9 +14,8 @@ import fqlab.methods.fedmpq
 import fqlab.methods.fixed_width
 from fqlab import wire
 from fqlab.errors import ConfigError
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, fit
-from fqlab.methods.base import Server, Spec, Upload
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.methods.base import ReceivedUpdate, Server, Spec
 from fqlab.methods.changes import accepted, nothing_held, receive, send
 from fqlab.methods.fedmpq import ABLATION, FedMPQ, common_base, layer_sizes
 from fqlab.quant import Codes, Grid, mean_bits
@@ -96,14 +95,14 @@ def test_common_base_weighs_clients_and_rounds_halves_to_even():
 # ------------------------------------------------------------------------------------------------ averaging
 
 
-def uploads() -> tuple[Server, list[Upload]]:
+def uploads() -> tuple[Server, list[ReceivedUpdate]]:
     spec = Spec(("a.weight",), ("a.weight",), {"a.weight": 2})
     server = FedMPQ(budgets="2-6").start(Server(spec, {"a.weight": torch.ones(2)}, {}, 2, (10, 30)))
     sent = []
     for client, value in ((0, 3), (1, 1)):
         codes = Codes(torch.tensor([value, -value], dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(3.0))
         error = torch.tensor([4.0, 1.0][client])
-        sent.append(Upload(client, server.sizes[client], {"a.weight": codes, "a.weight.error": error}))
+        sent.append(ReceivedUpdate(client, server.sizes[client], {"a.weight": codes, "a.weight.error": error}))
     return server, sent
 
 
@@ -126,7 +125,7 @@ def test_weights_are_averaged_as_written(averaging, first):
 def test_inverse_error_weights_travel():
     federation = Federation(experiment(options={"averaging": "inverse_error"}))
     federation.step()
-    assert "fc1.weight.error" in federation.method.expects(federation.server)
+    assert "fc1.weight.error" in federation.method.expected_shapes(federation.server)
     assert federation.rounds[0].left_out == ()
 
 
@@ -197,11 +196,13 @@ def test_engines_agree(options):
 
 
 def test_clients_of_all_widths_train_in_one_stack(monkeypatch):
-    from fqlab.engines import vectorized
+    from fqlab.federation.engines import vectorized
 
     sizes = []
     train = vectorized._train
-    monkeypatch.setattr(vectorized, "_train", lambda site, members: sizes.append(len(members)) or train(site, members))
+    monkeypatch.setattr(
+        vectorized, "_train", lambda simulation, members: sizes.append(len(members)) or train(simulation, members)
+    )
     fit(experiment(rounds=1, options={"budgets": "2-4-8"}))
     assert sizes == [5]
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from fqlab.errors import ConfigError
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, fit
+from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods.lottery import Lottery, kept_after, prune, published_mib
 
 RUN = dict(method="lottery", partition="n_class", clients=6, participants=4, rounds=5, epochs=5, lr=0.3, validation=0.1)
@@ -40,12 +39,12 @@ def test_rounds_prune_rewind_and_keep_pruned_weights_at_zero():
     first = federation.server.weights["fc1.weight"].clone()
     record = federation.step()
     client = record.participants[0]
-    memory = federation.memories[client]
+    memory = federation.client_states[client]
     assert torch.equal(memory["first/fc1.weight"], first)
     for _ in range(4):
         record = federation.step()
     assert kept_after(0.5) - 0.001 <= record.extras["kept"] < 0.8
-    for c, memory in federation.memories.items():
+    for c, memory in federation.client_states.items():
         mask = federation.server.shared[f"mask/{c}/fc1.weight"]
         assert torch.equal(mask, memory["mask/fc1.weight"])
         assert torch.equal(memory["first/fc1.weight"], first)
@@ -93,9 +92,9 @@ def test_engines_agree_and_a_resumed_run_is_the_whole_one(method, tmp_path):
     half.step()
     rest = Federation(Experiment(**settings, engine="threads"), checkpoint=path)
     assert first[1:] == [r.personal for r in rest]
-    for c, memory in whole.memories.items():
-        assert memory.keys() == rest.memories[c].keys()
-        assert all(torch.equal(v, rest.memories[c][k]) for k, v in memory.items())
+    for c, memory in whole.client_states.items():
+        assert memory.keys() == rest.client_states[c].keys()
+        assert all(torch.equal(v, rest.client_states[c][k]) for k, v in memory.items())
     stacked = fit(Experiment(**settings, engine="vectorized"))
     assert [r.up for r in stacked.rounds] == pytest.approx([r.up for r in whole.rounds], rel=0.02)
 

@@ -7,12 +7,11 @@ import math
 import pytest
 import torch
 
-from fqlab.deploy import deploy, robustness
 from fqlab.errors import ConfigError
-from fqlab.experiment import Experiment
-from fqlab.federation import fit
+from fqlab.federation import Experiment, fit
+from fqlab.federation.deployment import deploy, robustness
 from fqlab.methods.robust import Robust
-from fqlab.objectives import Kurtosis, MultiBit, PseudoNoise, kurtosis, signed_round, signed_step
+from fqlab.training.objectives import KurtosisPenalty, MultiBit, PseudoNoise, kurtosis, signed_round, signed_step
 
 N = 1_000_001
 MIDPOINTS = (torch.arange(N, dtype=torch.float64) + 0.5) / N
@@ -43,7 +42,7 @@ def test_kurtosis_gradient_is_the_closed_form():
 def test_penalty_averages_layers_and_knows_both_estimators():
     params = {"a": torch.tensor([1.0, -1.0] * 8), "b": torch.linspace(-1, 1, 101), "c": torch.randn(5)}
     expected = 0.5 * ((1 - 1.8) ** 2 + (float(kurtosis(params["b"])) - 1.8) ** 2) / 2
-    assert float(Kurtosis(("a", "b"), 0.5)(params, {})) == pytest.approx(expected, rel=1e-5)
+    assert float(KurtosisPenalty(("a", "b"), 0.5)(params, {})) == pytest.approx(expected, rel=1e-5)
     w = params["b"]
     assert float(kurtosis(w, unbiased=True)) == pytest.approx(float(kurtosis(w)) * (100 / 101) ** 2, rel=1e-5)
 

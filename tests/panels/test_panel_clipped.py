@@ -8,12 +8,12 @@ import torch
 
 from fqlab import data, partition
 from fqlab.federation import Federation
-from fqlab.local import accuracy
 from fqlab.panels import clipped
-from fqlab.panels.clipped import State, experiment, shares
-from fqlab.panels.tour import weights
-from fqlab.plots.clipped import Digits, Rounds, Say
+from fqlab.panels.views.clipped import State, experiment, shares
+from fqlab.panels.views.tour import weights
+from fqlab.plots.clipped import Digits, Rounds, VoteShares
 from fqlab.quant import Grid, clip_for, quantize
+from fqlab.training.sgd import accuracy
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def test_the_digits_are_those_of_the_final_model(panel):
     curve = [record.accuracy for record in federation]
     shown = panel.frame.pictures
     assert shown[Rounds]["accuracy"] == curve
-    site, sevens = federation.site, federation.site.dataset.test_y == 7
-    x, y = site.dataset.test_x[sevens], site.dataset.test_y[sevens]
-    assert shown[Digits]["digits"][7] == pytest.approx(accuracy(site.model, federation.server.weights, x, y))
-    counts = np.bincount(site.dataset.test_y.numpy(), minlength=10)
+    simulation, sevens = federation.simulation, federation.simulation.dataset.test_y == 7
+    x, y = simulation.dataset.test_x[sevens], simulation.dataset.test_y[sevens]
+    assert shown[Digits]["digits"][7] == pytest.approx(accuracy(simulation.model, federation.server.weights, x, y))
+    counts = np.bincount(simulation.dataset.test_y.numpy(), minlength=10)
     assert np.dot(counts, shown[Digits]["digits"]) / counts.sum() == pytest.approx(curve[-1])
     sent = federation.ledger.total(round=30, direction="up")
     assert shown[Rounds]["fine_up"] + 9 * shown[Rounds]["coarse_up"] == sent
-    assert shown[Say]["shares"]["hidden"][0] == pytest.approx(10 / 19)
+    assert shown[VoteShares]["shares"]["hidden"][0] == pytest.approx(10 / 19)
 
 
 def test_the_seven_is_forgotten_only_where_its_owners_have_no_say(panel):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from fqlab.panels.clipping import Clipping, State, curves, prices, sample, split_error, walk
+from fqlab.panels.views.clipping import Clipping, State, curves, prices, sample, split_error, walk
 from fqlab.plots.clipping import Descent, Origin, Price, more
 from fqlab.quant import Grid, error_parts, octav, quantize
 
@@ -70,9 +70,9 @@ def test_what_octav_sees_touches_the_curve_and_bottoms_at_its_next_clip():
     noise = Grid(3, "narrow").noise("stochastic")
     for k in range(4):
         s, after = seen.clips[k], seen.clips[k + 1]
-        parabola = lambda t, k=k, after=after: seen.bends[k] * (t - after) ** 2 + seen.floors[k]  # noqa: E731
+        parabola = lambda t, k=k, after=after: seen.bends[k] * (t - after) ** 2 + seen.floors[k]
         inside = x.abs() <= s
-        model = lambda t, inside=inside: float(  # noqa: E731
+        model = lambda t, inside=inside: float(
             noise * t * t * inside.float().mean() + ((x.abs() - t).square() * ~inside).mean()
         )
         for t in (s, after, 0.5 * s, 2 * s):

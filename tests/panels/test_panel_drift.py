@@ -10,9 +10,9 @@ import torch
 
 from fqlab import data, partition
 from fqlab.federation import fit
-from fqlab.panels.drift import Drift, State, experiment, method
-from fqlab.papers.recipes.fedavg import Plane, Watched, fedsgd_distance, member_accuracy, plane, spread, watch
-from fqlab.plots.drift import Fans, Holdings, Progress
+from fqlab.panels.views.drift import Drift, State, experiment, method
+from fqlab.plots.drift import ClientDrift, Holdings, Progress
+from fqlab.studies.fedavg import Plane, Watched, fedsgd_distance, member_accuracy, plane, spread, watch
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_averages_are_fedavg_and_its_clients_lie_below_in_the_end(shown):
     assert curve["average"] == [r.accuracy for r in fit(experiment(State())).rounds]
     assert [row["accuracy"] for row in shown.rows] == curve["average"]
     assert curve["average"][-1] > max(curve["clients"][-1])
-    assert len(shown.pictures[Fans]["tips"]) == 20
+    assert len(shown.pictures[ClientDrift]["tips"]) == 20
 
 
 def test_scatter_and_step_are_euclidean_lengths(seen):

@@ -9,9 +9,9 @@ import pytest
 
 from fqlab.data.lidar import CLASSES, scan, towns
 from fqlab.panels import fleet
-from fqlab.papers.recipes import lidar
-from fqlab.plots.figures_fleet import real_street
+from fqlab.papers.figures.fleet import real_street
 from fqlab.plots.fleet import Cars, Echoes, Street, _project
+from fqlab.studies import lidar
 
 HOME = [0.9, 0.8, 0.95, 0.9, 0.85, 0.9, 0.8, 0.7]
 AWAY = [0.8, 0.7, 0.6, 0.9, 0.8, 0.7, 0.6, 0.5]
@@ -86,11 +86,11 @@ def test_the_federation_is_read_town_by_town(monkeypatch):
     federation = lidar._trained(lidar.experiment(0))
     found = lidar.by_town(federation, federation.server.weights)
     assert np.mean(found) == pytest.approx(federation.rounds[-1].accuracy, abs=1e-6)
-    data = federation.site.dataset
+    data = federation.simulation.dataset
     for town in (0, 7):
         mine = data.test_groups == town
-        assert len(federation.site.train[town]) == (28 if town == 7 else 139)
-        model = federation.site.model
+        assert len(federation.simulation.train[town]) == (28 if town == 7 else 139)
+        model = federation.simulation.model
         model.load_state_dict(federation.server.weights)
         right = model(data.test_x[mine]).argmax(1) == data.test_y[mine]
         assert found[town] == pytest.approx(float(right.float().mean()))

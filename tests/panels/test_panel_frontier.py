@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from fqlab.federation import Federation
 from fqlab.panels import frontier
-from fqlab.panels.frontier import State, beaten, own, stored_front
-from fqlab.papers.recipes.frontier import (
+from fqlab.panels.views.frontier import State, beaten, own, stored_front
+from fqlab.plots.frontier import Cheapest, Plane
+from fqlab.studies.frontier import (
     COSTS,
     FAMILIES,
     SETTINGS,
@@ -21,7 +22,6 @@ from fqlab.papers.recipes.frontier import (
     points,
     trace,
 )
-from fqlab.plots.frontier import Cheapest, Plane
 
 PLACES = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12)
 

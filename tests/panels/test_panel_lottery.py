@@ -7,8 +7,8 @@ import pytest
 
 from fqlab.federation import Federation
 from fqlab.methods.lottery import kept_after
-from fqlab.panels.lottery import CLIENTS, ROUNDS, LotteryPanel, State, experiment
-from fqlab.plots.lottery import Costs, Masks, Own
+from fqlab.panels.views.lottery import CLIENTS, ROUNDS, LotteryPanel, State, experiment
+from fqlab.plots.lottery import Costs, Masks, PersonalAccuracy
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def alone():
 
 
 def test_accuracy_and_share_are_those_of_the_librarys_own_run(panel, alone):
-    shown = panel.frame.pictures[Own]
+    shown = panel.frame.pictures[PersonalAccuracy]
     assert shown["curves"]["now"] == [r.personal for r in alone.rounds]
     assert shown["kept"] == alone.rounds[-1].extras["kept"]
     assert shown["kept"] == pytest.approx(kept_after(0.1), abs=0.003)

@@ -8,7 +8,7 @@ import pytest
 from fqlab import wire
 from fqlab.errors import WireError
 from fqlab.panels import packet
-from fqlab.panels.packet import payload
+from fqlab.panels.views.packet import payload
 from fqlab.plots.packet import Bytes, Overhead, Rates, layout
 from fqlab.quant import Codes
 
@@ -49,7 +49,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(panel):
         assert differing == [shown["at"]]
         with pytest.raises(WireError) as caught:
             wire.unpack(shown["packet"], client=3)
-        assert shown["verdict"] == str(caught.value) == panel.frame.say
+        assert shown["verdict"] == str(caught.value) == panel.frame.message
         assert shown["verdict"].startswith("Packet of client 3: ")
     assert "'weight'" in shown["verdict"]
 

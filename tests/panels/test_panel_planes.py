@@ -9,9 +9,9 @@ import pytest
 
 from fqlab.federation import Federation
 from fqlab.panels import planes
-from fqlab.panels.planes import EPOCHS, State, key, recording, start
-from fqlab.papers.recipes.bsq import PLANES, WARMUP, experiment
-from fqlab.plots.planes import Stack, Trade, Widths
+from fqlab.panels.views.planes import EPOCHS, State, key, recording, start
+from fqlab.plots.planes import Stack, Tradeoff, Widths
+from fqlab.studies.bsq import PLANES, WARMUP, experiment
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def alone():
 def test_the_curves_are_the_run_of_the_state(panel, alone):
     rounds, _ = alone
     shown = panel.frame.pictures
-    assert shown[Trade]["accuracy"] == [r.accuracy for r in rounds[WARMUP - 1 :]]
-    assert shown[Trade]["mean"][1:] == pytest.approx([r.extras["bits"] for r in rounds[WARMUP:]])
+    assert shown[Tradeoff]["accuracy"] == [r.accuracy for r in rounds[WARMUP - 1 :]]
+    assert shown[Tradeoff]["mean"][1:] == pytest.approx([r.extras["bits"] for r in rounds[WARMUP:]])
     assert shown[Widths]["bits"]["layer 1"][1:] == [r.extras["bits.fc1.weight"] for r in rounds[WARMUP:]]
 
 

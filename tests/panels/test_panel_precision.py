@@ -10,9 +10,9 @@ import torch
 from fqlab import panels
 from fqlab.federation import fit
 from fqlab.methods.fedmpq import FedMPQ
-from fqlab.papers.recipes.fedmpq import CLIENTS, SIZES, bell, experiment
 from fqlab.plots.precision import Federated, Matrix, Prune
 from fqlab.quant import msb_density, prune_msb, pruning_growing
+from fqlab.studies.fedmpq import CLIENTS, SIZES, bell, experiment
 
 
 @pytest.fixture(scope="module")

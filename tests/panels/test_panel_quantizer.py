@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fqlab.panels.quantizer import GRIDS, Quantizer, State, counted, ladder, weights
+from fqlab.panels.views.quantizer import GRIDS, Quantizer, State, counted, ladder, weights
 from fqlab.plots.quantizer import Fair, Ladders, Staircase, spread
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fqlab.deploy import deploy, robustness
 from fqlab.federation import fit
-from fqlab.panels.robustness import Robustness, State, experiment
-from fqlab.plots.robustness import CHIPS, Deployed, Kurtosis, Shape
+from fqlab.federation.deployment import deploy, robustness
+from fqlab.panels.views.robustness import Robustness, State, experiment
+from fqlab.plots.robustness import CHIPS, Deployed, KurtosisPath, Shape
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_accuracies_are_those_of_the_librarys_own_run(panel, alone):
 
 
 def test_kurtosis_is_scipys_and_starts_uniform(panel, alone):
-    for name, curve in panel.frame.pictures[Kurtosis]["curves"].items():
+    for name, curve in panel.frame.pictures[KurtosisPath]["curves"].items():
         assert curve[-1] == pytest.approx(
             stats.kurtosis(alone.weights[name].numpy(), axis=None, fisher=False), rel=1e-4
         )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fqlab.panels.rounding import Rounding, State, parts, picture
-from fqlab.papers.recipes.rounding import error_parts_of_mean, uniform
+from fqlab.panels.views.rounding import Rounding, State, parts, picture
 from fqlab.plots.rounding import Crossing, Redrawn, Shares
 from fqlab.quant import Grid
+from fqlab.studies.rounding import error_parts_of_mean, uniform
 
 
 @pytest.fixture(scope="module")

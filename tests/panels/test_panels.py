@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fqlab import panels
 from fqlab.errors import ConfigError
-from fqlab.panels.base import Panel
+from fqlab.panels.frame import Panel
 from fqlab.panels.state import controls
 
 KINDS = {name: getattr(panels, name) for name in panels.PANELS}

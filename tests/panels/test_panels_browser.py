@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import Lab, Sheet
 from fqlab import panels
 from fqlab.panels.state import Control, controls
-from lab import Lab, Sheet
 
 
 @pytest.fixture(scope="module")

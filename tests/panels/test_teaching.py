@@ -9,9 +9,10 @@ from PIL import Image
 from test_layers import modules_after
 
 import fqlab
-from fqlab import panels, teaching
+from browser import Lab, Sheet
+from fqlab import panels
 from fqlab.errors import ConfigError
-from lab import Lab, Sheet
+from fqlab.panels import teaching
 
 
 @pytest.fixture(autouse=True)

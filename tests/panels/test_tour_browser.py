@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab import Lab, Sheet
+from browser import Lab, Sheet
 
 
 @pytest.fixture(scope="module")

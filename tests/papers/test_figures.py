@@ -11,7 +11,7 @@ from fqlab import cli
 from fqlab.plots import Drawing, axes, figure, line
 from fqlab.plots import export as exporter
 from fqlab.plots import figures as registry
-from fqlab.plots.picture import Picture, Shown, mosaic
+from fqlab.plots.picture import Picture, PictureView, mosaic
 
 
 class Trial(Picture):
@@ -26,7 +26,7 @@ class Trial(Picture):
 
 
 def one() -> Drawing:
-    return mosaic([[Shown(Trial, (0, 1))], [Shown(Trial, (1, 0))]])
+    return mosaic([[PictureView(Trial, (0, 1))], [PictureView(Trial, (1, 0))]])
 
 
 def two() -> Drawing:

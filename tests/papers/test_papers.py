@@ -16,7 +16,7 @@ from fqlab import papers
 from fqlab.cli import main
 from fqlab.errors import ConfigError
 from fqlab.papers import ledger
-from fqlab.papers.ledger import NOT_PUBLIC
+from fqlab.papers.claims import NOT_PUBLIC
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))
 CITED = re.compile(r"\[([^\]]+)\]\(#claim-([\w-]+)\)")
@@ -28,7 +28,7 @@ def test_a_claim_is_whole_and_its_stored_result_bears_it_out(c):
     assert c.where
     assert isinstance(c.published, (int, float)) or c.published == NOT_PUBLIC
     module, _, name = c.recipe.partition(":")
-    assert callable(getattr(importlib.import_module(f"fqlab.papers.recipes.{module}"), name))
+    assert callable(getattr(importlib.import_module(f"fqlab.studies.{module}"), name))
     stored = papers.result(c.id)
     assert stored is not None, f"no stored result: fqlab reproduce {c.id} --scale demo --store fqlab/papers/results"
     assert len(stored.values) == c.seeds
@@ -92,7 +92,7 @@ def test_tables_show_claims_beside_results():
 
 def test_a_spread_limits_the_digits_shown():
     claim = papers.claim("octav-gauss-4")
-    shown = lambda values: ledger._measured(claim, result_of(values))  # noqa: E731
+    shown = lambda values: ledger._measured(claim, result_of(values))
     assert shown((163696,)) == "163696"
     assert shown((0.9381, 0.9456)) == "0.9419 ± 0.0053"
     assert shown((40.2778, 73.0)).split(" ± ")[0] == "57"

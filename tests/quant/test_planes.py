@@ -18,11 +18,11 @@ from fqlab.quant import (
     group_lasso,
     max_abs,
     msb_density,
+    narrow_bits,
     plane_density,
     prune_msb,
     quantize,
     to_planes,
-    trim,
     zero_bits,
 )
 
@@ -121,7 +121,7 @@ def test_pruning_on_a_case_done_by_hand():
 def test_weights_without_a_dropped_bit_keep_their_value_after_the_trim(codes, epsilon):
     """Δ is unchanged, so as real numbers nothing moves but the saturated few."""
     pruned, bits = prune_msb(codes, epsilon)
-    small = trim(pruned, int(bits))
+    small = narrow_bits(pruned, int(bits))
     assert small.grid == Grid(int(bits), "sign_magnitude")
     kept = codes.values.abs() <= 2 ** int(bits) - 1
     before, after = codes.dequantize(), small.dequantize()
@@ -181,7 +181,7 @@ def test_gaussian_layers_have_the_published_density(bits, weights, delta, after)
     if bits > 2:
         pruned, left = prune_msb(codes, 1.0, once=True, batch_dims=1)
         assert left.unique().tolist() == [bits - 1]
-        again = msb_density(trim(pruned, bits - 1), batch_dims=1)
+        again = msb_density(narrow_bits(pruned, bits - 1), batch_dims=1)
         assert float(again.mean()) == pytest.approx(after, rel=0.12)
 
 
@@ -192,9 +192,9 @@ def test_trim_keeps_step_and_codes_or_refuses(bits, width, seed):
     needed = int(codes.values.abs().max()).bit_length()
     if width < needed:
         with pytest.raises(ConfigError, match=rf"^bits is {width}, but must be enough for the magnitude \d+\.$"):
-            trim(codes, width)
+            narrow_bits(codes, width)
     else:
-        small = trim(codes, width)
+        small = narrow_bits(codes, width)
         assert torch.equal(small.values, codes.values)
         assert float(small.grid.step(small.clip)) == pytest.approx(float(codes.grid.step(codes.clip)), rel=1e-6)
 
@@ -225,7 +225,9 @@ def test_group_lasso_of_binary_planes_counts_ones():
 
 
 @pytest.mark.parametrize("kind", ["midrise", "octav", "twos_complement", "narrow"])
-@pytest.mark.parametrize("what", [to_planes, msb_density, zero_bits, lambda c: prune_msb(c, 0.1), lambda c: trim(c, 2)])
+@pytest.mark.parametrize(
+    "what", [to_planes, msb_density, zero_bits, lambda c: prune_msb(c, 0.1), lambda c: narrow_bits(c, 2)]
+)
 def test_other_grids_have_no_planes(kind, what):
     with pytest.raises(ConfigError, match=rf"^grid is '{kind}', but bit planes need 'sign_magnitude'\.$"):
         what(quantize(torch.ones(2), 1.0, Grid(3, kind)))

@@ -20,13 +20,13 @@ from fqlab.quant import (
     compression,
     max_abs,
     mean_bits,
-    net_value,
     parse_budgets,
     pruning_growing,
     quantize,
-    regrid,
     requantize,
     requantize_net,
+    requantize_to_step,
+    signed_sum,
 )
 
 
@@ -57,7 +57,7 @@ def some_planes(draw) -> tuple[torch.Tensor, torch.Tensor]:
 def test_round_trip_from_codes_through_real_planes_is_exact(c):
     """A.13 (i): formula (A1)."""
     planes = bit_variables(c)
-    assert torch.equal(net_value(planes), c.values.float())
+    assert torch.equal(signed_sum(planes), c.values.float())
     assert set(planes.unique().tolist()) <= {0.0, 1.0}
     assert float((planes[0] * planes[1]).sum()) == 0
     back = requantize(planes, c.clip)
@@ -69,7 +69,7 @@ def test_room_for_more_planes_is_empty():
     planes = bit_variables(codes([3, -1], 2), 8)
     assert planes.shape == (2, 8, 2)
     assert float(planes[:, 2:].abs().sum()) == 0
-    assert net_value(planes).tolist() == [3, -1]
+    assert signed_sum(planes).tolist() == [3, -1]
 
 
 # ---------------------------------------------------------------------------------------- re-quantization
@@ -143,7 +143,7 @@ def test_an_empty_plane_between_full_ones_stays():
 @given(some_codes())
 def test_no_plane_that_holds_a_one_is_stripped(c):
     """A.13 (v): the number of ones is the same before and after."""
-    ones = lambda x: sum(bin(abs(v)).count("1") for v in x.values.tolist())  # noqa: E731
+    ones = lambda x: sum(bin(abs(v)).count("1") for v in x.values.tolist())
     assert ones(adjust(c)) == ones(c)
 
 
@@ -160,17 +160,17 @@ def test_threshold_cuts_rare_planes_and_saturates():
 
 @given(some_codes())
 def test_regrid_of_weights_on_their_own_grid_is_exact(c):
-    out = regrid(c.dequantize(), c.grid.step(c.clip))
+    out = requantize_to_step(c.dequantize(), c.grid.step(c.clip))
     assert torch.equal(out.values, c.values)
     assert out.grid.bits == max(1, int(c.values.abs().max()).bit_length())
-    assert regrid(c.dequantize(), c.grid.step(c.clip), c.grid.bits).grid == c.grid
+    assert requantize_to_step(c.dequantize(), c.grid.step(c.clip), c.grid.bits).grid == c.grid
 
 
 def test_regrid_clips_what_does_not_fit_and_survives_a_step_of_zero():
-    assert regrid(torch.tensor([9.0, -2.0]), 1.0, 2).values.tolist() == [3, -2]
-    assert regrid(torch.tensor([300.0]), 1.0).values.tolist() == [255]
-    assert regrid(torch.tensor([300.0]), 1.0, cap=4).grid.bits == 4
-    empty = regrid(torch.tensor([0.0, 0.0]), 0.0)
+    assert requantize_to_step(torch.tensor([9.0, -2.0]), 1.0, 2).values.tolist() == [3, -2]
+    assert requantize_to_step(torch.tensor([300.0]), 1.0).values.tolist() == [255]
+    assert requantize_to_step(torch.tensor([300.0]), 1.0, cap=4).grid.bits == 4
+    empty = requantize_to_step(torch.tensor([0.0, 0.0]), 0.0)
     assert (empty.grid.bits, empty.dequantize().tolist()) == (1, [0, 0])
 
 
@@ -239,7 +239,7 @@ def literal_drain(base: list[int], reduced: list[int], sizes: list[int], budget:
     """B.7 step 3 with its while loops, word by word."""
     order = sorted(range(len(base)), key=lambda k: (-sizes[k] * (reduced[k] + 1), k))
     bits, total = list(base), sum(sizes)
-    mean = lambda: sum(m * b for m, b in zip(sizes, bits, strict=True)) / total  # noqa: E731
+    mean = lambda: sum(m * b for m, b in zip(sizes, bits, strict=True)) / total
     head = 0
     while mean() > budget + 1e-9:
         if bits[order[head]] == 1:

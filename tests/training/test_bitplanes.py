@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import optimize
 from torch.func import vmap
 
-from fqlab import bits
 from fqlab.quant import Codes, Grid, group_lasso, quantize
+from fqlab.training import bitplanes as bits
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -236,14 +236,14 @@ def test_box_then_threshold_is_the_proximal_step_under_the_bound():
         x = rng.normal(size=6)
         ours = bits.shrink(torch.tensor(x).clamp(min=0).reshape(2, 1, 3), 0.4).flatten().numpy()
         start = np.clip(x, 0.1, None)
-        goal = lambda b, x=x: 0.5 * np.sum((b - x) ** 2) + 0.4 * np.linalg.norm(b)  # noqa: E731
+        goal = lambda b, x=x: 0.5 * np.sum((b - x) ** 2) + 0.4 * np.linalg.norm(b)
         found = optimize.minimize(goal, start, bounds=[(0, None)] * 6, tol=1e-12)
         assert goal(ours) <= found.fun + 1e-7
         assert np.allclose(ours, found.x, atol=1e-3)
 
 
 class Lasso:
-    """Group-lasso least squares ½‖y − Xβ‖² + λΣ_g‖β_g‖ with the groups of :func:`fqlab.bits.shrink`."""
+    """Group-lasso least squares ½‖y − Xβ‖² + λΣ_g‖β_g‖ with the groups of :func:`fqlab.training.bitplanes.shrink`."""
 
     def __init__(self, orthogonal: bool, seed: int = 0, groups: int = 5) -> None:
         rng = np.random.default_rng(seed)
@@ -281,13 +281,7 @@ def test_orthogonal_group_lasso_has_the_closed_form(penalty):
 def test_group_lasso_least_squares_against_scipy(penalty):
     toy = Lasso(orthogonal=False)
     ours = toy.solve(penalty).numpy()
-    smooth = lambda b: (
-        toy.goal(b, 0)
-        + penalty
-        * np.sqrt(  # noqa: E731
-            np.square(b.reshape(toy.shape)).sum((0, 2)) + 1e-10
-        ).sum()
-    )
+    smooth = lambda b: toy.goal(b, 0) + penalty * np.sqrt(np.square(b.reshape(toy.shape)).sum((0, 2)) + 1e-10).sum()
     found = optimize.minimize(smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12})
     assert toy.goal(ours, penalty) <= toy.goal(found.x, penalty) + 1e-6
     assert np.allclose(ours.ravel(), found.x, atol=5e-3)

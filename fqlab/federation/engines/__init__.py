@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 
-from fqlab.engines.site import Job, Reply, Site
 from fqlab.errors import one_of
-from fqlab.experiment import ENGINES
+from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation
+from fqlab.federation.experiment import ENGINES
 
-__all__ = ["get", "Job", "Reply", "Site"]
+__all__ = ["get", "ClientTask", "ClientResult", "Simulation"]
 
 
-def get(name: str) -> Callable[..., Iterator[Reply]]:
-    """The engine's ``run(site, jobs, stop, workers)``.
+def get(name: str) -> Callable[..., Iterator[ClientResult]]:
+    """The engine's ``run(simulation, tasks, stop, workers)``.
 
     Raises:
         ConfigError: for an unknown engine.
     """
-    return importlib.import_module(f"fqlab.engines.{one_of('engine', name, ENGINES)}").run
+    return importlib.import_module(f"fqlab.federation.engines.{one_of('engine', name, ENGINES)}").run

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from fqlab.engines.site import Job, Reply, Site, local_round
 from fqlab.errors import FqlabError
+from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 
 __all__ = ["ClientError", "one_thread", "run"]
 
@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def located(job: Job, model: torch.nn.Module) -> Iterator[None]:
+def located(task: ClientTask, model: torch.nn.Module) -> Iterator[None]:
     """Add round, client and the layer last entered to any exception."""
     entered: list[str] = []
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
@@ -38,18 +38,20 @@ def located(job: Job, model: torch.nn.Module) -> Iterator[None]:
         yield
     except Exception as error:
         layer = entered[-1] if entered else "none yet"
-        where = f"round {job.round}, client {job.client}, last layer {layer}"
+        where = f"round {task.round}, client {task.client}, last layer {layer}"
         raise ClientError(f"{where}: {type(error).__name__}: {error}") from error
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def run(site: Site, jobs: list[Job], stop: Callable[[], bool], workers: int = 1) -> Iterator[Reply]:
-    """Replies in the order of ``jobs``; stops between two clients once ``stop()`` is true."""
-    for job in jobs:
+def run(
+    simulation: Simulation, tasks: list[ClientTask], stop: Callable[[], bool], workers: int = 1
+) -> Iterator[ClientResult]:
+    """Replies in the order of ``tasks``; stops between two clients once ``stop()`` is true."""
+    for task in tasks:
         if stop():
             return
-        with one_thread(), located(job, site.model):
-            reply = local_round(site, job, site.model)
-        yield reply
+        with one_thread(), located(task, simulation.model):
+            result = local_round(simulation, task, simulation.model)
+        yield result

@@ -12,18 +12,18 @@ import torch
 
 from fqlab import seeds, wire
 from fqlab.data import Dataset
-from fqlab.experiment import Experiment
-from fqlab.local import Step, accuracy, autograd_slopes, batches, client_loss, descend
-from fqlab.methods import Client, Method, Spec, Task
+from fqlab.federation.experiment import Experiment
+from fqlab.methods import Client, LocalProblem, Method, Spec
 from fqlab.models import set_generator, uses_noise
-from fqlab.objectives import Weights
+from fqlab.tensors import Weights
+from fqlab.training.sgd import Batch, accuracy, autograd_grad, batches, client_loss, sgd
 from fqlab.wire import Payload
 
-__all__ = ["Site", "Job", "Reply", "local_round"]
+__all__ = ["Simulation", "ClientTask", "ClientResult", "local_round"]
 
 
 @dataclass(frozen=True)
-class Job:
+class ClientTask:
     """What one client is asked to do in one round: a packet in, a packet out."""
 
     client: int
@@ -33,7 +33,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ClientResult:
     """What comes back: a packet and its size, or ``fault``, the reason why there is none."""
 
     client: int
@@ -46,7 +46,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Site:
+class Simulation:
     """What all clients of a run have in common, and each client's samples.
 
     Attributes:
@@ -62,18 +62,18 @@ class Site:
     validation: list[np.ndarray]
     test: list[np.ndarray]
 
-    def client(self, job: Job, model: torch.nn.Module) -> Client:
+    def client(self, task: ClientTask, model: torch.nn.Module) -> Client:
         """The client's own view of the round."""
-        address = dict(seed=self.experiment.seed, round=job.round, client=job.client)
+        address = dict(seed=self.experiment.seed, round=task.round, client=task.client)
         return Client(
-            id=job.client,
-            round=job.round,
-            size=len(self.train[job.client]),
+            id=task.client,
+            round=task.round,
+            size=len(self.train[task.client]),
             spec=self.spec,
-            training=self.experiment.training(job.round),
-            memory=job.memory,
+            training=self.experiment.training(task.round),
+            memory=task.memory,
             generator=lambda purpose: seeds.torch_generator(purpose=purpose, **address),
-            accuracy=partial(self.accuracy, model, job.client, job.round),
+            accuracy=partial(self.accuracy, model, task.client, task.round),
         )
 
     def accuracy(
@@ -99,25 +99,28 @@ class Site:
     def send(
         self,
         clients: Sequence[Client],
-        tasks: Sequence[Task],
+        problems: Sequence[LocalProblem],
         params: Weights,
         buffers: Weights,
         losses: Sequence[float],
-    ) -> list[Reply]:
+    ) -> list[ClientResult]:
         """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
         faults = _not_finite({**params, **buffers}, len(clients))
         sound = [i for i, fault in enumerate(faults) if fault is None]
-        replies = [
-            Reply(c.id, memory=c.memory, loss=loss, fault=f) for c, loss, f in zip(clients, losses, faults, strict=True)
+        results = [
+            ClientResult(c.id, memory=c.memory, loss=loss, fault=f)
+            for c, loss, f in zip(clients, losses, faults, strict=True)
         ]
         if not sound:
-            return replies
+            return results
         pick = (lambda t: t) if len(sound) == len(clients) else (lambda t: {n: v[sound] for n, v in t.items()})
-        sent = self.method.uploads(pick(params), pick(buffers), [tasks[i] for i in sound], [clients[i] for i in sound])
+        sent = self.method.uploads(
+            pick(params), pick(buffers), [problems[i] for i in sound], [clients[i] for i in sound]
+        )
         for i, own in zip(sound, sent, strict=True):
             packet, size = wire.pack_measured(own.payload, coding=self.experiment.coding)
-            replies[i] = Reply(clients[i].id, packet, size, own.memory, own.error, losses[i])
-        return replies
+            results[i] = ClientResult(clients[i].id, packet, size, own.memory, own.error, losses[i])
+        return results
 
 
 def _not_finite(tensors: Weights, clients: int) -> list[str | None]:
@@ -131,36 +134,40 @@ def _not_finite(tensors: Weights, clients: int) -> list[str | None]:
     return faults
 
 
-def steps(site: Site, client: Client, task: Task) -> Iterator[Step]:
+def steps(simulation: Simulation, client: Client, problem: LocalProblem) -> Iterator[Batch]:
     """The client's minibatches, one optimiser step each, with the objective's random draws."""
     generator = client.generator("noise")
-    for samples in site.plan(client):
+    for samples in simulation.plan(client):
         index = torch.from_numpy(samples)
-        noise = task.objective.draw(task.params, generator) if task.objective.draw else {}
-        yield Step(site.dataset.train_x[index], site.dataset.train_y[index], noise=noise)
+        noise = problem.objective.draw(problem.params, generator) if problem.objective.draw else {}
+        yield Batch(simulation.dataset.train_x[index], simulation.dataset.train_y[index], noise=noise)
 
 
-def local_round(site: Site, job: Job, model: torch.nn.Module, payload: Payload | None = None) -> Reply:
+def local_round(
+    simulation: Simulation, task: ClientTask, model: torch.nn.Module, payload: Payload | None = None
+) -> ClientResult:
     """One client's whole round on ``model``, which no other thread may use meanwhile.
 
-    ``payload`` is the unpacked ``job.packet`` if the caller has it already.
+    ``payload`` is the unpacked ``task.packet`` if the caller has it already.
     """
-    client = site.client(job, model)
-    task = site.method.begin(payload if payload is not None else site.receive(job.packet, job.client), client)
-    buffers = {name: value.clone() for name, value in task.buffers.items()}
+    client = simulation.client(task, model)
+    problem = simulation.method.prepare(
+        payload if payload is not None else simulation.receive(task.packet, task.client), client
+    )
+    buffers = {name: value.clone() for name, value in problem.buffers.items()}
     model.train()
     if uses_noise(model):
         set_generator(model, client.generator("dropout"))
-    objective, context = task.objective, task.objective.context
+    objective, context = problem.objective, problem.objective.context
 
-    def loss(params: Weights, step: Step) -> torch.Tensor:
+    def loss(params: Weights, step: Batch) -> torch.Tensor:
         return client_loss(model, objective, params, buffers, context, step.noise, step.x, step.y, step.weight)
 
     project = partial(_project, objective.project, context) if objective.project else None
-    slopes = autograd_slopes(loss)
-    params, losses = descend(slopes, task.params, steps(site, client, task), client.training, project)
-    alone = lambda tensors: {name: value[None] for name, value in tensors.items()}  # noqa: E731
-    return site.send([client], [task], alone(params), alone(buffers), [float(torch.stack(losses).mean())])[0]
+    slopes = autograd_grad(loss)
+    params, losses = sgd(slopes, problem.params, steps(simulation, client, problem), client.training, project)
+    alone = lambda tensors: {name: value[None] for name, value in tensors.items()}
+    return simulation.send([client], [problem], alone(params), alone(buffers), [float(torch.stack(losses).mean())])[0]
 
 
 def _project(project, context: Weights, params: Weights) -> Weights:  # noqa: ANN001

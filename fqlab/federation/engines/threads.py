@@ -13,28 +13,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from fqlab.engines.serial import located
-from fqlab.engines.site import Job, Reply, Site, local_round
+from fqlab.federation.engines.serial import located
+from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 
 __all__ = ["run"]
 
 
-def run(site: Site, jobs: list[Job], stop: Callable[[], bool], workers: int = 2) -> Iterator[Reply]:
-    """Replies in the order of ``jobs``; clients that have not begun when ``stop()`` turns true never do."""
+def run(
+    simulation: Simulation, tasks: list[ClientTask], stop: Callable[[], bool], workers: int = 2
+) -> Iterator[ClientResult]:
+    """Replies in the order of ``tasks``; clients that have not begun when ``stop()`` turns true never do."""
     own = threading.local()
 
     def prepare() -> None:
         torch.set_num_threads(1)
-        own.model = copy.deepcopy(site.model)
+        own.model = copy.deepcopy(simulation.model)
 
-    def work(job: Job) -> Reply | None:
+    def work(task: ClientTask) -> ClientResult | None:
         if stop():
             return None
-        with located(job, own.model):
-            return local_round(site, job, own.model)
+        with located(task, own.model):
+            return local_round(simulation, task, own.model)
 
     with ThreadPoolExecutor(workers, "fqlab-client", initializer=prepare) as pool:
-        for reply in pool.map(work, jobs):
-            if reply is None:
+        for result in pool.map(work, tasks):
+            if result is None:
                 return
-            yield reply
+            yield result

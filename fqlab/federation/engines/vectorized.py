@@ -18,49 +18,52 @@ import torch
 from torch.func import vmap
 from torch.nn.functional import cross_entropy
 
-from fqlab.engines.serial import one_thread
-from fqlab.engines.site import Job, Reply, Site, local_round
-from fqlab.local import Step, autograd_slopes, client_loss, descend
-from fqlab.methods import Client, Task
+from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
+from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
-from fqlab.objectives import Objective, Weights
+from fqlab.tensors import Weights
+from fqlab.training.objectives import Objective
+from fqlab.training.sgd import Batch, autograd_grad, client_loss, sgd
 
 __all__ = ["run"]
 
 LARGEST_STACK = 2_000_000
 """Parameters in one stack; beyond that they fall out of the cache and stacking stops paying."""
 
-Member = tuple[Client, Task, list[np.ndarray]]
+Member = tuple[Client, LocalProblem, list[np.ndarray]]
 
 
-def run(site: Site, jobs: list[Job], stop: Callable[[], bool], workers: int = 1) -> Iterator[Reply]:
-    """Replies in the order of ``jobs``; stops between two stacks once ``stop()`` is true."""
+def run(
+    simulation: Simulation, tasks: list[ClientTask], stop: Callable[[], bool], workers: int = 1
+) -> Iterator[ClientResult]:
+    """Replies in the order of ``tasks``; stops between two stacks once ``stop()`` is true."""
     with one_thread():
-        replies: dict[int, Reply] = {}
-        if uses_noise(site.model):
-            for job in jobs:
+        results: dict[int, ClientResult] = {}
+        if uses_noise(simulation.model):
+            for task in tasks:
                 if stop():
                     return
-                replies[job.client] = local_round(site, job, site.model)
+                results[task.client] = local_round(simulation, task, simulation.model)
         else:
-            for stack in _stacks(site, jobs):
+            for stack in _stacks(simulation, tasks):
                 if stop():
                     return
-                replies.update((reply.client, reply) for reply in _train(site, stack))
-    yield from (replies[job.client] for job in jobs)
+                results.update((result.client, result) for result in _train(simulation, stack))
+    yield from (results[task.client] for task in tasks)
 
 
-def _stacks(site: Site, jobs: list[Job]) -> list[list[Member]]:
+def _stacks(simulation: Simulation, tasks: list[ClientTask]) -> list[list[Member]]:
     """Clients in groups that fit one stack."""
     groups: dict[Hashable, list[Member]] = defaultdict(list)
     unpacked: dict[int, Any] = {}
-    coupled = couples_samples(site.model)
-    for job in jobs:
-        if id(job.packet) not in unpacked:  # a broadcast is one packet for all
-            unpacked[id(job.packet)] = site.receive(job.packet, job.client)
-        client = site.client(job, site.model)
-        task, plan = site.method.begin(unpacked[id(job.packet)], client), site.plan(client)
-        groups[_kind(task, plan if coupled else None)].append((client, task, plan))
+    coupled = couples_samples(simulation.model)
+    for task in tasks:
+        if id(task.packet) not in unpacked:  # a broadcast is one packet for all
+            unpacked[id(task.packet)] = simulation.receive(task.packet, task.client)
+        client = simulation.client(task, simulation.model)
+        problem, plan = simulation.method.prepare(unpacked[id(task.packet)], client), simulation.plan(client)
+        groups[_kind(problem, plan if coupled else None)].append((client, problem, plan))
     stacks = []
     for members in groups.values():
         size = max(1, LARGEST_STACK // max(1, sum(v.numel() for v in members[0][1].params.values())))
@@ -68,10 +71,10 @@ def _stacks(site: Site, jobs: list[Job]) -> list[list[Member]]:
     return stacks
 
 
-def _kind(task: Task, plan: list[np.ndarray] | None) -> Hashable:
+def _kind(problem: LocalProblem, plan: list[np.ndarray] | None) -> Hashable:
     """What clients of one stack have in common; their batch lengths too if these matter (``plan``)."""
-    o = task.objective
-    shapes = _shapes(task.params, task.buffers, o.context)
+    o = problem.objective
+    shapes = _shapes(problem.params, problem.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
     # Bound methods of equal objects are unequal: their function and their object are compared instead.
     draw = (getattr(o.draw, "__func__", o.draw), getattr(o.draw, "__self__", None))
@@ -86,36 +89,36 @@ def _stack(tensors: list[Weights]) -> Weights:
     return {name: torch.stack([t[name] for t in tensors]) for name in tensors[0]}
 
 
-def _train(site: Site, members: list[Member]) -> list[Reply]:
+def _train(simulation: Simulation, members: list[Member]) -> list[ClientResult]:
     """Train one stack of clients and send their replies."""
-    tasks = [task for _, task, _ in members]
-    objective = tasks[0].objective
-    context = _stack([task.objective.context for task in tasks])
-    buffers = _stack([task.buffers for task in tasks])
-    site.model.train()
+    problems = [problem for _, problem, _ in members]
+    objective = problems[0].objective
+    context = _stack([problem.objective.context for problem in problems])
+    buffers = _stack([problem.buffers for problem in problems])
+    simulation.model.train()
 
-    slopes = autograd_slopes(_loss(site, objective, buffers, context))
+    slopes = autograd_grad(_loss(simulation, objective, buffers, context))
     project = (lambda params: _stacked(objective.project)(params, context)) if objective.project else None
-    start, training = _stack([task.params for task in tasks]), members[0][0].training
-    params, losses = descend(slopes, start, _steps(site, members), training, project)
+    start, training = _stack([problem.params for problem in problems]), members[0][0].training
+    params, losses = sgd(slopes, start, _steps(simulation, members), training, project)
     seen = torch.stack(losses)
     means = [float(seen[: len(plan), i].mean()) for i, (_, _, plan) in enumerate(members)]
-    return site.send([client for client, _, _ in members], tasks, params, buffers, means)
+    return simulation.send([client for client, _, _ in members], problems, params, buffers, means)
 
 
 def _loss(
-    site: Site, objective: Objective, buffers: Weights, context: Weights
-) -> Callable[[Weights, Step], torch.Tensor]:
+    simulation: Simulation, objective: Objective, buffers: Weights, context: Weights
+) -> Callable[[Weights, Batch], torch.Tensor]:
     """``loss(params, step)`` of stacked clients: a vector. ``buffers`` are updated in place."""
-    if getattr(site.model, "stacked", None):
-        return partial(_stacked_loss, site.model.stacked, objective, context)
+    if getattr(simulation.model, "stacked", None):
+        return partial(_stacked_loss, simulation.model.stacked, objective, context)
 
     def one(
         params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any
     ) -> torch.Tensor:
-        return client_loss(site.model, objective, params, buffers, context, noise, x, y, w)
+        return client_loss(simulation.model, objective, params, buffers, context, noise, x, y, w)
 
-    def loss(params: Weights, step: Step) -> torch.Tensor:
+    def loss(params: Weights, step: Batch) -> torch.Tensor:
         weight = torch.ones(step.y.shape) if step.weight is None else step.weight
         return vmap(one)(params, buffers, context, step.noise, step.x, step.y, weight)
 
@@ -123,9 +126,9 @@ def _loss(
 
 
 def _stacked_loss(
-    forward: Callable[..., torch.Tensor], objective: Objective, context: Weights, trained: Weights, step: Step
+    forward: Callable[..., torch.Tensor], objective: Objective, context: Weights, trained: Weights, step: Batch
 ) -> torch.Tensor:
-    """:func:`fqlab.local.client_loss` of stacked clients for a model with a stacked forward pass."""
+    """:func:`fqlab.training.sgd.client_loss` of stacked clients for a model with a stacked forward pass."""
     seen, transform = trained, objective.transform
     if transform:
         seen = _stacked(transform)(trained, context, step.noise)
@@ -143,7 +146,7 @@ def _stacked(function: Callable[..., Any]) -> Callable[..., Any]:
     return getattr(function, "stacked", None) or vmap(function)
 
 
-def _steps(site: Site, members: list[Member]) -> Iterator[Step]:
+def _steps(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
     """All clients' minibatches side by side, the shorter ones padded with weight 0."""
     plans = [plan for _, _, plan in members]
     count, width = max(map(len, plans)), max(len(batch) for plan in plans for batch in plan)
@@ -155,12 +158,12 @@ def _steps(site: Site, members: list[Member]) -> Iterator[Step]:
     active, widths = real.any(axis=2), real.sum(axis=2).max(axis=1).astype(int)
     waiting, ragged = ~active.all(axis=1), real.sum(axis=(1, 2)) < len(plans) * widths
     index, real, active = torch.from_numpy(index), torch.from_numpy(real), torch.from_numpy(active)
-    draw, data = members[0][1].objective.draw, site.dataset
+    draw, data = members[0][1].objective.draw, simulation.dataset
     generators = [client.generator("noise") for client, _, _ in members if draw]
     for s in range(count):
         noise = {}
         if draw:
-            noise = _stack([draw(task.params, g) for (_, task, _), g in zip(members, generators, strict=True)])
+            noise = _stack([draw(problem.params, g) for (_, problem, _), g in zip(members, generators, strict=True)])
         rows = index[s, :, : widths[s]]
         weight = real[s, :, : widths[s]] if ragged[s] else None
-        yield Step(data.train_x[rows], data.train_y[rows], weight, active[s] if waiting[s] else None, noise)
+        yield Batch(data.train_x[rows], data.train_y[rows], weight, active[s] if waiting[s] else None, noise)

@@ -1,8 +1,8 @@
-"""``python -m fqlab.site``."""
+"""``python -m fqlab.lessons.website``."""
 
 import sys
 
-from fqlab.site.build import main
+from fqlab.lessons.website.build import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""``python -m fqlab.site``: the pages and the slides of all lessons, in a folder that can be copied anywhere."""
+"""``python -m fqlab.lessons.website``: the pages and the slides of all lessons, in a folder that can be copied anywhere."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from fqlab.errors import ConfigError, DataError, FqlabError
-from fqlab.site import cells, pages, runs, slides
-from fqlab.site.markup import Markup
+from fqlab.lessons.website import cells, pages, runs, slides
+from fqlab.lessons.website.markup import Markup
 
-__all__ = ["build_site", "build_slides", "main"]
+__all__ = ["build_website", "build_slides", "main"]
 
 MARKER = ".fqlab-site"
 """A file in every folder that was built here: only such a folder is emptied before it is built again."""
 
 
-def build_site(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
+def build_website(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     """All notebooks and Markdown pages of ``folder`` as HTML in ``out``, with an index; returns the pages.
 
     Args:
@@ -47,7 +47,7 @@ def build_site(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
         markup = Markup()
         inner = _named(path.name, lambda path=path, markup=markup: markup.html(path.read_text(encoding="utf-8")))
         made.append(_write(out, page.stem, pages.text_page(page, inner, markup.headings, others)))
-    style = files("fqlab.site").joinpath("style.css").read_text(encoding="utf-8")
+    style = files("fqlab.lessons.website").joinpath("style.css").read_text(encoding="utf-8")
     (out / "style.css").write_text(style, encoding="utf-8")
     return made
 
@@ -56,7 +56,7 @@ def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     """One HTML file of slides for each notebook of ``folder``; returns them.
 
     Raises:
-        ConfigError, DataError: as :func:`build_site`.
+        ConfigError, DataError: as :func:`build_website`.
     """
     paths = runs.notebooks(folder)
     books = _books(paths, out.parent / "executed", run)
@@ -90,7 +90,7 @@ def _emptied(out: Path) -> None:
     (out / MARKER).touch()
 
 
-def _lesson(path: Path, book: Any, out: Path) -> pages.Lesson:
+def _lesson(path: Path, book: Any, out: Path) -> pages.LessonPage:
     """What is said about a lesson, after its picture was put beside the pages."""
     shown = cells.picture(book)
     if shown:
@@ -98,10 +98,10 @@ def _lesson(path: Path, book: Any, out: Path) -> pages.Lesson:
     return pages.about(path.stem, book, f"{path.stem}.png" if shown else "")
 
 
-def _about_text(path: Path) -> pages.Lesson:
+def _about_text(path: Path) -> pages.LessonPage:
     """What the index says about a Markdown file: its first heading."""
     title = re.search(r"^# +(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return pages.Lesson(path.stem, "", title[1] if title else path.stem, "", "")
+    return pages.LessonPage(path.stem, "", title[1] if title else path.stem, "", "")
 
 
 def _write(out: Path, stem: str, text: str) -> Path:
@@ -111,20 +111,20 @@ def _write(out: Path, stem: str, text: str) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry of ``python -m fqlab.site``; an error is one sentence on standard error, and status 2."""
+    """Entry of ``python -m fqlab.lessons.website``; an error is one sentence on standard error, and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m fqlab.site", description="A static site of all lessons, or slides."
+        prog="python -m fqlab.lessons.website", description="A static site of all lessons, or slides."
     )
     parser.add_argument("--slides", action="store_true", help="slides instead of pages")
     parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="folder of the lessons")
     parser.add_argument("--out", type=Path, help="folder to build in (default: build/site or build/slides)")
     parser.add_argument("--stored", action="store_true", help="run nothing: show the outputs that the files have")
     chosen = parser.parse_args(argv)
-    make, name = (build_slides, "slides") if chosen.slides else (build_site, "site")
+    make, name = (build_slides, "slides") if chosen.slides else (build_website, "site")
     try:
         made = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored)
     except FqlabError as wrong:
-        print(f"fqlab.site: {wrong}", file=sys.stderr)
+        print(f"fqlab.lessons.website: {wrong}", file=sys.stderr)
         return 2
     print(f"{len(made)} pages; open {made[0]}")
     return 0

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fqlab.site.markup import Markup, highlight
-from fqlab.tidy import CLAIM, PANEL
+from fqlab.lessons.notebook import CLAIM, PANEL
+from fqlab.lessons.website.markup import Markup, highlight
 
 __all__ = ["Block", "blocks", "picture"]
 

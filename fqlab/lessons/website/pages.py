@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fqlab.site.cells import Block
-from fqlab.site.markup import Heading
+from fqlab.lessons.website.cells import Block
+from fqlab.lessons.website.markup import Heading
 
-__all__ = ["Lesson", "about", "frame", "index", "lesson_page", "text_page"]
+__all__ = ["LessonPage", "about", "frame", "index", "lesson_page", "text_page"]
 
 STORY = "How few bits can a federation speak, and who pays for the silence?"
 ROUTES = (
@@ -23,7 +23,7 @@ ROUTES = (
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LessonPage:
     """What the index and the neighbours of a lesson say about it; ``picture`` is a file name or empty."""
 
     stem: str
@@ -35,7 +35,7 @@ class Lesson:
     alt: str = ""
 
 
-def about(stem: str, book: Any, picture: str = "") -> Lesson:
+def about(stem: str, book: Any, picture: str = "") -> LessonPage:
     """Title, promise and minutes of a lesson, from its opening; a notebook without them gets its file's name."""
     text = "\n".join(cell["source"] for cell in book["cells"][:3] if cell["cell_type"] == "markdown")
     title = re.search(r"^# +(?:\d\d *[·:.-]? *)?(.+)$", text, re.MULTILINE)
@@ -43,7 +43,7 @@ def about(stem: str, book: Any, picture: str = "") -> Lesson:
     minutes = re.search(r"\*\*Minutes\*\*[^\d]*(\d+)", text)
     number = stem[:2] if stem[:2].isdigit() else ""
     name = title[1] if title else stem
-    return Lesson(
+    return LessonPage(
         stem,
         number,
         name,
@@ -54,7 +54,7 @@ def about(stem: str, book: Any, picture: str = "") -> Lesson:
     )
 
 
-def frame(title: str, body: str, *, others: Sequence[Lesson] = (), here: str = "", description: str = "") -> str:
+def frame(title: str, body: str, *, others: Sequence[LessonPage] = (), here: str = "", description: str = "") -> str:
     """A page of the site: head, bar on top with the course and the ``others``, ``body``."""
     links = [("index", "Course"), *((page.stem, page.stem.capitalize()) for page in others)]
     bar = "".join(
@@ -72,11 +72,11 @@ def frame(title: str, body: str, *, others: Sequence[Lesson] = (), here: str = "
 
 
 def lesson_page(
-    lesson: Lesson,
+    lesson: LessonPage,
     blocks: Sequence[Block],
     headings: Sequence[Heading],
-    around: tuple[Lesson | None, Lesson | None],
-    others: Sequence[Lesson] = (),
+    around: tuple[LessonPage | None, LessonPage | None],
+    others: Sequence[LessonPage] = (),
 ) -> str:
     """The page of one lesson: its contents at the side, its cells, and the way on."""
     inner = "".join(f'<div class="{block.kind}">{block.html}</div>\n' for block in blocks if block.html)
@@ -85,7 +85,7 @@ def lesson_page(
     return frame(f"{name} · fqlab", body, others=others, description=lesson.promise)
 
 
-def text_page(page: Lesson, inner: str, headings: Sequence[Heading], others: Sequence[Lesson]) -> str:
+def text_page(page: LessonPage, inner: str, headings: Sequence[Heading], others: Sequence[LessonPage]) -> str:
     """The page of a Markdown file."""
     body = f'<div class="page">{_contents(headings)}<main id="main">{inner}</main></div>'
     return frame(f"{page.title} · fqlab", body, others=others, here=page.stem)
@@ -96,7 +96,7 @@ def _contents(headings: Sequence[Heading]) -> str:
     return f'<nav class="toc" aria-label="On this page"><ol>{sections}</ol></nav>' if sections else ""
 
 
-def _way(before: Lesson | None, after: Lesson | None) -> str:
+def _way(before: LessonPage | None, after: LessonPage | None) -> str:
     links = []
     for other, rel, words in ((before, "prev", "Before"), (after, "next", "Next")):
         if other:
@@ -105,7 +105,7 @@ def _way(before: Lesson | None, after: Lesson | None) -> str:
     return f'<nav class="way" aria-label="Lessons before and after">{"".join(links)}</nav>' if links else ""
 
 
-def index(lessons: Sequence[Lesson], others: Sequence[Lesson]) -> str:
+def index(lessons: Sequence[LessonPage], others: Sequence[LessonPage]) -> str:
     """The map of the course: its story, ways through it, one card for each lesson, and the other pages."""
     cards = "".join(map(_card, lessons))
     known = {lesson.number: lesson.stem for lesson in lessons}
@@ -126,7 +126,7 @@ def _route(numbers: str, known: dict[str, str]) -> str:
     return f'<span class="route">{" → ".join(shown)}</span>'
 
 
-def _card(lesson: Lesson) -> str:
+def _card(lesson: LessonPage) -> str:
     image = (
         f'<img loading="lazy" src="{lesson.picture}" alt="{html.escape(lesson.alt, quote=True)}">'
         if lesson.picture

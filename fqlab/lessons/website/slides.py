@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
-from fqlab.site.cells import Block
-from fqlab.site.markup import Markup
+from fqlab.lessons.website.cells import Block
+from fqlab.lessons.website.markup import Markup
 
 __all__ = ["Slide", "cut", "deck"]
 
@@ -115,7 +115,8 @@ def _weight(piece: Block) -> float:
 def deck(title: str, slides: list[Slide]) -> str:
     """One HTML file that holds everything: slides, style, script."""
     style, script = (
-        files("fqlab.site").joinpath(name).read_text(encoding="utf-8") for name in ("slides.css", "slides.js")
+        files("fqlab.lessons.website").joinpath(name).read_text(encoding="utf-8")
+        for name in ("slides.css", "slides.js")
     )
     shown = "".join(_section(slide, n, len(slides)) for n, slide in enumerate(slides, 1))
     return (

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 
 from fqlab.aggregate import inverse_error_weights
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
-from fqlab.local import predict
+from fqlab.federation import Experiment, Federation
 from fqlab.methods.clipped import Clipped
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.panels.tour import weights
-from fqlab.plots.clipped import Digits, Rounds, Say
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.views.tour import weights
+from fqlab.plots.clipped import Digits, Rounds, VoteShares
 from fqlab.quant import Grid, clip_for, expected_error
+from fqlab.training.sgd import infer
 
 __all__ = ["ClippedFederation", "State", "experiment", "recalls", "shares"]
 
@@ -65,7 +64,7 @@ class ClippedFederation(Panel):
 
     name, title = "clipped", "Clipped federated learning: 10 unequal devices, 30 rounds, handwritten digits"
     State = State
-    rows = ((Say, Digits), (Rounds,))
+    rows = ((VoteShares, Digits), (Rounds,))
     presets = {
         "All 2 bit": {"fine_bits": 2, "seven": "all"},
         "One 8-bit device": {"seven": "all"},
@@ -81,13 +80,13 @@ class ClippedFederation(Panel):
         shown = {"shares": rows, "fine": state.fine, "bits": bits(state), "by": state.averaging}
         most = max(sum(row[: state.fine]) for row in rows.values())
         devices = "device has" if state.fine == 1 else "devices have together"
-        say = f"{state.fine} fine {devices} up to {most:.4g} of a layer's average."
+        message = f"{state.fine} fine {devices} up to {most:.4g} of a layer's average."
         table = [
             {"layer": name, "device": k + 1, "share": share}
             for name, row in rows.items()
             for k, share in enumerate(row)
         ]
-        return Frame({Say: shown}, say, table)
+        return Frame({VoteShares: shown}, message, table)
 
     def run(self, state: State) -> Iterator[Frame]:
         full, full_digits = reference(state.fine, state.seven, state.seed, self.stopping)
@@ -99,8 +98,8 @@ class ClippedFederation(Panel):
             rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.up))
             shown = {"accuracy": list(curve), "sevens": list(sevens), "full": full, **_sizes(federation, state.fine)}
             pictures = {Digits: {"digits": digits, "full": full_digits, "rare": RARE}, Rounds: shown}
-            say = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."
-            yield Frame(pictures, say, list(rows), record.index / ROUNDS)
+            message = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."
+            yield Frame(pictures, message, list(rows), record.index / ROUNDS)
 
     def seconds(self, state: State) -> float:
         return 2.0
@@ -140,8 +139,8 @@ def _shared(state: State) -> dict[str, Any]:
 
 def recalls(federation: Federation) -> list[float]:
     """Share of each digit's test images that the global model reads right."""
-    site, y = federation.site, federation.site.dataset.test_y
-    right = predict(site.model, federation.server.weights, site.dataset.test_x).argmax(1) == y
+    simulation, y = federation.simulation, federation.simulation.dataset.test_y
+    right = infer(simulation.model, federation.server.weights, simulation.dataset.test_x).argmax(1) == y
     return [float(right[y == digit].float().mean()) for digit in range(10)]
 
 

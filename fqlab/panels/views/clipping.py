@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.octav import digits_layers
+from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.clipping import Descent, Origin, Price
 from fqlab.quant import Grid, clip_for, expected_error, octav_step, quantize
+from fqlab.studies.octav import digits_layers
 from fqlab.wire.entropy import entropy
 
 __all__ = ["Clipping", "State", "curves", "prices", "sample", "split_error", "walk"]
@@ -95,12 +95,12 @@ class Clipping(Panel):
             "bits": state.bits, "fixed": grid.code_bits, "coded": entropy(codes), "error": now["error"],
             "curves": prices(state.law, state.seed, state.grid, state.rounding),
         }  # fmt: skip
-        say = (
+        message = (
             f"Clip {clip:.2f} σ, largest weight {descent['largest']:.1f} σ: error {now['error']:.3g} σ². A weight takes "
             f"{grid.code_bits} bit at fixed length, {price['coded']:.2f} bit entropy coded."
         )
         pictures = {Descent: descent, Origin: now | _origin(state, x, grid, clip), Price: price}
-        return Frame(pictures, say, _rows(*curves(*where)))
+        return Frame(pictures, message, _rows(*curves(*where)))
 
 
 def _clip(state: State, where: tuple[Any, ...]) -> float:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fqlab import data, partition
-from fqlab.experiment import Experiment
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.fedavg import SHARED, Plane, Seen, Watched, member_accuracy, plane, spread, watch
-from fqlab.plots.drift import Fans, Holdings, Progress
+from fqlab.federation import Experiment
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.drift import ClientDrift, Holdings, Progress
+from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, member_accuracy, plane, spread, watch
 
 __all__ = ["Drift", "State", "experiment", "method"]
 
@@ -68,7 +68,7 @@ class Drift(Panel):
 
     name, title = "drift", "Federated averaging: 20 rounds, handwritten digits"
     State = State
-    rows = ((Holdings, Fans), (Progress,))
+    rows = ((Holdings, ClientDrift), (Progress,))
     presets = {
         "Even labels": {"skew": "even"},
         "Skewed": {},
@@ -80,8 +80,8 @@ class Drift(Panel):
 
     def instant(self, state: State) -> Frame:
         counts = holdings(state.skew, state.seed)
-        say = f"A client makes {_steps(state):.0f} steps a round on average."
-        return Frame({Holdings: {"counts": counts, "skew": SKEWS[state.skew]}}, say)
+        message = f"A client makes {_steps(state):.0f} steps a round on average."
+        return Frame({Holdings: {"counts": counts, "skew": SKEWS[state.skew]}}, message)
 
     def run(self, state: State) -> Iterator[Frame]:
         view: Plane | None = None
@@ -96,11 +96,11 @@ class Drift(Panel):
             fans = {"path": list(path), "tips": list(tips), "own": state.start == "own"}
             rows.append(_row(seen, clients[-1], scatter, moved))
             pictures: dict[Any, Any] = {
-                Fans: {**fans, "scatter": scatter, "moved": moved},
+                ClientDrift: {**fans, "scatter": scatter, "moved": moved},
                 Progress: {"average": list(average), "clients": list(clients)},
             }
-            say = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."
-            yield Frame(pictures, say, list(rows), seen.record.index / ROUNDS)
+            message = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."
+            yield Frame(pictures, message, list(rows), seen.record.index / ROUNDS)
 
     def seconds(self, state: State) -> float:
         counts = holdings(state.skew, state.seed).sum(axis=1)

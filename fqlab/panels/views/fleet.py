@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from fqlab.data.lidar import GROUND, Scene, scan, towns
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.lidar import ROUNDS, alone, together
+from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.fleet import Cars, Echoes, Street
+from fqlab.studies.lidar import ROUNDS, alone, together
 
 __all__ = ["Fleet", "State", "street"]
 
@@ -70,8 +70,8 @@ class Fleet(Panel):
         enough = int((seen["echoes"] >= 12).sum())
         rows = [dict(thing=k, distance=d, echoes=int(e)) for k, (d, e) in enumerate(zip(*_pairs(seen), strict=True))]
         story = f"{scene.town.story.capitalize()}. Scanner {scene.town.sensor_height:.1f} m high, {scene.town.beams} beams, "
-        say = f"{story}range {scene.town.max_range:.0f} m: {enough} things with 12 echoes or more."
-        return Frame({Street: view, Echoes: seen}, say, rows)
+        message = f"{story}range {scene.town.max_range:.0f} m: {enough} things with 12 echoes or more."
+        return Frame({Street: view, Echoes: seen}, message, rows)
 
     def run(self, state: State) -> Iterator[Frame]:
         home, away = alone(state.seed)
@@ -85,8 +85,10 @@ class Fleet(Panel):
             known |= {"few": together(state.seed, state.bits, state.rounding)}
         kinds = ("home", "away", "full", "few")
         rows = [dict(town=n) | {k: known[k][i] if known[k] else "" for k in kinds} for i, n in enumerate(NAMES)]
-        say = f"Mean of all towns {np.mean(known['few'] or known['full']):.1%}, alone elsewhere {np.mean(away):.1%}."
-        yield Frame({Cars: dict(known)}, say, rows)
+        message = (
+            f"Mean of all towns {np.mean(known['few'] or known['full']):.1%}, alone elsewhere {np.mean(away):.1%}."
+        )
+        yield Frame({Cars: dict(known)}, message, rows)
 
     def seconds(self, state: State) -> float:
         return 10.0 + 4.0 * (state.bits < 32)

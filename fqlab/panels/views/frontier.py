@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from fqlab.experiment import Experiment
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.frontier import (
+from fqlab.federation import Experiment
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
+from fqlab.studies.frontier import (
     COSTS,
     FAMILIES,
     SETTINGS,
@@ -20,7 +21,6 @@ from fqlab.papers.recipes.frontier import (
     points,
     trace,
 )
-from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
 
 __all__ = ["Frontier", "State", "beaten", "own", "stored_front"]
 
@@ -133,8 +133,8 @@ class Frontier(Panel):
             dict(setting="your run", round=f["round"], kilobytes=x, accuracy=y)
             for f, (x, y) in zip(done, path, strict=True)
         ]
-        say = f"Your run: {path[-1][1]:.1%} for {path[-1][0]:.0f} kB, {words}." if path else ""
-        return Frame({Plane: plane, Cheapest: race}, say, rows, progress)
+        message = f"Your run: {path[-1][1]:.1%} for {path[-1][0]:.0f} kB, {words}." if path else ""
+        return Frame({Plane: plane, Cheapest: race}, message, rows, progress)
 
     def _earlier(self, state: State) -> list[tuple[float, float]]:
         """The ends of the learner's other runs on the same labels."""

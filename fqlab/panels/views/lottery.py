@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
+from fqlab.federation import Experiment, Federation
 from fqlab.methods.lottery import published_mib
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.lottery import CLIENTS, ROUNDS
-from fqlab.papers.recipes.lottery import experiment as described
-from fqlab.plots.lottery import Costs, Masks, Own
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.lottery import Costs, Masks, PersonalAccuracy
+from fqlab.studies.lottery import CLIENTS, ROUNDS
+from fqlab.studies.lottery import experiment as described
 
 __all__ = ["LotteryPanel", "Outcome", "State", "bills", "experiment", "play"]
 
@@ -67,7 +66,7 @@ class LotteryPanel(Panel):
 
     name, title = "lottery", "Lottery tickets: a small network of your own"
     State = State
-    rows = ((Own, Costs), (Masks,))
+    rows = ((PersonalAccuracy, Costs), (Masks,))
     presets = {
         "A tenth": {},
         "A third": {"target": 0.3},
@@ -81,7 +80,7 @@ class LotteryPanel(Panel):
         found = [_MODELS.get(experiment(state, m).to_toml()) for m in METHODS]
         if None not in found:
             return _frame(state, *found)
-        return Frame({} if self._shown else {Own: {}, Costs: {}, Masks: {}})
+        return Frame({} if self._shown else {PersonalAccuracy: {}, Costs: {}, Masks: {}})
 
     def run(self, state: State) -> Iterator[Frame]:
         found, known = [], experiment(state).to_toml() in _MODELS
@@ -93,7 +92,7 @@ class LotteryPanel(Panel):
                     yield Frame({}, "Training.", progress=(k + done) / len(METHODS))
         if len(found) == len(METHODS):
             frame = _frame(state, *found)
-            yield replace(frame, say="") if known else frame
+            yield replace(frame, message="") if known else frame
 
     def seconds(self, state: State) -> float:
         return 0.1 if experiment(state).to_toml() in _MODELS else 4.5
@@ -132,14 +131,16 @@ def play(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> It
 
 
 def _outcome(federation: Federation, own: list[float]) -> Outcome:
-    site, rounds = federation.site, federation.rounds
-    first = site.spec.quantizable[0]
+    simulation, rounds = federation.simulation, federation.rounds
+    first = simulation.spec.quantizable[0]
     whole = np.ones(federation.server.weights[first].shape, dtype=bool)
     shared, count = federation.server.shared, federation.experiment.clients
     masks = [shared[f"mask/{c}/{first}"].numpy() if f"mask/{c}/{first}" in shared else whole for c in range(count)]
-    labels = tuple(" ".join(map(str, sorted(set(site.dataset.train_y[part].tolist())))) for part in site.train)
+    labels = tuple(
+        " ".join(map(str, sorted(set(simulation.dataset.train_y[part].tolist())))) for part in simulation.train
+    )
     kept = tuple(r.extras.get("kept", 1.0) for r in rounds)
-    weights = sum(site.spec.sizes[n] for n in site.spec.quantizable)
+    weights = sum(simulation.spec.sizes[n] for n in simulation.spec.quantizable)
     up, down = tuple(r.up for r in rounds), tuple(r.down for r in rounds)
     return Outcome(tuple(own), rounds[-1].accuracy, kept, up, down, weights, np.stack(masks), labels)
 
@@ -162,7 +163,7 @@ def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> F
     own = {"curves": curves, "kept": kept, "global": lottery.accuracy}
     costs = {"lottery": bills(lottery, True), "fedavg": bills(fedavg, False)}
     masks = {"masks": lottery.masks, "labels": lottery.labels, "client": state.client - 1}
-    say = (
+    message = (
         f"{kept:.1%} of the weights are left. On its own digits a client reads {lottery.personal[-1]:.1%} right, on all "
         f"ten the shared model {lottery.accuracy:.1%}."
     )
@@ -171,4 +172,4 @@ def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> F
     )
     names = ("personal", "kept", "up", "down", "personal_fedavg", "personal_alone")
     rows = [{"round": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(columns, 1)]
-    return Frame({Own: own, Costs: costs, Masks: masks}, say, rows)
+    return Frame({PersonalAccuracy: own, Costs: costs, Masks: masks}, message, rows)

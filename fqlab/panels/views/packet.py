@@ -12,9 +12,10 @@ import torch
 from fqlab import models, wire
 from fqlab.errors import WireError
 from fqlab.models.layers import build
-from fqlab.panels.base import Frame, Panel, Settings, control
+from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.packet import Bytes, Overhead, Rates
 from fqlab.quant import Codes, Grid, clip_for, expected_error, from_planes, quantize, to_planes
+from fqlab.tensors import Weights
 
 __all__ = ["PacketPanel", "State", "payload"]
 
@@ -137,7 +138,7 @@ def _finding(state: State, found: Opened) -> str:
 
 
 @lru_cache(maxsize=12)
-def _tensors(network: str, seed: int) -> tuple[models.Weights, tuple[str, ...]]:
+def _tensors(network: str, seed: int) -> tuple[Weights, tuple[str, ...]]:
     """Weights of a network's names and shapes, drawn from a bell curve, and which of them are quantized."""
     draws = torch.Generator().manual_seed(seed)
     model = build(SHAPES[network], draws)
@@ -158,7 +159,7 @@ def payload(
 ) -> wire.Payload:
     """What a packet with these settings of :class:`State` carries."""
     (tensors, names), g = _tensors(network, seed), Grid(bits, grid)
-    code = lambda w: quantize(w, clip * clip_for(rule, w, g, level_aware=True), g)  # noqa: E731
+    code = lambda w: quantize(w, clip * clip_for(rule, w, g, level_aware=True), g)
     return {n: _cut(code(w), cut) if n in names else w for n, w in tensors.items()}
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.bsq import PLANES, TUNING, WARMUP, experiment
-from fqlab.plots.planes import Stack, Trade, Widths
+from fqlab.federation import Experiment, Federation
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.planes import Stack, Tradeoff, Widths
 from fqlab.quant import Codes, mean_bits, to_planes
+from fqlab.studies.bsq import PLANES, TUNING, WARMUP, experiment
 
 __all__ = ["EPOCHS", "Planes", "Recording", "Snapshot", "State", "key", "recording", "start"]
 
@@ -112,7 +111,7 @@ class Planes(Panel):
 
     name, title = "planes", "Bit planes: a penalty empties them, an adjustment cuts them off"
     State = State
-    rows = ((Stack,), (Widths, Trade))
+    rows = ((Stack,), (Widths, Tradeoff))
     presets = {
         "At the start": {"epoch": 0},
         "A little penalty": {"penalty": 0.005},
@@ -126,7 +125,7 @@ class Planes(Panel):
     def instant(self, state: State) -> Frame:
         found = recording(*key(state))
         if len(found.snapshots) > EPOCHS:
-            return replace(shown(state, found.snapshots), say="")
+            return replace(shown(state, found.snapshots), message="")
         first = start(state.seed)
         return Frame({Stack: stack(first, first, state.layer, 0)})
 
@@ -168,9 +167,9 @@ def shown(state: State, snapshots: list[Snapshot]) -> Frame:
         {"epoch": k, "bits": s.bits, "accuracy": s.accuracy} | {name: s.widths[name] for name in NAMES}
         for k, s in enumerate(snapshots)
     ]
-    pictures = {Stack: stack(now, snapshots[0], state.layer, epoch), Widths: path | {"bits": bits}, Trade: path}
-    say = f"{last.bits:.2f} bits a weight and a sign, accuracy {last.accuracy:.1%} after {len(rows) - 1} epochs."
-    return Frame(pictures, say, rows, (len(snapshots) - 1) / EPOCHS)
+    pictures = {Stack: stack(now, snapshots[0], state.layer, epoch), Widths: path | {"bits": bits}, Tradeoff: path}
+    message = f"{last.bits:.2f} bits a weight and a sign, accuracy {last.accuracy:.1%} after {len(rows) - 1} epochs."
+    return Frame(pictures, message, rows, (len(snapshots) - 1) / EPOCHS)
 
 
 def stack(now: Snapshot, first: Snapshot, layer: str, epoch: int) -> dict[str, Any]:

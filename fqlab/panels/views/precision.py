@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
+from fqlab.federation import Experiment, Federation
 from fqlab.methods.fedmpq import common_base
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.fedmpq import BUDGETS, CLIENTS, ROUNDS, SIZES, bell, experiment, fresh
+from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.precision import Federated, Matrix, Prune
-from fqlab.quant import mean_bits, moves, msb_density, parse_budgets, prune_msb, trim
+from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
+from fqlab.studies.fedmpq import BUDGETS, CLIENTS, ROUNDS, SIZES, bell, experiment, fresh
 
 __all__ = ["LAST", "Precision", "State", "local_widths", "options", "walks"]
 
@@ -120,11 +119,11 @@ class Precision(Panel):
              "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "up": r.up, "down": r.down} for r in rounds
         ]  # fmt: skip
         last = rounds[-1]
-        say = (
+        message = (
             f"Digits: accuracy {last.accuracy:.1%} after {last.index} rounds, {sent[-1]:.2f} bits a weight sent (budget "
             f"{budget:.1f}), λ {last.extras['penalty']:.3f}, {(last.up + last.down) / 1000:.0f} kB a round."
         )
-        return Frame({Federated: data}, say, rows, last.index / ROUNDS)
+        return Frame({Federated: data}, message, rows, last.index / ROUNDS)
 
     def seconds(self, state: State) -> float:
         return 5.0
@@ -155,7 +154,7 @@ def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
     while codes.grid.bits > 1:
         found.append(float(msb_density(codes)))
         fewer, left = prune_msb(codes, 1.0, once=True)
-        codes = trim(fewer, int(left))
+        codes = narrow_bits(fewer, int(left))
     return tuple(found)
 
 

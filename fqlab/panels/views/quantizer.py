@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.panels.clipping import sample
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.views.clipping import sample
 from fqlab.plots.quantizer import Fair, Ladders, Staircase
 from fqlab.quant import Grid, clip_for, error_parts, expected_error, quantize
 
@@ -88,11 +88,11 @@ class Quantizer(Panel):
             "count": state.count,
             "bits": state.bits,
         }
-        say = (
+        message = (
             f"{GRIDS[state.grid][0].upper()}{GRIDS[state.grid][1:]}: step Δ = {now['step']:.3g} σ, Δ²/12 = "
             f"{now['twelfth']:.3g} σ². Measured: rounding {now['parts'][0]:.3g}, clipping {now['parts'][1]:.3g} σ²."
         )
-        return Frame({Ladders: ladders, Staircase: stairs, Fair: fair}, say, _rows(found))
+        return Frame({Ladders: ladders, Staircase: stairs, Fair: fair}, message, _rows(found))
 
 
 @lru_cache(maxsize=16)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from fqlab.deploy import deploy, robustness
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation, History
-from fqlab.objectives import Weights, kurtosis
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.plots.robustness import CHIPS, Deployed, Kurtosis, Shape
+from fqlab.federation import Experiment, Federation, History
+from fqlab.federation.deployment import deploy, robustness
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.robustness import CHIPS, Deployed, KurtosisPath, Shape
+from fqlab.tensors import Weights
+from fqlab.training.objectives import kurtosis
 
 __all__ = ["Robustness", "State", "Trained", "experiment", "train"]
 
@@ -88,7 +88,7 @@ class Robustness(Panel):
 
     name, title = "robustness", "Robust training: one model, any chip"
     State = State
-    rows = ((Deployed,), (Shape, Kurtosis))
+    rows = ((Deployed,), (Shape, KurtosisPath))
     presets = {
         "FedAvg": {"method": "fedavg"},
         "KURE": {"method": "kure"},
@@ -103,7 +103,7 @@ class Robustness(Panel):
         trained, plain = _seen(experiment(state)), _seen(experiment(_plain(state)))
         if trained is not None and plain is not None:
             return _frame(state, trained, plain)
-        return Frame({} if self._shown else {Deployed: {}, Shape: {}, Kurtosis: {}})
+        return Frame({} if self._shown else {Deployed: {}, Shape: {}, KurtosisPath: {}})
 
     def run(self, state: State) -> Iterator[Frame]:
         pair, known = [], _seen(experiment(state)) is not None
@@ -115,7 +115,7 @@ class Robustness(Panel):
                     yield Frame({}, "Training.", progress=(k + done) / 2)
         if len(pair) == 2:
             frame = _frame(state, pair[1], pair[0])
-            yield replace(frame, say="") if known else frame
+            yield replace(frame, message="") if known else frame
 
     def seconds(self, state: State) -> float:
         if _seen(experiment(state)) is not None:
@@ -159,7 +159,7 @@ def train(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> I
         yield known
         return
     federation = Federation(wanted, cancelled=stopping)
-    layers = federation.site.spec.quantizable
+    layers = federation.simulation.spec.quantizable
     path = [_kurtoses(federation.server.weights, layers)]
     for record in federation:
         path.append(_kurtoses(federation.server.weights, layers))
@@ -189,8 +189,8 @@ def _frame(state: State, trained: Trained, plain: Trained) -> Frame:
     shape = _shape(state, trained.history.weights, next(iter(trained.curves)))
     path = about | {"curves": trained.curves, "fedavg": plain.curves, "target": state.target}
     rows = [{"deployed_bits": b, "accuracy": now[b], "accuracy_fedavg": before[b], "range": state.range} for b in CHIPS]
-    say = f"Full precision {now[32]:.1%}; rounded to {state.chip} bit {now[state.chip]:.1%}."
-    return Frame({Deployed: answer, Shape: shape, Kurtosis: path}, say, rows)
+    message = f"Full precision {now[32]:.1%}; rounded to {state.chip} bit {now[state.chip]:.1%}."
+    return Frame({Deployed: answer, Shape: shape, KurtosisPath: path}, message, rows)
 
 
 def _shape(state: State, weights: Weights, layer: str) -> dict[str, Any]:

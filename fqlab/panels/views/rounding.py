@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from fqlab import data
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.papers.recipes.rounding import Parts, decoded, error_parts_of_mean
+from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.rounding import MOST, Crossing, Redrawn, Shares
 from fqlab.quant import Grid
+from fqlab.studies.rounding import Parts, decoded, error_parts_of_mean
 
 __all__ = ["Rounding", "State", "picture"]
 
@@ -86,8 +86,8 @@ class Rounding(Panel):
             Crossing: crossing,
             Shares: {"parts": bars, "clients": state.clients},
         }
-        say = f"{grid.levels} grey levels, step Δ = {grid.step(state.clip):.3g}; {state.clients * state.bits} bit a value up."
-        return Frame(pictures, say, _rows(*lines))
+        message = f"{grid.levels} grey levels, step Δ = {grid.step(state.clip):.3g}; {state.clients * state.bits} bit a value up."
+        return Frame(pictures, message, _rows(*lines))
 
 
 def _draw(state: State, grid: Grid, x: np.ndarray) -> tuple[list[np.ndarray], list[float]]:
@@ -101,7 +101,7 @@ def _draw(state: State, grid: Grid, x: np.ndarray) -> tuple[list[np.ndarray], li
     shown = (read[1][0], read[0].mean(0), read[1].mean(0))
     truth = (own[0], own.mean(0), own.mean(0))
     errors = [float((y - t).square().mean()) for y, t in zip(shown, truth, strict=True)]
-    as_image = lambda y: y.reshape(x.shape).numpy()  # noqa: E731
+    as_image = lambda y: y.reshape(x.shape).numpy()
     return [as_image(y) for y in shown], errors
 
 

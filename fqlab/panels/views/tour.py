@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from fqlab.experiment import Experiment
-from fqlab.federation import Federation
-from fqlab.objectives import Weights
-from fqlab.panels.base import Frame, Panel, Settings, control
-from fqlab.plots.tour import Levels, Planes, Training
-from fqlab.quant import Grid, clip_for, error_parts, msb_density, plane_density, prune_msb, quantize, trim, zero_bits
+from fqlab.federation import Experiment, Federation
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
+from fqlab.quant import (
+    Grid,
+    clip_for,
+    error_parts,
+    msb_density,
+    narrow_bits,
+    plane_density,
+    prune_msb,
+    quantize,
+    zero_bits,
+)
+from fqlab.tensors import Weights
 
 __all__ = ["State", "Tour"]
 
@@ -96,7 +105,7 @@ class Tour(Panel):
 
     name, title = "tour", "The whole pipeline: 10 clients, 30 rounds, handwritten digits"
     State = State
-    rows = ((Levels, Planes), (Training,))
+    rows = ((Levels, PlaneDensity), (TrainingCurve,))
     presets = {
         "Float": {"method": "fedavg"},
         "2-bit max-abs": {"method": "max_abs", "grid": "midrise", "rounding": "nearest"},
@@ -114,8 +123,10 @@ class Tour(Panel):
         largest = max(range(len(layers)), key=lambda i: layers[i][1].numel())
         levels = _levels(layers[largest][1], grids[largest], state)
         planes = [_plane(name, w, grid.bits, state) for (name, w), grid in zip(layers, grids, strict=True)]
-        say = f"Squared error {levels['error']:.2g} σ², best {levels['best']:.2g} σ²."
-        return Frame({Levels: levels, Planes: {"layers": planes, "epsilon": state.epsilon, "on": _planes(state)}}, say)
+        message = f"Squared error {levels['error']:.2g} σ², best {levels['best']:.2g} σ²."
+        return Frame(
+            {Levels: levels, PlaneDensity: {"layers": planes, "epsilon": state.epsilon, "on": _planes(state)}}, message
+        )
 
     def run(self, state: State) -> Iterator[Frame]:
         full = reference(state.split, state.layers, state.seed, self.stopping)
@@ -130,8 +141,10 @@ class Tour(Panel):
                 "down": record.down,
                 "coded": record.up_coded,
             }
-            say = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.up / 1000:.1f} kB up a round."
-            yield Frame({Training: {**shown, **curve}}, say, rows, record.index / _rounds(state.layers))
+            message = (
+                f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.up / 1000:.1f} kB up a round."
+            )
+            yield Frame({TrainingCurve: {**shown, **curve}}, message, rows, record.index / _rounds(state.layers))
 
     def seconds(self, state: State) -> float:
         return 15.0 if state.layers == "paper" else 0.9
@@ -243,7 +256,7 @@ def _plane(name: str, w: torch.Tensor, bits: int, state: State) -> dict[str, Any
     clip = state.clip * clip_for(_rule(state), w, grid, state.rounding)
     codes = quantize(w, clip, grid, state.rounding, torch.Generator().manual_seed(state.seed))
     pruned, left = prune_msb(codes, state.epsilon)
-    kept = trim(pruned, int(left))
+    kept = narrow_bits(pruned, int(left))
     size = codes.values.abs()
     return {
         "name": name,

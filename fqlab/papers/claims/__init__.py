@@ -32,7 +32,7 @@ class Claim:
         says: the statement in our words.
         published: the number, or ``"not public"`` where none could be read.
         where: table, equation or section; or why the number is not public.
-        recipe: ``module:function`` under ``fqlab.papers.recipes``; takes ``seed`` and ``scale``.
+        recipe: ``module:function`` under ``fqlab.studies``; takes ``seed`` and ``scale``.
         expect: what ours must be: a number, or ``">0"`` and the like for a statement about an order.
         tolerance: largest distance of ours from ``expect``, or from ``published``.
         why: why the tolerance is what it is, and how our set-up differs.

@@ -10,18 +10,18 @@ from fqlab.plots.picture import Drawing
 __all__ = ["FIGURES", "figure"]
 
 FIGURES: dict[str, str] = {
-    "01-between": "figures_drift:between_two",
-    "02-bits": "figures_quantizer:bits_figure",
-    "03-clips": "figures_clipping:clip_figure",
-    "04-levels": "figures_rounding:five_levels",
-    "05-arms": "figures_clipped:arms",
-    "06-targets": "figures_robustness:kurtosis_target",
-    "07-penalty": "figures_planes:penalty",
-    "08-ablation": "figures_precision:ablation",
-    "09-cost": "figures_lottery:cost_and_accuracy",
-    "10-uplinks": "figures_packet:uplinks",
-    "11-fog": "figures_fleet:fog",
-    "12-lottery": "figures_frontier:lottery",
+    "01-between": "drift:between_two",
+    "02-bits": "quantizer:bits_figure",
+    "03-clips": "clipping:clip_figure",
+    "04-levels": "rounding:five_levels",
+    "05-arms": "clipped:arms",
+    "06-targets": "robustness:kurtosis_target",
+    "07-penalty": "planes:penalty",
+    "08-ablation": "precision:ablation",
+    "09-cost": "lottery:cost_and_accuracy",
+    "10-uplinks": "packet:uplinks",
+    "11-fog": "fleet:fog",
+    "12-lottery": "frontier:lottery",
 }
 """Name -> ``module:function`` in :mod:`fqlab.plots`; every function returns a :class:`~fqlab.plots.Drawing`."""
 

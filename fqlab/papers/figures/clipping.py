@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from fqlab.papers.recipes.octav import digits_layers, laplace, normal
 from fqlab.plots.picture import Drawing
-from fqlab.plots.style import COLORS, INK, MUTED, axes, figure, line, look, note, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, figure, line, note, style_for, title
 from fqlab.quant import Grid, aciq_gauss, aciq_laplace, expected_error, octav, octav_step
+from fqlab.studies.octav import digits_layers, laplace, normal
 
 __all__ = ["ACIQ_GAUSS", "ACIQ_LAPLACE", "clip_figure"]
 
@@ -65,7 +65,7 @@ def _walk(ax: Axes, x: torch.Tensor, name: str) -> float:
     wide = min(float(x.abs().max()), 4.95)
     height = float(expected_error(x, x.abs().max(), GRID))
     line(ax, "error", markers=True, linestyle="").set_data([wide], [height])
-    note(ax, "max |w|", x=wide, y=1.6 * height, color=look("error").color, ha="right")
+    note(ax, "max |w|", x=wide, y=1.6 * height, color=style_for("error").color, ha="right")
     note(ax, name, x=4.95, y=0.8, ha="right", color=MUTED)
     return float(path[-1])
 

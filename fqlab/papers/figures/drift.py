@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Drawing, Picture, draw
-from fqlab.plots.style import MUTED, axes, line, look, note, title
+from fqlab.plots.style import MUTED, axes, line, note, style_for, title
 
 __all__ = ["Between", "between_two"]
 
@@ -29,7 +29,7 @@ class Between(Picture):
             for end in (0, 1):
                 ax.axvline(end, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
             self.lines.append(self.live(line(ax, "error")))
-            self.means.append(self.live(note(ax, "", ha="center", color=look("error").color)))
+            self.means.append(self.live(note(ax, "", ha="center", color=style_for("error").color)))
         words = "Ours: digits, 64-64-10, 30 epochs on half of the images each. In the paper: MNIST, 600 images each."
         fig.text(60 / 686, 8 / 250, words, fontsize=11, color=MUTED)
 
@@ -54,6 +54,6 @@ class Between(Picture):
 
 def between_two() -> Drawing:
     """Figure 1 of the paper, from two pairs of digit networks trained here."""
-    from fqlab.papers.recipes.fedavg import between
+    from fqlab.studies.fedavg import between
 
     return draw(Between, {"own": between(True, 0, 30), "shared": between(False, 0, 30)})

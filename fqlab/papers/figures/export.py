@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fqlab.errors import one_of
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.plots.picture import to_png, to_svg
 
 __all__ = ["DPI", "FORMATS", "write"]
@@ -16,7 +16,7 @@ DPI = 216
 
 
 def write(name: str, folder: Path, form: str = "svg") -> Path:
-    """Rebuild the figure ``name`` of :data:`fqlab.plots.figures.FIGURES` as ``folder/name.svg`` or ``.png``.
+    """Rebuild the figure ``name`` of :data:`fqlab.papers.figures.FIGURES` as ``folder/name.svg`` or ``.png``.
 
     Raises:
         ConfigError: for an unknown name or format.

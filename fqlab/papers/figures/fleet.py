@@ -14,7 +14,7 @@ from fqlab.data.lidar import CLASSES, scan, towns
 from fqlab.errors import DataError
 from fqlab.plots.fleet import Street
 from fqlab.plots.picture import Drawing, Picture, draw
-from fqlab.plots.style import axes, line, look, note, title
+from fqlab.plots.style import axes, line, note, style_for, title
 
 __all__ = ["Fog", "fog", "real_street"]
 
@@ -37,7 +37,7 @@ class Fog(Picture):
         self.law = self.live(line(ax, "theory"))
         self.dots = self.live(line(ax, "bits", markers=True, linestyle="", markersize=7))
         note(ax, "exp(−2αr), α = 0.03 per metre", x=12.5, y=0.56, color="#a1477a")
-        note(ax, "■ counted on eight streets", x=12.5, y=0.72, color=look("bits").color)
+        note(ax, "■ counted on eight streets", x=12.5, y=0.72, color=style_for("bits").color)
 
     def update(self, data: Mapping[str, Any], ghost: Any = None) -> str:
         """Data: ``range`` (m) and ``share`` of the bins, ``law`` as two arrays."""

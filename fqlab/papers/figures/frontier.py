@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 
 from fqlab.plots.frontier import LOOKS
 from fqlab.plots.picture import Drawing, Picture, draw
-from fqlab.plots.style import MUTED, apart, axes, line, note, title
+from fqlab.plots.style import MUTED, axes, line, note, separate_labels, title
 
 __all__ = ["Lottery", "PUBLISHED", "lottery"]
 
@@ -59,7 +59,7 @@ class Lottery(Picture):
     @staticmethod
     def _draw(ax: Any, points: Points) -> None:
         rows = [(family, *row) for family, mine in points.items() for row in mine]
-        heights = apart([y for *_, y in rows], 0.015, 0.86, 1.006)
+        heights = separate_labels([y for *_, y in rows], 0.015, 0.86, 1.006)
         for (family, name, x, y), height in zip(rows, heights, strict=True):
             color, marker = LOOKS[family]
             line(ax, 0, color=color, marker=marker, linestyle="", markersize=8).set_data([x], [max(y, 0.851)])
@@ -70,7 +70,7 @@ class Lottery(Picture):
 
 def lottery() -> Drawing:
     """The published points beside the stored ones on two digits a device."""
-    from fqlab.papers.recipes.frontier import points
+    from fqlab.studies.frontier import points
 
     names = {"standalone": "alone", "FedAvg": "FedAvg", "LG-FedAvg": "LG-FedAvg",
              "LotteryFL, 10% left": "0.1", "LotteryFL, 50% left": "LotteryFL 0.5"}  # fmt: skip

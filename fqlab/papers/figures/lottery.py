@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Drawing, Picture, draw
-from fqlab.plots.style import INK, axes, line, look, note, title
+from fqlab.plots.style import INK, axes, line, note, style_for, title
 
 __all__ = ["PUBLISHED", "cost_and_accuracy", "measured"]
 
@@ -28,7 +28,7 @@ PUBLISHED = {
 """Method -> MB one way and accuracy in %: Table 2, 20 clients a round, two classes each."""
 
 
-class Trade(Picture):
+class Tradeoff(Picture):
     """Three axes: two of the paper, one of ours."""
 
     width, height = 686, 262
@@ -50,7 +50,7 @@ class Trade(Picture):
             whole = rows["FedAvg"][0]
             for k, (name, (cost, accuracy)) in enumerate(rows.items()):
                 line(ax, k, markers=True, linestyle="", markersize=8).set_data([cost / whole], [accuracy])
-                note(ax, name, x=0.42, y=62 - 6.2 * k, color=look(k).color)
+                note(ax, name, x=0.42, y=62 - 6.2 * k, color=style_for(k).color)
                 line(ax, k, markers=True, linestyle="", markersize=6).set_data([0.36], [62 - 6.2 * k])
         self.title.set_text("Tickets pay where clients cannot learn alone")
         ours = list(data.values())[-1]
@@ -79,4 +79,4 @@ def measured() -> dict[str, tuple[float, float]]:
 def cost_and_accuracy() -> Drawing:
     """Table 2 of LotteryFL (Li et al. 2020) beside our digits: 10 clients, 40 rounds, three seeds."""
     paper = {f"paper: {name}": rows for name, rows in PUBLISHED.items()}
-    return draw(Trade, {**paper, "ours: digits": measured()})
+    return draw(Tradeoff, {**paper, "ours: digits": measured()})

@@ -67,7 +67,7 @@ class Uplinks(Picture):
 
 def uplinks() -> Drawing:
     """Sizes of real packets beside the paper's code bits (counted from the authors' public code)."""
-    from fqlab.papers.recipes.wire import mnist_upload
+    from fqlab.studies.wire import mnist_upload
 
     sizes = {name: wire.measure(wire.pack(mnist_upload(bits))) for name, bits in SCHEMES.items()}
     whole = wire.measure(wire.pack(mnist_upload((32,) * 4)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fqlab.papers import claim, measured
 from fqlab.plots.picture import Drawing
-from fqlab.plots.style import INK, MUTED, axes, figure, line, look, note, title
+from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
 
 __all__ = ["penalty"]
 
@@ -23,13 +23,15 @@ def penalty() -> Drawing:
     _points(ax, "bits", bits)
     ax.plot([0.005], [published], linestyle="", marker="*", markersize=13, color=INK)
     note(ax, "published, ResNet-20: 14.24×", x=0.0063, y=published)
-    note(ax, "digits, 3 seeds", x=0.012, y=6.6, color=look("bits").color)
+    note(ax, "digits, 3 seeds", x=0.012, y=6.6, color=style_for("bits").color)
     ax = axes(fig, 400, 42, 272, 168, xlabel="penalty α", ylabel="accuracy, digits", xlim=(0, 0.036), ylim=(0, 1.03))
     ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     ax.set_xticks([0, 0.01, 0.02, 0.03], ["0", "0.01", "0.02", "0.03"])
     _points(ax, "accuracy", tuned)
     ax.annotate("", (0.02, tuned[1][0] - 0.03), (0.02, before), arrowprops={"arrowstyle": "->", "color": MUTED})
-    ax.plot([0.02], [before], linestyle="", marker="o", fillstyle="none", markersize=7, color=look("accuracy").color)
+    ax.plot(
+        [0.02], [before], linestyle="", marker="o", fillstyle="none", markersize=7, color=style_for("accuracy").color
+    )
     note(ax, "before fine-tuning", x=0.0192, y=before, ha="right")
     note(ax, "after", x=0.0312, y=tuned[2][0] - 0.09, color="#00704f", ha="right")
     listed = "; ".join(
@@ -47,4 +49,4 @@ def _points(ax: object, quantity: str, values: list[tuple[float, float]]) -> Non
     drawn = line(ax, quantity, markers=True)
     drawn.set_data(list(ALPHAS), [v for v, _ in values])
     for alpha, (value, spread) in zip(ALPHAS, values, strict=True):
-        ax.plot([alpha] * 2, [value - spread, value + spread], color=look(quantity).color, linewidth=1.2)
+        ax.plot([alpha] * 2, [value - spread, value + spread], color=style_for(quantity).color, linewidth=1.2)

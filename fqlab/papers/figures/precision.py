@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fqlab.papers import claim, measured
-from fqlab.papers.recipes.fedmpq import ETAS
 from fqlab.plots.picture import Drawing
-from fqlab.plots.style import INK, MUTED, axes, figure, line, look, note, title
+from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
+from fqlab.studies.fedmpq import ETAS
 
 __all__ = ["ablation"]
 
@@ -18,7 +18,7 @@ ARMS = {
     "lasso, pruning": "both",
     "full method": "full",
 }
-GREEN, BLUE = look("accuracy").color, look("bits").color
+GREEN, BLUE = style_for("accuracy").color, style_for("bits").color
 
 
 def ablation() -> Drawing:
@@ -74,4 +74,4 @@ def _prices(fig: Any, dual: dict[float, Any], fixed: float) -> None:
         line(ax, quantity, markers=True).set_data(spots, [pair[k][0] for pair in dual.values()])
         for spot, pair in zip(spots, dual.values(), strict=True):
             value, spread = pair[k]
-            ax.plot([spot] * 2, [value - spread, value + spread], color=look(quantity).color, linewidth=1.3)
+            ax.plot([spot] * 2, [value - spread, value + spread], color=style_for(quantity).color, linewidth=1.3)

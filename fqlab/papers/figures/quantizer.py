@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fqlab.papers import measured
-from fqlab.papers.recipes.grids import least
 from fqlab.plots.picture import Drawing
 from fqlab.plots.quantizer import LOOKS
-from fqlab.plots.style import INK, MUTED, axes, figure, line, look, note, title
+from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
 from fqlab.quant import Grid
+from fqlab.studies.grids import least
 
 __all__ = ["MAX", "bits_figure"]
 
@@ -68,7 +68,7 @@ def _curves(said: Axes, counted: Axes) -> float:
     line(counted, "full precision").set_data([0, 8.4], [1, 4.0**-8.4])
     note(counted, "Shannon's bound", x=0.3, y=8e-4)
     note(counted, "rings: Max 1960", x=4.6, y=0.08)
-    note(said, "sign-magnitude", x=0.3, y=7e-4, color=look(LOOKS["sign_magnitude"]).color)
+    note(said, "sign-magnitude", x=0.3, y=7e-4, color=style_for(LOOKS["sign_magnitude"]).color)
     note(said, "the other four", x=4.6, y=0.03, color=MUTED)
     return errors["midrise"][1] / errors["sign_magnitude"][1]
 
@@ -78,7 +78,7 @@ def _accuracies(ax: Axes) -> str:
     words = []
     for row, (kind, (name, identity)) in enumerate(NAMES.items()):
         value, spread = measured(identity)
-        ax.barh(4 - row, value, 0.6, color=look("accuracy").color, alpha=0.75)
+        ax.barh(4 - row, value, 0.6, color=style_for("accuracy").color, alpha=0.75)
         ax.errorbar(value, 4 - row, xerr=spread, color=INK, linewidth=1.2, capsize=3)
         note(ax, f"{Grid(2, kind).levels} levels", x=0.03, y=4 - row, color="#ffffff", halo=False)
         note(ax, f"{value:.2f}", x=1.03, y=4 - row, halo=False)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Drawing, Picture, draw
-from fqlab.plots.style import INK, axes, line, look, note, title
+from fqlab.plots.style import INK, axes, line, note, style_for, title
 
 __all__ = ["BITS", "PUBLISHED", "kurtosis_target", "measured"]
 
@@ -43,7 +43,7 @@ class Targets(Picture):
         for (ax, top), rows in zip(self.parts, data.values(), strict=True):
             for k, (target, row) in enumerate(rows.items()):
                 line(ax, k, markers=True).set_data(range(len(BITS)), row)
-                note(ax, f"target {target:g}", x=5.3, y=top * (0.42 - 0.09 * k), color=look(k).color, halo=False)
+                note(ax, f"target {target:g}", x=5.3, y=top * (0.42 - 0.09 * k), color=style_for(k).color, halo=False)
         ours = data["measured"]
         self.title.set_text("A flatter target survives fewer bits")
         listed = "; ".join(f"target {t:g}: {r[0]:.0f} % at 2 bit, {r[-1]:.0f} % in 32" for t, r in ours.items())
@@ -55,9 +55,8 @@ class Targets(Picture):
 @lru_cache(maxsize=1)
 def measured() -> dict[float, tuple[float, ...]]:
     """Target -> accuracy in % at :data:`BITS` on digits, 20 rounds, λ = 0.1, max-abs ranges, mean of two seeds."""
-    from fqlab.deploy import robustness
-    from fqlab.experiment import Experiment
-    from fqlab.federation import fit
+    from fqlab.federation import Experiment, fit
+    from fqlab.federation.deployment import robustness
 
     found = {}
     for target in PUBLISHED:

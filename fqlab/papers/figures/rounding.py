@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Drawing, Picture, draw
-from fqlab.plots.style import MUTED, axes, line, look, note, title
+from fqlab.plots.style import MUTED, axes, line, note, style_for, title
 
 __all__ = ["Cells", "five_levels"]
 
@@ -35,7 +35,7 @@ class Cells(Picture):
         self.mean = self.live(line(top, "theory", linestyle="", marker="^", markersize=4))
         self.variance = self.live(line(low, "theory", linestyle="", marker="^", markersize=4))
         self.theory = self.live(line(low, "full precision", linewidth=1.2))
-        note(top, "nearest: always the same level", x=0.02, y=0.9, color=look("error").color)
+        note(top, "nearest: always the same level", x=0.02, y=0.9, color=style_for("error").color)
         note(top, "stochastic: on average the value itself", x=0.98, y=0.1, ha="right", color=PURPLE)
         note(low, "dashed: Δ² f (1 − f)", x=0.5, y=0.27, ha="center")
         words = (

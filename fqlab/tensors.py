@@ -22,9 +22,8 @@ def stack(members: Sequence[Mapping[str, torch.Tensor]]) -> Weights:
     return {name: torch.stack([member[name] for member in members]) for name in members[0]}
 
 
-def unstack(stacked: Mapping[str, torch.Tensor]) -> Iterator[Weights]:
-    """The members of :func:`stack`, one after the other, as views."""
-    count = min((len(value) for value in stacked.values()), default=0)
+def unstack(stacked: Mapping[str, torch.Tensor], count: int) -> Iterator[Weights]:
+    """The ``count`` members of :func:`stack`, one after the other, as views."""
     return ({name: value[i] for name, value in stacked.items()} for i in range(count))
 
 

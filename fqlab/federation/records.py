@@ -19,9 +19,9 @@ class Round:
         index: 1, 2, ...
         accuracy: of the global model on the test set, 0 to 1; NaN in rounds without evaluation.
         loss: mean training loss over the round's clients.
-        error: mean squared quantization error of an uploaded weight; 0 if nothing was quantized.
-        up, down: bytes on the wire, all clients together.
-        up_coded, down_coded: the same packets' bytes once entropy coded (zstandard level 1).
+        mse: mean squared quantization error of an uploaded weight; 0 if nothing was quantized.
+        bytes_up, bytes_down: bytes on the wire, all clients together.
+        bytes_up_coded, bytes_down_coded: the same packets' bytes once entropy coded (zstandard level 1).
         code_bits: bits of integer codes in all uploads, without scales, floats and headers.
         participants: clients that took part.
         left_out: ``"client 3: ..."`` for each one the guard refused.
@@ -33,11 +33,11 @@ class Round:
     index: int
     accuracy: float
     loss: float
-    error: float
-    up: int
-    down: int
-    up_coded: int
-    down_coded: int
+    mse: float
+    bytes_up: int
+    bytes_down: int
+    bytes_up_coded: int
+    bytes_down_coded: int
     code_bits: int
     participants: tuple[int, ...]
     left_out: tuple[str, ...] = ()
@@ -60,14 +60,14 @@ class History:
         return self.rounds[-1].accuracy
 
     @property
-    def up(self) -> int:
+    def bytes_up(self) -> int:
         """Bytes sent to the server in the whole run."""
-        return sum(r.up for r in self.rounds)
+        return sum(r.bytes_up for r in self.rounds)
 
     @property
-    def down(self) -> int:
+    def bytes_down(self) -> int:
         """Bytes sent to the clients in the whole run."""
-        return sum(r.down for r in self.rounds)
+        return sum(r.bytes_down for r in self.rounds)
 
     def to_json(self) -> str:
         """Experiment and rounds as JSON; the weights stay out."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.quant import Codes, stack_alike
 from fqlab.wire import Payload
 
-__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "validate_update", "decode", "decode_all"]
+__all__ = [
+    "AVERAGES", "average", "decode", "decode_all", "validate_update", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
+    "median", "trimmed_mean",
+]  # fmt: skip
+
+AVERAGES = ("size", "equal", "median", "trimmed_mean")
+"""The rules of :func:`average`."""
 
 LIMIT = 1e6
 """Largest magnitude a weight may have; beyond it an update is taken for diverged."""
@@ -33,10 +40,87 @@ def mean(values: Stack, sizes: Sequence[float] | None = None) -> torch.Tensor:
     """
     if not len(values):
         raise ConfigError("values is empty, but a mean needs at least one client.")
-    shares = torch.ones(len(values)) if sizes is None else torch.tensor(list(sizes), dtype=torch.float32)
-    if bool((shares < 0).any()) or float(shares.sum()) <= 0:
-        raise ConfigError(f"sizes is {list(sizes or [])}, but must be 0 or more with a positive sum.")
+    shares = torch.tensor([1.0] * len(values) if sizes is None else list(sizes), dtype=torch.float32)
+    if len(shares) != len(values):
+        raise ConfigError(f"sizes has {len(shares)} entries, but there are {len(values)} values.")
+    if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
+        raise ConfigError(f"sizes is {shown(list(sizes or []))}, but must be 0 or more with a positive, finite sum.")
     return _weighted(values, shares / shares.sum())
+
+
+def median(values: Stack, masks: Stack | None = None) -> torch.Tensor:
+    """The middle value of each coordinate, the mean of the two middle ones of an even number (Yin et al. 2018).
+
+    Whatever fewer than half of the clients send, each coordinate stays between the least and the largest of the others.
+
+    Args:
+        values: one tensor a client.
+        masks: bool, of the same shapes: which clients count in a coordinate; 0 where none does.
+
+    Raises:
+        ConfigError: for no values.
+    """
+    ordered, count = _ordered(values, masks)
+    last = (count - 1).clamp(min=0)
+    low = ordered.gather(0, (last // 2)[None])[0]
+    high = ordered.gather(0, torch.minimum(count // 2, last)[None])[0]
+    middle = low / 2 + high / 2  # not (low + high) / 2, which may overflow
+    return torch.where(count > 0, middle, torch.zeros_like(middle))
+
+
+def trimmed_mean(values: Stack, cut: float = 0.1, masks: Stack | None = None) -> torch.Tensor:
+    """The mean of each coordinate without its ⌊cut·n⌋ largest and ⌊cut·n⌋ least values (Yin et al. 2018).
+
+    Survives ⌊cut·n⌋ clients that send anything at all: each coordinate stays within the range of the others.
+
+    Args:
+        values: one tensor a client.
+        cut: β, from 0 (the mean) to less than one half.
+        masks: as for :func:`median`; n is then the number of clients that count.
+
+    Raises:
+        ConfigError: for no values, or ``cut`` out of range.
+    """
+    in_range("cut", cut, 0, 0.499)
+    ordered, count = _ordered(values, masks)
+    drop = torch.floor(cut * count.double() + 1e-9).long()  # 0.3 of 10 is 3, not 2.9999
+    place = torch.arange(len(ordered), dtype=torch.int64).reshape((-1,) + (1,) * count.dim())
+    kept = (place >= drop) & (place < count - drop)
+    total = torch.where(kept, ordered, torch.zeros_like(ordered)).sum(0)
+    return total / (count - 2 * drop).clamp(min=1)
+
+
+def _ordered(values: Stack, masks: Stack | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each coordinate's values in increasing order ``[clients, ...]``, those that do not count last, and how many do."""
+    if not len(values):
+        raise ConfigError("values is empty, but an average needs at least one client.")
+    stacked = values if isinstance(values, torch.Tensor) else torch.stack(list(values))
+    if masks is None:
+        return stacked.sort(0).values, torch.full(stacked.shape[1:], len(stacked), dtype=torch.int64)
+    kept = (masks if isinstance(masks, torch.Tensor) else torch.stack(list(masks))).bool()
+    return torch.where(kept, stacked, torch.full_like(stacked, math.inf)).sort(0).values, kept.sum(0)
+
+
+def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) -> torch.Tensor:
+    """One tensor of many by a rule's name.
+
+    Args:
+        rule: ``"size"`` (FedAvg's n_k), ``"equal"``, ``"median"`` or ``"trimmed_mean"``; the last two know no sizes.
+        values: one tensor a client.
+        sizes: each client's number of samples.
+        cut: of ``"trimmed_mean"``.
+
+    Raises:
+        ConfigError: for an unknown rule.
+    """
+    match one_of("averaging", rule, AVERAGES):
+        case "size":
+            return mean(values, sizes)
+        case "equal":
+            return mean(values)
+        case "median":
+            return median(values)
+    return trimmed_mean(values, cut)
 
 
 def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:

@@ -6,6 +6,7 @@ initial values. Only survivors travel. The server averages each weight over the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,7 +25,10 @@ __all__ = ["Lottery", "kept_after", "prune", "published_mib"]
 
 
 def prune(weight: torch.Tensor, mask: torch.Tensor, rate: float) -> torch.Tensor:
-    """Drop the share ``rate`` of the weights still alive, smallest magnitudes first.
+    """Drop exactly ⌊rate · n⌋ of the n weights still alive, smallest magnitudes first, of equal ones the first.
+
+    The authors' code drops what is below NumPy's 20th percentile, ⌈rate · (n − 1)⌉ weights where no two are equal: at
+    most one more in a layer.
 
     Args:
         weight: a layer.
@@ -34,12 +38,12 @@ def prune(weight: torch.Tensor, mask: torch.Tensor, rate: float) -> torch.Tensor
     Returns:
         The new mask.
     """
-    alive = weight[mask].abs()
-    drop = int(rate * alive.numel())
-    if not drop:
-        return mask
-    threshold = alive.kthvalue(drop).values
-    return mask & (weight.abs() > threshold)
+    alive = mask.flatten().nonzero()[:, 0]
+    drop = math.floor(rate * len(alive) + 1e-9)  # 0.29 of 100 is 29, not 28.999...
+    order = weight[mask].abs().argsort(stable=True)
+    new = mask.flatten().clone()
+    new[alive[order[:drop]]] = False
+    return new.reshape(mask.shape)
 
 
 def kept_after(target: float, rate: float = 0.2) -> float:

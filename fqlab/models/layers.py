@@ -27,10 +27,10 @@ class BatchNorm(nn.Module):
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        self.weight = nn.Parameter(torch.ones(channels, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(channels, dtype=torch.float32))
+        self.register_buffer("running_mean", torch.zeros(channels, dtype=torch.float32))
+        self.register_buffer("running_var", torch.ones(channels, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training mode, by the running statistics otherwise; same shape as ``x``.
@@ -123,9 +123,10 @@ def build(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Modul
 def _allocate(layer: nn.Module) -> None:
     """Memory for the layer's own tensors (``to_empty`` does this too, after 0.7 s of imports)."""
     for name, values in list(layer.named_parameters(recurse=False)):
-        setattr(layer, name, nn.Parameter(torch.empty(values.shape), requires_grad=values.requires_grad))
+        made = torch.empty(values.shape, dtype=torch.float32)
+        setattr(layer, name, nn.Parameter(made, requires_grad=values.requires_grad))
     for name, values in list(layer.named_buffers(recurse=False)):
-        setattr(layer, name, torch.empty(values.shape))
+        setattr(layer, name, torch.empty(values.shape, dtype=torch.float32))
 
 
 def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None:

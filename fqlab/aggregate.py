@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -12,7 +13,7 @@ from fqlab.quant import Codes, stack_alike
 from fqlab.wire import Payload
 
 __all__ = [
-    "AVERAGES", "average", "decode", "decode_all", "validate_update", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
+    "AVERAGES", "Form", "average", "decode", "decode_all", "validate_update", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
     "median", "trimmed_mean",
 ]  # fmt: skip
 
@@ -164,16 +165,31 @@ def decode_all(entries: Sequence[Codes | torch.Tensor]) -> torch.Tensor:
     return batches[0].dequantize() if len(batches) == 1 else torch.stack([decode(entry) for entry in entries])
 
 
-def validate_update(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
+class Form(NamedTuple):
+    """What an entry of an upload must be.
+
+    Attributes:
+        shape: its shape.
+        kind: ``"number"`` (float32, or codes that stand for numbers), ``"codes"`` or ``"mask"`` (bool).
+        grid: kind of the grid that codes must have; empty for any.
+    """
+
+    shape: torch.Size
+    kind: str = "number"
+    grid: str = ""
+
+
+def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> str | None:
     """Why a client's upload must not reach the global model, or None if it may.
 
-    Checks that every expected tensor is there in its shape, and that all numbers are finite and below :data:`LIMIT`.
+    Checks that every expected entry is there, of its shape and its kind (a bare shape means numbers), and that all
+    numbers are finite and below :data:`LIMIT`.
     """
-    for name, shape in expected.items():
+    for name, form in expected.items():
         if name not in payload:
             return f"{name} is missing"
-        if payload[name].shape != shape:
-            return f"{name} has shape {tuple(payload[name].shape)} instead of {tuple(shape)}"
+        if (problem := _unlike(payload[name], form if isinstance(form, Form) else Form(form))) is not None:
+            return f"{name} {problem}"
     for name, entry in payload.items():
         if isinstance(entry, Codes):
             grid, (low, high) = entry.grid, entry.values.aminmax() if entry.values.numel() else (0, 0)
@@ -182,4 +198,20 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size]) -> str
         numbers = entry.clip if isinstance(entry, Codes) else entry
         if numbers.is_floating_point() and not float(torch.linalg.vector_norm(numbers, torch.inf)) <= LIMIT:
             return f"{name} is not finite or beyond {LIMIT:g}"
+    return None
+
+
+def _unlike(entry: Codes | torch.Tensor, form: Form) -> str | None:
+    """How ``entry`` differs from ``form``, in words."""
+    if entry.shape != form.shape:
+        return f"has shape {tuple(entry.shape)} instead of {tuple(form.shape)}"
+    if isinstance(entry, Codes):
+        if form.kind == "mask":
+            return "holds codes, but must be a mask"
+        return (
+            f"is on grid {entry.grid.kind} instead of {form.grid}" if form.grid not in ("", entry.grid.kind) else None
+        )
+    wanted = torch.bool if form.kind == "mask" else torch.float32
+    if form.kind == "codes" or entry.dtype != wanted:
+        return f"holds {entry.dtype}, but must be {'codes' if form.kind == 'codes' else wanted}"
     return None

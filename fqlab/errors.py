@@ -6,7 +6,17 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["FqlabError", "ConfigError", "DataError", "StoreError", "WireError", "in_range", "one_of", "shown"]
+__all__ = [
+    "FqlabError",
+    "ConfigError",
+    "DataError",
+    "StoreError",
+    "WireError",
+    "boolean",
+    "in_range",
+    "one_of",
+    "shown",
+]
 
 
 class FqlabError(ValueError):
@@ -54,6 +64,17 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         known = False
     if not known:
         raise ConfigError(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, allowed))}.")
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Raises:
+        ConfigError: otherwise; ``"no"`` would count as yes.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {shown(value)}, but must be true or false.")
     return value
 
 

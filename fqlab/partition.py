@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, in_range, one_of, shown
+from fqlab.errors import ConfigError, boolean, in_range, one_of, shown
 
 if TYPE_CHECKING:
     from fqlab.data import Dataset
@@ -52,6 +52,8 @@ def check_settings(name: str, values: Mapping[str, Any]) -> None:
         if key not in USES[name]:
             owners = " or ".join(repr(other) for other, own in USES.items() if key in own)
             raise ConfigError(f"{key} is {shown(value)}, but partition {name!r} does not use it; choose {owners}.")
+        if isinstance(settings()[key], bool):
+            boolean(key, value)
 
 
 def split(

@@ -136,7 +136,7 @@ class Experiment:
             if not isinstance(getattr(self, name), Settings):
                 raise ConfigError(f"{name} is {shown(getattr(self, name))}, but must be a table of settings by name.")
         partition.check_settings(self.partition, self.split)
-        methods.make(self.method, self.options)
+        methods.make(self.method, self.options).check(self)
 
     def training(self, round_index: int) -> Training:
         """Local optimiser settings in round 1, 2, ..."""

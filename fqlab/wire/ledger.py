@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from fqlab.errors import one_of
@@ -25,6 +26,17 @@ class Entry:
     code_bits: int
     float_bytes: int
     overhead: int
+
+    def numbers(self) -> list[int]:
+        """The entry as whole numbers, for a tensor; :meth:`of` is the inverse."""
+        columns = {**asdict(self), "direction": DIRECTIONS.index(self.direction)}
+        return list(columns.values())
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> Entry:
+        """Inverse of :meth:`numbers`."""
+        first, client, direction, *sizes = numbers
+        return cls(first, client, DIRECTIONS[direction], *sizes)
 
 
 COLUMNS = tuple(Entry.__dataclass_fields__)

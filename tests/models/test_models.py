@@ -362,7 +362,7 @@ def test_channel_dropout_drops_whole_channels():
     assert 0.4 < float((out == 0).float().mean()) < 0.6
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", models.MODELS.names)
 def test_another_default_dtype_changes_nothing(name):
     shapes = {"pointnet": (64, 3), "lottery_cifar": (3, 32, 32)}
     toy = types.SimpleNamespace(input_shape=shapes.get(name, (1, 28, 28)), classes=tuple("0123456789"), name="toy")

@@ -38,8 +38,9 @@ from fqlab.wire import Payload
 
 __all__ = ["Clipped", "bits_per_client", "bits_per_layer", "negative_error", "plausible_errors"]
 
-TRUST = 4.0
-"""How far below its grid's noise the error that a client names is believed to lie."""
+TRUST = 16.0
+"""How far below its grid's noise the error that a client names is believed to lie: honest ones lie at 1/3 to 2, down to
+1/13 under strong label skew with max-abs clips at two bits, where clips differ most (at one bit further)."""
 
 
 def bits_per_layer(bits: int | str | Sequence[int], layers: int | None = None) -> tuple[int, ...]:
@@ -271,8 +272,8 @@ def plausible_errors(codes: Sequence[Codes], rounding: str) -> list[float]:
     """The least error that each client's codes of a layer can be believed to have: 1/:data:`TRUST` of their grid's.
 
     That is c·clip² with the clients' median clip, so that nobody gains by naming a tiny clip, or no error at all: a
-    client's inverse-error weight stays within :data:`TRUST` times that of an honest one on the same grid. Honest errors
-    are far above it.
+    client's inverse-error weight stays within :data:`TRUST` times that of an honest one on the same grid. ``limit``
+    binds closer.
     """
     clip = float(torch.stack([layer.clip for layer in codes]).median())
     return [layer.grid.noise(rounding) * clip**2 / TRUST for layer in codes]

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from fqlab.errors import ConfigError
 from fqlab.tensors import Weights
 
-__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "stacked_linear", "uses_noise"]
+__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "smallest_batch", "stacked_linear",
+           "uses_noise"]  # fmt: skip
 
 
 class BatchNorm(nn.Module):
@@ -86,6 +87,12 @@ def uses_noise(model: nn.Module) -> bool:
 def couples_samples(model: nn.Module) -> bool:
     """Whether a sample's output depends on the rest of its minibatch: such a batch must not be padded."""
     return any(getattr(layer, "couples_samples", False) for layer in model.modules())
+
+
+def smallest_batch(model: nn.Module) -> int:
+    """Samples that a minibatch needs at least: 2 where a BatchNorm has to normalise them, else 1."""
+    kinds = (BatchNorm, nn.modules.batchnorm._BatchNorm)
+    return 2 if any(isinstance(layer, kinds) for layer in model.modules()) else 1
 
 
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:

@@ -15,12 +15,12 @@ from fqlab.data import Dataset
 from fqlab.errors import ConfigError
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
-from fqlab.models import set_generator, uses_noise
+from fqlab.models import set_generator, smallest_batch, uses_noise
 from fqlab.tensors import Weights
 from fqlab.training.sgd import Batch, accuracy, autograd_grad, batches, client_loss, sgd
 from fqlab.wire import Payload
 
-__all__ = ["Simulation", "ClientTask", "ClientResult", "build_simulation", "local_round"]
+__all__ = ["Simulation", "ClientTask", "ClientResult", "build_simulation", "local_round", "mean_loss"]
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Simulation:
         return accuracy(model, weights, whole.train_x[samples], whole.train_y[samples])
 
     def plan(self, client: Client) -> list[np.ndarray]:
-        """Sample numbers of each of the client's minibatches."""
+        """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
         rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
-        return batches(self.train[client.id], client.training, rng)
+        return batches(self.train[client.id], client.training, rng, least=smallest_batch(self.model))
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)
@@ -161,7 +161,14 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     batches_of = steps(simulation, client, problem)
     params, losses = sgd(autograd_grad(loss), problem.params, batches_of, client.training, project)
     alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-    return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
+    return simulation.send(
+        [client], [problem], *alone, [mean_loss(torch.stack(losses) if losses else torch.empty(0, dtype=torch.float32))]
+    )[0]
+
+
+def mean_loss(losses: torch.Tensor) -> float:
+    """The mean over steps ``[steps]``; NaN for a client that took none."""
+    return float(losses.mean()) if len(losses) else math.nan
 
 
 def build_simulation(
@@ -185,6 +192,8 @@ def build_simulation(
     )
     method = method or methods.make(experiment.method, experiment.options)
     model = method.network(model or models.make(experiment.model, dataset, experiment.seed))
+    if experiment.batch_size < smallest_batch(model):
+        raise ConfigError("batch_size is 1, but the model has BatchNorm, which needs two samples or more in a batch.")
     numel = {name: value.numel() for name, value in models.weights_of(model).items()}
     spec = Spec(models.parameter_names(model), models.quantizable(model), numel)
     train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)

@@ -19,7 +19,7 @@ import torch
 from torch.func import vmap
 
 from fqlab.federation.engines.serial import one_thread
-from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
+from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round, mean_loss
 from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
 from fqlab.tensors import Weights, stack
@@ -96,8 +96,8 @@ def _train(simulation: Simulation, members: list[Member]) -> list[ClientResult]:
     project = (lambda moved: inside(moved, context)) if inside else None
     start = stack([problem.params for problem in problems])
     params, losses = sgd(grad, start, _batches(simulation, members), members[0][0].training, project)
-    seen = torch.stack(losses)
-    means = [float(seen[: len(plan), i].mean()) for i, (_, _, plan) in enumerate(members)]
+    seen = torch.stack(losses) if losses else torch.empty(0, len(members), dtype=torch.float32)
+    means = [mean_loss(seen[: len(plan), i]) for i, (_, _, plan) in enumerate(members)]
     return simulation.send([client for client, _, _ in members], problems, params, buffers, means)
 
 
@@ -132,7 +132,7 @@ def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
     """All clients' minibatches side by side, the shorter ones padded with weight 0."""
     plans = [plan for _, _, plan in members]
     count = max(map(len, plans))
-    width = max(len(batch) for plan in plans for batch in plan)
+    width = max((len(batch) for plan in plans for batch in plan), default=0)
     index = np.zeros((count, len(plans), width), dtype=np.int64)
     real = np.zeros(index.shape, dtype=np.float32)
     for c, plan in enumerate(plans):

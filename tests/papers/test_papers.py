@@ -18,7 +18,7 @@ from fqlab.errors import ConfigError
 from fqlab.papers import claims as claims_table
 from fqlab.papers.claims import NOT_PUBLIC
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 CITED = re.compile(r"\[([^\]]+)\]\(#claim-([\w-]+)\)")
 
 

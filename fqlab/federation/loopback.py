@@ -109,20 +109,20 @@ def serve(clients: int, timeout: float) -> dict[str, Any]:
 def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
     """The mean of what can be used, and why the rest cannot. What most clients sent says what is expected."""
     payloads: dict[int, Payload] = {}
-    left_out: list[str] = []
+    problems: dict[int, str] = {}
     for client, packet in enumerate(packets):
         try:
             payloads[client] = unpack(packet, client=client)
         except WireError as error:
-            left_out.append(f"client {client}: {error}")
+            problems[client] = str(error)
     forms = [tuple((name, entry.shape) for name, entry in payload.items()) for payload in payloads.values()]
     expected = dict(max(forms, key=forms.count, default=()))
     for client, payload in list(payloads.items()):
         if (problem := validate_update(payload, expected)) is not None:
-            left_out.append(f"client {client}: {problem}")
+            problems[client] = problem
             del payloads[client]
     average = {name: mean(decode_all([p[name] for p in payloads.values()])) for name in expected if payloads}
-    return Payload(tensors=average), left_out
+    return Payload(tensors=average), [f"client {client}: {problem}" for client, problem in sorted(problems.items())]
 
 
 # -------------------------------------------------------------------------------------------------------- clients

@@ -39,13 +39,15 @@ def hadamard(x: torch.Tensor) -> torch.Tensor:
     n = x.shape[-1]
     if n < 1 or n & (n - 1):
         raise ConfigError(f"x has {n} entries in a row, but the Hadamard transform needs a power of two.")
+    x = x.clone(memory_format=torch.contiguous_format)
     half = 1
     while half < n:
-        pair = x.reshape(*x.shape[:-1], n // (2 * half), 2, half)
-        low, high = pair.unbind(-2)
-        x = torch.stack((low + high, low - high), dim=-2).flatten(-3)
+        low, high = x.view(*x.shape[:-1], n // (2 * half), 2, half).unbind(-2)
+        difference = low - high
+        low += high
+        high.copy_(difference)
         half *= 2
-    return x / math.sqrt(n)
+    return x.div_(math.sqrt(n))
 
 
 def pieces(entries: int) -> tuple[int, ...]:

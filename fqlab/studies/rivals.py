@@ -10,15 +10,35 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fqlab.federation import Experiment
-from fqlab.federation.repeats import MEASURES, Repeats, run_all, seeded
+import torch
 
-__all__ = ["DATA", "SETTINGS", "Row", "experiment", "measure", "rows", "store", "table"]
+from fqlab import wire
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines import ClientTask
+from fqlab.federation.engines.simulation import local_round
+from fqlab.federation.repeats import MEASURES, Repeats, run_all, seeded
+from fqlab.quant import (
+    Grid,
+    eden_decode,
+    eden_encode,
+    expected_error,
+    lattice_error,
+    max_abs,
+    random_signs,
+    rotate,
+    rotate_back,
+)
+from fqlab.seeds import SERVER, torch_generator
+
+__all__ = [
+    "DATA", "SETTINGS", "Row", "changes", "dither", "eden_error", "eden_error_1", "eden_error_2", "experiment", "fedpaq_1",
+    "measure", "rows", "sign", "store", "table", "weights_1",
+]  # fmt: skip
 
 STORE = Path(__file__).parent.parent / "papers" / "points" / "rivals.json"
 SEEDS = 3
@@ -122,6 +142,64 @@ def table(data: str) -> str:
         cells = [row.name, row.sends, kept, accuracy, *sent, f"{row.mean['seconds']:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _accuracy(name: str, seed: int) -> float:
+    return fit(replace(experiment(name, "digits"), seed=seed)).accuracy
+
+
+def weights_1(seed: int, scale: str) -> float:
+    """Accuracy of weights at one bit."""
+    return _accuracy("clipped, 1 bit", seed)
+
+
+def fedpaq_1(seed: int, scale: str) -> float:
+    """Accuracy of differences at one bit."""
+    return _accuracy("FedPAQ, 1 bit", seed)
+
+
+def sign(seed: int, scale: str) -> float:
+    """Accuracy of the majority of signs."""
+    return _accuracy("sign, majority vote", seed)
+
+
+def changes(seed: int) -> torch.Tensor:
+    """The first layer's change of ten devices in one local round on digits: ``[10, 4096]``."""
+    federation = Federation(replace(experiment("FedAvg, 32 bit", "digits"), seed=seed, rounds=1, engine="serial"))
+    simulation = federation.simulation
+    packet = wire.pack(federation.method.download(federation.server, SERVER, torch_generator(seed, "download")))
+    results = [local_round(simulation, ClientTask(c, 1, packet), simulation.model) for c in range(10)]
+    trained = torch.stack([wire.unpack(result.packet)["fc1.weight"] for result in results])
+    return (trained - federation.server.weights["fc1.weight"]).flatten(1)
+
+
+def eden_error(bits: int, seed: int) -> float:
+    """EDEN's normalised error on real changes."""
+    x = changes(seed)
+    generators = [torch_generator(seed, "rotation", client=c) for c in range(len(x))]
+    signs = random_signs(x.shape[1], generators)
+    decoded = rotate_back([eden_decode(eden_encode(part, bits)) for part in rotate(x, signs)], signs, x.shape[1])
+    return float(((decoded - x).square().sum(1) / x.square().sum(1)).mean())
+
+
+def eden_error_1(seed: int, scale: str) -> float:
+    """:func:`eden_error` at one bit."""
+    return eden_error(1, seed)
+
+
+def eden_error_2(seed: int, scale: str) -> float:
+    """:func:`eden_error` at two bits."""
+    return eden_error(2, seed)
+
+
+def dither(seed: int, scale: str) -> float:
+    """Squared error of stochastic rounding over that of subtractive dither, on real changes at two bits."""
+    x = changes(seed)
+    grid = Grid(2)
+    clip = max_abs(x, batch_dims=1)
+    return float(
+        (expected_error(x, clip, grid, "stochastic", batch_dims=1) / lattice_error("scalar", grid, clip)).mean()
+    )
 
 
 if __name__ == "__main__":

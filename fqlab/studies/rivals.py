@@ -40,7 +40,7 @@ __all__ = [
     "measure", "rows", "sign", "store", "table", "weights_1",
 ]  # fmt: skip
 
-STORE = Path(__file__).parent.parent / "papers" / "points" / "rivals.json"
+STORE = Path(__file__).parent / "points" / "rivals.json"
 SEEDS = 3
 DATA: dict[str, dict[str, Any]] = {
     "digits": dict(lr=0.3, batch_size=32, clients=10, rounds=30),

@@ -10,7 +10,7 @@ import torch
 
 from fqlab.errors import ConfigError, WireError, one_of
 from fqlab.quant.codes import Codes
-from fqlab.wire.container import INTS, MAX_ENTRIES, Packed, Part, Row, Segment, fail, load, read, write
+from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
 from fqlab.wire.symbols import (
     as_numpy,
     from_groups,
@@ -22,7 +22,7 @@ from fqlab.wire.symbols import (
     used_bits,
 )
 
-__all__ = ["CODINGS", "Payload", "pack", "pack_both", "unpack"]
+__all__ = ["CODINGS", "Payload", "checked_row", "pack", "prepare", "unpack"]
 
 CODINGS = ("fixed", "zstd")
 Payload = dict[str, Codes | torch.Tensor]
@@ -30,7 +30,7 @@ Payload = dict[str, Codes | torch.Tensor]
 _TYPES = {getattr(torch, name): name for name in ("float32", "bool", *INTS)}
 
 
-def _row(name: str, value: Any) -> Row:
+def checked_row(name: str, value: Any) -> Row:
     """The row of an entry, its ``used`` planes still unknown."""
     if not isinstance(name, str):
         raise ConfigError(f"payload has the key {name!r}, but every key must be a string.")
@@ -52,14 +52,14 @@ def _join(arrays: list[np.ndarray]) -> Segment:
     return Segment(np.concatenate(arrays).view(np.uint8) if arrays else np.zeros(0, np.uint8))
 
 
-def _prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
+def prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
     """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
     rows, floats, ints, coded = [], [], [], []
     for name, value in payload.items():
-        row = _row(name, value)
+        row = checked_row(name, value)
         if row.coded:
             symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
-            row = row._replace(used=used_bits(symbols))
+            row = row._replace(used=int(used_bits(symbols)))
             coded.append(Segment(to_planes(symbols, row.used), symbols, row.used))
             if row.type != "bool":
                 floats.append(as_numpy(value.clip).astype("<f4", copy=False))
@@ -89,13 +89,7 @@ def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
         ConfigError: for an unknown coding, or an entry of another type, naming it.
     """
     one_of("coding", coding, CODINGS)
-    return write(*_prepare(payload), coding).bytes
-
-
-def pack_both(payload: Payload) -> tuple[Packed, Packed]:
-    """The packet in either coding, ``(fixed, zstd)``; cheaper than calling :func:`pack` twice."""
-    rows, segments = _prepare(payload)
-    return write(rows, segments, "fixed"), write(rows, segments, "zstd")
+    return write(*prepare(payload), coding).bytes
 
 
 class _Tape:
@@ -105,7 +99,7 @@ class _Tape:
         self.data, self.at = data.copy(), 0
 
     def take(self, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
-        start, self.at = self.at, self.at + math.prod(shape) * np.dtype(dtype).itemsize
+        start, self.at = self.at, self.at + math.prod(shape) * (4 if dtype == "float32" else INTS[dtype])
         return torch.from_numpy(self.data[start : self.at].view(dtype).reshape(shape))
 
 

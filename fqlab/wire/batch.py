@@ -1,0 +1,181 @@
+"""Packets of many clients at once: what alike payloads have in common is worked out once, and their codes as one array.
+
+The bytes are those of :func:`fqlab.wire.pack`, one packet a client.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from fqlab.errors import WireError, one_of
+from fqlab.quant.codes import Codes
+from fqlab.wire.container import INTS, Row, Segment, load, read
+from fqlab.wire.packet import CODINGS, Payload, checked_row, prepare, unpack
+from fqlab.wire.sizes import Size, weighed
+from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols, top_symbol, used_bits
+
+__all__ = ["pack_all", "unpack_all"]
+
+Prepared = tuple[Sequence[Row], Sequence[Segment]]
+
+
+def pack_all(payloads: Sequence[Payload], *, coding: str = "fixed", entropy: bool = False) -> list[tuple[bytes, Size]]:
+    """Each payload as a packet, and its size.
+
+    Args:
+        payloads: one a client, see :func:`fqlab.wire.pack`.
+        coding: ``"fixed"`` or ``"zstd"``.
+        entropy: also find out how many bytes each would take entropy-coded.
+
+    Raises:
+        ConfigError: as ``pack``.
+    """
+    one_of("coding", coding, CODINGS)
+    packets: list[Any] = [None] * len(payloads)
+    for members in _groups([_kind(payload) for payload in payloads]):
+        own = [payloads[i] for i in members]
+        for i, (rows, segments) in zip(members, _prepare(own) if len(own) > 1 else [prepare(own[0])], strict=True):
+            packets[i] = weighed(rows, segments, coding, entropy)
+    return packets
+
+
+def _groups(kinds: Sequence[Hashable]) -> list[list[int]]:
+    """The places of equal values."""
+    places: dict[Hashable, list[int]] = {}
+    for i, kind in enumerate(kinds):
+        places.setdefault(kind, []).append(i)
+    return list(places.values())
+
+
+def _kind(payload: Payload) -> Hashable:
+    """What payloads of one group share: names, shapes, types and grids. An entry of a wrong type is in a group of its own."""
+    return tuple(
+        (n, v.shape, v.grid if isinstance(v, Codes) else v.dtype) if _sound(v) else n for n, v in payload.items()
+    )
+
+
+def _sound(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) or (isinstance(value, Codes) and not value.clip.dim())
+
+
+def _prepare(payloads: Sequence[Payload]) -> Iterator[Prepared]:
+    """Rows and segments of every payload of one group."""
+    rows = [checked_row(name, value) for name, value in payloads[0].items()]
+    count, numbers = len(payloads), {"floats": [], "ints": []}
+    coded: dict[int, tuple[np.ndarray, list[int], list[np.ndarray]]] = {}
+    for at, row in enumerate(rows):
+        values = [payload[row.name] for payload in payloads]
+        if row.coded:
+            coded[at] = _planes(_symbols(row, values))
+        if not row.coded or row.grid:
+            stack = torch.stack([v.clip if isinstance(v, Codes) else v for v in values]).numpy(force=True)
+            numbers["ints" if row.type in INTS else "floats"].append(stack.reshape(count, -1))
+    floats, ints = (_joined(arrays, count) for arrays in numbers.values())
+    for c in range(count):
+        used = {at: of[c] for at, (_, of, _) in coded.items()}
+        own = [row._replace(used=used[at]) if at in used else row for at, row in enumerate(rows)]
+        planes = [Segment(packed[c], symbols[c], of[c]) for symbols, of, packed in coded.values()]
+        yield own, [Segment(floats[c]), Segment(ints[c]), *planes]
+
+
+def _joined(arrays: list[np.ndarray], count: int) -> np.ndarray:
+    """Numbers side by side, as bytes ``[count, n]``."""
+    if not arrays:
+        return np.zeros((count, 0), np.uint8)
+    return np.concatenate([np.ascontiguousarray(a).view(np.uint8) for a in arrays], axis=1)
+
+
+def _symbols(row: Row, values: Sequence[Any]) -> np.ndarray:
+    """The symbols of one entry of all clients, ``[clients, n]``."""
+    if row.type == "bool":
+        return torch.stack(list(values)).numpy(force=True).reshape(len(values), -1).view(np.uint8)
+    stack = Codes(torch.stack([v.values for v in values]), row.grid, values[0].clip)
+    return to_symbols(stack).reshape(len(values), -1)
+
+
+def _planes(symbols: np.ndarray) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
+    """Symbols ``[clients, n]``, each client's used planes, and its packed planes."""
+    used, packed = used_bits(symbols).tolist(), [symbols[0]] * len(symbols)
+    for members in _groups(used):
+        planes = to_planes(symbols if len(members) == len(used) else symbols[members], used[members[0]])
+        for i, own in zip(members, planes, strict=True):
+            packed[i] = own
+    return symbols, used, packed
+
+
+def unpack_all(packets: Sequence[bytes], clients: Sequence[object]) -> list[Payload | WireError]:
+    """Inverse of :func:`pack_all`: each client's payload, or the :class:`~fqlab.errors.WireError` that says what is wrong.
+
+    Tensors of different clients share memory: nobody may write to them.
+    """
+    opened = [_opened(packet, client) for packet, client in zip(packets, clients, strict=True)]
+    found: list[Any] = [one if isinstance(one, WireError) else None for one in opened]
+    for members in _groups([i if isinstance(one, WireError) else one[0] for i, one in enumerate(opened)]):
+        if len(members) > 1:
+            payloads = _decode(opened[members[0]][0], [opened[i][1] for i in members])
+            for i, payload in zip(members, payloads, strict=False):
+                found[i] = payload
+    return [_alone(packets[i], clients[i]) if one is None else one for i, one in enumerate(found)]
+
+
+def _opened(packet: bytes, client: object) -> tuple[Hashable, list[np.ndarray]] | WireError:
+    """The rows of a packet and its parts, checked; a compressed one stays apart from all others."""
+    try:
+        layout = read(packet, client)
+        if any(part.zipped for part in layout.parts):
+            return object(), []
+        return layout.rows, [load(packet, part, client) for part in layout.parts]
+    except WireError as error:
+        return error
+
+
+def _alone(packet: bytes, client: object) -> Payload | WireError:
+    try:
+        return unpack(packet, client=client)
+    except WireError as error:
+        return error
+
+
+def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> list[Payload]:
+    """The payloads of packets with the same rows; none at all if a code lies outside its grid."""
+    floats, ints, *planes = [np.stack(of) for of in zip(*parts, strict=True)]
+    tapes = {"float32": _Tape(floats), "ints": _Tape(ints)}
+    columns: list[Sequence[Any]] = []
+    for row in rows:
+        if row.coded:
+            symbols = from_planes(planes.pop(0), row.used, row.count)
+            if row.grid and symbols.max(initial=0) > top_symbol(row.grid):
+                return []
+            columns.append(_column(row, symbols, tapes["float32"]))
+        else:
+            columns.append(tapes["float32" if row.type == "float32" else "ints"].take(row.type, row.shape))
+    names = [row.name for row in rows]
+    return [dict(zip(names, of, strict=True)) for of in zip(*columns, strict=True)] or [{} for _ in parts]
+
+
+def _column(row: Row, symbols: np.ndarray, floats: _Tape) -> Sequence[Any]:
+    """One coded entry of every client."""
+    shape = (len(symbols), *row.shape)
+    if row.grid is None:
+        return torch.from_numpy(symbols.view(np.bool_).reshape(shape)).unbind()
+    values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(shape)).unbind()
+    clips = floats.take("float32", ())
+    return [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
+
+
+class _Tape:
+    """Numbers of all clients, read one tensor after the other."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, kind: str, shape: tuple[int, ...]) -> Sequence[torch.Tensor]:
+        width = 4 if kind == "float32" else INTS[kind]
+        start, self.at = self.at, self.at + math.prod(shape) * width
+        own = np.ascontiguousarray(self.data[:, start : self.at]).view(kind)
+        return torch.from_numpy(own.reshape(len(own), *shape)).unbind()

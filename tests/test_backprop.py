@@ -42,8 +42,10 @@ def test_a_client_without_samples_has_no_loss_and_no_gradient():
     gradients, losses = MLPGradient(["fc1", "fc2"])(
         weights, torch.randn(2, 3, 3), torch.zeros(2, 3, dtype=torch.int64), torch.tensor([[1.0, 1, 0], [0, 0, 0]])
     )
-    assert losses[0] > 0 and losses[1] == 0
-    assert all(float(g[1].abs().sum()) == 0 and float(g[0].abs().sum()) > 0 for g in gradients)
+    assert losses[0] > 0
+    assert losses[1] == 0
+    assert all(g[0].any() for g in gradients)
+    assert not any(g[1].any() for g in gradients)
 
 
 def test_buffers_give_the_same_memory_again_and_grow_where_they_must():

@@ -58,7 +58,8 @@ def test_a_damaged_packet_is_named_and_the_others_arrive():
     packets = [packet for packet, _ in wire.pack_all(payloads)]
     packets[2] = packets[2][:-1] + bytes([packets[2][-1] ^ 1])
     back = wire.unpack_all(packets, [10, 11, 12, 13])
-    assert isinstance(back[2], WireError) and "client 12" in str(back[2])
+    assert isinstance(back[2], WireError)
+    assert "client 12" in str(back[2])
     assert [torch.equal(back[i]["bias"], payloads[i]["bias"]) for i in (0, 1, 3)] == [True] * 3
 
 
@@ -66,15 +67,18 @@ def test_a_code_outside_its_grid_is_the_fault_of_its_sender_alone():
     """Three levels take two bits, whose symbol 3 stands for nothing; a packet with it can only be forged."""
     codes = Codes(torch.tensor([1, 0], dtype=torch.int16), Grid(2, "narrow"), torch.tensor(1.0))
     honest, (rows, segments) = wire.pack({"w": codes}), prepare({"w": codes})
-    forged = write(rows, [*segments[:2], Segment(np.array([0b11000000] * 2, np.uint8))], "fixed").bytes
+    forged = write(rows, [*segments[:2], Segment([np.array([0b11000000] * 2, np.uint8)])], "fixed").bytes
     assert len(forged) == len(honest)
     back = wire.unpack_all([honest, forged, honest], [5, 6, 7])
     assert back[0] == back[2] == {"w": codes}
-    assert isinstance(back[1], WireError) and "client 6" in str(back[1]) and "outside" in str(back[1])
+    assert isinstance(back[1], WireError)
+    assert "client 6" in str(back[1])
+    assert "outside" in str(back[1])
 
 
 def test_nothing_and_empty_payloads():
-    assert wire.pack_all([]) == [] and wire.unpack_all([], []) == []
+    assert wire.pack_all([]) == []
+    assert wire.unpack_all([], []) == []
     packets = [packet for packet, _ in wire.pack_all([{}, {}])]
     assert wire.unpack_all(packets, [0, 1]) == [{}, {}]
 

@@ -14,8 +14,8 @@ import torch
 
 from fqlab.errors import WireError, one_of
 from fqlab.quant.codes import Codes
-from fqlab.wire.container import INTS, Row, Segment, load, read
-from fqlab.wire.packet import CODINGS, Payload, checked_row, prepare, unpack
+from fqlab.wire.container import INTS, MAX_ENTRIES, Row, Segment, load, read
+from fqlab.wire.packet import CODINGS, Payload, checked_row, number_bytes, prepare, unpack
 from fqlab.wire.sizes import Size, weighed
 from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols, top_symbol, used_bits
 
@@ -66,34 +66,28 @@ def _sound(value: Any) -> bool:
 def _prepare(payloads: Sequence[Payload]) -> Iterator[Prepared]:
     """Rows and segments of every payload of one group."""
     rows = [checked_row(name, value) for name, value in payloads[0].items()]
-    count, numbers = len(payloads), {"floats": [], "ints": []}
-    coded: dict[int, tuple[np.ndarray, list[int], list[np.ndarray]]] = {}
-    for at, row in enumerate(rows):
-        values = [payload[row.name] for payload in payloads]
-        if row.coded:
-            coded[at] = _planes(_symbols(row, values))
-        if not row.coded or row.grid:
-            stack = torch.stack([v.clip if isinstance(v, Codes) else v for v in values]).numpy(force=True)
-            numbers["ints" if row.type in INTS else "floats"].append(stack.reshape(count, -1))
-    floats, ints = (_joined(arrays, count) for arrays in numbers.values())
-    for c in range(count):
-        used = {at: of[c] for at, (_, of, _) in coded.items()}
-        own = [row._replace(used=used[at]) if at in used else row for at, row in enumerate(rows)]
-        planes = [Segment(packed[c], symbols[c], of[c]) for symbols, of, packed in coded.values()]
-        yield own, [Segment(floats[c]), Segment(ints[c]), *planes]
+    if sum(row.count for row in rows) > MAX_ENTRIES:
+        prepare(payloads[0])  # says what is wrong
+    coded = {at: _planes(_symbols(row, payloads)) for at, row in enumerate(rows) if row.coded}
+    for c, payload in enumerate(payloads):
+        own = (
+            [row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows)] if coded else rows
+        )
+        numbers: tuple[list, list] = ([], [])
+        for row, value in zip(rows, payload.values(), strict=True):
+            if not row.coded:
+                numbers[row.type in INTS].append(number_bytes(value))
+            elif row.grid:
+                numbers[0].append(number_bytes(value.clip))
+        planes = [Segment([packed[c]], symbols[c], used[c]) for symbols, used, packed in coded.values()]
+        yield own, [*map(Segment, numbers), *planes]
 
 
-def _joined(arrays: list[np.ndarray], count: int) -> np.ndarray:
-    """Numbers side by side, as bytes ``[count, n]``."""
-    if not arrays:
-        return np.zeros((count, 0), np.uint8)
-    return np.concatenate([np.ascontiguousarray(a).view(np.uint8) for a in arrays], axis=1)
-
-
-def _symbols(row: Row, values: Sequence[Any]) -> np.ndarray:
+def _symbols(row: Row, payloads: Sequence[Payload]) -> np.ndarray:
     """The symbols of one entry of all clients, ``[clients, n]``."""
+    values = [payload[row.name] for payload in payloads]
     if row.type == "bool":
-        return torch.stack(list(values)).numpy(force=True).reshape(len(values), -1).view(np.uint8)
+        return torch.stack(values).numpy(force=True).reshape(len(values), -1).view(np.uint8)
     stack = Codes(torch.stack([v.values for v in values]), row.grid, values[0].clip)
     return to_symbols(stack).reshape(len(values), -1)
 

@@ -22,6 +22,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
@@ -99,7 +100,7 @@ class Row(NamedTuple):
 class Segment(NamedTuple):
     """Bytes under one checksum, on their way into a packet."""
 
-    raw: np.ndarray  # uint8, fixed length
+    pieces: Sequence[np.ndarray]  # fixed length, one after the other
     symbols: np.ndarray | None = None  # what the entropy coder reads instead, if these are codes
     used: int = 0
 
@@ -142,12 +143,21 @@ def fail(client: object, field: str, why: str) -> NoReturn:
 # ---------------------------------------------------------------------------------------------------------- write
 
 
-def _stored(segment: Segment, coding: str) -> tuple[bytes | np.ndarray, int]:
-    """The bytes to send and their length if they are compressed, else 0."""
-    if coding == "fixed" or not segment.raw.size:
-        return segment.raw, 0
-    zipped = compress(segment.raw if segment.symbols is None else to_groups(segment.symbols, segment.used))
-    return (zipped, len(zipped)) if len(zipped) < segment.raw.size else (segment.raw, 0)
+def _stored(segment: Segment, coding: str) -> tuple[Sequence[Any], int, int]:
+    """What to send, its length, and its length again if it is compressed, else 0."""
+    size = sum([piece.nbytes for piece in segment.pieces])
+    if coding == "fixed" or not size:
+        return segment.pieces, size, 0
+    codes = segment.symbols is not None
+    zipped = compress(to_groups(segment.symbols, segment.used) if codes else b"".join(segment.pieces))
+    return ([zipped], len(zipped), len(zipped)) if len(zipped) < size else (segment.pieces, size, 0)
+
+
+def _crc(pieces: Sequence[Any]) -> int:
+    value = 0
+    for piece in pieces:
+        value = crc32(piece, value)
+    return value
 
 
 def _header_crc(packet: bytes | memoryview, digits: int, end: int) -> bytes:
@@ -175,15 +185,15 @@ def _tensors(floats: int, ints: int, planes: int, zipped: bool) -> str:
 
 def write(rows: Sequence[Row], segments: Sequence[Segment], coding: str) -> Packed:
     """Join segments (floats, ints, then one for each coded row) under a header."""
-    bodies, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
-    sums = ",".join([str(crc32(body)) for body in bodies])
+    bodies, lengths, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
+    sums = ",".join([str(_crc(body)) for body in bodies])
     packed = f",[{','.join(map(str, sizes))}]" if any(sizes) else ""
-    lengths, known = tuple([len(body) for body in bodies]), tuple(rows)
-    buffers = _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
+    known, buffers = tuple(rows), _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
     rest = f' {VERSION} [[{sums}]{packed}] {_text(known)}"}}{buffers}'.encode()
     rest += b" " * (-(len(FRONT) + 8 + len(rest)) % 8)  # the buffers start at a multiple of 8
     head = (len(FRONT) + 8 + len(rest)).to_bytes(8, "little") + FRONT
-    return Packed(b"".join((head, b"%08x" % crc32(rest, crc32(head)), rest, *bodies)), known, lengths)
+    signed = (head, b"%08x" % crc32(rest, crc32(head)), rest)
+    return Packed(b"".join(chain(signed, *bodies)), known, lengths)
 
 
 # ----------------------------------------------------------------------------------------------------------- read

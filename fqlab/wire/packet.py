@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from fqlab.wire.symbols import (
     used_bits,
 )
 
-__all__ = ["CODINGS", "Payload", "checked_row", "pack", "prepare", "unpack"]
+__all__ = ["CODINGS", "Payload", "checked_row", "number_bytes", "pack", "prepare", "unpack"]
 
 CODINGS = ("fixed", "zstd")
 Payload = dict[str, Codes | torch.Tensor]
@@ -48,8 +49,10 @@ def checked_row(name: str, value: Any) -> Row:
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 
-def _join(arrays: list[np.ndarray]) -> Segment:
-    return Segment(np.concatenate(arrays).view(np.uint8) if arrays else np.zeros(0, np.uint8))
+def number_bytes(tensor: torch.Tensor) -> np.ndarray:
+    """The entries of ``tensor``, in row-major order, as they travel: little-endian."""
+    array = np.ascontiguousarray(tensor.numpy(force=True))
+    return array if sys.byteorder == "little" else array.byteswap()
 
 
 def prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
@@ -60,17 +63,13 @@ def prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
         if row.coded:
             symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
             row = row._replace(used=int(used_bits(symbols)))
-            coded.append(Segment(to_planes(symbols, row.used), symbols, row.used))
-            if row.type != "bool":
-                floats.append(as_numpy(value.clip).astype("<f4", copy=False))
-        elif row.type == "float32":
-            floats.append(as_numpy(value).astype("<f4", copy=False))
-        else:
-            ints.append(as_numpy(value).view(np.uint8))
+            coded.append(Segment([to_planes(symbols, row.used)], symbols, row.used))
+        if not row.coded or row.grid:
+            (ints if row.type in INTS else floats).append(number_bytes(value.clip if row.grid else value))
         rows.append(row)
     if sum(row.count for row in rows) > MAX_ENTRIES:
         raise ConfigError(f"payload has {sum(row.count for row in rows)} entries, but a packet holds {MAX_ENTRIES}.")
-    return rows, [_join(floats), _join(ints), *coded]
+    return rows, [Segment(floats), Segment(ints), *coded]
 
 
 def pack(payload: Payload, *, coding: str = "fixed") -> bytes:

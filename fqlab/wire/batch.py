@@ -163,13 +163,13 @@ def _column(row: Row, symbols: np.ndarray, floats: _Tape) -> Sequence[Any]:
 
 
 class _Tape:
-    """Numbers of all clients, read one tensor after the other."""
+    """Numbers of all clients, ``[clients, bytes]``, read one tensor after the other."""
 
     def __init__(self, data: np.ndarray) -> None:
-        self.data, self.at = data, 0
+        self.data, self.at = torch.from_numpy(data), 0
 
     def take(self, kind: str, shape: tuple[int, ...]) -> Sequence[torch.Tensor]:
-        width = 4 if kind == "float32" else INTS[kind]
-        start, self.at = self.at, self.at + math.prod(shape) * width
-        own = np.ascontiguousarray(self.data[:, start : self.at]).view(kind)
-        return torch.from_numpy(own.reshape(len(own), *shape)).unbind()
+        start, self.at = self.at, self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
+        own = self.data[:, start : self.at]
+        own = own if kind == "float32" else own.clone()  # integers may lie at an odd place
+        return own.view(getattr(torch, kind)).reshape(len(own), *shape).unbind()

@@ -20,8 +20,8 @@ import torch
 from plain import PlainLoop, copy_speed, sgemm_speed, threads
 
 from fqlab.errors import DataError
-from fqlab.experiment import ENGINES, Experiment
 from fqlab.federation import Federation
+from fqlab.federation.experiment import ENGINES, Experiment
 
 BATCH, LR = 32, 0.05
 

@@ -6,7 +6,7 @@ The bytes are those of :func:`fqlab.wire.pack`, one packet a client.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols,
 
 __all__ = ["pack_all", "unpack_all"]
 
+Entries = Mapping[str, "Codes | torch.Tensor"]
 Prepared = tuple[Sequence[Row], Sequence[Segment]]
 
 
-def pack_all(payloads: Sequence[Payload], *, coding: str = "fixed", entropy: bool = False) -> list[tuple[bytes, Size]]:
+def pack_all(payloads: Sequence[Entries], *, coding: str = "fixed", entropy: bool = False) -> list[tuple[bytes, Size]]:
     """Each payload as a packet, and its size.
 
     Args:
@@ -52,7 +53,7 @@ def _groups(kinds: Sequence[Hashable]) -> list[list[int]]:
     return list(places.values())
 
 
-def _kind(payload: Payload) -> Hashable:
+def _kind(payload: Entries) -> Hashable:
     """What payloads of one group share: names, shapes, types and grids. An entry of a wrong type is in a group of its own."""
     return tuple(
         (n, v.shape, v.grid if isinstance(v, Codes) else v.dtype) if _sound(v) else n for n, v in payload.items()
@@ -63,7 +64,7 @@ def _sound(value: Any) -> bool:
     return isinstance(value, torch.Tensor) or (isinstance(value, Codes) and not value.clip.dim())
 
 
-def _prepare(payloads: Sequence[Payload]) -> Iterator[Prepared]:
+def _prepare(payloads: Sequence[Entries]) -> Iterator[Prepared]:
     """Rows and segments of every payload of one group."""
     rows = [checked_row(name, value) for name, value in payloads[0].items()]
     if sum(row.count for row in rows) > MAX_ENTRIES:
@@ -83,7 +84,7 @@ def _prepare(payloads: Sequence[Payload]) -> Iterator[Prepared]:
         yield own, [*map(Segment, numbers), *planes]
 
 
-def _symbols(row: Row, payloads: Sequence[Payload]) -> np.ndarray:
+def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
     """The symbols of one entry of all clients, ``[clients, n]``."""
     values = [payload[row.name] for payload in payloads]
     if row.type == "bool":
@@ -138,28 +139,33 @@ def _alone(packet: bytes, client: object) -> Payload | WireError:
 def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> list[Payload]:
     """The payloads of packets with the same rows; none at all if a code lies outside its grid."""
     floats, ints, *planes = [np.stack(of) for of in zip(*parts, strict=True)]
-    tapes = {"float32": _Tape(floats), "ints": _Tape(ints)}
-    columns: list[Sequence[Any]] = []
+    numbers, counts = _Tape(floats), _Tape(ints)
+    codes: dict[str, Sequence[Codes]] = {}
+    tensors: dict[str, Sequence[torch.Tensor]] = {}
     for row in rows:
-        if row.coded:
-            symbols = from_planes(planes.pop(0), row.used, row.count)
-            if row.grid and symbols.max(initial=0) > top_symbol(row.grid):
-                return []
-            columns.append(_column(row, symbols, tapes["float32"]))
+        if not row.coded:
+            tensors[row.name] = (numbers if row.type == "float32" else counts).take(row.type, row.shape)
+            continue
+        symbols = from_planes(planes.pop(0), row.used, row.count)
+        if row.grid is None:
+            tensors[row.name] = torch.from_numpy(symbols.view(np.bool_).reshape(len(parts), *row.shape)).unbind()
+        elif symbols.max(initial=0) > top_symbol(row.grid):
+            return []
         else:
-            columns.append(tapes["float32" if row.type == "float32" else "ints"].take(row.type, row.shape))
-    names = [row.name for row in rows]
-    return [dict(zip(names, of, strict=True)) for of in zip(*columns, strict=True)] or [{} for _ in parts]
+            values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(len(parts), *row.shape)).unbind()
+            clips = numbers.take("float32", ())
+            codes[row.name] = [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
+    return [
+        Payload(own, rest) for own, rest in zip(_members(codes, len(parts)), _members(tensors, len(parts)), strict=True)
+    ]
 
 
-def _column(row: Row, symbols: np.ndarray, floats: _Tape) -> Sequence[Any]:
-    """One coded entry of every client."""
-    shape = (len(symbols), *row.shape)
-    if row.grid is None:
-        return torch.from_numpy(symbols.view(np.bool_).reshape(shape)).unbind()
-    values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(shape)).unbind()
-    clips = floats.take("float32", ())
-    return [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
+def _members(columns: Mapping[str, Sequence[Any]], count: int) -> Iterator[dict[str, Any]]:
+    """The entries of each client, from those of all clients by name."""
+    names = tuple(columns)
+    if not names:
+        return iter([{} for _ in range(count)])
+    return (dict(zip(names, own, strict=True)) for own in zip(*columns.values(), strict=True))
 
 
 class _Tape:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import write_notebook
 
+from browser import write_notebook
 from fqlab.errors import FqlabError
 from fqlab.lessons import launch as launcher
 from fqlab.lessons.notebook import tidy

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from browser import Lab, Sheet
 from PIL import Image
 from test_layers import modules_after
 
 import fqlab
+from browser import Lab, Sheet
 from fqlab import panels
 from fqlab.errors import ConfigError
 from fqlab.panels import teaching

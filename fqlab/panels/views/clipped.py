@@ -95,7 +95,7 @@ class ClippedFederation(Panel):
             digits = recalls(federation)
             curve.append(record.accuracy)
             sevens.append(digits[RARE])
-            rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.up))
+            rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.bytes_up))
             shown = {"accuracy": list(curve), "sevens": list(sevens), "full": full, **_sizes(federation, state.fine)}
             pictures = {Digits: {"digits": digits, "full": full_digits, "rare": RARE}, Rounds: shown}
             message = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."

@@ -13,7 +13,7 @@ from fqlab import data, partition
 from fqlab.federation import Experiment
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.drift import ClientDrift, Holdings, Progress
-from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, member_accuracy, plane, spread, watch
+from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, distances, member_accuracy, plane, watch
 
 __all__ = ["Drift", "State", "experiment", "method"]
 
@@ -92,7 +92,7 @@ class Drift(Panel):
             tips.append(view.places(seen.clients).tolist())
             average.append(seen.record.accuracy)
             clients.append(member_accuracy(seen.clients))
-            scatter, moved = spread(seen)
+            scatter, moved = distances(seen)
             fans = {"path": list(path), "tips": list(tips), "own": state.start == "own"}
             rows.append(_row(seen, clients[-1], scatter, moved))
             pictures: dict[Any, Any] = {
@@ -147,6 +147,6 @@ def _row(seen: Seen, clients: list[float], scatter: float, moved: float) -> dict
         "clients_best": max(clients),
         "scatter": scatter,
         "moved": moved,
-        "up": seen.record.up,
-        "down": seen.record.down,
+        "up": seen.record.bytes_up,
+        "down": seen.record.bytes_down,
     }

@@ -14,12 +14,16 @@ __all__ = ["Buffers", "MLPGradient"]
 class Buffers:
     """Memory that a loop uses again and again: large tensors made anew at every step cost page faults.
 
-    What was handed out under a name is overwritten by whoever asks for that name next.
+    What was handed out under a name is overwritten by whoever asks for that name next. A copy starts empty: two threads
+    never share memory.
     """
 
     def __init__(self) -> None:
         self._memory: dict[object, Tensor] = {}
         self._views: dict[object, Tensor] = {}
+
+    def __deepcopy__(self, memo: object) -> Buffers:
+        return Buffers()
 
     def __call__(self, name: object, *shape: int) -> Tensor:
         """A float32 tensor of this shape; what is in it is left over."""
@@ -49,7 +53,7 @@ class MLPGradient:
 
     def __call__(
         self, weights: dict[str, Tensor], x: Tensor, y: Tensor, weight: Tensor | None = None
-    ) -> tuple[list[Tensor], Tensor]:
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Gradients and losses of one minibatch for each client.
 
         Args:
@@ -59,8 +63,7 @@ class MLPGradient:
             weight: 1 for a real sample and 0 for padding, ``[clients, n]``; None if all are real.
 
         Returns:
-            The gradients, weight and bias of each layer in turn, and the losses ``[clients]``. The gradients are
-            overwritten by the next call.
+            The gradients by name and the losses ``[clients]``. The gradients are overwritten by the next call.
         """
         hidden = self._forward(weights, x.flatten(2))
         share = 1 / y.shape[1] if weight is None else weight / weight.sum(1, keepdim=True).clamp(min=1)
@@ -81,14 +84,14 @@ class MLPGradient:
             values.append(out if name == self.layers[-1] else out.relu_())
         return values
 
-    def _backward(self, weights: dict[str, Tensor], entering: list[Tensor], slope: Tensor) -> list[Tensor]:
+    def _backward(self, weights: dict[str, Tensor], entering: list[Tensor], slope: Tensor) -> dict[str, Tensor]:
         """Gradients of all layers from that of the logits; what entered the layers is used up."""
-        gradients: list[Tensor] = []
+        gradients = {}
         for name in reversed(self.layers):
             w, h = weights[f"{name}.weight"], entering.pop()
-            by_weight = torch.bmm(slope.transpose(1, 2), h, out=self.buffer((name, "weight"), *w.shape))
-            by_bias = torch.sum(slope, 1, out=self.buffer((name, "bias"), *w.shape[:2]))
-            gradients = [by_weight, by_bias, *gradients]
+            by_weight, by_bias = self.buffer((name, "weight"), *w.shape), self.buffer((name, "bias"), *w.shape[:2])
+            gradients[f"{name}.weight"] = torch.bmm(slope.transpose(1, 2), h, out=by_weight)
+            gradients[f"{name}.bias"] = torch.sum(slope, 1, out=by_bias)
             if entering:
                 slope = torch.bmm(slope, w, out=self.buffer((name, "in"), *h.shape)).mul_(h.sign_())
         return gradients

@@ -67,7 +67,7 @@ WORKS = (
 def contestants(work: Work) -> dict[str, Callable[[], object]]:
     """What to time, by name."""
     federations = {engine: Federation(work.experiment(engine)) for engine in ENGINES}
-    parts = federations["serial"].site.train[: work.participants or work.clients]
+    parts = federations["serial"].simulation.train[: work.participants or work.clients]
     loops = {count: PlainLoop(work.dataset, work.model, parts, BATCH, LR) for count in (1, 2)}
 
     def plain(count: int) -> Callable[[], object]:
@@ -119,7 +119,7 @@ def main(repeats: int, words: list[str]) -> None:
         except DataError as missing:
             print(f"{work!s:36}left out: {missing}")
             continue
-        samples = sum(len(p) for p in Federation(work.experiment("serial")).site.train)
+        samples = sum(len(p) for p in Federation(work.experiment("serial")).simulation.train)
         samples = samples * (work.participants or work.clients) / work.clients
         show(work, seconds, samples * work.flops / sgemm)
     used = resource.getrusage(resource.RUSAGE_SELF)

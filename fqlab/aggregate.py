@@ -119,8 +119,8 @@ def validate_updates(
         payloads: what arrived; an error stays what it is.
         expected: names and shapes, see :func:`validate_update`.
     """
-    arrived = [payload for payload in payloads if not isinstance(payload, WireError)]
-    if all(payload.keys() == arrived[0].keys() for payload in arrived) and _sound(arrived, expected):
+    arrived = [payload.entries() for payload in payloads if not isinstance(payload, WireError)]
+    if all(entries.keys() == arrived[0].keys() for entries in arrived) and _sound(arrived, expected):
         return list(payloads)
     return [payload if isinstance(payload, WireError) else _judged(payload, expected) for payload in payloads]
 
@@ -130,10 +130,10 @@ def _judged(payload: Payload, expected: Mapping[str, torch.Size]) -> Payload | W
     return payload if problem is None else WireError(problem)
 
 
-def _sound(payloads: Sequence[Payload], expected: Mapping[str, torch.Size]) -> bool:
+def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mapping[str, torch.Size]) -> bool:
     """Whether nothing is wrong with any of the payloads, which hold the same names: one look at each entry of all."""
     for name, shape in expected.items():
-        if any(name not in payload or payload[name].shape != shape for payload in payloads):
+        if payloads and (name not in payloads[0] or any(payload[name].shape != shape for payload in payloads)):
             return False
     for name in payloads[0] if payloads else ():
         entries = [payload[name] for payload in payloads]

@@ -15,7 +15,7 @@ import torch
 from fqlab.errors import WireError, one_of
 from fqlab.quant.codes import Codes
 from fqlab.wire.container import INTS, MAX_ENTRIES, Row, Segment, load, read
-from fqlab.wire.packet import CODINGS, Payload, checked_row, number_bytes, prepare, unpack
+from fqlab.wire.packet import CODINGS, Payload, checked_row, entries_of, number_bytes, prepare, unpack
 from fqlab.wire.sizes import Size, weighed
 from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols, top_symbol, used_bits
 
@@ -38,8 +38,9 @@ def pack_all(payloads: Sequence[Entries], *, coding: str = "fixed", entropy: boo
     """
     one_of("coding", coding, CODINGS)
     packets: list[Any] = [None] * len(payloads)
-    for members in _groups([_kind(payload) for payload in payloads]):
-        own = [payloads[i] for i in members]
+    entries = [entries_of(payload) for payload in payloads]
+    for members in _groups([_kind(one) for one in entries]):
+        own = [entries[i] for i in members]
         for i, (rows, segments) in zip(members, _prepare(own) if len(own) > 1 else [prepare(own[0])], strict=True):
             packets[i] = weighed(rows, segments, coding, entropy)
     return packets
@@ -66,22 +67,20 @@ def _sound(value: Any) -> bool:
 
 def _prepare(payloads: Sequence[Entries]) -> Iterator[Prepared]:
     """Rows and segments of every payload of one group."""
-    rows = [checked_row(name, value) for name, value in payloads[0].items()]
+    rows = tuple(checked_row(name, value) for name, value in payloads[0].items())
     if sum(row.count for row in rows) > MAX_ENTRIES:
         prepare(payloads[0])  # says what is wrong
     coded = {at: _planes(_symbols(row, payloads)) for at, row in enumerate(rows) if row.coded}
+    clips = [row.name for row in rows if row.grid]
+    integers = [row.name for row in rows if row.type in INTS]
+    plain = [row.name for row in rows if row.type == "float32" or row.grid]
     for c, payload in enumerate(payloads):
-        own = (
-            [row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows)] if coded else rows
-        )
-        numbers: tuple[list, list] = ([], [])
-        for row, value in zip(rows, payload.values(), strict=True):
-            if not row.coded:
-                numbers[row.type in INTS].append(number_bytes(value))
-            elif row.grid:
-                numbers[0].append(number_bytes(value.clip))
+        own = rows
+        if coded:
+            own = tuple(row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows))
+        floats = [number_bytes(payload[name].clip if name in clips else payload[name]) for name in plain]
         planes = [Segment([packed[c]], symbols[c], used[c]) for symbols, used, packed in coded.values()]
-        yield own, [*map(Segment, numbers), *planes]
+        yield own, [Segment(floats), Segment([number_bytes(payload[name]) for name in integers]), *planes]
 
 
 def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:

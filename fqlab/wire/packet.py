@@ -27,7 +27,7 @@ from fqlab.wire.symbols import (
     used_bits,
 )
 
-__all__ = ["CODINGS", "Payload", "checked_row", "number_bytes", "pack", "prepare", "unpack"]
+__all__ = ["CODINGS", "Payload", "checked_row", "entries_of", "number_bytes", "pack", "prepare", "unpack"]
 
 CODINGS = ("fixed", "zstd")
 
@@ -61,6 +61,10 @@ class Payload(Mapping[str, "Codes | torch.Tensor"]):
     def __len__(self) -> int:
         return len(self.codes) + len(self.tensors)
 
+    def entries(self) -> dict[str, Codes | torch.Tensor]:
+        """The whole mapping as a dictionary, which is quicker to look through."""
+        return {**self.codes, **self.tensors}
+
     def decode(self) -> Weights:
         """Every entry as the tensor that it stands for."""
         return {name: layer.dequantize() for name, layer in self.codes.items()} | dict(self.tensors)
@@ -87,6 +91,11 @@ def checked_row(name: str, value: Any) -> Row:
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 
+def entries_of(payload: Mapping[str, Codes | torch.Tensor]) -> dict[str, Codes | torch.Tensor]:
+    """A payload, or any mapping, as a dictionary."""
+    return payload.entries() if isinstance(payload, Payload) else dict(payload)
+
+
 def number_bytes(tensor: torch.Tensor) -> np.ndarray:
     """The entries of ``tensor``, in row-major order, as they travel: little-endian."""
     array = np.ascontiguousarray(tensor.numpy(force=True))
@@ -96,7 +105,7 @@ def number_bytes(tensor: torch.Tensor) -> np.ndarray:
 def prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], list[Segment]]:
     """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
     rows, floats, ints, coded = [], [], [], []
-    for name, value in payload.items():
+    for name, value in entries_of(payload).items():
         row = checked_row(name, value)
         if row.coded:
             symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)

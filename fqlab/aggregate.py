@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import torch
 
-from fqlab.errors import ConfigError, in_range, one_of, shown
-from fqlab.quant import Codes, stack_alike
+from fqlab.errors import ConfigError, WireError, in_range, one_of, shown
+from fqlab.quant import Codes, Grid, stack_alike
 from fqlab.wire import Payload
 
 __all__ = [
-    "AVERAGES", "Form", "average", "decode", "decode_all", "validate_update", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
-    "median", "trimmed_mean",
+    "AVERAGES", "Form", "average", "decode", "decode_all", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
+    "median", "trimmed_mean", "validate_update", "validate_updates",
 ]  # fmt: skip
 
 AVERAGES = ("size", "equal", "median", "trimmed_mean")
@@ -170,13 +170,15 @@ class Form(NamedTuple):
 
     Attributes:
         shape: its shape.
-        kind: ``"number"`` (float32, or codes that stand for numbers), ``"codes"`` or ``"mask"`` (bool).
+        kind: ``"number"`` (float32, or codes that stand for numbers), ``"codes"``, ``"mask"`` (bool) or ``"integer"``.
         grid: kind of the grid that codes must have; empty for any.
+        bits: width of that grid; 0 for any.
     """
 
     shape: torch.Size
     kind: str = "number"
     grid: str = ""
+    bits: int = 0
 
 
 def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> str | None:
@@ -188,7 +190,7 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form])
     for name, form in expected.items():
         if name not in payload:
             return f"{name} is missing"
-        if (problem := _unlike(payload[name], form if isinstance(form, Form) else Form(form))) is not None:
+        if (problem := _unlike(payload[name], form)) is not None:
             return f"{name} {problem}"
     for name, entry in payload.items():
         if isinstance(entry, Codes):
@@ -201,17 +203,65 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form])
     return None
 
 
-def _unlike(entry: Codes | torch.Tensor, form: Form) -> str | None:
-    """How ``entry`` differs from ``form``, in words."""
+def _unlike(entry: Codes | torch.Tensor, form: torch.Size | Form) -> str | None:
+    """How ``entry`` differs from ``form``, in words; a bare shape means numbers."""
+    form = form if isinstance(form, Form) else Form(form)
     if entry.shape != form.shape:
         return f"has shape {tuple(entry.shape)} instead of {tuple(form.shape)}"
+    wanted = {"mask": torch.bool, "integer": torch.int64}.get(form.kind, torch.float32)
     if isinstance(entry, Codes):
-        if form.kind == "mask":
-            return "holds codes, but must be a mask"
-        return (
-            f"is on grid {entry.grid.kind} instead of {form.grid}" if form.grid not in ("", entry.grid.kind) else None
-        )
-    wanted = torch.bool if form.kind == "mask" else torch.float32
+        if wanted is not torch.float32:
+            return f"holds codes, but must be {wanted}"
+        grid = Grid(form.bits or entry.grid.bits, form.grid or entry.grid.kind)
+        return None if entry.grid == grid else f"is on {entry.grid} instead of {grid}"
     if form.kind == "codes" or entry.dtype != wanted:
         return f"holds {entry.dtype}, but must be {'codes' if form.kind == 'codes' else wanted}"
     return None
+
+
+def validate_updates(
+    payloads: Sequence[Payload | WireError], expected: Mapping[str, torch.Size | Form]
+) -> list[Payload | WireError]:
+    """Each client's payload, or why it must be left out: the guard for a whole round.
+
+    Args:
+        payloads: what arrived; an error stays what it is.
+        expected: names and forms, see :func:`validate_update`.
+    """
+    arrived = [payload.entries() for payload in payloads if not isinstance(payload, WireError)]
+    if all(entries.keys() == arrived[0].keys() for entries in arrived) and _sound(arrived, expected):
+        return list(payloads)
+    return [payload if isinstance(payload, WireError) else _judged(payload, expected) for payload in payloads]
+
+
+def _judged(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> Payload | WireError:
+    problem = validate_update(payload, expected)
+    return payload if problem is None else WireError(problem)
+
+
+def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mapping[str, torch.Size | Form]) -> bool:
+    """Whether nothing is wrong with any of the payloads, which hold the same names: one look at each entry of all."""
+    for name, form in expected.items():
+        if payloads and (name not in payloads[0] or any(_unlike(payload[name], form) for payload in payloads)):
+            return False
+    for name in payloads[0] if payloads else ():
+        entries = [payload[name] for payload in payloads]
+        for layers in stack_alike(entry for entry in entries if isinstance(entry, Codes)):
+            if not _within(layers.values, layers.grid.low, layers.grid.high):
+                return False
+        numbers = [entry.clip if isinstance(entry, Codes) else entry for entry in entries]
+        small = numbers[0].numel() < 10_000 and all(
+            n.shape == numbers[0].shape and n.dtype == numbers[0].dtype for n in numbers
+        )
+        for value in [torch.stack(numbers)] if small else numbers:
+            if value.is_floating_point() and not _within(value, -LIMIT, LIMIT):
+                return False
+    return True
+
+
+def _within(values: torch.Tensor, low: float, high: float) -> bool:
+    """Whether all values lie from ``low`` to ``high``; NaN does not."""
+    if not values.numel():
+        return True
+    least, most = values.aminmax()
+    return bool(least >= low) and bool(most <= high)

@@ -1,18 +1,17 @@
-"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab reproduce``, ``fqlab figures``, ``fqlab lab``."""
+"""The command line: ``fqlab run``, ``compare``, ``data fetch``, ``reproduce``, ``figures`` and ``lab``."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from fqlab.errors import ConfigError, FqlabError
+from fqlab.errors import ConfigError, FqlabError, shown
 
 __all__ = ["main"]
 
@@ -25,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no ± still gets the number
+    if "" not in sys.path:
+        sys.path.append("")  # so that --method package.module:Class finds what lies in the working directory
     try:
         return _dispatch(arguments)
     except FqlabError as error:
@@ -46,6 +47,8 @@ def _dispatch(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train a federation and print its rounds (fqlab run --help)")
     commands.add_parser("lab", help="open the lessons in JupyterLab; options go to JupyterLab")
+    pair = commands.add_parser("compare", help="two runs that 'fqlab run --out' wrote, side by side")
+    pair.add_argument("runs", type=Path, nargs=2, metavar="RUN.json")
     data = commands.add_parser("data", help="get data sets").add_subparsers(dest="action", required=True)
     fetch = data.add_parser("fetch", help="download a data set, with a progress bar and a checksum")
     fetch.add_argument("name")
@@ -59,11 +62,23 @@ def _dispatch(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.command == "figures":
         return _figures(chosen.out, chosen.format)
+    if chosen.command == "compare":
+        return _compare(*chosen.runs)
     if chosen.command == "reproduce":
         return _reproduce(chosen.claim, chosen.scale, chosen.store)
     from fqlab.data import fetch as fetch_data
 
     print(f"{chosen.name} is in {fetch_data(chosen.name)}")
+    return 0
+
+
+def _compare(left: Path, right: Path) -> int:
+    from fqlab.federation.repeats import compare, read_run
+
+    found = compare(read_run(left), read_run(right))
+    print(f"{'':<26} {left.name:>20} {right.name:>20}")
+    for line in found.lines():
+        print(line)
     return 0
 
 
@@ -109,22 +124,39 @@ def _figures(out: str, form: str) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """``fqlab run``: an experiment from flags, from a file, or from a file with some flags changed."""
+    """``fqlab run``: an experiment from flags, from a file or a ticket, or from these with some flags changed."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--method", default=None)
-    first.add_argument("--config", default=None)
+    for name in ("method", "config", "ticket"):
+        first.add_argument(f"--{name}", default=None)
     known, _ = first.parse_known_args(arguments)
-    from fqlab.federation import Experiment
-    from fqlab.files import expand, writable_file
+    from fqlab.federation.repeats import seeded
+    from fqlab.files import UntilClosed, writable_file
 
-    base = Experiment.from_toml(expand(known.config, "config")) if known.config is not None else Experiment()
+    base = _base(known.config, known.ticket)
     method = known.method or base.method
     chosen = vars(_parser(method).parse_args(arguments))
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
     given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
     places = {name: writable_file(path, name) for name, path in given.items()}
-    with redirect_stdout(_UntilClosed(sys.stdout)), redirect_stderr(_UntilClosed(sys.stderr)):
+    alike = seeded(experiment, chosen["seeds"])
+    with redirect_stdout(UntilClosed(sys.stdout)), redirect_stderr(UntilClosed(sys.stderr)):
+        if len(alike) > 1:
+            return _repeat(alike, places.get("out"), places.get("checkpoint"))
         return _train(experiment, places.get("out"), places.get("checkpoint"))
+
+
+def _base(config: str | None, ticket: str | None) -> Any:
+    """The experiment that flags change: a file's, a ticket's, or the default."""
+    from fqlab.federation import Experiment
+    from fqlab.files import expand
+
+    if config is not None and ticket is not None:
+        raise ConfigError(f"ticket is {shown(ticket)}, but a config is given too; choose one of them.")
+    if ticket is not None:
+        from fqlab.panels.shared import experiment_of
+
+        return experiment_of(ticket)
+    return Experiment() if config is None else Experiment.from_toml(expand(config, "config"))
 
 
 def _parser(method: str) -> argparse.ArgumentParser:
@@ -134,8 +166,10 @@ def _parser(method: str) -> argparse.ArgumentParser:
 
     about = "Train a federation; print a table of its rounds."
     parser = argparse.ArgumentParser("fqlab run", description=about, allow_abbrev=False)
-    parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}")
+    parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
     parser.add_argument("--config", help="a TOML file; flags override it")
+    parser.add_argument("--ticket", help="a panel's ticket instead of a file, such as tour-0G4K8-1R2M")
+    parser.add_argument("--seeds", type=int, default=1, help="run under so many seeds in a row; print mean ± spread")
     parser.add_argument("--out", help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", help="write every round to this file, and resume from it")
     group = parser.add_argument_group("experiment")
@@ -222,29 +256,54 @@ def _finish(history: Any, out: Path | None, stopped: bool) -> None:
         print(f"fqlab: stopped after {done} rounds{kept}", file=sys.stderr)
 
 
-class _UntilClosed:
-    """A stream whose reader may leave (``fqlab run | head -3``): the run goes on, and its file is still written."""
+def _repeat(experiments: Sequence[Any], out: Path | None, checkpoint: Path | None) -> int:
+    """Run an experiment under several seeds, print their mean and spread; Ctrl-C leaves the seeds that are finished.
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    Each seed has a checkpoint of its own beside ``checkpoint``.
+    """
+    from tqdm import tqdm
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    from fqlab.federation.repeats import Repeats, run_all
+    from fqlab.files import write_or_keep
 
-    def write(self, text: str) -> int:
-        return self._try(self._stream.write, text) or 0
-
-    def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def _try(self, action: Callable[..., Any], *arguments: str) -> Any:
+    own = (lambda seed: checkpoint.with_stem(f"{checkpoint.stem}-seed{seed}")) if checkpoint else None
+    finished: list[Any] = []
+    problem: BaseException | None = None
+    with tqdm(total=sum(e.rounds for e in experiments), unit="round", leave=False) as bar:
         try:
-            return action(*arguments)
-        except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-            return None
+            for history in run_all(experiments, own, bar.update):
+                finished.append(history)  # one by one: Ctrl-C leaves those that are there
+        except (KeyboardInterrupt, FqlabError) as error:
+            problem = error
+    if finished:
+        repeats = Repeats(tuple(finished))
+        _print_repeats(repeats)
+        if out:
+            write_or_keep(out, repeats.to_json().encode(), "out")
+    if problem is not None:
+        kept = f"; they are in {out}" if out and finished else ""
+        print(f"fqlab: stopped after {len(finished)} of {len(experiments)} seeds{kept}", file=sys.stderr)
+        raise problem
+    return 0
+
+
+def _print_repeats(repeats: Any) -> None:
+    """The table of ``fqlab run --seeds``."""
+    print(
+        f"{'round':>5} {'accuracy':>9} {'± spread':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}"
+    )
+    for row in repeats.rows():
+        print(
+            "{index:>5} {accuracy:>9.4f} {spread:>9.4f} {bytes_up:>12,.0f} {bytes_down:>12,.0f} {mse:>19.3e}".format(
+                **row
+            )
+        )
+    total = repeats.summary()
+    mean = {key: value[0] for key, value in total.items()}
+    spread = total["accuracy"][1]
+    print(
+        f"{'total':>5} {mean['accuracy']:>9.4f} {spread:>9.4f} {mean['bytes_up']:>12,.0f} {mean['bytes_down']:>12,.0f}"
+    )
 
 
 if __name__ == "__main__":

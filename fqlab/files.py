@@ -9,11 +9,13 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fqlab.errors import ConfigError, StoreError, shown
 
-__all__ = ["atomic_write", "expand", "read_bytes", "write_or_keep", "writable_file", "writable_folder"]
+__all__ = ["UntilClosed", "atomic_write", "expand", "read_bytes", "write_or_keep", "writable_file", "writable_folder"]
 
 
 def expand(path: str | Path, name: str) -> Path:
@@ -154,3 +156,30 @@ def _keep(content: bytes, suffix: str) -> Path | None:
             continue
         return place
     return None
+
+
+class UntilClosed:
+    """A stream whose reader may leave (``fqlab run | head -3``): the run goes on, and its file is still written."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """The number of characters that somebody took."""
+        return self._try(self._stream.write, text) or 0
+
+    def flush(self) -> None:
+        """Hand over what has been written."""
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[..., Any], *arguments: str) -> Any:
+        try:
+            return action(*arguments)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            return None

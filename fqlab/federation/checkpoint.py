@@ -52,7 +52,7 @@ def write(path: Path, saved: Saved) -> None:
     tensors |= {f"server/{k}": v for k, v in saved.server.state.flatten().items()}
     for client, state in saved.client_states.items():
         tensors |= {f"client/{client}/{k}": v for k, v in state.flatten().items()}
-    tensors["ledger"] = torch.tensor([entry.numbers() for entry in saved.ledger.entries], dtype=torch.int64)
+    tensors["ledger"] = torch.tensor([entry.numbers() for entry in saved.ledger.entries], dtype=torch.float64)
     notes = {"format": FORMAT, "experiment": saved.experiment, "clients": json.dumps(sorted(saved.client_states))}
     try:
         save(path, tensors, notes | {"rounds": json.dumps([asdict(r) for r in saved.rounds])})

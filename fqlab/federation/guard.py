@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from fqlab import wire
-from fqlab.aggregate import Form, validate_update
+from fqlab.aggregate import Form, validate_updates
 from fqlab.errors import WireError
 from fqlab.federation.engines import ClientResult, ClientTask
-from fqlab.wire import container
+from fqlab.methods import Method, Server
 
-__all__ = ["accepted", "answers", "largest"]
+__all__ = ["answers", "judged", "largest"]
 
 SLACK = 2**16
 """Bytes of a packet beyond its numbers: header, names, scalars."""
@@ -40,22 +40,18 @@ def largest(expected: Mapping[str, torch.Size | Form]) -> tuple[int, int]:
     return entries, 4 * entries + SLACK
 
 
-def accepted(result: ClientResult, expected: Mapping[str, torch.Size | Form]) -> wire.Payload:
-    """The payload of a client's packet, once it is whole and the guard has nothing against it.
-
-    Raises:
-        WireError: with the reason why it must be left out.
-    """
-    if result.fault is not None:
-        raise WireError(result.fault)
+def judged(results: Sequence[ClientResult], method: Method, server: Server) -> dict[int, wire.Payload | WireError]:
+    """What each client sent, or why it must be left out."""
+    expected = method.expected_shapes(server)
     entries, size = largest(expected)
-    if len(result.packet) > size:
-        raise WireError(f"the packet has {len(result.packet)} bytes, but at most {size} were expected")
-    rows = container.read(result.packet, result.client).rows
-    if sum(row.count for row in rows) > entries:
-        raise WireError(f"the packet unpacks to more than {entries} entries")
-    payload = wire.unpack(result.packet, client=result.client)
-    problem = validate_update(payload, expected)
-    if problem is not None:
-        raise WireError(problem)
-    return payload
+    verdicts: dict[int, wire.Payload | WireError] = {
+        r.client: WireError(r.fault or f"the packet has {len(r.packet)} bytes, but at most {size} were expected")
+        for r in results
+    }
+    heard = [r for r in results if r.fault is None and len(r.packet) <= size]
+    payloads = wire.unpack_all([r.packet for r in heard], [r.client for r in heard], most=entries)
+    for result, payload in zip(heard, validate_updates(payloads, expected), strict=True):
+        verdicts[result.client] = payload
+        if not isinstance(payload, WireError) and (problem := method.objection(server, payload)) is not None:
+            verdicts[result.client] = WireError(problem)
+    return verdicts

@@ -20,14 +20,13 @@ from fqlab.federation import checkpoint as files
 from fqlab.federation import engines
 from fqlab.federation.checkpoint import Saved
 from fqlab.federation.engines import ClientResult, ClientTask
-from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.engines.crew import one_thread
 from fqlab.federation.engines.simulation import build_simulation
 from fqlab.federation.experiment import Experiment
-from fqlab.federation.guard import accepted, answers
+from fqlab.federation.guard import answers, judged
 from fqlab.federation.records import History, Round
 from fqlab.files import writable_file
 from fqlab.methods import Method, ReceivedUpdate, Server, State
-from fqlab.training.sgd import infer
 
 __all__ = ["Federation", "fit", "run"]
 
@@ -98,8 +97,7 @@ class Federation:
         """
         began = time.perf_counter()
         index = len(self.rounds) + 1
-        chosen = self._participants(index)
-        tasks, down = self._download(index, chosen)
+        tasks, down = self._download(index, self._participants(index))
         run = engines.get(self.experiment.engine)
         results = answers(tasks, run(self.simulation, tasks, self.cancelled, self.experiment.workers))
         if results is None:
@@ -114,28 +112,34 @@ class Federation:
         record = Round(
             index,
             accuracy,
-            _mean([r.loss for r in results if r.loss == r.loss]),
+            _mean([r.loss for r in results if not math.isnan(r.loss)]),
             self._mse(results),
             **traffic("up", up.values()),
             **traffic("down", down.values()),
             code_bits=sum(size.code_bits for size in up.values()),
-            participants=tuple(chosen),
+            participants=tuple(task.client for task in tasks),
             left_out=tuple(f"client {client}: {why}" for client, why in left_out.items()),
             personal=personal,
             extras=extras,
             seconds=time.perf_counter() - began,
         )
-        entries = wire.Ledger()
-        for direction, sizes in (("down", down), ("up", up)):
-            for client, size in sizes.items():
-                entries.add(index, client, direction, size)
+        self._commit(record, server, states, {"down": down, "up": up})
+        return record
+
+    def _commit(
+        self, record: Round, server: Server, states: dict[int, State], sizes: Mapping[str, Mapping[int, wire.Size]]
+    ) -> None:
+        """Make a complete round count, all of it at once; then the checkpoint."""
+        traffic_of = wire.Ledger()
+        for direction, own in sizes.items():
+            for client, size in own.items():
+                traffic_of.add(record.index, client, direction, size)
         self.server = server
         self.client_states = states
-        self.ledger.entries.extend(entries.entries)
+        self.ledger.entries.extend(traffic_of.entries)
         self.rounds.append(record)
         if self.checkpoint:
             self._save(self.checkpoint)
-        return record
 
     def history(self) -> History:
         """The run so far; its last round is evaluated, whatever ``evaluate_every`` says."""
@@ -164,7 +168,7 @@ class Federation:
                 owner = seeds.SERVER if self.method.broadcast else client
                 generator = seeds.torch_generator(self.experiment.seed, "download", index, owner)
                 payload = self.method.download(self.server, client, generator)
-                packet, size = wire.pack_measured(payload, coding=self.experiment.coding)
+                packet, size = self.simulation.pack([payload])[0]
             sizes[client] = size
             tasks.append(ClientTask(client, index, packet, self.client_states.get(client)))
         return tasks, sizes
@@ -173,17 +177,11 @@ class Federation:
         """Unpack and guard: the updates that may count, and by client why the others may not."""
         updates: list[ReceivedUpdate] = []
         left_out: dict[int, str] = {}
-        expected = self.method.expected_shapes(self.server)
-        for result in results:
-            try:
-                payload = accepted(result, expected)
-                if (problem := self.method.objection(self.server, payload)) is not None:
-                    raise WireError(problem)
-            except WireError as error:
-                left_out[result.client] = str(error)
+        for client, payload in judged(results, self.method, self.server).items():
+            if isinstance(payload, WireError):
+                left_out[client] = str(payload)
             else:
-                samples = self.server.samples[result.client]
-                updates.append(ReceivedUpdate(result.client, samples, payload))
+                updates.append(ReceivedUpdate(client, self.server.samples[client], payload))
         return updates, left_out
 
     def _states(self, results: Sequence[ClientResult]) -> dict[int, State]:
@@ -205,7 +203,7 @@ class Federation:
     def _measure(self, index: int, server: Server, states: Mapping[int, State]) -> tuple[float, float]:
         """Accuracy of the global model and, for personal methods, the clients' mean on their own labels."""
         data = self.simulation.dataset
-        logits = infer(self.simulation.model, self.method.evaluation_weights(server), data.test_x)
+        logits = self.simulation.logits(self.method.evaluation_weights(server), data.test_x)
         accuracy = float((logits.argmax(1) == data.test_y).float().mean())
         return accuracy, _mean(self._personal(index, server, states)) if self.method.personal else float("nan")
 
@@ -243,7 +241,7 @@ class Federation:
 
     def _identity(self) -> str:
         """The experiment without what may differ between two halves of a run."""
-        free = ("engine", "workers", "rounds")
+        free = ("engine", "workers", "rounds", "entropy")
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
 
 
@@ -251,7 +249,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def traffic(direction: str, sizes: Iterable[wire.Size]) -> dict[str, int]:
+def traffic(direction: str, sizes: Iterable[wire.Size]) -> dict[str, Any]:
     """A round's ``bytes_up`` and ``bytes_up_coded``, or the same down."""
     plain, coded = zip((0, 0), *((size.total, size.entropy_bytes) for size in sizes), strict=True)
     return {f"bytes_{direction}": sum(plain), f"bytes_{direction}_coded": sum(coded)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -22,21 +23,21 @@ class Entry:
     direction: str
     total: int
     fixed: int
-    entropy: int
+    entropy: float
     code_bits: int
     float_bytes: int
     overhead: int
 
-    def numbers(self) -> list[int]:
-        """The entry as whole numbers, for a tensor; :meth:`of` is the inverse."""
+    def numbers(self) -> list[float]:
+        """The entry as numbers, for a float64 tensor; :meth:`of` is the inverse."""
         columns = {**asdict(self), "direction": DIRECTIONS.index(self.direction)}
         return list(columns.values())
 
     @classmethod
-    def of(cls, numbers: Sequence[int]) -> Entry:
+    def of(cls, numbers: Sequence[float]) -> Entry:
         """Inverse of :meth:`numbers`."""
-        first, client, direction, *sizes = numbers
-        return cls(first, client, DIRECTIONS[direction], *sizes)
+        first, client, direction, *sizes = (n if math.isnan(n) else int(n) for n in numbers)
+        return cls(int(first), int(client), DIRECTIONS[int(direction)], *sizes)
 
 
 COLUMNS = tuple(Entry.__dataclass_fields__)

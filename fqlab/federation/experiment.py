@@ -121,7 +121,9 @@ class Experiment:
 
     def __post_init__(self) -> None:
         for field_ in dataclasses.fields(self):
-            object.__setattr__(self, field_.name, _fixed(getattr(self, field_.name)))
+            value = getattr(self, field_.name)
+            if field_.name in ("options", "split") or not isinstance(value, (list, tuple, Mapping)):
+                object.__setattr__(self, field_.name, _fixed(value))
         in_range("clients", self.clients, 1, integer=True)
         in_range("participants", self.participants, 0, self.clients, integer=True)
         for name in ("rounds", "epochs", "batch_size", "evaluate_every"):

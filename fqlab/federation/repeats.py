@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,8 +94,9 @@ class Repeats:
 
 def _measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
     """Every measure of every run, given the rounds of each."""
-    found = {key: [sum(r[key] for r in rounds) for rounds in runs] for key in MEASURES if key != "accuracy"}
-    return {"accuracy": [rounds[-1]["accuracy"] for rounds in runs], **found}
+    number = lambda r, key: math.nan if r[key] is None else r[key]  # JSON has no NaN
+    found = {key: [sum(number(r, key) for r in rounds) for rounds in runs] for key in MEASURES if key != "accuracy"}
+    return {"accuracy": [number(rounds[-1], "accuracy") for rounds in runs], **found}
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ class Comparison:
         for name, (left, right) in self.settings.items():
             yield f"{name:<26} {_shown(left):>20} {_shown(right):>20}"
         for key, ((left, wobble), (right, other)) in self.measures.items():
+            if math.isnan(left) and math.isnan(right):
+                continue  # neither was asked for entropy-coded sizes
             if key == "accuracy":
                 shown, change = [f"{left:.4f} ± {wobble:.4f}", f"{right:.4f} ± {other:.4f}"], f"{right - left:+.4f}"
             else:

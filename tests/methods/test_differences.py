@@ -63,8 +63,7 @@ def test_the_server_reads_what_the_client_knows_it_will(rival):
     uploads = [arrive(update, k) for k, update in enumerate(updates)]
     arrived = method.decode("fc.weight", torch.Size(SHAPES["fc.weight"]), uploads)
     assert arrived.shape == (3, 7, 11)
-    for name, shape in method.expected_shapes(Server(SPEC, received)).items():
-        assert uploads[0].payload[name].shape == shape
+    assert validate_update(uploads[0].payload, method.expected_shapes(Server(SPEC, received))) is None
     for k, update in enumerate(updates):
         change = weights(k + 1)["fc.weight"] - received["fc.weight"]
         mse = float((change - arrived[k]).square().mean())
@@ -186,8 +185,8 @@ def test_residuals_move_with_accepted_uploads_alone(monkeypatch):
     assert kept() == before
     federation.cancelled = lambda: False
     refused = []
-    check = lambda payload, expected: refused.append(1) or "of the test"
-    monkeypatch.setattr("fqlab.federation.loop.validate_update", check)
+    check = lambda payloads, expected: [refused.append(1) or WireError("of the test") for _ in payloads]
+    monkeypatch.setattr("fqlab.federation.guard.validate_updates", check)
     federation.step()
     assert refused == [1, 1]
     assert kept() == before

@@ -97,10 +97,15 @@ def sgd(
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
+    precondition: Callable[[Weights, Weights], Weights] | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
 
     Stacked clients have a leading dimension everywhere; one that is not ``active`` in a step stands still.
+
+    Args:
+        project: parameters to parameters, after every step.
+        precondition: ``(gradients, params)`` to gradients, weight decay included, before momentum.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -116,6 +121,10 @@ def sgd(
             if training.weight_decay:
                 pull = training.weight_decay
                 gradients = [torch.add(g, v, alpha=pull) for g, v in zip(gradients, values, strict=True)]
+            if precondition is not None:
+                here = dict(zip(names, values, strict=True))
+                scaled = precondition(dict(zip(names, gradients, strict=True)), here)
+                gradients = [scaled[name] for name in names]
             if training.momentum:
                 velocity = gradients = _momentum(velocity, gradients, training.momentum, batch.active)
             moved = [torch.add(v, g, alpha=-training.lr) for v, g in zip(values, gradients, strict=True)]

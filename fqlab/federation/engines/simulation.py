@@ -158,8 +158,10 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
         return client_loss(model, objective, params, buffers, batch)
 
     project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
+    scaled = objective.precondition
+    precondition = (lambda slope, here: scaled(slope, here, objective.context)) if scaled else None
     batches_of = steps(simulation, client, problem)
-    params, losses = sgd(autograd_grad(loss), problem.params, batches_of, client.training, project)
+    params, losses = sgd(autograd_grad(loss), problem.params, batches_of, client.training, project, precondition)
     alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
     return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
 

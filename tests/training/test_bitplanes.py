@@ -13,8 +13,9 @@ from torch.func import vmap
 from fqlab.quant import Codes, Grid, group_lasso, quantize
 from fqlab.tensors import Weights
 from fqlab.training import bitplanes as bits
+from fqlab.training.gradients import objective_grad
 from fqlab.training.objectives import Objective
-from fqlab.training.sgd import Batch, Training, autograd_grad, sgd
+from fqlab.training.sgd import Batch, Training, sgd
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -145,7 +146,7 @@ def test_stacked_clients_of_different_widths_are_the_clients_alone(proximal, pre
 
 def one_step(params: Weights, objective: Objective, g: torch.Tensor, lr: float, decay: float = 0.0) -> Weights:
     """``params`` after a step of SGD on the loss ⟨g, W⟩, as a client takes it."""
-    slopes = autograd_grad(lambda p, _: (objective.weights(p)["w"] * g).sum() + 0 * sum(v.sum() for v in p.values()))
+    slopes = objective_grad(objective, lambda seen, _: ([g.clone()], (seen["w"] * g).sum()))
     condition = objective.precondition and (lambda slope, p: objective.precondition(slope, p, objective.context))
     step, training = Batch(torch.empty(0), torch.empty(0)), Training(lr=lr, weight_decay=decay)
     return sgd(slopes, params, [step], training, precondition=condition)[0]

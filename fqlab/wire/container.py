@@ -123,6 +123,13 @@ class Part(NamedTuple):
     zipped: bool
     row: Row | None = None
 
+    @property
+    def coded_row(self) -> Row:
+        """The row of a part that holds codes or a mask."""
+        if self.row is None:
+            raise ValueError(f"{self.field} is no coded layer")
+        return self.row
+
 
 @dataclass(frozen=True)
 class Layout:

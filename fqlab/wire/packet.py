@@ -95,11 +95,11 @@ def _prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], li
     rows, floats, ints, coded = [], [], [], []
     for name, value in payload.items():
         row = _row(name, value)
-        if row.coded:
-            symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
+        if isinstance(value, Codes) or row.coded:
+            symbols = to_symbols(value) if isinstance(value, Codes) else as_numpy(value).view(np.uint8)
             row = row._replace(used=used_bits(symbols))
             coded.append(Segment(to_planes(symbols, row.used), symbols, row.used))
-            if row.type != "bool":
+            if isinstance(value, Codes):
                 floats.append(as_numpy(value.clip).astype("<f4", copy=False))
         elif row.type == "float32":
             floats.append(as_numpy(value).astype("<f4", copy=False))
@@ -149,9 +149,10 @@ class _Tape:
 
 def _coded(packet: bytes, part: Part, client: object) -> np.ndarray:
     """Flat codes (int16) or mask (bool) of a coded part."""
-    row, body = part.row, load(packet, part, client)
+    row = part.coded_row
+    body = load(packet, part, client)
     symbols = (from_groups if part.zipped else from_planes)(body, row.used, row.count)
-    if row.type == "bool":
+    if row.grid is None:
         return symbols.view(np.bool_)
     if row.used > top_symbol(row.grid) and symbols.max(initial=0) > top_symbol(row.grid):
         fail(client, part.field, f"a code lies outside {row.grid}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from fqlab.errors import one_of
+from fqlab.quant.codes import Codes
 from fqlab.wire.container import INTS, MARK, Packed, Part, Row, read
-from fqlab.wire.packet import CODINGS, Payload, pack_both, unpack
+from fqlab.wire.packet import CODINGS, pack_both, unpack
 
 __all__ = ["Field", "Size", "explain", "measure", "pack_measured"]
 
@@ -67,7 +70,7 @@ def measure(packet: bytes, *, client: object = None) -> Size:
     return _size(found, len(fixed.bytes), len(entropy.bytes))
 
 
-def pack_measured(payload: Payload, *, coding: str = "fixed") -> tuple[bytes, Size]:
+def pack_measured(payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed") -> tuple[bytes, Size]:
     """:func:`~fqlab.wire.packet.pack` and :func:`measure` in one go, for the ledger.
 
     Raises:
@@ -129,7 +132,8 @@ def _plane_name(row: Row, plane: int) -> str:
 
 def _code_fields(part: Part) -> Iterator[Field]:
     """Fields of one coded layer: its planes, highest first; a plane that is all zero is there with no bytes."""
-    row, at = part.row, part.start
+    row = part.coded_row
+    at = part.start
     if part.zipped:
         yield Field(at, part.stop, row.name, f"{row.count} codes of {row.code_bits} bits in a zstandard frame")
         return

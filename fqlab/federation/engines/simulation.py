@@ -16,7 +16,7 @@ from fqlab.errors import ConfigError
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, uses_noise
-from fqlab.tensors import Weights
+from fqlab.tensors import Weights, stack
 from fqlab.training.sgd import Batch, accuracy, autograd_grad, batches, client_loss, sgd
 from fqlab.wire import Payload
 
@@ -157,11 +157,12 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     def loss(params: Weights, batch: Batch) -> torch.Tensor:
         return client_loss(model, objective, params, buffers, batch)
 
-    project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
+    rule = objective.project
+    project = (lambda moved: rule(moved, objective.context)) if rule else None
     batches_of = steps(simulation, client, problem)
     params, losses = sgd(autograd_grad(loss), problem.params, batches_of, client.training, project)
-    alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-    return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
+    loss_seen = [float(torch.stack(losses).mean())]
+    return simulation.send([client], [problem], stack([params]), stack([buffers]), loss_seen)[0]
 
 
 def build_simulation(

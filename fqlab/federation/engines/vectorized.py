@@ -139,7 +139,7 @@ def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
         for s, samples in enumerate(plan):
             index[s, c, : len(samples)] = samples
             real[s, c, : len(samples)] = 1
-    active = real.any(axis=2)
+    active = np.any(real, axis=2, keepdims=True)[:, :, 0]
     widths = real.sum(axis=2).max(axis=1).astype(int)
     waiting = ~active.all(axis=1)
     ragged = real.sum(axis=(1, 2)) < len(plans) * widths

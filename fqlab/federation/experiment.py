@@ -39,6 +39,7 @@ class Experiment:
         validation: share of each client's samples it holds back for validation, in [0, 1).
         evaluate_every: rounds between two evaluations; the last round is always evaluated.
         coding: ``"fixed"`` or ``"zstd"`` packets.
+        entropy: also find out what every packet would weigh entropy-coded (``bytes_up_coded``), which takes time.
         seed: of every random draw.
         engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
         workers: threads of the engine ``"threads"``.
@@ -63,6 +64,7 @@ class Experiment:
     validation: float = 0.0
     evaluate_every: int = 1
     coding: str = "fixed"
+    entropy: bool = False
     seed: int = 0
     engine: str = "serial"
     workers: int = 2

@@ -98,7 +98,7 @@ def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, optio
     stacks = []
     train = vectorized._train
     monkeypatch.setattr(
-        vectorized, "_train", lambda simulation, stack: stacks.append(len(stack)) or train(simulation, stack)
+        vectorized, "_train", lambda s, stack, model: stacks.append(len(stack)) or train(s, stack, model)
     )
     fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
     assert stacks == [4]

@@ -23,7 +23,8 @@ class Experiment:
     """A federated training run.
 
     Args:
-        method: name of the method; ``options`` are its settings.
+        method: name of the method; ``options`` are its settings. Method, data set and model may also be the name of
+            what was registered or installed, or ``package.module:Class``.
         dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
         model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.

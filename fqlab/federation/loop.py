@@ -102,7 +102,7 @@ class Federation:
             updates, left_out, up = self._receive(index, results)
             if updates:
                 self.server = self.method.aggregate(self.server, updates)
-            self._remember(results)
+            self._remember(results, {update.client for update in updates})
             accuracy, personal = self._evaluate(index)
         record = Round(
             index,
@@ -175,9 +175,9 @@ class Federation:
                 updates.append(ReceivedUpdate(result.client, self.server.samples[result.client], payload))
         return updates, left_out, sizes
 
-    def _remember(self, results: Sequence[ClientResult]) -> None:
-        """What the clients keep for themselves until they take part again."""
-        for result in results:
+    def _remember(self, results: Sequence[ClientResult], accepted: set[int]) -> None:
+        """What clients keep for themselves until they take part again; one that is left out keeps what it had."""
+        for result in (r for r in results if r.client in accepted):
             if result.state is None:
                 self.client_states.pop(result.client, None)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import Any
 
 from fqlab.errors import ConfigError, StoreError, shown
 
-__all__ = ["UntilClosed", "atomic_write", "expand", "read_bytes", "write_or_keep", "writable_file", "writable_folder"]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+__all__ = [
+    "UntilClosed", "atomic_write", "expand", "read_bytes", "tomllib", "writable_file", "writable_folder", "write_or_keep",
+]  # fmt: skip
 
 
 def expand(path: str | Path, name: str) -> Path:

@@ -95,7 +95,7 @@ def unpickle(data: bytes, name: str) -> Batch:
 def _check_opcodes(data: bytes) -> None:
     """Refuse what no batch contains, and memo numbers that no pickler writes (a list of that length would be made)."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if opcode.name not in _OPCODES or (opcode.name.endswith("BINPUT") and argument > count):
+        if opcode.name not in _OPCODES or (opcode.name.endswith("BINPUT") and (argument or 0) > count):
             raise DataError(f"it contains {opcode.name}, and only plain arrays, lists and numbers are allowed.")
 
 
@@ -172,8 +172,9 @@ def _members(archive: tarfile.TarFile, place: Path) -> Iterator[tuple[str, Batch
         seen += member.size
         if seen > most:
             raise DataError(f"File {place} is damaged: it unpacks to more than {most} bytes.")
-        if name in MD5 and member.isreg():
-            yield name, _checked(archive.extractfile(member).read(), name, place)
+        file = archive.extractfile(member) if name in MD5 and member.isreg() else None
+        if file is not None:
+            yield name, _checked(file.read(), name, place)
 
 
 def _from_folder() -> dict[str, Batch]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fqlab import files
 from fqlab.errors import DataError, one_of
@@ -225,7 +226,7 @@ def _reason(error: Exception, url: str) -> str:
     return text
 
 
-def _downloader(source: Source, label: str, progress: bool) -> Callable[[str, str, object], None]:
+def _downloader(source: Source, label: str, progress: bool) -> Any:
     """What pooch calls with an address and a temporary file; the connection is closed whatever happens."""
     import requests
     from tqdm.auto import tqdm

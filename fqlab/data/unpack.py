@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from typing import Protocol
+from typing import Any
 
 from fqlab.errors import DataError
 
 __all__ = ["gunzip", "limit", "unxz"]
-
-
-class _Decompressor(Protocol):
-    eof: bool
-
-    def decompress(self, data: bytes, /, max_length: int) -> bytes: ...
 
 
 def limit(packed: int) -> int:
@@ -39,7 +33,7 @@ def unxz(data: bytes, name: str) -> bytes:
     return _unpack(lzma.LZMADecompressor(memlimit=2**27), data, name)
 
 
-def _unpack(tool: _Decompressor, data: bytes, name: str) -> bytes:
+def _unpack(tool: Any, data: bytes, name: str) -> bytes:
     most = limit(len(data))
     try:
         content = tool.decompress(data, most)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as encode
@@ -154,5 +155,6 @@ def _sum(tensors: Weights, notes: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         value = tensors[name]
         sum_ = zlib.crc32(f"{name} {value.dtype} {tuple(value.shape)}".encode(), sum_)
-        sum_ = zlib.crc32(value.contiguous().flatten().view(torch.uint8).numpy() if value.numel() else b"", sum_)
+        content = value.contiguous().flatten().view(torch.uint8).numpy() if value.numel() else np.zeros(0, np.uint8)
+        sum_ = zlib.crc32(content.data, sum_)
     return f"{sum_:08x}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +11,8 @@ from typing import Any
 
 from fqlab import files, methods, partition
 from fqlab.errors import ConfigError, boolean, in_range, one_of, shown
+from fqlab.files import tomllib
 from fqlab.training.sgd import Training
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 __all__ = ["Experiment", "ENGINES", "Settings"]
 
@@ -116,8 +111,8 @@ class Experiment:
     seed: int = 0
     engine: str = "serial"
     workers: int = 2
-    options: Mapping[str, Any] = field(default_factory=lambda: Settings({}))
-    split: Mapping[str, Any] = field(default_factory=lambda: Settings({}))
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field_ in dataclasses.fields(self):
@@ -152,7 +147,7 @@ class Experiment:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for TOML and JSON."""
         values = {field_.name: getattr(self, field_.name) for field_ in dataclasses.fields(self)}
-        return {**values, "options": self.options.plain(), "split": self.split.plain()}
+        return values | {name: Settings(values[name]).plain() for name in ("options", "split")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Experiment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from fqlab.quant import (
     quantize,
     stack_alike,
 )
-from fqlab.tensors import Weights, unstack
+from fqlab.tensors import Weights, stack, unstack
 from fqlab.training.objectives import Objective
 from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
@@ -52,14 +52,12 @@ def bits_per_layer(bits: int | str | Sequence[int], layers: int | None = None) -
     Raises:
         ConfigError: for a width outside 1-8, or a list whose length is not ``layers``.
     """
-    wrong = ConfigError(f"bits is {shown(bits)}, but must be a width such as 4, or one a layer such as '4-2-2-4'.")
-    parts = bits.split("-") if isinstance(bits, str) else list(bits) if isinstance(bits, (list, tuple)) else [bits]
+    parts: list[Any] = list(bits) if isinstance(bits, (list, tuple)) else [bits]
     if isinstance(bits, str):
-        if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
-            raise wrong
-        parts = [int(part) if len(part) < 9 else part for part in parts]
+        texts = [part.strip() for part in bits.split("-")]
+        parts = [int(part) if part.isascii() and part.isdigit() and len(part) < 9 else part for part in texts]
     if any(isinstance(part, bool) or not isinstance(part, numbers.Integral) for part in parts):
-        raise wrong
+        raise ConfigError(f"bits is {shown(bits)}, but must be a width such as 4, or one a layer such as '4-2-2-4'.")
     layers = layers or len(parts)
     widths = parts * layers if len(parts) == 1 else parts
     if len(widths) != layers:
@@ -206,8 +204,9 @@ class Clipped(Method):
         updates: dict[int, ClientUpdate] = {}
         for kind in dict.fromkeys(kinds):  # only clients with the same grids stack
             own = [i for i, other in enumerate(kinds) if other == kind]
-            parts = ({name: value[own] for name, value in tensors.items()} for tensors in (params, buffers))
-            stacked = self._stacked(*parts, [problems[i] for i in own], [clients[i] for i in own])
+            part = {name: value[own] for name, value in params.items()}
+            rest = {name: value[own] for name, value in buffers.items()}
+            stacked = self._stacked(part, rest, [problems[i] for i in own], [clients[i] for i in own])
             updates.update(zip(own, stacked, strict=True))
         return [updates[i] for i in range(len(clients))]
 
@@ -236,8 +235,7 @@ class Clipped(Method):
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
-        alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-        return self.uploads(*alone, [problem], [client])[0]
+        return self.uploads(stack([params]), stack([buffers]), [problem], [client])[0]
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         weights = {}

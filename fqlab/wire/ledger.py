@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fqlab.errors import one_of
 from fqlab.wire.sizes import Size
@@ -36,8 +37,8 @@ class Entry:
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Entry:
         """Inverse of :meth:`numbers`."""
-        first, client, direction, *sizes = (n if math.isnan(n) else int(n) for n in numbers)
-        return cls(int(first), int(client), DIRECTIONS[int(direction)], *sizes)
+        values: list[Any] = [n if math.isnan(n) else int(n) for n in numbers]
+        return cls(*values[:2], DIRECTIONS[values[2]], *values[3:])
 
 
 COLUMNS = tuple(Entry.__dataclass_fields__)

@@ -38,7 +38,8 @@ class Entry:
     def of(cls, numbers: Sequence[float]) -> Entry:
         """Inverse of :meth:`numbers`."""
         values: list[Any] = [n if math.isnan(n) else int(n) for n in numbers]
-        return cls(*values[:2], DIRECTIONS[values[2]], *values[3:])
+        row = [*values[:2], DIRECTIONS[values[2]], *values[3:]]
+        return cls(**dict(zip(cls.__dataclass_fields__, row, strict=True)))
 
 
 COLUMNS = tuple(Entry.__dataclass_fields__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import matplotlib
 import pytest
@@ -42,11 +43,7 @@ def broken() -> Drawing:
 
 @pytest.fixture
 def trials(monkeypatch):
-    import sys
-
-    from fqlab import plots
-
-    monkeypatch.setitem(sys.modules, f"{plots.__name__}.trials", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, f"{registry.__name__}.trials", sys.modules[__name__])
     monkeypatch.setattr(registry, "FIGURES", {"99-one": "trials:one", "99-two": "trials:two"})
     return registry.FIGURES
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -52,7 +52,7 @@ class FakeQuantize:
         quantized = {}
         for name, grid in self.grids:
             w = params[name]
-            how = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
+            how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
             clip = self.factor * clip_for(self.clip, w.detach(), grid, self.rounding, **how)
             quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient)
         return {**params, **quantized}

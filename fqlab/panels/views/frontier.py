@@ -27,10 +27,11 @@ __all__ = ["Frontier", "State", "beaten", "own", "stored_front"]
 
 CAPS = {0: "none", 250: "250 kB", 500: "500 kB", 1000: "1 MB", 2000: "2 MB", 5000: "5 MB"}
 SLOW = ("fixed_width", "fedmpq", "bsq")
-RIVALS = ("fedpaq", "uveqfed", "eden")
 MOST = 40
 """Own runs that stay in the picture."""
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
+RIVALS = ("fedpaq", "uveqfed", "eden")
+"""Methods with bits and differences of their own."""
 
 
 def _coded(state: Any) -> bool:
@@ -38,7 +39,9 @@ def _coded(state: Any) -> bool:
 
 
 def _wide(state: Any) -> bool:
-    return _coded(state) or state.method in ("fixed_width", "fedmpq", *RIVALS)
+    if state.method in RIVALS:
+        return True
+    return _coded(state) or state.method in ("fixed_width", "fedmpq")
 
 
 @dataclass(frozen=True)
@@ -153,9 +156,9 @@ def _key(state: State) -> tuple[Any, ...]:
 def own(state: State) -> Experiment:
     """The learner's run."""
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
+    options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
     options |= {"budgets": state.bits} if state.method in ("fixed_width", "fedmpq") else {}
-    options |= {"bits": state.bits} if state.method in RIVALS else {}
     participants = 0 if state.participants == 10 else state.participants
     changes = {"epochs": state.epochs, "rounds": state.rounds, "participants": participants}
     return experiment(state.method, options, state.labels, state.seed, evaluate_every=state.rounds, **changes)

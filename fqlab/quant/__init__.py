@@ -1,19 +1,7 @@
 """Arithmetic on tensors: grids, clips, rounding, gradients and bit planes."""
 
 from fqlab.quant.budgets import CUTTINGS, compression, mean_bits, moves, parse_budgets, pruning_growing
-from fqlab.quant.clipping import (
-    RULES,
-    aciq_gauss,
-    aciq_laplace,
-    clip_for,
-    expected_error,
-    max_abs,
-    octav,
-    octav_step,
-    octav_update,
-    percentile,
-    sweep,
-)
+from fqlab.quant.clipping import RULES, aciq_gauss, aciq_laplace, clip_for, max_abs, percentile
 from fqlab.quant.codes import Codes, alike, error_parts, quantize, stochastic_round
 from fqlab.quant.gradients import GRADIENTS, fake_quantize, slope, straight_through
 from fqlab.quant.grids import KINDS, ROUNDINGS, Grid
@@ -28,6 +16,8 @@ from fqlab.quant.planes import (
     zero_bits,
 )
 from fqlab.quant.precision import MAX_BITS, adjust, bit_variables, net_value, regrid, requantize, requantize_net
+from fqlab.quant.recursion import octav, octav_step, octav_update
+from fqlab.quant.searching import expected_error, sweep
 
 __all__ = [
     "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",

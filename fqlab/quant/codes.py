@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,10 @@ import torch
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 
-__all__ = ["Codes", "alike", "quantize", "stochastic_round", "error_parts", "position", "spread"]
+__all__ = ["Codes", "alike", "quantize", "stochastic_round", "error_parts", "position", "spread", "tiles"]
+
+TILE = 2**14
+"""Values worked on at a time: 64 KiB as float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,18 @@ def alike(codes: Iterable[Codes]) -> list[Codes]:
 def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``clip`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
     return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
+
+
+def tiles(rows: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of a matrix ``[rows, width]`` that stay in a core's cache from one operation to the next.
+
+    Each is some whole rows or a piece of one. Elementwise work on a large tensor, done a part at a time, takes
+    neither the memory of its intermediate results nor the time to fetch them.
+    """
+    tall = max(1, TILE // max(1, width))
+    for top in range(0, rows, tall):
+        for left in range(0, width, TILE):
+            yield slice(top, top + tall), slice(left, left + TILE)
 
 
 def position(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -118,15 +134,17 @@ def quantize(
     if rounding == "stochastic" and generator is None and noise is None:
         raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
     clip = _checked(torch.as_tensor(clip, dtype=torch.float32), x.shape[:batch_dims])
-    place = position(x, spread(clip, x), grid)
-    if bool(place.isnan().any()):
-        raise ConfigError("x holds NaN, but no level stands for that.")
-    if rounding == "nearest":
-        rounded = torch.round(place)
-    else:
-        noise = torch.rand(x.shape, generator=generator) if noise is None else noise
-        rounded = stochastic_round(place, noise)
-    return Codes(rounded.to(torch.int16), grid, clip)
+    if rounding == "stochastic" and noise is None:
+        noise = torch.rand(x.shape, dtype=torch.float32, generator=generator)
+    shape = (clip.numel(), x.shape[batch_dims:].numel())
+    rows, draws = x.detach().reshape(shape), noise.reshape(shape) if rounding == "stochastic" else None
+    codes = torch.empty(shape, dtype=torch.int16, device=x.device)
+    for rank, part in tiles(*shape):
+        place = position(rows[rank, part], clip.reshape(-1, 1)[rank], grid)
+        if math.isnan(float(place.sum())):
+            raise ConfigError("x holds NaN, but no level stands for that.")
+        codes[rank, part] = torch.round(place) if draws is None else stochastic_round(place, draws[rank, part])
+    return Codes(codes.reshape(x.shape), grid, clip)
 
 
 def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:

@@ -1,0 +1,102 @@
+"""How large is the error at a clip, and which of many clips has the smallest?"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch.nn.functional import pad
+
+from fqlab.errors import in_range, one_of
+from fqlab.quant.codes import position, tiles
+from fqlab.quant.grids import ROUNDINGS, Grid
+from fqlab.quant.ranked import Ranked
+from fqlab.quant.rows import detached, rows_of, usable
+
+__all__ = ["expected_error", "sweep"]
+
+TIE = 1e-13
+"""Errors that differ by less, as a share of Σx², are equal: that is what the sums are exact to."""
+
+
+def sweep(
+    x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0, points: int = 100
+) -> torch.Tensor:
+    """The best of ``points`` equally spaced clips in (0, max|x|], by measured (expected) MSE; of equals the smallest.
+
+    The error of every clip is exact: values that go to one level lie side by side once they are sorted, and
+    Σ(x − l)² over them is Σx² − 2lΣx + nl².
+    """
+    in_range("points", points, 1, integer=True)
+    one_of("rounding", rounding, ROUNDINGS)
+    return detached(partial(_sweep, grid=grid, rounding=rounding, points=points), x, batch_dims)
+
+
+def _sweep(rows: torch.Tensor, grid: Grid, rounding: str, points: int) -> torch.Tensor:
+    ranked = Ranked(rows.clone())
+    peak = torch.maximum(-ranked.values[:, :1], ranked.values[:, -1:])
+    levels = torch.arange(grid.low, grid.high + 1, dtype=torch.float64, device=rows.device)
+    levels = (levels - grid.offset) * grid.step(1.0)
+    error = _nearest_error if rounding == "nearest" else _stochastic_error
+    best, lowest = peak.clone(), torch.full_like(peak, math.inf, dtype=torch.float64)
+    tie = TIE * ranked.total(ranked.whole, power=2)
+    for k in range(1, points + 1):
+        clip = peak * (k / points)
+        found = error(ranked, clip.double() * levels)
+        better = found < lowest - tie
+        best, lowest = torch.where(better, clip, best), torch.where(better, found, lowest)
+    return usable(best, peak).squeeze(1)
+
+
+def _cells(ranked: Ranked, edges: torch.Tensor) -> list[torch.Tensor]:
+    """Σ1, Σx and Σx² over each of the k + 1 cells between k ascending edges (``[rows, k]``)."""
+    bounds = pad(torch.searchsorted(ranked.values, edges.float()), (1, 1))
+    bounds[:, -1] = ranked.size
+    return [bounds.diff(), *(ranked.total(bounds, power).diff() for power in (1, 2))]
+
+
+def _nearest_error(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
+    """Σ(x − l)² with l the nearest of a row's ``levels``: ``[rows, 1]``."""
+    count, total, square = _cells(ranked, (levels[:, 1:] + levels[:, :-1]) / 2)
+    return (square - 2 * levels * total + levels.square() * count).sum(1, keepdim=True)
+
+
+def _stochastic_error(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
+    """Σ(h − x)(x − l) over the values between levels l and h, and Σ(x − l)² over those beyond the last."""
+    count, total, square = _cells(ranked, levels)
+    low, high = torch.cat([levels[:, :1], levels], 1), torch.cat([levels, levels[:, -1:]], 1)
+    error = (low + high) * total - low * high * count - square
+    error[:, [0, -1]] *= -1  # beyond the last level l = h
+    return error.sum(1, keepdim=True)
+
+
+def expected_error(
+    x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
+) -> torch.Tensor:
+    """Mean squared quantization error, over the draws too if rounding is stochastic: float64.
+
+    In double precision neither values of 1e-30 nor of 1e30 get lost when they are squared.
+
+    Args:
+        clip: thresholds of shape ``x.shape[:batch_dims]``, which is also the shape of the result.
+
+    Raises:
+        ConfigError: for an unknown rounding, or if there is no value.
+    """
+    one_of("rounding", rounding, ROUNDINGS)
+    rows = rows_of(x, batch_dims).reshape(-1, x.shape[batch_dims:].numel())
+    wide = clip.expand(x.shape[:batch_dims]).reshape(-1, 1)
+    total = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
+    for rank, part in tiles(*rows.shape):
+        total[rank] += _errors(rows[rank, part], wide[rank], grid, rounding).sum(-1)
+    return (total / rows.shape[1]).reshape(x.shape[:batch_dims])
+
+
+def _errors(x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str) -> torch.Tensor:
+    place = position(x, clip, grid)
+    if rounding == "nearest":
+        return (x - grid.decode(torch.round(place), clip)).double().square()
+    fraction = place - torch.floor(place)
+    granular = grid.step(clip).double().square() * (fraction * (1 - fraction))
+    return granular + (x - grid.decode(place, clip)).double().square()

@@ -43,7 +43,7 @@ def percentile(
 ) -> torch.Tensor:
     """The ``share``-th percentile of |x| (0-100); the sort-based rule of static calibration."""
     in_range("share", share, 0, 100)
-    return detached(partial(_percentile, share=share), x, batch_dims)
+    return detached(partial(_percentile, share=share), rows_of(x, batch_dims))
 
 
 def _percentile(rows: torch.Tensor, share: float) -> torch.Tensor:

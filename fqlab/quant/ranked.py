@@ -39,21 +39,22 @@ class Ranked:
         self.sum = self.total(self.whole)
 
     def below(self, thresholds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """How many values are < each of ``thresholds`` (float32 ``[rows, k]``), and their sum: two float64."""
+        """How many values are < each of ``thresholds`` (float32 ``[rows, k]``): int64; and their sum: float64."""
         count = torch.searchsorted(self.values, thresholds)
-        return count.double(), self.total(count)
+        return count, self.total(count)
 
     def above(self, thresholds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """How many values are > each of ``thresholds``, and their sum."""
         within = torch.searchsorted(self.values, thresholds, right=True)
-        return (self.size - within).double(), self.sum - self.total(within)
+        return self.size - within, self.sum - self.total(within)
 
     def total(self, count: torch.Tensor, power: int = 1) -> torch.Tensor:
         """Sum of the ``count`` (int64 ``[rows, k]``) smallest values, or of their squares: float64."""
         sums = self._sums if power == 1 else self._squares
+        if self.stride == 1:
+            return sums.gather(1, count)
         block = count // self.stride
-        whole = sums.gather(1, block)
-        return whole if self.stride == 1 else whole + self._within(block, count, power)
+        return sums.gather(1, block) + self._within(block, count, power)
 
     def _within(self, block: torch.Tensor, count: torch.Tensor, power: int) -> torch.Tensor:
         """What the values before number ``count`` add to the sum of the whole blocks before theirs."""
@@ -61,18 +62,21 @@ class Ranked:
         values = self.values.gather(1, place.clamp(max=self.size - 1).flatten(1)).reshape(place.shape)
         return values.double().pow(power).masked_fill(place >= count.unsqueeze(-1), 0).sum(-1)
 
+    @cached_property
+    def _sums(self) -> torch.Tensor:
+        return self._running(self.values.double() if self.stride == 1 else self._blocks.sum(-1, dtype=torch.float64))
+
+    @cached_property
+    def _squares(self) -> torch.Tensor:
+        return self._running(torch.linalg.vector_norm(self._blocks, dim=-1, dtype=torch.float64).square_())
+
     @property
     def _blocks(self) -> torch.Tensor:
         return self.values[:, : self.size // self.stride * self.stride].unflatten(1, (-1, self.stride))
 
-    @cached_property
-    def _sums(self) -> torch.Tensor:
-        return pad(self._blocks.sum(-1, dtype=torch.float64).cumsum(1), (1, 0))
-
-    @cached_property
-    def _squares(self) -> torch.Tensor:
-        norms = torch.linalg.vector_norm(self._blocks, dim=-1, dtype=torch.float64)
-        return pad(norms.square().cumsum(1), (1, 0))
+    @staticmethod
+    def _running(parts: torch.Tensor) -> torch.Tensor:
+        return pad(parts, (1, 0)).cumsum_(1)
 
 
 def ascending(rows: torch.Tensor) -> torch.Tensor:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import pad
 
 from fqlab.errors import in_range
 from fqlab.quant.grids import Grid
 from fqlab.quant.ranked import Ranked
-from fqlab.quant.rows import detached, usable
+from fqlab.quant.rows import detached, rows_of, usable
 
-__all__ = ["octav", "octav_step", "octav_update"]
+__all__ = ["octav", "octav_layers", "octav_step", "octav_update"]
 
 
 def octav_update(tail: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor, noise: float) -> torch.Tensor:
@@ -84,42 +86,70 @@ def octav(
     count; for constant |x| it jumps between |x| and 0, and the guard returns max|x|. On two's complement the
     clip may exceed max|x|, because the top level is one step short of it.
     """
+    how = dict(iterations=iterations, level_aware=level_aware)
+    return octav_layers([x], grid, rounding, batch_dims=batch_dims, **how)[0]
+
+
+def octav_layers(
+    layers: Sequence[torch.Tensor],
+    grid: Grid,
+    rounding: str = "nearest",
+    *,
+    batch_dims: int = 0,
+    iterations: int = 0,
+    level_aware: bool = True,
+) -> list[torch.Tensor]:
+    """:func:`octav` of each of several tensors in one go: what takes time in small layers is the calls.
+
+    Args:
+        layers: tensors with the same ``batch_dims`` leading dimensions; the shorter ones are filled up with zeros.
+    """
     in_range("iterations", iterations, 0, integer=True)
+    rows = [rows_of(x, batch_dims) for x in layers]
+    sizes = [x.shape[-1] for x in rows]
+    stack = torch.stack([pad(x, (0, max(sizes) - x.shape[-1])) for x in rows], -2) if len(rows) > 1 else rows[0]
     if grid.kind == "midrise" and grid.bits == 1 and (rounding == "nearest" or not level_aware):
-        return detached(_mean_size, x, batch_dims)
-    model = _noise_model(grid, rounding, level_aware)
-    return detached(partial(_octav, model=model, updates=iterations or grid.bits + 6), x, batch_dims)
+        rule = partial(_mean_size, sizes=sizes)
+    else:
+        model = _noise_model(grid, rounding, level_aware)
+        rule = partial(_octav, sizes=sizes, model=model, updates=iterations or grid.bits + 6)
+    clips = detached(rule, stack)
+    return list(clips.unbind(-1)) if len(rows) > 1 else [clips]
 
 
-def _mean_size(rows: torch.Tensor) -> torch.Tensor:
+def _column(sizes: Sequence[int], rows: torch.Tensor) -> torch.Tensor:
+    """Number of values in each of the stacked rows, float64 ``[rows, 1]``."""
+    return rows.new_tensor(sizes, dtype=torch.float64).repeat(len(rows) // len(sizes)).unsqueeze(1)
+
+
+def _mean_size(rows: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
     size = rows.abs()
-    return usable(size.mean(-1, dtype=torch.float64).float(), size.amax(-1))
+    mean = size.sum(-1, keepdim=True, dtype=torch.float64) / _column(sizes, rows)
+    return usable(mean.float().squeeze(1), size.amax(-1))
 
 
-def _octav(rows: torch.Tensor, model: NoiseModel, updates: int) -> torch.Tensor:
-    """Clips of ``rows``; each update is :func:`octav_step`, but two look-ups instead of a pass over the values."""
-    two_sided = model.top != 1.0
-    ranked = Ranked(rows.clone() if two_sided else rows.abs())
-    zero = torch.zeros(len(rows), 1, dtype=torch.float32, device=rows.device)
+def _octav(rows: torch.Tensor, sizes: Sequence[int], model: NoiseModel, updates: int) -> torch.Tensor:
+    """Clips of ``rows``; an update is :func:`octav_step`, but by look-ups instead of a pass over the values."""
+    ranked = Ranked(rows.abs() if model.top == 1.0 else rows.clone())
+    zero = rows.new_zeros(len(rows), 1)
     (positive, up), (negative, down) = ranked.above(zero), ranked.below(zero)
-    nonzero, total = positive + negative, up - down
-    noisy = nonzero + model.zero * (ranked.size - nonzero)
-    peak = torch.maximum(-ranked.values[:, :1], ranked.values[:, -1:])
+    nonzero, total = (positive + negative).double(), up - down
+    peak = torch.maximum(ranked.values[:, -1:], -ranked.values[:, :1])
+    noisy = nonzero + model.zero * (_column(sizes, rows) - nonzero) if model.zero else nonzero
     clip = (total / nonzero).float()
     for _ in range(updates):
-        known, clip = clip, _update(ranked, clip, noisy, model, two_sided)
+        known, clip = clip, _update(ranked, clip, noisy, model)
         if torch.equal(known, clip):
             break
     constant = total >= nonzero * peak * (1 - 1e-6)
     return usable(torch.where(constant, peak, clip), peak).squeeze(1)
 
 
-def _update(
-    ranked: Ranked, clip: torch.Tensor, noisy: torch.Tensor, model: NoiseModel, two_sided: bool
-) -> torch.Tensor:
-    clipped, tail = ranked.above(model.top * clip)
-    outside = clipped
-    if two_sided:
-        under, depth = ranked.below(-clip)
-        tail, outside, clipped = model.top * tail - depth, model.top**2 * clipped + under, clipped + under
-    return octav_update(tail, outside, noisy - clipped, model.noise).float()
+def _update(ranked: Ranked, clip: torch.Tensor, noisy: torch.Tensor, model: NoiseModel) -> torch.Tensor:
+    if model.top == 1.0:
+        outside, tail = ranked.above(clip)
+        return octav_update(tail, outside, noisy - outside, model.noise).float()
+    over, height = ranked.above(model.top * clip)
+    under, depth = ranked.below(-clip)
+    inside = noisy - over - under
+    return octav_update(model.top * height - depth, model.top**2 * over.double() + under, inside, model.noise).float()

@@ -29,20 +29,18 @@ def rows_of(x: torch.Tensor, batch_dims: int) -> torch.Tensor:
 
 def usable(clip: torch.Tensor, peak: torch.Tensor) -> torch.Tensor:
     """``clip`` where positive and finite, else max|x|; 1 if all values are zero, NaN if one is not finite."""
-    fallback = torch.where(peak == 0, 1.0, torch.where(peak.isfinite(), peak, math.nan))
-    return torch.where((clip > 0) & clip.isfinite() & peak.isfinite(), clip, fallback)
+    finite = peak < math.inf
+    fallback = torch.where(peak == 0, 1.0, torch.where(finite, peak, math.nan))
+    return torch.where((clip > 0) & (clip < math.inf) & finite, clip, fallback)
 
 
-def detached(rule: Rule, x: torch.Tensor, batch_dims: int) -> torch.Tensor:
-    """``rule`` of the rows of ``x``, in the shape ``x.shape[:batch_dims]``.
+def detached(rule: Rule, rows: torch.Tensor) -> torch.Tensor:
+    """``rule`` on ``rows`` ``[*batch, n]``: clips ``[*batch]``.
 
     Neither autograd nor a transform of ``torch.func`` looks inside: no gradient flows, a dimension that ``vmap`` maps is
     one more of the batch, and ``rule`` may look at the data.
-
-    Raises:
-        ConfigError: if there is no value.
     """
-    return _Detached.apply(rows_of(x, batch_dims), rule)
+    return _Detached.apply(rows, rule)
 
 
 class _Detached(torch.autograd.Function):

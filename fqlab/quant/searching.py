@@ -30,7 +30,7 @@ def sweep(
     """
     in_range("points", points, 1, integer=True)
     one_of("rounding", rounding, ROUNDINGS)
-    return detached(partial(_sweep, grid=grid, rounding=rounding, points=points), x, batch_dims)
+    return detached(partial(_sweep, grid=grid, rounding=rounding, points=points), rows_of(x, batch_dims))
 
 
 def _sweep(rows: torch.Tensor, grid: Grid, rounding: str, points: int) -> torch.Tensor:

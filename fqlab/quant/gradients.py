@@ -31,7 +31,7 @@ def slope(x: torch.Tensor, clip: torch.Tensor, gradient: str = "ste") -> torch.T
 
 def straight_through(x: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | float = 1.0) -> torch.Tensor:
     """``value`` forward, to the bit where ``x`` is finite; ``slope``·∂x backward."""
-    carrier = slope * x
+    carrier = x if isinstance(slope, float) and slope == 1.0 else slope * x
     return value.detach() + (carrier - carrier.detach())
 
 

@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 
 __all__ = ["Ranked", "ascending"]
 
-SMALL, STRIDE = 4096, 64
-"""Rows of up to SMALL values keep all running sums, longer ones every STRIDE-th: they need hardly any memory."""
+SMALL, STRIDE = 4096, 16
+"""Rows of up to SMALL values keep all running sums, longer ones every STRIDE-th: they need little memory."""
 
 
 class Ranked:

@@ -16,6 +16,8 @@ from fqlab.quant.rows import detached, rows_of, usable
 
 __all__ = ["expected_error", "sweep"]
 
+LOOK_UPS = 2**13
+"""Thresholds looked up at a time: more would take memory."""
 TIE = 1e-13
 """Errors that differ by less, as a share of Σx², are equal: that is what the sums are exact to."""
 
@@ -36,39 +38,43 @@ def sweep(
 def _sweep(rows: torch.Tensor, grid: Grid, rounding: str, points: int) -> torch.Tensor:
     ranked = Ranked(rows.clone())
     peak = torch.maximum(-ranked.values[:, :1], ranked.values[:, -1:])
-    levels = torch.arange(grid.low, grid.high + 1, dtype=torch.float64, device=rows.device)
-    levels = (levels - grid.offset) * grid.step(1.0)
-    error = _nearest_error if rounding == "nearest" else _stochastic_error
-    best, lowest = peak.clone(), torch.full_like(peak, math.inf, dtype=torch.float64)
-    tie = TIE * ranked.total(ranked.whole, power=2)
-    for k in range(1, points + 1):
-        clip = peak * (k / points)
-        found = error(ranked, clip.double() * levels)
-        better = found < lowest - tie
-        best, lowest = torch.where(better, clip, best), torch.where(better, found, lowest)
-    return usable(best, peak).squeeze(1)
+    clips = torch.stack([peak.squeeze(1) * (k / points) for k in range(1, points + 1)], 1)
+    error = partial(_nearest_error if rounding == "nearest" else _stochastic_error, ranked)
+    at_once = max(1, LOOK_UPS // (len(rows) * grid.levels))
+    errors = torch.cat([error(_levels(grid, some)) for some in clips.split(at_once, 1)], 1)
+    least = errors.amin(1, keepdim=True) + TIE * ranked.total(ranked.whole, power=2)
+    best = torch.where(errors <= least, clips, math.inf).amin(1)
+    return usable(best, peak.squeeze(1))
 
 
-def _cells(ranked: Ranked, edges: torch.Tensor) -> list[torch.Tensor]:
-    """Σ1, Σx and Σx² over each of the k + 1 cells between k ascending edges (``[rows, k]``)."""
-    bounds = pad(torch.searchsorted(ranked.values, edges.float()), (1, 1))
-    bounds[:, -1] = ranked.size
-    return [bounds.diff(), *(ranked.total(bounds, power).diff() for power in (1, 2))]
+def _levels(grid: Grid, clips: torch.Tensor) -> torch.Tensor:
+    """The levels of a grid at clips ``[rows, k]``: float64 ``[rows, k, levels]``, ascending."""
+    codes = torch.arange(grid.low, grid.high + 1, dtype=torch.float64, device=clips.device)
+    return clips.double().unsqueeze(-1) * ((codes - grid.offset) * grid.step(1.0))
+
+
+def _cells(ranked: Ranked, edges: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What lies below each of ascending edges ``[rows, k, n]``, and Σ1 and Σx over the n + 1 cells that they cut."""
+    below = torch.searchsorted(ranked.values, edges.float().flatten(1)).reshape(edges.shape)
+    bounds = pad(below, (1, 1))
+    bounds[..., -1] = ranked.size
+    return below, bounds.diff(), ranked.total(bounds.flatten(1)).reshape(bounds.shape).diff()
 
 
 def _nearest_error(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
-    """Σ(x − l)² with l the nearest of a row's ``levels``: ``[rows, 1]``."""
-    count, total, square = _cells(ranked, (levels[:, 1:] + levels[:, :-1]) / 2)
-    return (square - 2 * levels * total + levels.square() * count).sum(1, keepdim=True)
+    """Σ(x − l)² with l the nearest of ``levels`` ``[rows, k, n]``: ``[rows, k]``."""
+    _, count, total = _cells(ranked, (levels[..., 1:] + levels[..., :-1]) / 2)
+    return ranked.total(ranked.whole, power=2) + (levels * (levels * count - 2 * total)).sum(-1)
 
 
 def _stochastic_error(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
     """Σ(h − x)(x − l) over the values between levels l and h, and Σ(x − l)² over those beyond the last."""
-    count, total, square = _cells(ranked, levels)
-    low, high = torch.cat([levels[:, :1], levels], 1), torch.cat([levels, levels[:, -1:]], 1)
-    error = (low + high) * total - low * high * count - square
-    error[:, [0, -1]] *= -1  # beyond the last level l = h
-    return error.sum(1, keepdim=True)
+    below, count, total = _cells(ranked, levels)
+    low, high = torch.cat([levels[..., :1], levels], -1), torch.cat([levels, levels[..., -1:]], -1)
+    error = (low + high) * total - low * high * count
+    error[..., [0, -1]] *= -1  # there l = h
+    within = ranked.total(below[..., -1], power=2) - ranked.total(below[..., 0], power=2)
+    return ranked.total(ranked.whole, power=2) - 2 * within + error.sum(-1)
 
 
 def expected_error(

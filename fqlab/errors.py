@@ -53,7 +53,7 @@ def in_range(
     whole = isinstance(value, numbers.Integral)
     if not within or (integer and not whole):
         kind = "a whole number" if integer else "a number"
-        hint = f"; write {int(value)}" if within and value == int(value) else ""
+        hint = f"; write {int(value)}" if within and value % 1 == 0 else ""
         raise ConfigError(f"{name} is {value!r}, but must be {kind} {_bounds(low, high, open_low)}{hint}.")
     return int(value) if whole else float(value)
 

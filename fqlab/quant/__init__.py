@@ -1,7 +1,7 @@
 """Arithmetic on tensors: grids, clips, rounding, gradients and bit planes."""
 
 from fqlab.quant.budgets import CUTTINGS, compression, mean_bits, moves, parse_budgets, pruning_growing
-from fqlab.quant.clipping import RULES, aciq_gauss, aciq_laplace, clip_for, max_abs, percentile
+from fqlab.quant.clipping import RULES, aciq_gauss, aciq_laplace, clip_for, clips_for, max_abs, percentile
 from fqlab.quant.codes import Codes, alike, error_parts, quantize, stochastic_round
 from fqlab.quant.gradients import GRADIENTS, fake_quantize, slope, straight_through
 from fqlab.quant.grids import KINDS, ROUNDINGS, Grid
@@ -16,14 +16,14 @@ from fqlab.quant.planes import (
     zero_bits,
 )
 from fqlab.quant.precision import MAX_BITS, adjust, bit_variables, net_value, regrid, requantize, requantize_net
-from fqlab.quant.recursion import octav, octav_step, octav_update
+from fqlab.quant.recursion import octav, octav_layers, octav_step, octav_update
 from fqlab.quant.searching import expected_error, sweep
 
 __all__ = [
     "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",
-    "aciq_laplace", "adjust", "alike", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
+    "aciq_laplace", "adjust", "alike", "bit_variables", "clip_for", "clips_for", "compression", "error_parts", "expected_error",
     "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "moves", "msb_density", "net_value",
-    "octav", "octav_step", "octav_update", "parse_budgets", "percentile", "plane_density", "prune_msb",
+    "octav", "octav_layers", "octav_step", "octav_update", "parse_budgets", "percentile", "plane_density", "prune_msb",
     "pruning_growing", "quantize", "regrid", "requantize", "requantize_net", "slope", "stochastic_round", "straight_through",
     "sweep", "to_planes", "trim", "zero_bits",
 ]  # fmt: skip

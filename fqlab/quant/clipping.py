@@ -9,7 +9,7 @@ for a tensor of zeros (where any clip is exact) and NaN for one that holds NaN o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 
 import torch
@@ -17,12 +17,12 @@ from scipy import optimize, special
 
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.quant.grids import Grid
-from fqlab.quant.ranked import ascending
-from fqlab.quant.recursion import octav
+from fqlab.quant.ranked import SMALL, ascending
+from fqlab.quant.recursion import octav, octav_layers
 from fqlab.quant.rows import detached, rows_of, usable
 from fqlab.quant.searching import sweep
 
-__all__ = ["RULES", "aciq_gauss", "aciq_laplace", "clip_for", "max_abs", "percentile"]
+__all__ = ["RULES", "aciq_gauss", "aciq_laplace", "clip_for", "clips_for", "max_abs", "percentile"]
 
 
 def max_abs(
@@ -122,3 +122,42 @@ def clip_for(
     if check and not bool(clip.isfinite().all()):
         raise ConfigError("x holds NaN or infinity, but a clip needs finite values.")
     return clip
+
+
+def clips_for(
+    rule: str,
+    layers: Mapping[str, torch.Tensor],
+    grids: Mapping[str, Grid],
+    rounding: str = "nearest",
+    *,
+    batch_dims: int = 0,
+    level_aware: bool = True,
+    check: bool = True,
+) -> dict[str, torch.Tensor]:
+    """:func:`clip_for` each of ``layers``, with OCTAV of the small ones that share a grid in one call.
+
+    Args:
+        layers: tensors by name; the ``batch_dims`` leading dimensions are clients.
+        grids: a grid for each name.
+
+    Raises:
+        ConfigError: as :func:`clip_for`, naming the layer.
+    """
+    one_of("clip", rule, RULES)
+    stacks: dict[object, list[str]] = {}
+    for name, x in layers.items():
+        small = rule == "octav" and x.shape[batch_dims:].numel() <= SMALL
+        stacks.setdefault((grids[name], x.shape[:batch_dims]) if small else name, []).append(name)
+    found: dict[str, torch.Tensor] = {}
+    for names in stacks.values():
+        own, grid = [layers[name] for name in names], grids[names[0]]
+        if len(own) > 1:
+            clips = octav_layers(own, grid, rounding, batch_dims=batch_dims, level_aware=level_aware)
+        else:
+            how = dict(batch_dims=batch_dims, level_aware=level_aware, check=False)
+            clips = [clip_for(rule, own[0], grid, rounding, **how)]
+        found.update(zip(names, clips, strict=True))
+    for name in layers if check else ():
+        if not bool(found[name].isfinite().all()):
+            raise ConfigError(f"layer {name!r} holds NaN or infinity, but a clip needs finite values.")
+    return {name: found[name] for name in layers}

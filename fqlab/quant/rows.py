@@ -13,7 +13,7 @@ from fqlab.errors import ConfigError
 __all__ = ["Rule", "detached", "rows_of", "usable"]
 
 Rule = Callable[[torch.Tensor], torch.Tensor]
-"""Clips ``[members]`` of rows ``[members, n]``."""
+"""Clips ``[members]`` of contiguous rows ``[members, n]``, which it must leave as they are."""
 
 
 def rows_of(x: torch.Tensor, batch_dims: int) -> torch.Tensor:
@@ -46,7 +46,7 @@ def detached(rule: Rule, rows: torch.Tensor) -> torch.Tensor:
 class _Detached(torch.autograd.Function):
     @staticmethod
     def forward(rows: torch.Tensor, rule: Rule) -> torch.Tensor:
-        return rule(rows.reshape(-1, rows.shape[-1])).reshape(rows.shape[:-1])
+        return rule(rows.reshape(-1, rows.shape[-1]).contiguous()).reshape(rows.shape[:-1])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:

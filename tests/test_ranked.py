@@ -51,9 +51,9 @@ def samples(n: int) -> dict[str, torch.Tensor]:
     }
 
 
-CASES = {f"{name}-{n}": x for n in (40, 1500, LONG) for name, x in samples(n).items()}
+CASES = {f"{name}-{n}": x for n in (40, LONG) for name, x in samples(n).items()}
 every_case = pytest.mark.parametrize("x", CASES.values(), ids=CASES)
-every_grid = pytest.mark.parametrize("grid", [Grid(b, k) for k in KINDS for b in (1, 2, 4, 8)], ids=str)
+every_grid = pytest.mark.parametrize("grid", [Grid(b, k) for k in KINDS for b in (1, 3, 8)], ids=str)
 every_rounding = pytest.mark.parametrize("rounding", ROUNDINGS)
 
 

@@ -27,17 +27,17 @@ from fqlab.quant import (
     from_planes,
     group_lasso,
     msb_density,
-    net_value,
+    narrow_bits,
     octav_step,
     plane_density,
     prune_msb,
     quantize,
-    regrid,
     requantize,
     requantize_net,
+    requantize_to_step,
+    signed_sum,
     slope,
     to_planes,
-    trim,
     zero_bits,
 )
 from fqlab.wire.delta import apply_changes, changes
@@ -85,9 +85,9 @@ def planes(kind: str) -> Any:
     pruned, bits = prune_msb(made, 0.3, batch_dims=0)
     delta = changes(made.values, 4, requantize(bit_variables(made), scale))
     return [
-        *to_planes(made), from_planes(*to_planes(made), scale), real, net_value(real), requantize(real, scale),
-        requantize_net(X, scale, 3), regrid(X, 0.125), regrid(X, 0.125, 3), adjust(made, threshold=0.1), pruned, bits,
-        trim(pruned, 4), group_lasso(real[0]), zero_bits(made), msb_density(made), plane_density(made), *delta,
+        *to_planes(made), from_planes(*to_planes(made), scale), real, signed_sum(real), requantize(real, scale),
+        requantize_net(X, scale, 3), requantize_to_step(X, 0.125), requantize_to_step(X, 0.125, 3), adjust(made, threshold=0.1), pruned, bits,
+        narrow_bits(pruned, 4), group_lasso(real[0]), zero_bits(made), msb_density(made), plane_density(made), *delta,
         apply_changes(made.values, 4, *delta),
     ]  # fmt: skip
 

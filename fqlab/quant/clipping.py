@@ -56,7 +56,7 @@ def _percentile(rows: torch.Tensor, share: float) -> torch.Tensor:
 @lru_cache(maxsize=256)
 def _gauss_constant(noise: float) -> float:
     """Minimiser of c·s² + E(|X|−s)₊² for a standard normal X: c·s = E(|X|−s)₊."""
-    excess = lambda s: math.sqrt(2 / math.pi) * math.exp(-s * s / 2) - s * special.erfc(s / math.sqrt(2))  # noqa: E731
+    excess = lambda s: math.sqrt(2 / math.pi) * math.exp(-s * s / 2) - s * special.erfc(s / math.sqrt(2))
     return float(optimize.brentq(lambda s: noise * s - excess(s), 0.0, 20.0, xtol=1e-14))
 
 

@@ -11,7 +11,7 @@ import torch
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 
-__all__ = ["Codes", "alike", "quantize", "stochastic_round", "error_parts", "position", "spread", "tiles"]
+__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "expand_like", "tiles"]
 
 TILE = 3 * 2**13
 """Values worked on at a time: 96 KiB as float32, and too few for PyTorch to wake another thread for each operation."""
@@ -38,7 +38,7 @@ class Codes:
 
     def dequantize(self) -> torch.Tensor:
         """The levels the codes stand for: float32, shape of ``values``."""
-        return self.grid.decode(self.values, spread(self.clip, self.values))
+        return self.grid.decode(self.values, expand_like(self.clip, self.values))
 
     def __getitem__(self, index: int) -> Codes:
         """The codes of one member of the batch."""
@@ -53,16 +53,16 @@ class Codes:
         )
 
 
-def alike(codes: Iterable[Codes]) -> list[Codes]:
+def stack_alike(codes: Iterable[Codes]) -> list[Codes]:
     """Codes of equal shape on equal grids stacked into batches, in the order in which such a kind first comes."""
     kinds: dict[object, list[Codes]] = {}
     for one in codes:
         kinds.setdefault((one.grid, one.shape), []).append(one)
-    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))  # noqa: E731
+    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))
     return [stack(own) for own in kinds.values()]
 
 
-def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def expand_like(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``clip`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
     return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
 
@@ -79,7 +79,7 @@ def tiles(rows: int, width: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, top + tall), slice(left, left + TILE)
 
 
-def position(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
+def grid_index(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Where ``x`` lies on the grid's ladder after clipping: a fractional code in ``[grid.low, grid.high]``.
 
     ``clip`` broadcasts against ``x``; where it is 0 every code stands for 0.
@@ -142,7 +142,7 @@ def quantize(
     draws = noise.reshape(shape) if rounding == "stochastic" else None
     codes = torch.empty(shape, dtype=torch.int16, device=x.device)
     for rank, part in tiles(*shape):
-        place = position(rows[rank, part], clips[rank], grid)
+        place = grid_index(rows[rank, part], clips[rank], grid)
         if math.isnan(place.sum().item()):
             raise ConfigError("x holds NaN, but no level stands for that.")
         codes[rank, part] = torch.round(place) if draws is None else stochastic_round(place, draws[rank, part])
@@ -167,7 +167,7 @@ def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     Returns:
         ``(granular, clipping)``, in squared units of ``x``; 0 where there are no values.
     """
-    clip = spread(codes.clip, x)
+    clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
     error = (x - codes.dequantize()).double().square_()
     whole, clipping = float(error.sum()), float(error.masked_fill_(~outside, 0).sum())

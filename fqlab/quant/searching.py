@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import pad
 
 from fqlab.errors import in_range, one_of
-from fqlab.quant.codes import position, tiles
+from fqlab.quant.codes import grid_index, tiles
 from fqlab.quant.grids import ROUNDINGS, Grid
 from fqlab.quant.ranked import Ranked
 from fqlab.quant.rows import detached, rows_of, usable
@@ -100,7 +100,7 @@ def expected_error(
 
 
 def _errors(x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str) -> torch.Tensor:
-    place = position(x, clip, grid)
+    place = grid_index(x, clip, grid)
     if rounding == "nearest":
         return (x - grid.decode(torch.round(place), clip)).double().square()
     fraction = place - torch.floor(place)

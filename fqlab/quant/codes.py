@@ -10,8 +10,9 @@ import torch
 
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
+from fqlab.tensors import expand_like
 
-__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "expand_like", "tiles"]
+__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "tiles"]
 
 TILE = 3 * 2**13
 """Values worked on at a time: 96 KiB as float32, and too few for PyTorch to wake another thread for each operation."""
@@ -60,11 +61,6 @@ def stack_alike(codes: Iterable[Codes]) -> list[Codes]:
         kinds.setdefault((one.grid, one.shape), []).append(one)
     stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))
     return [stack(own) for own in kinds.values()]
-
-
-def expand_like(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """``clip`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
-    return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
 
 
 def tiles(rows: int, width: int) -> Iterator[tuple[slice, slice]]:

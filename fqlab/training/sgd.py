@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
-from fqlab.training.objectives import Objective, Weights
+from fqlab.tensors import Weights, leading
 
-__all__ = ["Training", "Batch", "batches", "autograd_grad", "client_loss", "sgd", "infer", "accuracy"]
+__all__ = ["Batch", "GradFn", "Training", "accuracy", "batches", "infer", "sgd"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +32,20 @@ class Batch:
     Attributes:
         x, y: minibatch ``[batch, ...]`` and labels ``[batch]``; stacked clients have a leading client dimension.
         weight: 1 for a real sample, 0 for padding, shape of ``y``; None if all are real.
-        active: stacked clients only, bool ``[clients]``: who still has a batch left.
+        active: stacked clients only: the first ``active`` of them still have a batch left, and ``x``, ``y``, ``weight``
+            and ``noise`` are theirs alone; None if all have.
         noise: random numbers the objective's transform asked for.
     """
 
     x: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor | None = None
-    active: torch.Tensor | None = None
+    active: int | None = None
     noise: Weights = field(default_factory=dict)
 
 
 GradFn = Callable[[Weights, Batch], tuple[list[torch.Tensor], torch.Tensor]]
-"""(params, step) → gradients in the order of params, and the loss (one a client if stacked)."""
+"""(params, batch) → gradients in the order of params, and the loss (one a client if stacked)."""
 
 
 def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -> list[np.ndarray]:
@@ -57,88 +57,61 @@ def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -
     return plan
 
 
-def client_loss(
-    model: torch.nn.Module,
-    objective: Objective,
-    params: Weights,
-    buffers: Weights,
-    context: Weights,
-    noise: Weights,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    weight: torch.Tensor | None,
-) -> torch.Tensor:
-    """One client's objective on one minibatch (a scalar). ``buffers`` (BatchNorm statistics) are updated in place."""
-    seen = objective.transform(params, context, noise) if objective.transform else params
-    logits = functional_call(model, {**seen, **buffers}, (x,))
-    if weight is None:
-        loss = cross_entropy(logits, y)
-    else:
-        loss = (cross_entropy(logits, y, reduction="none") * weight).sum() / weight.sum().clamp(min=1)
-    return loss + objective.penalty(params, context) if objective.penalty else loss
-
-
-def autograd_grad(loss: Callable[[Weights, Batch], torch.Tensor]) -> GradFn:
-    """The gradient of ``loss(params, step)`` by ordinary autograd; a vector of losses, one a client, is summed."""
-
-    def slopes(params: Weights, step: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        value = loss(leaves, step)
-        return list(torch.autograd.grad(value.sum(), list(leaves.values()))), value.detach()
-
-    return slopes
-
-
 def sgd(
-    slopes: GradFn,
+    grad: GradFn,
     params: Weights,
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
-    """SGD with momentum and weight decay from ``params`` along ``steps``.
+    """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
 
-    Stacked clients have a leading dimension everywhere; one that is not ``active`` in a step stands still.
+    Stacked clients have a leading dimension everywhere; one that is no longer ``active`` stands still. The parameters
+    move in place, in a copy of ``params``: a step makes no tensor of their size.
+
+    Args:
+        grad: may reuse the memory of its gradients in the next call; they are overwritten here.
+        params: where to start.
+        steps: the batches.
+        training: learning rate, momentum and weight decay.
+        project: what follows a step, parameters to parameters; it may overwrite what it is given.
 
     Returns:
         The new parameters and the losses seen, one a step.
     """
-    names, values = list(params), list(params.values())
-    velocity: list[torch.Tensor] | None = None
+    values = {name: value.clone() for name, value in params.items()}
+    velocity: Weights = {}
     losses = []
-    for step in steps:
-        gradients, loss = slopes(dict(zip(names, values, strict=True)), step)
+    for batch in steps:
+        moving = leading(values, batch.active)
+        gradients, loss = grad(moving, batch)
         losses.append(loss)
         with torch.no_grad():
-            if training.weight_decay:
-                pull = training.weight_decay
-                gradients = [torch.add(g, v, alpha=pull) for g, v in zip(gradients, values, strict=True)]
-            if training.momentum:
-                velocity = gradients = _momentum(velocity, gradients, training.momentum, step.active)
-            moved = [torch.add(v, g, alpha=-training.lr) for v, g in zip(values, gradients, strict=True)]
-            if project is not None:
-                inside = project(dict(zip(names, moved, strict=True)))
-                moved = [inside[name] for name in names]
-            values = moved if step.active is None else _where(step.active, moved, values)
-    return dict(zip(names, values, strict=True)), losses
+            for (name, value), gradient in zip(moving.items(), gradients, strict=True):
+                value.add_(_direction(name, value, gradient, training, velocity), alpha=-training.lr)
+            for name, inside in project(moving).items() if project else ():
+                if inside is not moving[name]:
+                    moving[name].copy_(inside)
+    return values, losses
 
 
-def _momentum(
-    velocity: list[torch.Tensor] | None, slopes: list[torch.Tensor], momentum: float, active: torch.Tensor | None
-) -> list[torch.Tensor]:
-    if velocity is None:
-        return slopes
-    new = [torch.add(g, v, alpha=momentum) for v, g in zip(velocity, slopes, strict=True)]
-    return new if active is None else _where(active, new, velocity)
+def _direction(
+    name: str, value: torch.Tensor, gradient: torch.Tensor, training: Training, velocity: Weights
+) -> torch.Tensor:
+    """The gradient with weight decay and momentum; ``gradient`` and ``velocity`` are updated in place."""
+    if training.weight_decay:
+        gradient = gradient.add_(value, alpha=training.weight_decay)
+    if not training.momentum:
+        return gradient
+    if name not in velocity:
+        velocity[name] = gradient.clone()
+        return gradient
+    moving = velocity[name] if gradient.shape == velocity[name].shape else velocity[name][: len(gradient)]
+    return torch.add(gradient, moving, alpha=training.momentum, out=moving)
 
 
-def _where(active: torch.Tensor, yes: list[torch.Tensor], no: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Per client: ``yes`` where active, else ``no``."""
-    return [torch.where(active.reshape((-1,) + (1,) * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True)]
-
-
-def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 1000) -> torch.Tensor:
-    """Logits ``[n, classes]`` in evaluation mode."""
+def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 250) -> torch.Tensor:
+    """Logits ``[n, classes]`` in evaluation mode, ``batch`` samples at a time (more do not fit into the caches)."""
     model.eval()
     with torch.no_grad():
         return torch.cat([functional_call(model, weights, (part,)) for part in x.split(batch)])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,8 @@ import torch
 
 from fqlab.errors import ConfigError, WireError, one_of
 from fqlab.quant.codes import Codes
-from fqlab.wire.container import INTS, MAX_ENTRIES, Packed, Part, Row, Segment, fail, load, read, write
+from fqlab.tensors import Weights
+from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
 from fqlab.wire.symbols import (
     as_numpy,
     from_groups,
@@ -22,15 +27,53 @@ from fqlab.wire.symbols import (
     used_bits,
 )
 
-__all__ = ["CODINGS", "Payload", "pack", "pack_both", "unpack"]
+__all__ = ["CODINGS", "Payload", "checked_row", "entries_of", "number_bytes", "pack", "prepare", "unpack"]
 
 CODINGS = ("fixed", "zstd")
-Payload = dict[str, Codes | torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Payload(Mapping[str, "Codes | torch.Tensor"]):
+    """What one packet carries: codes of layers, and tensors that travel as they are; together a mapping by name.
+
+    Attributes:
+        codes: name -> codes of one client (scalar clip).
+        tensors: name -> float32, integer or bool tensor.
+
+    Raises:
+        ConfigError: for a name that stands for codes and for a tensor.
+    """
+
+    codes: Mapping[str, Codes] = field(default_factory=dict)
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = self.codes.keys() & self.tensors.keys()
+        if twice:
+            raise ConfigError(f"payload has {min(twice)!r} twice, as codes and as a tensor; every name stands once.")
+
+    def __getitem__(self, name: str) -> Codes | torch.Tensor:
+        return self.codes[name] if name in self.codes else self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.codes, self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.codes) + len(self.tensors)
+
+    def entries(self) -> dict[str, Codes | torch.Tensor]:
+        """The whole mapping as a dictionary, which is quicker to look through."""
+        return {**self.codes, **self.tensors}
+
+    def decode(self) -> Weights:
+        """Every entry as the tensor that it stands for."""
+        return {name: layer.dequantize() for name, layer in self.codes.items()} | dict(self.tensors)
+
 
 _TYPES = {getattr(torch, name): name for name in ("float32", "bool", *INTS)}
 
 
-def _row(name: str, value: Any) -> Row:
+def checked_row(name: str, value: Any) -> Row:
     """The row of an entry, its ``used`` planes still unknown."""
     if not isinstance(name, str):
         raise ConfigError(f"payload has the key {name!r}, but every key must be a string.")
@@ -48,39 +91,42 @@ def _row(name: str, value: Any) -> Row:
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 
-def _join(arrays: list[np.ndarray]) -> Segment:
-    return Segment(np.concatenate(arrays).view(np.uint8) if arrays else np.zeros(0, np.uint8))
+def entries_of(payload: Mapping[str, Codes | torch.Tensor]) -> dict[str, Codes | torch.Tensor]:
+    """A payload, or any mapping, as a dictionary."""
+    return payload.entries() if isinstance(payload, Payload) else dict(payload)
 
 
-def _prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
+def number_bytes(tensor: torch.Tensor) -> np.ndarray:
+    """The entries of ``tensor``, in row-major order, as they travel: little-endian."""
+    array = np.ascontiguousarray(tensor.numpy(force=True))
+    return array if sys.byteorder == "little" else array.byteswap()
+
+
+def prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], list[Segment]]:
     """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
     rows, floats, ints, coded = [], [], [], []
-    for name, value in payload.items():
-        row = _row(name, value)
+    for name, value in entries_of(payload).items():
+        row = checked_row(name, value)
         if row.coded:
             symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
-            row = row._replace(used=used_bits(symbols))
-            coded.append(Segment(to_planes(symbols, row.used), symbols, row.used))
-            if row.type != "bool":
-                floats.append(as_numpy(value.clip).astype("<f4", copy=False))
-        elif row.type == "float32":
-            floats.append(as_numpy(value).astype("<f4", copy=False))
-        else:
-            ints.append(as_numpy(value).view(np.uint8))
+            row = row._replace(used=int(used_bits(symbols)))
+            coded.append(Segment([to_planes(symbols, row.used)], symbols, row.used))
+        if not row.coded or row.grid:
+            (ints if row.type in INTS else floats).append(number_bytes(value.clip if row.grid else value))
         rows.append(row)
     if sum(row.count for row in rows) > MAX_ENTRIES:
         raise ConfigError(f"payload has {sum(row.count for row in rows)} entries, but a packet holds {MAX_ENTRIES}.")
-    return rows, [_join(floats), _join(ints), *coded]
+    return rows, [Segment(floats), Segment(ints), *coded]
 
 
-def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
+def pack(payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed") -> bytes:
     """Encode a payload as one packet: a valid ``.safetensors`` file (layout in :mod:`fqlab.wire.container`).
 
     Equal payloads give equal bytes. ``pack`` and :func:`unpack` are inverses.
 
     Args:
-        payload: name -> codes of one client (scalar clip), or a tensor: float32 and integers travel as they are, bool
-            takes one bit an entry. Any shapes, empty ones included.
+        payload: a :class:`Payload`, or any mapping from names to codes of one client (scalar clip) and tensors: float32
+            and integers travel as they are, bool takes one bit an entry. Any shapes, empty ones included.
         coding: ``"fixed"`` sends the bit planes of codes plane-major, highest plane first, without those that are
             all zero. ``"zstd"`` sends each layer, the floats and the integers entropy-coded (zstandard level 1) where
             that is smaller.
@@ -89,13 +135,7 @@ def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
         ConfigError: for an unknown coding, or an entry of another type, naming it.
     """
     one_of("coding", coding, CODINGS)
-    return write(*_prepare(payload), coding).bytes
-
-
-def pack_both(payload: Payload) -> tuple[Packed, Packed]:
-    """The packet in either coding, ``(fixed, zstd)``; cheaper than calling :func:`pack` twice."""
-    rows, segments = _prepare(payload)
-    return write(rows, segments, "fixed"), write(rows, segments, "zstd")
+    return write(*prepare(payload), coding).bytes
 
 
 class _Tape:
@@ -105,7 +145,7 @@ class _Tape:
         self.data, self.at = data.copy(), 0
 
     def take(self, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
-        start, self.at = self.at, self.at + math.prod(shape) * np.dtype(dtype).itemsize
+        start, self.at = self.at, self.at + math.prod(shape) * (4 if dtype == "float32" else INTS[dtype])
         return torch.from_numpy(self.data[start : self.at].view(dtype).reshape(shape))
 
 
@@ -121,7 +161,7 @@ def _coded(packet: bytes, part: Part, client: object) -> np.ndarray:
 
 
 def unpack(packet: bytes, *, client: object = None) -> Payload:
-    """Decode a packet: the payload that :func:`pack` was given, in its order, on the CPU.
+    """Decode a packet: the payload that :func:`pack` was given, on the CPU.
 
     Nothing in a packet is executed, and no memory is taken on the word of a header: sizes must agree with the bytes that
     are there, and a packet unpacks to at most :data:`~fqlab.wire.container.MAX_ENTRIES` entries. Float values are not
@@ -140,11 +180,15 @@ def unpack(packet: bytes, *, client: object = None) -> Payload:
     layout = read(packet, client)
     floats, ints, *coded = layout.parts
     parts, floats, ints = iter(coded), _Tape(load(packet, floats, client)), _Tape(load(packet, ints, client))
-    payload: Payload = {}
+    codes: dict[str, Codes] = {}
+    tensors: Weights = {}
     for row in layout.rows:
         if row.coded:
             values = torch.from_numpy(_coded(packet, next(parts), client).reshape(row.shape))
-            payload[row.name] = Codes(values, row.grid, floats.take("float32", [])) if row.grid else values
+            if row.grid:
+                codes[row.name] = Codes(values, row.grid, floats.take("float32", ()))
+            else:
+                tensors[row.name] = values
         else:
-            payload[row.name] = (floats if row.type == "float32" else ints).take(row.type, row.shape)
-    return payload
+            tensors[row.name] = (floats if row.type == "float32" else ints).take(row.type, row.shape)
+    return Payload(codes, tensors)

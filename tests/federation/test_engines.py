@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from fqlab import data, models
 from fqlab.federation import Experiment, Federation, fit
 from fqlab.federation.engines import vectorized
 from fqlab.federation.engines.serial import ClientError
@@ -17,6 +18,13 @@ CASES = {
     "upload": dict(method="clipped", options={"bits": 2, "rounding": "stochastic", "qat": False}),
     "aware": dict(method="clipped", options={"bits": "4-2", "rounding": "stochastic"}, partition="quantity_skew"),
     "widths": dict(method="clipped", options={"client_bits": "8-2-2", "averaging": "size"}, participants=5),
+    "differences": dict(method="clipped", options={"client_bits": "8-2-2", "send": "differences"}, participants=5),
+    "feedback": dict(method="fedpaq", options={"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True}),
+    "qsgd": dict(method="fedpaq", options={"bits": 2, "clip": "norm", "grid": "sign_magnitude"}, participants=5),
+    "dithered": dict(method="uveqfed", options={"bits": 2}),
+    "hexagonal": dict(method="uveqfed", options={"lattice": "hexagonal"}),
+    "rotated": dict(method="eden"),
+    "votes": dict(method="sign", partition="quantity_skew"),
 }
 
 
@@ -31,7 +39,7 @@ def test_threads_give_the_bits_of_serial_for_any_worker_count(case):
         threads = fit(experiment(case, engine="threads", workers=workers))
         for name, value in serial.weights.items():
             assert torch.equal(value, threads.weights[name]), name
-        assert [r.up for r in serial.rounds] == [r.up for r in threads.rounds]
+        assert [r.bytes_up for r in serial.rounds] == [r.bytes_up for r in threads.rounds]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -69,10 +77,10 @@ def test_no_engine_touches_the_global_generator():
 
 @pytest.mark.parametrize("engine", ["serial", "threads"])
 def test_an_exception_names_round_client_and_layer(engine):
-    federation = Federation(experiment("fedavg", engine=engine))
-    data = federation.simulation.dataset
-    narrow = dataclasses.replace(data, train_x=data.train_x[:, :, :4])
-    object.__setattr__(federation.simulation, "dataset", narrow)
+    digits = data.load("digits")
+    narrow = dataclasses.replace(digits, train_x=digits.train_x[:, :, :4])
+    model = models.make("mlp", digits, 0)
+    federation = Federation(experiment("fedavg", engine=engine), dataset=narrow, model=model)
     with pytest.raises(ClientError, match="round 1, client 0, last layer fc1: RuntimeError"):
         federation.step()
 
@@ -97,7 +105,7 @@ def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, optio
     stacks = []
     train = vectorized._train
     monkeypatch.setattr(
-        vectorized, "_train", lambda simulation, stack: stacks.append(len(stack)) or train(simulation, stack)
+        vectorized, "_train", lambda s, stack, model: stacks.append(len(stack)) or train(s, stack, model)
     )
     fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
     assert stacks == [4]

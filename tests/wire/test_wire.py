@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -37,16 +39,18 @@ def same(a, b) -> bool:
 )
 def test_unpack_inverts_pack(bits, kind, shape, seed, coding):
     draw = torch.Generator().manual_seed(seed)
-    payload = {
-        "w": codes_of(Grid(bits, kind), tuple(shape), seed),
+    grid = Grid(bits, kind)
+    codes = {
+        "w": codes_of(grid, tuple(shape), seed),
+        "zero": Codes(torch.full(shape, max(0, grid.low), dtype=torch.int16), grid, torch.tensor(1.0)),
+    }
+    tensors = {
         "bias": torch.randn(shape, generator=draw),
         "mask": torch.rand(shape, generator=draw) < 0.5,
         "scalar": torch.tensor(float("nan")) if seed == 1 else torch.tensor(1.5),
         "count": torch.tensor([seed, 7], dtype=torch.int32),
-        "zero": Codes(
-            torch.full(shape, max(0, Grid(bits, kind).low), dtype=torch.int16), Grid(bits, kind), torch.tensor(1.0)
-        ),
     }
+    payload = wire.Payload(codes, tensors)
     back = wire.unpack(wire.pack(payload, coding=coding))
     assert list(back) == list(payload)
     assert all(same(payload[k], back[k]) for k in payload if k != "scalar")
@@ -72,6 +76,21 @@ def test_a_packet_is_a_safetensors_file():
     packet = wire.pack({"w": codes_of(Grid(4), (64, 10)), "b": torch.arange(10.0)})
     opened = safetensors.numpy.load(packet)
     assert opened["floats"].view(np.float32)[-10:].tolist() == list(range(10))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 8), st.sampled_from(KINDS)), max_size=3),
+    st.sampled_from(wire.CODINGS),
+    st.booleans(),
+)
+def test_a_packet_is_what_safetensors_writes(layers, coding, floats):
+    """The header is composed by hand; the library that reads it elsewhere writes the same bytes."""
+    payload = {f'w"{i}é': codes_of(Grid(bits, kind), (3, n), i) for i, (n, bits, kind) in enumerate(layers)}
+    payload |= {"b": torch.zeros(100), "n": torch.arange(3)} if floats else {"mask": torch.ones(9, dtype=torch.bool)}
+    packet = wire.pack(payload, coding=coding)
+    header = json.loads(packet[8 : 8 + int.from_bytes(packet[:8], "little")])
+    buffers = safetensors.numpy.load(packet)
+    assert safetensors.numpy.save(buffers, header["__metadata__"]) == packet
 
 
 def test_cutting_a_top_plane_is_a_byte_slice():
@@ -110,7 +129,7 @@ def test_overhead_of_the_clipped_papers_network_is_below_three_percent():
         payload[name] = quantize(
             torch.randn(payload[name].shape, generator=torch.Generator().manual_seed(0)), 2.0, Grid(4)
         )
-        payload[f"{name}.error"] = torch.tensor(0.1)
+        payload[f"{name}/error"] = torch.tensor(0.1)
     size = wire.measure(wire.pack(payload))
     assert size.code_bits == 327_392
     assert size.overhead_bytes < 0.03 * size.total
@@ -243,7 +262,7 @@ def test_ledger_sums():
         for c in (0, 1, 2):
             ledger.add(r, c, "up" if c else "down", wire.measure(packet))
     assert ledger.total() == 6 * len(packet)
-    assert ledger.total(round=1, direction="up") == 2 * len(packet)
+    assert ledger.total(round_index=1, direction="up") == 2 * len(packet)
     assert ledger.total("float_bytes", client=0) == 2 * 16
     assert ledger.rows()[0]["round"] == 1
     with pytest.raises(ConfigError, match="direction is 'sideways'"):

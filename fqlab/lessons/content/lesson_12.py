@@ -28,7 +28,7 @@ def _run(ticket: str) -> tuple[float, float, bool]:
 
     state = read(frontier.name, frontier.version, frontier.State, ticket)
     *_, last = trace(own(state), stops=(state.rounds,))
-    return last["everyone"], (last["up"] + last["down"]) / 1000, state.labels == "even"
+    return last["everyone"], (last["bytes_up"] + last["bytes_down"]) / 1000, state.labels == "even"
 
 
 def _reach(ticket: str) -> list[float]:

@@ -13,7 +13,7 @@ from fqlab import data, partition
 from fqlab.federation import Experiment
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.drift import ClientDrift, Holdings, Progress
-from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, member_accuracy, plane, spread, watch
+from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, distances, member_accuracy, plane, watch
 
 __all__ = ["Drift", "State", "experiment", "method"]
 
@@ -92,7 +92,7 @@ class Drift(Panel):
             tips.append(view.places(seen.clients).tolist())
             average.append(seen.record.accuracy)
             clients.append(member_accuracy(seen.clients))
-            scatter, moved = spread(seen)
+            scatter, moved = distances(seen)
             fans = {"path": list(path), "tips": list(tips), "own": state.start == "own"}
             rows.append(_row(seen, clients[-1], scatter, moved))
             pictures: dict[Any, Any] = {
@@ -101,6 +101,10 @@ class Drift(Panel):
             }
             message = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."
             yield Frame(pictures, message, list(rows), seen.record.index / ROUNDS)
+
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
 
     def seconds(self, state: State) -> float:
         counts = holdings(state.skew, state.seed).sum(axis=1)
@@ -147,6 +151,6 @@ def _row(seen: Seen, clients: list[float], scatter: float, moved: float) -> dict
         "clients_best": max(clients),
         "scatter": scatter,
         "moved": moved,
-        "up": seen.record.up,
-        "down": seen.record.down,
+        "up": seen.record.bytes_up,
+        "down": seen.record.bytes_down,
     }

@@ -106,6 +106,10 @@ class Frontier(Panel):
                     self._runs.pop(next(iter(self._runs)))
         yield self._frame(state, done)
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return own(state)
+
     def seconds(self, state: State) -> float:
         each = 0.1 if state.method in SLOW else 0.03
         return 0.5 + each * state.rounds * (0.4 + 0.6 * state.epochs)
@@ -159,7 +163,7 @@ def own(state: State) -> Experiment:
 def _kilobytes(found: dict[str, float], cost: str) -> float:
     """Bytes of a round of :func:`trace`, by one of the cost models, in kilobytes."""
     tail = "_coded" if cost.endswith("coded") else ""
-    return (found[f"up{tail}"] + (found[f"down{tail}"] if cost.startswith("both") else 0)) / 1000
+    return (found[f"bytes_up{tail}"] + (found[f"bytes_down{tail}"] if cost.startswith("both") else 0)) / 1000
 
 
 @lru_cache(maxsize=32)

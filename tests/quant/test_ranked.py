@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import levels
 from torch.func import grad, vmap
 
 from fqlab.errors import ConfigError
@@ -27,6 +26,7 @@ from fqlab.quant import (
     sweep,
 )
 from fqlab.quant.ranked import SMALL, Ranked
+from laws import levels
 
 LONG = SMALL + 1003  # not a multiple of the stride
 

@@ -13,6 +13,7 @@ from fqlab import wire
 from fqlab.quant import (
     GRADIENTS,
     KINDS,
+    LATTICES,
     ROUNDINGS,
     RULES,
     Codes,
@@ -21,23 +22,35 @@ from fqlab.quant import (
     bit_variables,
     clip_for,
     clips_for,
+    code_shape,
+    dithered,
+    eden_decode,
+    eden_encode,
     error_parts,
     expected_error,
     fake_quantize,
     from_planes,
     group_lasso,
+    lattice_error,
+    majority,
     msb_density,
     narrow_bits,
+    norm,
     octav_step,
+    pieces,
     plane_density,
     prune_msb,
     quantize,
+    random_signs,
     requantize,
     requantize_net,
     requantize_to_step,
+    rotate,
+    rotate_back,
     signed_sum,
     slope,
     to_planes,
+    undithered,
     zero_bits,
 )
 from fqlab.wire.delta import apply_changes, changes
@@ -92,6 +105,20 @@ def planes(kind: str) -> Any:
     ]  # fmt: skip
 
 
+def rivals(kind: str) -> Any:
+    grid, draws = Grid(3), lambda: torch.Generator().manual_seed(3)
+    signs = random_signs(sum(pieces(50)), [draws(), draws(), draws()])
+    rotated = rotate(X, signs)
+    coded = [eden_encode(part, 2) for part in rotated]
+    found = [norm(X, batch_dims=1), signs, *rotated, *coded, *map(eden_decode, coded), majority(X > 0)]
+    found.append(rotate_back(rotated, signs, 50))
+    for lattice in LATTICES:
+        dither = torch.rand(3, *code_shape(lattice, (50,)), generator=draws(), dtype=torch.float32) - 0.5
+        made = dithered(X, norm(X, batch_dims=1), grid, dither, lattice, batch_dims=1)
+        found += [made, undithered(made, dither, lattice, (50,)), lattice_error(lattice, grid, norm(X))]
+    return found
+
+
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
@@ -99,7 +126,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("results", [clips, codes, planes])
+@pytest.mark.parametrize("results", [clips, codes, planes, rivals])
 def test_results_do_not_depend_on_the_default_dtype(results, kind):
     want = results(kind)
     for dtype in (torch.float64, torch.float16):

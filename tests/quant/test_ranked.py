@@ -19,7 +19,9 @@ from fqlab.quant import (
     Grid,
     clip_for,
     clips_for,
+    eden_encode,
     expected_error,
+    norm,
     octav,
     octav_layers,
     octav_step,
@@ -208,7 +210,9 @@ def test_a_rule_leaves_its_tensor_as_it_was(rule):
         assert torch.equal(x, before)
 
 
-@pytest.mark.parametrize("call", [*RULES.values(), lambda x, grid: expected_error(x, torch.tensor(1.0), grid)])
+@pytest.mark.parametrize(
+    "call", [*RULES.values(), lambda x, _: norm(x), lambda x, grid: expected_error(x, torch.tensor(1.0), grid)]
+)
 def test_nothing_has_no_clip_and_no_error(call):
     for x in (torch.zeros(0), torch.zeros(3, 0)):
         with pytest.raises(ConfigError, match=r"^x has shape .*, but a clip needs at least one value\.$"):
@@ -231,3 +235,13 @@ def test_one_bad_value_in_a_long_row_spoils_that_row_alone(bad, kind):
     x[1, 500] = bad
     for rule in RULES:
         assert RULES[rule](x, Grid(2, kind), batch_dims=1).isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e19, 1e30])
+def test_lengths_of_very_small_and_very_large_vectors(scale):
+    x = randn(3, 64)
+    want = torch.linalg.vector_norm(x.double() * scale, dim=1).float()
+    torch.testing.assert_close(norm(x * scale, batch_dims=1), want, rtol=1e-6, atol=0)
+    small, plain = eden_encode(x * scale, 2), eden_encode(x, 2)
+    assert torch.equal(small.values, plain.values)
+    torch.testing.assert_close(small.clip, plain.clip * scale, rtol=1e-5, atol=0)

@@ -184,6 +184,8 @@ def test_a_code_that_a_cast_would_fold_back_onto_the_grid_is_refused(kind, far):
             codes = Codes(torch.tensor([1, far], dtype=dtype), Grid(8, kind), torch.tensor(1.0))
             with pytest.raises(ConfigError, match=rf"^codes run from .*{far}.*, but must lie from"):
                 wire.pack({"w": codes})
+            with pytest.raises(ConfigError, match=rf"^codes run from .*{far}.*, but must lie from"):
+                wire.pack_all([{"w": codes}, {"w": Codes(codes.values[:1].expand(2), codes.grid, codes.clip)}])
 
 
 def test_codes_of_another_whole_type_travel_and_others_do_not():

@@ -117,7 +117,7 @@ show_source(Clipped.aggregate)
 # limit $r$, one fine device among nine has a share of at most $r/(r+9)$.
 
 # %%
-show_source(Clipped.counted)
+show_source(Clipped.floor_errors)
 
 # %% [markdown]
 # ## Check

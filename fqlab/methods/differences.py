@@ -95,8 +95,7 @@ class Differences(Method):
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
-        alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-        return self.uploads(*alone, [problem], [client])[0]
+        return self.uploads(stack([params]), stack([buffers]), [problem], [client])[0]
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         shapes = {"seed": torch.Size([])} if self.shared_seed else {}
@@ -119,9 +118,10 @@ class Differences(Method):
         return [seeds.torch_generator(int(u.payload.tensors["seed"]) & SEEDS, name) for u in updates]
 
     def stacked(self, name: str, grid: Grid, updates: Sequence[ReceivedUpdate]) -> Codes:
-        """One entry's codes of all updates as a batch."""
+        """One entry's codes of all updates as a batch on the grid that was agreed, whatever grid a client names."""
         own = [u.payload.codes[name] for u in updates]
-        return Codes(torch.stack([c.values for c in own]), grid, torch.stack([c.clip for c in own]))
+        values = torch.stack([c.values for c in own]).clamp(grid.low, grid.high)
+        return Codes(values, grid, torch.stack([c.clip for c in own]))
 
 
 SEEDS = 2**63 - 1

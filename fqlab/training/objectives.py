@@ -52,6 +52,7 @@ class Drawing(Protocol):
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The noise tensors of one optimiser step."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -51,7 +51,7 @@ class FakeQuantize:
     def _apply(self, params: Weights, noise: Weights, batch_dims: int) -> Weights:
         grids = dict(self.grids)
         layers = {name: params[name] for name in grids}
-        how = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
+        how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
         quantized = {}
         for name, clip in clips_for(self.clip, layers, grids, self.rounding, **how).items():
             value = fake_quantize(layers[name], self.factor * clip, grids[name], noise.get(name), self.gradient)

@@ -48,14 +48,14 @@ def in_range(
     Raises:
         ConfigError: otherwise (NaN, a boolean or a non-number included).
     """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    within = number and (value > low if open_low else value >= low) and value <= high
+    number: Any = value if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    within = (number > low if open_low else number >= low) and number <= high
     whole = isinstance(value, numbers.Integral)
     if not within or (integer and not whole):
         kind = "a whole number" if integer else "a number"
-        hint = f"; write {int(value)}" if within and value % 1 == 0 else ""
+        hint = f"; write {int(number)}" if within and number % 1 == 0 else ""
         raise ConfigError(f"{name} is {value!r}, but must be {kind} {_bounds(low, high, open_low)}{hint}.")
-    return int(value) if whole else float(value)
+    return int(number) if whole else float(number)
 
 
 def _bounds(low: float, high: float, open_low: bool) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from scipy import optimize, special
@@ -85,6 +86,9 @@ def aciq_laplace(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batc
     return usable((scale * constant).float(), rows.abs().amax(-1))
 
 
+LITTLE = 2**16
+"""A layer of all clients with up to so many values is done before the calls that it takes, so that stacking pays."""
+
 RULES: dict[str, Callable[..., torch.Tensor]] = {
     "max_abs": max_abs,
     "percentile": percentile,
@@ -146,7 +150,7 @@ def clips_for(
     one_of("clip", rule, RULES)
     stacks: dict[object, list[str]] = {}
     for name, x in layers.items():
-        small = rule == "octav" and x.shape[batch_dims:].numel() <= SMALL
+        small = rule == "octav" and x.numel() <= LITTLE and x.shape[batch_dims:].numel() <= SMALL
         stacks.setdefault((grids[name], x.shape[:batch_dims]) if small else name, []).append(name)
     found: dict[str, torch.Tensor] = {}
     for names in stacks.values():
@@ -154,7 +158,7 @@ def clips_for(
         if len(own) > 1:
             clips = octav_layers(own, grid, rounding, batch_dims=batch_dims, level_aware=level_aware)
         else:
-            how = dict(batch_dims=batch_dims, level_aware=level_aware, check=False)
+            how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=level_aware, check=False)
             clips = [clip_for(rule, own[0], grid, rounding, **how)]
         found.update(zip(names, clips, strict=True))
     for name in layers if check else ():

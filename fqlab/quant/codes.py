@@ -121,7 +121,7 @@ def quantize(
         rounding: ``"nearest"`` or ``"stochastic"``.
         generator: source of the stochastic draws; required for ``"stochastic"``.
         batch_dims: leading dimensions that have a clip of their own.
-        noise: uniform [0, 1) draws of the shape of ``x``, instead of a generator.
+        noise: uniform [0, 1) draws that broadcast to the shape of ``x``, instead of a generator.
 
     Raises:
         ConfigError: for an unknown rounding, a missing generator, NaN in ``x``, or a clip that is negative,
@@ -135,7 +135,7 @@ def quantize(
         noise = torch.rand(x.shape, dtype=torch.float32, generator=generator)
     shape = (clip.numel(), x.shape[batch_dims:].numel())
     rows, clips = x.detach().reshape(shape), clip.reshape(-1, 1)
-    draws = noise.reshape(shape) if rounding == "stochastic" else None
+    draws = noise.expand(x.shape).reshape(shape) if noise is not None and rounding == "stochastic" else None
     codes = torch.empty(shape, dtype=torch.int16, device=x.device)
     for rank, part in tiles(*shape):
         place = grid_index(rows[rank, part], clips[rank], grid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import pad
@@ -86,7 +86,7 @@ def octav(
     count; for constant |x| it jumps between |x| and 0, and the guard returns max|x|. On two's complement the
     clip may exceed max|x|, because the top level is one step short of it.
     """
-    how = dict(iterations=iterations, level_aware=level_aware)
+    how: dict[str, Any] = dict(iterations=iterations, level_aware=level_aware)
     return octav_layers([x], grid, rounding, batch_dims=batch_dims, **how)[0]
 
 

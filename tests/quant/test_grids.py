@@ -317,3 +317,9 @@ def test_unknown_rounding():
         quantize(torch.ones(3), 1.0, Grid(4), "up")
     with pytest.raises(ConfigError, match="rounding is 'up'"):
         Grid(4).noise("up")
+
+
+def test_clients_may_share_their_draws():
+    x, draws = torch.randn(3, 40, generator=torch.Generator().manual_seed(1)), torch.linspace(0, 0.99, 40)
+    got = quantize(x, 1.0, Grid(3), "stochastic", noise=draws)
+    assert got == quantize(x, 1.0, Grid(3), "stochastic", noise=draws.repeat(3, 1))

@@ -171,9 +171,12 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
         set_generator(model, client.generator("dropout"))
     rule = objective.project
     project = (lambda moved: rule(moved, objective.context)) if rule else None
+    scaled = objective.precondition
+    precondition = (lambda slopes, params: scaled(slopes, params, objective.context)) if scaled else None
     grad = objective_grad(objective, network_grad(model, buffers))
     start = channels_last(problem.params)
-    params, losses = sgd(grad, start, steps(simulation, client, problem), client.training, project)
+    batches_of = steps(simulation, client, problem)
+    params, losses = sgd(grad, start, batches_of, client.training, project, precondition)
     seen = [float(torch.stack(losses).mean())]
     return simulation.send([client], [problem], stack([params]), stack([buffers]), seen)[0]
 

@@ -26,8 +26,9 @@ class UVeQFed(Differences):
 
     Args:
         bits: 1-8 bits a coordinate of a point.
-        lattice: ``"scalar"``, or ``"hexagonal"`` for points of pairs of weights. Held to fixed-length codes that never
-            overload, hexagons lose the range at the rim (all of the gain, and more below 6 bits).
+        lattice: ``"scalar"``, or ``"hexagonal"`` for points of pairs of weights: 4 % less squared error than squares at
+            equal density of points, but 11 % (8 bits) to 41 % (2 bits) more at equal bits, where rows run out first and
+            columns at the rim stay unused.
         zeta: the range is ζ‖h‖/√p, ζ standard deviations of a layer's change; what lies beyond is clipped. 0 for
             the largest change: then nothing overloads and the error is independent of the change.
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["FqlabError", "ConfigError", "DataError", "WireError", "one_of", "in_range"]
+__all__ = ["FqlabError", "ConfigError", "DataError", "StoreError", "WireError", "in_range", "one_of", "shown"]
 
 
 class FqlabError(ValueError):
@@ -21,8 +21,24 @@ class DataError(FqlabError):
     """A data file is missing, truncated or not what its checksum says."""
 
 
+class StoreError(FqlabError):
+    """A result could not be written where it was meant to go; the message says where it is instead."""
+
+
 class WireError(FqlabError):
     """A packet is damaged; the message names the client and the field."""
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """``repr(value)`` for a sentence: on one line, of at most ``most`` characters, whatever the value is."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (Python writes no integer of more than 4300 digits; an object may do anything)
+        text = f"a {type(value).__name__}"
+        if isinstance(value, int):
+            text = f"a whole number of {value.bit_length()} bits"
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= most else f"{text[: most - 9]} ... {text[-4:]}"
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
@@ -32,8 +48,12 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         ConfigError: otherwise, naming the argument and the allowed values.
     """
     allowed = list(allowed)
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, allowed))}.")
+    try:
+        known = value in allowed
+    except Exception:  # noqa: BLE001 (an array compares entry by entry)
+        known = False
+    if not known:
+        raise ConfigError(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, allowed))}.")
     return value
 
 
@@ -53,5 +73,5 @@ def in_range(
             bounds = f"above {low:g}" if open_low else f"{low:g} or more"
         else:
             bounds = f"above {low:g} and at most {high:g}" if open_low else f"from {low:g} to {high:g}"
-        raise ConfigError(f"{name} is {value!r}, but must be {kind} {bounds}.")
+        raise ConfigError(f"{name} is {shown(value)}, but must be {kind} {bounds}.")
     return value

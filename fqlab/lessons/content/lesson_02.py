@@ -73,7 +73,7 @@ LESSON = Lesson(
             "levels from −s to s, return the levels.",
             cases=((W, 1.0, 2), (W, 1.2, 3), (W, 0.5, 1)),
             reference=midrise,
-            solution="def midrise(w, s, b):\n    step = 2 * s / (2**b - 1)\n"
+            solution="import numpy as np\n\n\ndef midrise(w, s, b):\n    step = 2 * s / (2**b - 1)\n"
             "    codes = np.round((np.clip(w, -s, s) + s) / step)\n    return codes * step - s",
             hints=(
                 "Four levels from −s to s: how many gaps lie between them, and how wide is one?",

@@ -84,7 +84,7 @@ LESSON = Lesson(
                 (np.zeros(5), 1.5, 4.0**-4 / 3),
             ),
             reference=step,
-            solution="def step(x, s, c):\n    size = np.abs(x)\n    outside = size > s\n"
+            solution="import numpy as np\n\n\ndef step(x, s, c):\n    size = np.abs(x)\n    outside = size > s\n"
             "    inside = (size > 0) & (size <= s)\n    weight = c * inside.sum() + outside.sum()\n"
             "    return size[outside].sum() / weight if weight else s",
             hints=(

@@ -66,7 +66,7 @@ LESSON = Lesson(
             "the mean over the clients that kept it, the old value where nobody did.",
             cases=((VALUES, KEPT, OLD), (VALUES[:2], KEPT[:2], OLD), (2 * VALUES[1:], KEPT[1:], OLD)),
             reference=masked_mean,
-            solution="def masked_mean(values, masks, old):\n    count = masks.sum(axis=0)\n"
+            solution="import numpy as np\n\n\ndef mean_of_kept(values, masks, old):\n    count = masks.sum(axis=0)\n"
             "    total = (values * masks).sum(axis=0)\n"
             "    return np.where(count > 0, total / np.maximum(count, 1), old)",
             hints=(

@@ -15,6 +15,8 @@ __all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "tidy"]
 CLAIM = "nbval-check-output"
 PANEL = "panel"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+HOME = "mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/"
+"""Where a lesson's Binder badge leads, before the lesson's own file name."""
 STATIC = ("text/html", "image/svg+xml", "image/png")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -54,7 +56,23 @@ def _strip(output: dict[str, Any], number: int) -> None:
 def before_saving(model: dict[str, Any], path: str, **_: Any) -> None:
     """Hook of the Jupyter server: a lesson one has played with is saved as the repository stores it.
 
-    Only files named like a lesson (``NN_topic.ipynb``) are touched; what was typed into their cells stays.
+    Only the course's own lessons are touched; what was typed into their cells stays. Whatever else lies in the folder,
+    a copy under another name or a lesson that somebody made into an assignment, is saved as it is.
     """
-    if model["type"] == "notebook" and re.fullmatch(r"\d\d_\w+\.ipynb", path.rpartition("/")[2]):
+    name = path.rpartition("/")[2]
+    if model.get("type") == "notebook" and _is_lesson(model.get("content"), name):
         tidy(model["content"])
+
+
+def _is_lesson(book: Any, name: str) -> bool:
+    """Whether ``book`` is the lesson that the course stores as ``name``: its opening leads to that very file."""
+    cells = book.get("cells") if isinstance(book, dict) else None
+    if not cells or not re.fullmatch(r"\d\d_\w+\.ipynb", name):
+        return False
+    opening = next((_text(cell) for cell in cells if cell.get("cell_type") == "markdown"), "")
+    return f"{HOME}{name}" in opening and not any("nbgrader" in cell.get("metadata", {}) for cell in cells)
+
+
+def _text(cell: dict[str, Any]) -> str:
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)

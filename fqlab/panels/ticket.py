@@ -7,19 +7,18 @@ mistyped ticket, or one made by a version with other controls, is refused in one
 
 from __future__ import annotations
 
-import math
 import zlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fqlab.errors import ConfigError, shown
+from fqlab.errors import ConfigError
 from fqlab.panels.state import Settings, controls
 
 __all__ = ["read", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
-LONGEST = 100
-"""Characters of a pasted ticket, spaces included; more is none."""
+LONGEST, SHOWN = 200, 40
+"""Characters that a ticket may have, and characters of a wrong one that its refusal repeats."""
 S = TypeVar("S", bound=Settings)
 
 
@@ -52,30 +51,43 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     Raises:
         ConfigError: if the ticket belongs to another panel, is damaged, or is from another version.
     """
-    text = "".join(ticket[:LONGEST].split()) if isinstance(ticket, str) else ""
-    name, _, code = text.partition("-")
+    model = write(panel, version, kind())
+    if not isinstance(ticket, str) or len(ticket) > LONGEST:
+        raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
+    name, _, code = "".join(ticket.split()).partition("-")
     if name.lower() != panel:
-        raise ConfigError(f"ticket is {shown(ticket)}, but must start with '{panel}-': it belongs to another panel.")
+        raise ConfigError(f"ticket is {_short(ticket)}, but must start with '{panel}-': it belongs to another panel.")
     code = code.replace("-", "")
-    body, seal = value(code[:-CHECK]), value(code[-CHECK:])
-    if body is None or seal is None or len(ticket) > LONGEST:
-        raise ConfigError(f"ticket is {shown(ticket)}, but must look like {write(panel, version, kind())}.")
-    if seal != _seal(panel, version, kind, body) or body >= math.prod(c.count for c in controls(kind)):
+    number, seal = value(code[:-CHECK]), value(code[-CHECK:])
+    if number is None or seal is None:
+        raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
+    settings = _settings(kind, number)
+    if settings is None or seal != _seal(panel, version, kind, number):
         raise ConfigError(
-            f"ticket is {shown(ticket)}, but its check digits do not fit: mistyped, or from another version."
+            f"ticket is {_short(ticket)}, but its check digits do not fit: mistyped, or from another version."
         )
+    return kind(**settings)
+
+
+def _settings(kind: type[Settings], number: int) -> dict[str, Any] | None:
+    """The values that a number counts to; None if it is beyond the last state."""
     values = {}
     for known in reversed(controls(kind)):
-        body, index = divmod(body, known.count)
+        number, index = divmod(number, known.count)
         values[known.name] = known.at(index)
-    return kind(**values)
+    return None if number else values
+
+
+def _short(ticket: Any) -> str:
+    """What somebody pasted, cut where a sentence ends to be one."""
+    text = ticket if isinstance(ticket, str) else repr(ticket)
+    if len(text) <= SHOWN:
+        return repr(ticket)
+    return f"{text[:SHOWN]!r}... ({len(text):,} characters)"
 
 
 def value(code: str) -> int | None:
-    """The number that ``code`` spells, whatever its case and with I, L, O read as 1, 1, 0; None if it spells none.
-
-    Work grows with the square of the length, so nothing that a person pasted goes in here at full length.
-    """
+    """The number that ``code`` spells, whatever its case and with I, L, O read as 1, 1, 0; None if it spells none."""
     number = 0
     for digit in code.upper().translate(str.maketrans("ILO", "110")):
         if digit not in ALPHABET:

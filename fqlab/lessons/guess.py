@@ -9,6 +9,7 @@ from typing import Any
 
 from fqlab.errors import ConfigError
 from fqlab.lessons import code, store
+from fqlab.lessons.asking import Ask
 from fqlab.lessons.card import Card, fold, reading
 from fqlab.lessons.contents import LESSONS, lesson, prediction
 from fqlab.lessons.model import Prediction
@@ -48,7 +49,12 @@ def _last() -> str | None:
 
 
 def _ask(p: Prediction) -> Card:
-    return Card("open", f"{p.question}\nYour guess, from {p.low:g} to {p.high:g}: predict({p.id!r}, your_number)")
+    known = store.read()
+    if p.id in known["results"]:
+        return Card("note", f"{p.question}\n{_too_late(p, known)}")
+    lines = [p.question, f"Your guess, from {p.low:g} to {p.high:g}: predict({p.id!r}, your_number)"]
+    lines += [f"So far you said {known['guesses'][p.id]:g}{_unit(p)}."] if p.id in known["guesses"] else []
+    return Ask("open", "\n".join(lines), prediction=p, commit=lambda guess: _commit(p, guess))
 
 
 def _commit(p: Prediction, guess: Any) -> Card:

@@ -15,6 +15,7 @@ from fqlab import lessons
 from fqlab.errors import ConfigError
 from fqlab.lessons import guess as asking
 from fqlab.lessons import store
+from fqlab.lessons.asking import step as asking_step
 from fqlab.lessons.contents import prediction
 from fqlab.lessons.number import understood
 
@@ -158,3 +159,49 @@ def test_no_text_raises(text):
     except ConfigError:
         return
     assert 10 <= number <= 100
+
+
+def asked(identity):
+    """The widget of a question: slider, words beside it, button, verdict."""
+    box = lessons.predict(identity).widget()
+    slider, words, button = box.children[1].children
+    return slider, words, button, box.children[2]
+
+
+@pytest.mark.parametrize("p", PREDICTIONS, ids=lambda p: p.id)
+def test_a_slider_and_a_button_store_what_typing_stores(p):
+    slider, words, button, verdict = asked(p.id)
+    assert (slider.min, slider.max) == (p.low, p.high)
+    assert 6 <= (p.high - p.low) / slider.step <= 200
+    assert not slider.readout, "the slider suggests no number"
+    assert button.disabled
+    assert "move the slider" in words.value
+    slider.value = p.low + 3 * slider.step
+    assert not button.disabled
+    assert f"<b>{slider.value:g}</b> {p.unit}" in words.value
+    button.click()
+    assert store.read()["guesses"] == {p.id: pytest.approx(slider.value)}
+    typed = lessons.predict(p.id, round(slider.value, 6))
+    assert verdict.value == typed._repr_html_()
+    assert f"So far you said {slider.value:g}" in lessons.predict(p.id).text
+    lessons.reveal(p.id)
+    button.click()
+    assert "a guess does not count now" in verdict.value
+    assert "a guess does not count now" in lessons.predict(p.id).text
+
+
+def test_a_question_is_text_where_there_is_no_kernel(monkeypatch):
+    view = "application/vnd.jupyter.widget-view+json"
+    bundle = lessons.predict(PERCENT)._repr_mimebundle_()
+    assert view in bundle
+    assert prediction(PERCENT).question in bundle["text/plain"]
+    monkeypatch.setenv("FQLAB_READING", "1")
+    assert view not in lessons.predict(PERCENT)._repr_mimebundle_()
+    assert lessons.predict(PERCENT)._repr_mimebundle_()["text/html"].startswith("<div")
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(1, 10**9))
+def test_a_slider_has_about_a_hundred_round_steps(low, span):
+    found = asking_step(low, low + span)
+    assert found == 1 or 45 <= span / found <= 230
+    assert found == 1 or f"{found:.0e}"[0] in "125"

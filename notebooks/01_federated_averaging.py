@@ -23,7 +23,7 @@
 
 # %%
 from fqlab.aggregate import mean
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods import Method
 from fqlab.panels import drift
 from fqlab.papers import table
@@ -49,7 +49,7 @@ from fqlab.plots.figures import figure
 predict("01-own-starts")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("01-own-starts", 90)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("01-own-starts", your_number)`. Then run the next cell.
 
 # %%
 reveal("01-own-starts")
@@ -92,8 +92,8 @@ panel
 
 # %% tags=["nbval-check-output"]
 for own, name in ((True, "ten starts"), (False, "one start ")):
-    members, average = ten(own, 0)
-    print(f"{name}: clients {min(members):.0%} to {max(members):.0%}, their average {average:.0%}")
+    members, together = ten(own, 0)
+    print(f"{name}: clients {min(members):.0%} to {max(members):.0%}, their average {together:.0%}")
 
 # %% [markdown]
 # Nothing in a network says which hidden unit does which job. Swap two units with all their weights and the network
@@ -134,8 +134,7 @@ show_source(Method.aggregate)
 # ## Check
 #
 # Write that average yourself: a function of `weights`, an array [clients, d], and `sizes`, the $n_k$. Put it in place
-# of the three dots. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer (both come
-# from `fqlab.lessons`).
+# of the three dots. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer.
 
 # %%
 check("01-average", ...)

@@ -24,7 +24,7 @@
 # %%
 import torch
 
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import quantizer
 from fqlab.papers import table
 from fqlab.plots.figures import figure
@@ -45,7 +45,7 @@ from fqlab.quant.codes import position
 predict("02-levels")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("02-levels", 4)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("02-levels", your_number)`. Then run the next cell.
 
 # %%
 reveal("02-levels")
@@ -138,8 +138,7 @@ for law, x in (("uniform", 2 * torch.rand(10**6, generator=draws) - 1), ("normal
 check("02-midrise", ...)
 
 # %% [markdown]
-# Stuck? `hint("02-midrise")` and `solution("02-midrise")`, both from `fqlab.lessons`, help. The library's own answer,
-# to compare with:
+# Stuck? `hint("02-midrise")` and `solution("02-midrise")` help. The library's own answer, to compare with:
 
 # %% tags=["nbval-check-output"]
 codes = quantize(torch.tensor([-2.0, -0.3, 0.05, 0.8]), 1.0, Grid(2))

@@ -24,7 +24,7 @@
 # %%
 import torch
 
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import clipping
 from fqlab.papers import table
 from fqlab.plots.figures import figure
@@ -47,7 +47,7 @@ from fqlab.wire.entropy import entropy
 predict("03-clip-gain")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("03-clip-gain", 1.5)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("03-clip-gain", your_number)`. Then run the next cell.
 
 # %%
 reveal("03-clip-gain")
@@ -155,8 +155,8 @@ for rule, bits in (("max_abs", 4), ("octav", 3)):
 check("03-octav-step", ...)
 
 # %% [markdown]
-# Stuck? `hint("03-octav-step")` asks a question, then shows the formula, then the first line. `from fqlab.lessons
-# import hint, solution` brings both.
+# Stuck? `hint("03-octav-step")` asks a question, then shows the formula, then the first line;
+# `solution("03-octav-step")` gives it away.
 #
 # ## Paper
 #

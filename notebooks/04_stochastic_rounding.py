@@ -22,7 +22,7 @@
 # **Needs** lesson 02. **Minutes** 20 to read, about 14 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import rounding
 from fqlab.papers import table
 from fqlab.papers.recipes.rounding import error_parts_of_mean, uniform
@@ -45,7 +45,7 @@ from fqlab.quant.codes import stochastic_round
 predict("04-one")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("04-one", 3)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("04-one", your_number)`. Then run the next cell.
 
 # %%
 reveal("04-one")
@@ -121,8 +121,7 @@ show_source(stochastic_round)
 # ## Check
 #
 # Write it yourself: a function of `x`, in units of the step, and of `u`, uniform draws of the same shape. Put it in
-# place of the three dots. `hint("04-round")` helps in three steps, `solution("04-round")` shows one answer (both come
-# from `fqlab.lessons`).
+# place of the three dots. `hint("04-round")` helps in three steps, `solution("04-round")` shows one answer.
 
 # %%
 check("04-round", ...)

@@ -25,7 +25,7 @@
 import numpy as np
 
 from fqlab.aggregate import inverse_error_weights
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.clipped import Clipped
 from fqlab.panels import clipped
 from fqlab.papers import table

@@ -22,7 +22,7 @@
 # **Needs** lessons 02 and 03. **Minutes** 20 to read, about 21 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.objectives import Kurtosis, kurtosis
 from fqlab.panels import robustness
 from fqlab.papers import table
@@ -46,7 +46,7 @@ from fqlab.plots.figures import figure
 predict("06-upwards")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("06-upwards", 92)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("06-upwards", your_number)`. Then run the next cell.
 
 # %%
 reveal("06-upwards")

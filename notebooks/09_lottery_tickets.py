@@ -23,7 +23,7 @@
 
 # %%
 from fqlab.aggregate import masked_mean
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.lottery import Lottery, prune
 from fqlab.panels import lottery
 from fqlab.papers import table
@@ -41,7 +41,7 @@ from fqlab.plots.figures import figure
 predict("09-a-tenth")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("09-a-tenth", 60)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("09-a-tenth", your_number)`. Then run the next cell.
 
 # %%
 reveal("09-a-tenth")

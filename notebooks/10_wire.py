@@ -24,7 +24,7 @@
 # %%
 import torch
 
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import packet
 from fqlab.panels.packet import payload
 from fqlab.papers import table
@@ -127,7 +127,7 @@ print(*done.left_out)
 #
 # ## Check
 #
-# Write `pack(codes, bits)` yourself: a list of byte values, plane by plane, highest plane first. In each plane the first
+# Write `pack_planes(codes, bits)` yourself: a list of byte values, plane by plane, highest plane first. In each plane the first
 # code sits in the highest bit, and zeros fill the last byte. Stuck? `hint("10-pack")`, and at last `solution("10-pack")`.
 
 # %%

@@ -25,7 +25,7 @@
 import torch
 
 from fqlab.data import load
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.models import make
 from fqlab.models.pointnet import PointNet
 from fqlab.panels import fleet

@@ -22,7 +22,7 @@
 # **Needs** lessons 01 and 05; the others help. **Minutes** 25 to read, about 13 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import frontier
 from fqlab.papers import table
 from fqlab.papers.recipes.frontier import COSTS, Point, cheapest, front

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import jupytext
 import nbformat
 import pytest
 from jupytext.compare import NotebookDifference, compare_notebooks
-from lesson_rules import BADGE, problems, stored_problems
+from lesson_rules import BADGE, bound, problems, stored_problems
 from nbformat import NotebookNode
 
+from fqlab.lessons import lesson
 from fqlab.lessons.build import build, read_source
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -45,6 +48,18 @@ def test_a_lesson_has_its_skeleton(path: Path) -> None:
     assert problems(jupytext.read(path), path.stem) == []
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_no_cell_takes_the_name_of_a_learners_function(path: Path) -> None:
+    defined = {
+        node.name
+        for exercise in lesson(path.stem[:2]).exercises
+        for node in ast.parse(exercise.solution).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert defined
+    assert bound(jupytext.read(path)) & defined == set()
+
+
 NAME = "03_optimal_clipping"
 GOOD = f"""# %% [markdown]
 # # 03 · Optimal clipping
@@ -62,6 +77,8 @@ GOOD = f"""# %% [markdown]
 
 # %%
 import statistics
+
+from fqlab.lessons import check, hint, predict, quiz, reveal, solution
 
 # %% [markdown]
 # ## Predict
@@ -114,7 +131,12 @@ def code(source: str) -> Callable[[str], str]:
         (lambda text: text.replace("**Minutes** 20 to read, 4 s to run", "**Minutes** few"), "minutes"),
         (lambda text: text.replace("# ## Quiz\n", ""), "no section headed: quiz"),
         (lambda text: text.replace("# ## Quiz\n# ## Remember", "# ## Remember\n# ## Quiz"), "order"),
-        (lambda text: text.replace("import statistics\n", "statistics = 1\n"), "import cell"),
+        (lambda text: re.sub(r"^(import|from) .*$", "x = 1", text, flags=re.MULTILINE), "import cell"),
+        (lambda text: text.replace("hint, ", ""), "does not bring hint"),
+        (
+            lambda text: text.replace("import statistics\n", "import math, statistics\n"),
+            "imports math and never uses it",
+        ),
         (lambda text: text.replace(' tags=["panel"]', ""), "tagged panel"),
         (code("import math"), "imports; all imports"),
         (code("def f():\n    pass"), "defines"),

@@ -129,10 +129,11 @@ check("04-round", ...)
 # %% [markdown]
 # ## Paper
 #
-# Two papers made stochastic rounding the tool of distributed learning. Suresh and others asked how well a server can
+# Two papers made stochastic rounding the tool of distributed learning. Suresh and others
+# ([arXiv 1611.00429](https://arxiv.org/abs/1611.00429)) asked how well a server can
 # estimate the *mean* of vectors from few bits. With one bit, clients send the largest or the smallest of their numbers,
-# and the error has an exact formula; we measure [1.00](#claim-rounding-suresh) times its value. QSGD did the same for
-# gradients.
+# and the error has an exact formula; we measure [1.00](#claim-rounding-suresh) times its value. QSGD
+# ([arXiv 1610.02132](https://arxiv.org/abs/1610.02132)) did the same for gradients.
 
 # %% tags=["nbval-check-output"]
 table("rounding")

@@ -68,7 +68,7 @@ LESSON = Lesson(
         Prediction(
             "04-thirty",
             "Thirty clients hold the same values and the server averages. How many times smaller is the squared error of "
-            "the mean if they round at random?",
+            "the mean if they round at random, than if they round to the nearest level?",
             low=0.1,
             high=100,
             result=_thirty,

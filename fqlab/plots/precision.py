@@ -139,9 +139,10 @@ class Prune(Picture):
             return "MSB pruning is off"
         if not lost:
             return "ε is below every δ: nothing falls"
-        if twice:
-            return f"{lost} layers lose a plane, {twice} more than one"
-        return f"{lost} of 4 layers lose a plane, none two" if lost > 1 else "1 of 4 layers loses a plane, just one"
+        words = f"{lost} of {LAYERS} layers lose a plane" if lost > 1 else f"1 of {LAYERS} layers loses a plane"
+        if not twice:
+            return f"{words}, none two"
+        return f"{words}, {twice} of them two or more"
 
 
 class Federated(Picture):

@@ -77,7 +77,7 @@ class Ladders(Picture):
             ways.append([(w, floor + 0.45), (grid["lands"], floor + 0.45)])
             lands.append((grid["lands"], floor + 0.45))
             words.append(
-                f"{data['names'][kind]} {count} levels in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
+                f"{data['names'][kind]} {count} level{'s' * (count != 1)} in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
             )
         self.ticks.set_segments(ticks)
         self.ways.set_segments(ways)

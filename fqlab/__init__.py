@@ -17,7 +17,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "teach":
-        return importlib.import_module("fqlab.teaching").teach
+        return importlib.import_module("fqlab.panels.teaching").teach
     if name in __all__:
         return importlib.import_module(f"fqlab.{name}")
     raise AttributeError(f"module 'fqlab' has no attribute {name!r}")

@@ -104,7 +104,7 @@ def test_imports_only_from_own_floor_or_below(path: Path) -> None:
     [
         ("quant", "from fqlab.wire import pack", "floor 0 imports fqlab.wire of floor 1"),
         ("quant", "from fqlab import federation", "floor 0 imports fqlab.federation of floor 3"),
-        ("methods", "from ..engines import serial", "floor 2 imports fqlab.engines of floor 3"),
+        ("methods", "from ..engines import serial", "floor 2 imports fqlab.federation.engines of floor 3"),
         ("methods", "def f():\n    import fqlab.plots", "floor 2 imports fqlab.plots of floor 4"),
         ("data", "def f():\n    import matplotlib.pyplot", "pictures and controls"),
         ("federation", "import ipywidgets", "pictures and controls"),
@@ -134,7 +134,7 @@ def test_import_fqlab_pulls_in_nothing_heavy() -> None:
 
 
 def test_federation_needs_no_pictures() -> None:
-    loaded = modules_after("import fqlab.federation, fqlab.methods, fqlab.engines, fqlab.data")
+    loaded = modules_after("import fqlab.federation, fqlab.methods, fqlab.federation.engines, fqlab.data")
     assert loaded & (PICTURES | OPTIONAL) == set()
 
 

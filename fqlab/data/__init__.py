@@ -76,7 +76,7 @@ def load(name: str, *, seed: int = 0) -> Dataset:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(name: str, seed: int | None, folder: str) -> Dataset:  # noqa: ARG001 (folder: part of the cache key)
+def _load(name: str, seed: int | None, folder: str) -> Dataset:
     module, function = _LOADERS[name]
     loader = getattr(importlib.import_module(f"fqlab.data.{module}"), function)
     return loader() if seed is None else loader(seed=seed)

@@ -105,7 +105,7 @@ def _unit(p: Prediction) -> str:
 
 def _ruler(p: Prediction, guess: float, truth: float) -> str:
     """Guess and result on one scale, as inline SVG."""
-    place = lambda v: 20 + 400 * (min(max(v, p.low), p.high) - p.low) / (p.high - p.low)  # noqa: E731
+    place = lambda v: 20 + 400 * (min(max(v, p.low), p.high) - p.low) / (p.high - p.low)
     label = f"Guess {guess:g}, result {truth:.4g}, on a scale from {p.low:g} to {p.high:g}"
     return (
         f'<svg role="img" aria-label="{label}" width="440" height="52" style="display:block">'

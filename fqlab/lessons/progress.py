@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fqlab.checkpoint import write_whole
 from fqlab.errors import ConfigError, DataError, shown
+from fqlab.federation.checkpoint import atomic_write
 from fqlab.lessons import store
 from fqlab.lessons.card import Card, counted
 from fqlab.lessons.contents import prediction
@@ -72,7 +72,7 @@ def export_progress(target: str) -> Card:
     if os.path.isfile(path) and not _readable(path):
         raise ConfigError(f"target is {shown(target)}, but that file holds something else: choose another name.")
     try:
-        write_whole(path, json.dumps(store.read(), indent=1).encode())
+        atomic_write(path, json.dumps(store.read(), indent=1).encode())
     except OSError as error:
         raise ConfigError(f"target is {shown(target)}, but can't be written: {error.strerror or error}.") from None
     return Card("note", f"Saved to {target}. Later: import_progress({os.fspath(target)!r})")

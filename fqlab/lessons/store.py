@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fqlab.checkpoint import write_whole
 from fqlab.errors import DataError
+from fqlab.federation.checkpoint import atomic_write
 
 __all__ = ["Progress", "empty", "load", "path", "read", "record", "replace"]
 
@@ -132,7 +132,7 @@ def _store(change: Callable[[Progress], None], opened: Callable[[Path], Progress
             with _alone(target.parent):
                 progress = _with_kept(opened(target))
                 change(progress)
-                write_whole(target, json.dumps(progress, indent=1, sort_keys=True).encode())
+                atomic_write(target, json.dumps(progress, indent=1, sort_keys=True).encode())
             _kept.clear()
             return ""
         except (OSError, DataError) as error:

@@ -8,9 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from fqlab.errors import ConfigError, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec
 
-__all__ = ["NAMES", "make", "options", "Client", "Method", "Sent", "Server", "Spec", "Task", "Upload"]
+__all__ = [
+    "NAMES",
+    "make",
+    "options",
+    "Client",
+    "Method",
+    "ClientUpdate",
+    "Server",
+    "Spec",
+    "LocalProblem",
+    "ReceivedUpdate",
+]
 
 _WHERE = {
     "bsq": "bsq:BSQ",

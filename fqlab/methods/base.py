@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from fqlab.aggregate import decode, decode_all, mean
-from fqlab.local import Training
-from fqlab.objectives import Objective, Weights
+from fqlab.training.objectives import Objective, Weights
+from fqlab.training.sgd import Training
 from fqlab.wire import Payload
 
-__all__ = ["Spec", "Server", "Client", "Task", "Sent", "Upload", "Method"]
+__all__ = ["Spec", "Server", "Client", "LocalProblem", "ClientUpdate", "ReceivedUpdate", "Method"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Task:
+class LocalProblem:
     """What a client is about to train: initial parameters, buffers, objective, and its memory so far."""
 
     params: Weights
@@ -87,7 +87,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Sent:
+class ClientUpdate:
     """What a client hands over after training.
 
     Attributes:
@@ -102,7 +102,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Upload:
+class ReceivedUpdate:
     """A client's payload as the server sees it, after the wire and the guard."""
 
     client: int
@@ -134,35 +134,35 @@ class Method:
         """What ``client`` receives."""
         return dict(server.weights)
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         """What the client trains, given what it received."""
         weights = {name: decode(entry) for name, entry in payload.items()}
         params, buffers = split(weights, client.spec)
-        return Task(params, buffers, Objective(), client.memory)
+        return LocalProblem(params, buffers, Objective(), client.memory)
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         """What the client sends once trained."""
-        return Sent({**params, **buffers}, task.memory)
+        return ClientUpdate({**params, **buffers}, problem.memory)
 
     def uploads(
-        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
-    ) -> list[Sent]:
+        self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
+    ) -> list[ClientUpdate]:
         """:meth:`upload` for stacked clients, whose tensors have a leading client dimension; one by one by default."""
-        member = lambda tensors, i: {name: value[i] for name, value in tensors.items()}  # noqa: E731
-        pairs = enumerate(zip(tasks, clients, strict=True))
-        return [self.upload(member(params, i), member(buffers, i), task, client) for i, (task, client) in pairs]
+        member = lambda tensors, i: {name: value[i] for name, value in tensors.items()}
+        pairs = enumerate(zip(problems, clients, strict=True))
+        return [self.upload(member(params, i), member(buffers, i), problem, client) for i, (problem, client) in pairs]
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         """Names and shapes without which an upload is refused by the guard."""
         return {name: value.shape for name, value in server.weights.items()}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         """The server's next state. FedAvg: every tensor averaged with weights n_k / Σ n_k."""
         sizes = [upload.size for upload in uploads]
         weights = {n: mean(decode_all([u.payload[n] for u in uploads]), sizes) for n in server.weights}
         return next_state(server, weights)
 
-    def evaluated(self, server: Server) -> Weights:
+    def evaluation_weights(self, server: Server) -> Weights:
         """The weights whose accuracy a round reports; the full-precision global model by default."""
         return server.weights
 
@@ -170,7 +170,7 @@ class Method:
         """The client's own model, for methods with ``personal = True``."""
         return server.weights
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Further numbers for the round's record, such as the mean bit-width."""
         return {}
 

@@ -14,12 +14,20 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fqlab import bits as bitwise
 from fqlab.aggregate import decode, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload, next_state, split
+from fqlab.methods.base import (
+    Client,
+    ClientUpdate,
+    LocalProblem,
+    Method,
+    ReceivedUpdate,
+    Server,
+    Spec,
+    next_state,
+    split,
+)
 from fqlab.models import quantize_activations
-from fqlab.objectives import Objective, Weights
 from fqlab.quant import (
     RULES,
     Codes,
@@ -29,8 +37,10 @@ from fqlab.quant import (
     compression,
     mean_bits,
     quantize,
-    regrid,
+    requantize_to_step,
 )
+from fqlab.training import bitplanes as bitwise
+from fqlab.training.objectives import Objective, Weights
 from fqlab.wire import Payload
 
 __all__ = ["BSQ"]
@@ -70,7 +80,7 @@ class BSQ(Method):
         warmup: rounds of plain FedAvg first; the paper starts from a trained network.
         finetune_after: rounds with planes after which the scheme is frozen and the weights are fine-tuned;
             0 for never.
-        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.bits.units`;
+        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.training.bitplanes.units`;
             our extension.
         activation_bits: 1-8, see :class:`fqlab.models.QuantizedActivation`; 0 for full precision. The paper
             has 4.
@@ -78,8 +88,7 @@ class BSQ(Method):
         budget: mean bits 1-8 that λ is to reach by dual ascent, λ ← max(0, λ + η(mean bits − budget)).
         dual_step: η of the dual ascent; 0 keeps λ.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> options = {"penalty": 0.3, "warmup": 3}
     >>> central = Experiment(method="bsq", clients=1, rounds=6, batch_size=64, options=options)
     >>> fit(central).rounds[-1].extras["bits"] < 8
@@ -157,9 +166,9 @@ class BSQ(Method):
         grid = Grid(self.bits, "sign_magnitude")
         weights = {name: server.weights[name] for name in self.layers(server.spec)}
         codes = {name: quantize(w, clip_for(self.clip, w, grid), grid) for name, w in weights.items()}
-        return self.settled(server, server.weights, codes)
+        return self.with_codes(server, server.weights, codes)
 
-    def settled(self, server: Server, weights: Weights, codes: dict[str, Codes]) -> Server:
+    def with_codes(self, server: Server, weights: Weights, codes: dict[str, Codes]) -> Server:
         """The state whose quantized model is ``codes``; layers of zeros lose their bits in fine-tuning."""
         step = torch.stack([layer.grid.step(layer.clip) for layer in codes.values()])
         if self.phase(int(server.shared["round"])) == TUNE:
@@ -171,7 +180,7 @@ class BSQ(Method):
     def codes(self, server: Server) -> dict[str, Codes]:
         """The quantized layers of the global model."""
         scheme = zip(self.layers(server.spec), server.shared["step"], server.shared["bits"].tolist(), strict=True)
-        return {name: regrid(server.weights[name], step, bits) for name, step, bits in scheme}
+        return {name: requantize_to_step(server.weights[name], step, bits) for name, step, bits in scheme}
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         phase = self.phase(int(server.shared["round"]))
@@ -179,17 +188,17 @@ class BSQ(Method):
         price = {"penalty": server.shared["penalty"]} if self.dual_step else {}
         return server.weights | codes | {"phase": torch.tensor(phase, dtype=torch.uint8)} | price
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         phase = int(payload["phase"])
         codes = {n: layer for n, layer in payload.items() if isinstance(layer, Codes)}
         params, buffers = split({n: decode(v) for n, v in payload.items() if n not in codes}, client.spec)
         memory = {"phase": payload["phase"]}
         if phase == FLOAT:
-            return Task(params, buffers, Objective(), memory)
+            return LocalProblem(params, buffers, Objective(), memory)
         objective = self.objective(payload, codes, client)
         start = bitwise.net_params(codes) if phase == TUNE else bitwise.plane_params(codes)
         start = bitwise.resume(start, codes, client.memory)
-        return Task(params | bitwise.to_units(start, objective.context), buffers, objective, memory)
+        return LocalProblem(params | bitwise.to_units(start, objective.context), buffers, objective, memory)
 
     def objective(self, payload: Payload, codes: dict[str, Codes], client: Client) -> Objective:
         """Loss of the rounded weights and group lasso on the planes, or the loss alone while fine-tuning."""
@@ -202,24 +211,24 @@ class BSQ(Method):
         how = {"lr": client.training.lr, "proximal": proximal, "precondition": self.precondition}
         return bitwise.plane_objective(codes, strengths, **how)
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        phase, context, codes, error = int(task.memory["phase"]), task.objective.context, {}, {}
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        phase, context, codes, error = int(problem.memory["phase"]), problem.objective.context, {}, {}
         if phase == FLOAT:
-            return Sent(params | buffers)
+            return ClientUpdate(params | buffers)
         params = bitwise.to_units(params, context, back=True)
         for name in self.layers(client.spec):
             growth = self.growth and phase == ADJUST
             exact, weights = bitwise.to_codes(params, name, context, growth=growth)
-            codes[name] = self.adjusted(exact) if phase == ADJUST else exact
+            codes[name] = self.adjust_precision(exact) if phase == ADJUST else exact
             error[name] = float((weights - codes[name].dequantize()).square().mean())
         rest = {name: params[name] for name in client.spec.trainable if name in params}
-        return Sent(rest | buffers | codes, {} if phase == ADJUST else bitwise.remembered(params), error)
+        return ClientUpdate(rest | buffers | codes, {} if phase == ADJUST else bitwise.remembered(params), error)
 
-    def adjusted(self, codes: Codes) -> Codes:
+    def adjust_precision(self, codes: Codes) -> Codes:
         """Precision adjustment with this method's settings."""
         return adjust(codes, msb=self.strip != "none", lsb=self.strip == "both", threshold=self.threshold)
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         phase = self.phase(done := int(server.shared["round"]))
         sizes = [upload.size for upload in uploads]
         weights = super().aggregate(server, uploads).weights
@@ -231,17 +240,17 @@ class BSQ(Method):
             sent = [upload.payload[name] for upload in uploads]
             step = mean([layer.grid.step(layer.clip) for layer in sent], sizes)
             codes[name] = self.rounded(weights[name], step, bits, free=phase == ADJUST)
-        state = self.settled(state, weights, codes)
-        return state if phase == TUNE else self.priced(state)
+        state = self.with_codes(state, weights, codes)
+        return state if phase == TUNE else self.update_penalty(state)
 
     def rounded(self, weights: torch.Tensor, step: torch.Tensor, bits: int, free: bool) -> Codes:
         """A layer's average on the clients' mean step, with the bits it needs if widths are ``free``."""
         if not free:
-            return regrid(weights, step, bits)
-        codes = self.adjusted(regrid(weights, step, cap=8 if self.growth else bits))
-        return regrid(weights, step, bits) if self.strip == "none" and codes.grid.bits < bits else codes
+            return requantize_to_step(weights, step, bits)
+        codes = self.adjust_precision(requantize_to_step(weights, step, cap=8 if self.growth else bits))
+        return requantize_to_step(weights, step, bits) if self.strip == "none" and codes.grid.bits < bits else codes
 
-    def priced(self, server: Server) -> Server:
+    def update_penalty(self, server: Server) -> Server:
         """λ after one step of dual ascent on the scheme's mean bits."""
         penalty = bitwise.dual_ascent(
             float(server.shared["penalty"]), self.dual_step, self.mean_bits(server), self.budget
@@ -259,7 +268,7 @@ class BSQ(Method):
         widths = self.widths(server)
         return mean_bits([server.spec.sizes[name] for name in widths], list(widths.values()))
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """``bits`` a weight, ``compression``, λ, ``bits.NAME`` of every layer; nothing in warm-up."""
         if int(server.shared["round"]) < self.warmup:
             return {}

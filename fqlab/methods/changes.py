@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from fqlab.objectives import Weights
 from fqlab.quant import Codes
+from fqlab.training.objectives import Weights
 from fqlab.wire import Payload
 from fqlab.wire.delta import apply_changes, changes
 

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fqlab import bits as bitwise
 from fqlab.aggregate import decode, decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods import changes
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, next_state, split
 from fqlab.models import quantize_activations
-from fqlab.objectives import Weights
 from fqlab.quant import (
     CUTTINGS,
     MAX_BITS,
@@ -28,12 +26,14 @@ from fqlab.quant import (
     Grid,
     clip_for,
     mean_bits,
+    narrow_bits,
     parse_budgets,
     prune_msb,
     pruning_growing,
     quantize,
-    trim,
 )
+from fqlab.training import bitplanes as bitwise
+from fqlab.training.objectives import Weights
 from fqlab.wire import Payload
 
 __all__ = ["ABLATION", "FedMPQ"]
@@ -72,7 +72,7 @@ class FedMPQ(Method):
         averaging: ``"budget"`` weighs clients by v_n|D_n|, ``"size"`` by |D_n|, ``"inverse_error"`` layer
             by layer by the inverse of the quantization error (our extension).
         clip: rule for the scale at the download; ``"octav"`` is level-aware here (our extension).
-        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.bits.units`;
+        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.training.bitplanes.units`;
             ours, on because a client starts from scratch here.
         activation_bits: see :class:`fqlab.models.QuantizedActivation`; the paper has 4, 0 is full
             precision.
@@ -83,8 +83,7 @@ class FedMPQ(Method):
         downlink: ``"full"``, or ``"changes"``: only the bit planes in which a client's model differs from
             the last one it received (our extension, see :mod:`fqlab.wire.delta`).
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="fedmpq", rounds=3, lr=0.3, options={"budgets": "2-4-8"}))
     >>> history.rounds[-1].extras["bits"] <= (4 * 2 + 3 * 4 + 3 * 8) / 10
     True
@@ -174,7 +173,7 @@ class FedMPQ(Method):
     def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
         return server.weights | {name: codes.dequantize() for name, codes in self.codes(server, client).items()}
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         codes, memory = {name: payload[name] for name in client.spec.quantizable}, {}
         if self.downlink == "changes":
             codes, memory = changes.receive(payload, client.spec.quantizable, client.memory)
@@ -186,36 +185,36 @@ class FedMPQ(Method):
         how = {"lr": client.training.lr, "proximal": proximal, "precondition": self.precondition}
         objective = bitwise.plane_objective(codes, strengths, width=MAX_BITS, **how)
         planes = bitwise.to_units(bitwise.plane_params(codes, MAX_BITS), objective.context)
-        return Task(params | planes, buffers, objective, memory)
+        return LocalProblem(params | planes, buffers, objective, memory)
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         payload, error = {n: params[n] for n in client.spec.trainable if n in params} | buffers, {}
-        params = bitwise.to_units(params, task.objective.context, back=True)
+        params = bitwise.to_units(params, problem.objective.context, back=True)
         for name in client.spec.quantizable:
             growth = self.dual_step > 0
-            codes, weights = bitwise.to_codes(params, name, task.objective.context, growth=growth)
+            codes, weights = bitwise.to_codes(params, name, problem.objective.context, growth=growth)
             payload[name] = codes = self.pruned(codes)
             error[name] = float((weights - codes.dequantize()).square().mean())
             if self.averaging == "inverse_error":
                 payload[f"{name}.error"] = torch.tensor(error[name])
-        return Sent(payload, task.memory, error)
+        return ClientUpdate(payload, problem.memory, error)
 
     def pruned(self, codes: Codes) -> Codes:
         """MSBs dropped while δ(l) ≤ ε."""
         if not self.pruning:
             return codes
         fewer, bits = prune_msb(codes, self.epsilon, saturate=self.saturate)
-        return trim(fewer, int(bits))
+        return narrow_bits(fewer, int(bits))
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return {**super().expects(server), **{f"{name}.error": torch.Size([]) for name in errors}}
+        return {**super().expected_shapes(server), **{f"{name}.error": torch.Size([]) for name in errors}}
 
-    def shares(self, uploads: Sequence[Upload]) -> list[float]:
+    def shares(self, uploads: Sequence[ReceivedUpdate]) -> list[float]:
         """p_n up to a factor: v_n|D_n|, or |D_n|."""
         return [u.size * (self.budget(u.client) if self.averaging == "budget" else 1.0) for u in uploads]
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         weights, shares = {}, self.shares(uploads)
         for name in server.weights:
             values = decode_all([u.payload[name] for u in uploads])
@@ -223,9 +222,9 @@ class FedMPQ(Method):
                 weights[name] = inverse_error(values, [float(u.payload[f"{name}.error"]) for u in uploads])
             else:
                 weights[name] = mean(values, shares)
-        return next_state(server, weights, self.tables(server, uploads))
+        return next_state(server, weights, self.next_tables(server, uploads))
 
-    def tables(self, server: Server, uploads: Sequence[Upload]) -> Weights:
+    def next_tables(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Weights:
         """Widths, reductions Δb and λ of every client after a round; an absent one keeps its Δb and λ."""
         shared = {name: value.clone() for name, value in server.shared.items()}
         if self.downlink == "changes":
@@ -245,7 +244,7 @@ class FedMPQ(Method):
                 shared["bits"][n] = torch.tensor(widths)
         return shared
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean ``bits`` of the next models, ``sent_bits`` of uploads, λ, largest ``excess`` over a budget."""
         sizes, table = layer_sizes(server), server.shared["bits"].tolist()
         means = [mean_bits(sizes, row) for row in table]

@@ -9,8 +9,18 @@ import torch
 
 from fqlab.aggregate import decode_all, mean
 from fqlab.errors import in_range
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload, next_state, split
-from fqlab.objectives import Objective, Weights
+from fqlab.methods.base import (
+    Client,
+    ClientUpdate,
+    LocalProblem,
+    Method,
+    ReceivedUpdate,
+    Server,
+    Spec,
+    next_state,
+    split,
+)
+from fqlab.training.objectives import Objective, Weights
 from fqlab.wire import Payload
 
 __all__ = ["LGFedAvg"]
@@ -26,8 +36,7 @@ class LGFedAvg(Method):
     Args:
         shared: number of layers from the top that are global, 1 or more.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="lg_fedavg", partition="n_class", rounds=3, epochs=5))
     >>> history.rounds[-1].personal > 0.5
     True
@@ -55,19 +64,19 @@ class LGFedAvg(Method):
             return dict(server.weights)
         return {name: server.weights[name] for name in self.head(server.spec)}
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         params, buffers = split({**client.memory, **payload}, client.spec)
-        return Task(params, buffers, Objective())
+        return LocalProblem(params, buffers, Objective())
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         head = self.head(client.spec)
         own = {name: value for name, value in {**params, **buffers}.items() if name not in head}
-        return Sent({name: params[name] for name in head}, own)
+        return ClientUpdate({name: params[name] for name in head}, own)
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         return {name: server.weights[name].shape for name in self.head(server.spec)}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         sizes = [upload.size for upload in uploads]
         head = {n: mean(decode_all([u.payload[n] for u in uploads]), sizes) for n in self.head(server.spec)}
         seen = server.shared["seen"].clone()

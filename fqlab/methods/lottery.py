@@ -13,8 +13,8 @@ import torch
 
 from fqlab.aggregate import masked_mean, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state
-from fqlab.objectives import Objective, Weights
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, next_state
+from fqlab.training.objectives import Objective, Weights
 from fqlab.wire import Payload
 
 __all__ = ["PRESETS", "Lottery", "kept_after", "prune", "published_mib"]
@@ -73,8 +73,7 @@ class Lottery(Method):
         gate_on: ``"validation"`` (paper; needs ``Experiment(validation=...)``), or ``"test"`` (the code: 80 test images).
         rewind: start survivors from θ₀ after a pruning.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="lottery", partition="n_class", rounds=4, epochs=5, validation=0.1, lr=0.3))
     >>> history.rounds[-1].personal > 0.5
     True
@@ -116,7 +115,7 @@ class Lottery(Method):
             payload |= {f"first/{name}": server.shared[f"first/{name}"] for name in server.weights}
         return payload
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         first, masks = _own(payload, client)
         weights = {
             n: _spread(v, masks[n]) if n in masks else v for n, v in payload.items() if not n.startswith("first/")
@@ -128,7 +127,7 @@ class Lottery(Method):
         buffers = {name: value for name, value in weights.items() if name not in params}
         params = hold(params, masks)
         memory = {f"first/{n}": v for n, v in first.items()} | {f"mask/{n}": m for n, m in masks.items()}
-        return Task(params, buffers, Objective(project=hold, transform=_held, context=masks), memory)
+        return LocalProblem(params, buffers, Objective(project=hold, transform=_held, context=masks), memory)
 
     def _opens(self, weights: Weights, masks: Weights, client: Client) -> bool:
         """Whether this client prunes now: more is left than the target, and the model is good enough."""
@@ -137,17 +136,17 @@ class Lottery(Method):
         limit = 80 if self.gate_on == "test" else 0
         return client.accuracy(weights, self.gate_on, limit) > self.gate
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         """Masks, one bit a weight, and the survivors' values."""
-        masks = task.objective.context
+        masks = problem.objective.context
         payload: Payload = {n: v[masks[n]] if n in masks else v for n, v in {**params, **buffers}.items()}
-        return Sent(payload | {f"mask/{name}": mask for name, mask in masks.items()}, task.memory)
+        return ClientUpdate(payload | {f"mask/{name}": mask for name, mask in masks.items()}, problem.memory)
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         whole = {n: v.shape for n, v in server.weights.items() if n not in server.spec.quantizable}
         return whole | {f"mask/{n}": server.weights[n].shape for n in server.spec.quantizable}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         weights, shared = {}, dict(server.shared)
         for name, old in server.weights.items():
             if name in server.spec.quantizable:
@@ -165,7 +164,7 @@ class Lottery(Method):
         """θ_g ⊙ m_k."""
         return hold(server.weights, {n: server.shared[f"mask/{client}/{n}"] for n in server.spec.quantizable})
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean share of weights kept, over the round's clients, and the traffic as published (MiB, one direction)."""
         names = server.spec.quantizable
         kept = [_kept({n: u.payload[f"mask/{n}"] for n in names}) for u in uploads]
@@ -188,7 +187,7 @@ def _held(params: Weights, masks: Weights, noise: Weights) -> Weights:
 def _own(payload: Payload, client: Client) -> tuple[Weights, Weights]:
     """The client's copy of θ₀ and its masks: from memory, or as they arrive the first time."""
     if client.memory:
-        part = lambda prefix: {k[len(prefix) :]: v for k, v in client.memory.items() if k.startswith(prefix)}  # noqa: E731
+        part = lambda prefix: {k[len(prefix) :]: v for k, v in client.memory.items() if k.startswith(prefix)}
         return part("first/"), part("mask/")
     first = {name[6:]: value.clone() for name, value in payload.items() if name.startswith("first/")}
     return first, {name: torch.ones_like(first[name]).bool() for name in client.spec.quantizable}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Server, Task, Upload
-from fqlab.objectives import Kurtosis, MultiBit, Objective, PseudoNoise, kurtosis
+from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server
+from fqlab.training.objectives import KurtosisPenalty, MultiBit, Objective, PseudoNoise, kurtosis
 from fqlab.wire import Payload
 
 __all__ = ["Robust"]
@@ -44,8 +44,7 @@ class Robust(Method):
         noise: ``"uniform"`` (variance Δ²/12), or ``"gauss"`` with standard deviation Δ/2, DiffQ's default.
         range: clip rule: ``"max_abs"`` or ``"octav"`` (level-aware); use the same at deployment.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="robust", rounds=3, options={"variant": "kure", "penalty": 0.1}))
     >>> history.rounds[-1].extras["kurtosis"] < 3
     True
@@ -89,11 +88,11 @@ class Robust(Method):
             raise ConfigError("model has no Conv or Linear weights, but robust training needs at least one such layer.")
         return server
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        task = super().begin(payload, client)
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        problem = super().prepare(payload, client)
         layers, widths = client.spec.quantizable, self.widths()
         if self.variant == "kure":
-            objective = Objective(penalty=Kurtosis(layers, self.penalty, self.target, self.unbiased))
+            objective = Objective(penalty=KurtosisPenalty(layers, self.penalty, self.target, self.unbiased))
         elif self.variant == "apqn":
             noisy = PseudoNoise(layers, widths, self.range, self.noise)
             objective = Objective(transform=noisy, draw=noisy.draw)
@@ -103,9 +102,9 @@ class Robust(Method):
                 widths = (widths[int(pick)],)
             rounded = MultiBit(layers, widths, self.range)
             objective = Objective(transform=rounded, draw=rounded.draw)
-        return Task(task.params, task.buffers, objective, task.memory)
+        return LocalProblem(problem.params, problem.buffers, objective, problem.memory)
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Kurtosis of the aggregated layers: each one, and their mean."""
         each = {name: float(kurtosis(server.weights[name])) for name in server.spec.quantizable}
         return {"kurtosis": sum(each.values()) / len(each), **{f"kurtosis/{name}": k for name, k in each.items()}}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state, split
-from fqlab.objectives import Objective, Weights
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, next_state, split
+from fqlab.training.objectives import Objective, Weights
 from fqlab.wire import Payload
 
 __all__ = ["Standalone"]
@@ -18,8 +18,7 @@ __all__ = ["Standalone"]
 class Standalone(Method):
     """No communication: after a first download of the initial model, clients keep their weights to themselves.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="standalone", partition="n_class", rounds=3, epochs=5))
     >>> history.rounds[-1].personal > 0.5
     True
@@ -34,17 +33,17 @@ class Standalone(Method):
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         return {} if server.shared["seen"][client] else dict(server.weights)
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         params, buffers = split(dict(client.memory or payload), client.spec)
-        return Task(params, buffers, Objective())
+        return LocalProblem(params, buffers, Objective())
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        return Sent({}, {**params, **buffers})
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        return ClientUpdate({}, {**params, **buffers})
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         return {}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
         seen = server.shared["seen"].clone()
         seen[[upload.client for upload in uploads]] = True
         return next_state(server, server.weights, {"seen": seen})

@@ -48,7 +48,7 @@ def _mlp(shape: Shape, classes: int) -> nn.Module:
     return MLP(inputs, (64 if inputs <= 64 else 200,), classes)
 
 
-def _pointnet(shape: Shape, classes: int) -> nn.Module:  # noqa: ARG001 (any number of points)
+def _pointnet(shape: Shape, classes: int) -> nn.Module:
     return importlib.import_module("fqlab.models.pointnet").PointNet(classes)
 
 

@@ -40,7 +40,7 @@ class BatchNorm(nn.Module):
         mean, var = self.running_mean, self.running_var
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 
-    def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002 (nothing random)
+    def initialise(self, generator: torch.Generator) -> None:
         """Weight and variance one, bias and mean zero."""
         nn.init.ones_(self.weight), nn.init.zeros_(self.bias)
         self.running_mean.zero_(), self.running_var.fill_(1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from fqlab.errors import one_of
-from fqlab.quant.codes import position, spread, stochastic_round
+from fqlab.quant.codes import expand_like, grid_index, stochastic_round
 from fqlab.quant.grids import Grid
 
 __all__ = ["GRADIENTS", "fake_quantize", "slope", "straight_through"]
@@ -54,9 +54,9 @@ def fake_quantize(
         gradient: one of :data:`GRADIENTS`.
     """
     one_of("gradient", gradient, GRADIENTS)
-    wide = spread(clip, x).detach()
+    wide = expand_like(clip, x).detach()
     frozen = x.detach()
-    place = position(frozen, wide, grid)
+    place = grid_index(frozen, wide, grid)
     code = torch.round(place) if noise is None else stochastic_round(place, noise)
     along = 1.0 if gradient == "ste" else slope(frozen, wide, gradient)
     return straight_through(x, grid.decode(code, wide), along)

@@ -126,7 +126,7 @@ def full(own_progress, monkeypatch):
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "write_whole", no_space)
+    monkeypatch.setattr(store, "atomic_write", no_space)
 
 
 def forbidden(own_progress, monkeypatch):
@@ -134,7 +134,7 @@ def forbidden(own_progress, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "exists", no_right)
-    monkeypatch.setattr(store, "write_whole", no_right)
+    monkeypatch.setattr(store, "atomic_write", no_right)
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from fqlab.lessons import lesson
-from fqlab.panels.drift import State, experiment
-from fqlab.panels.fleet import NAMES
-from fqlab.panels.quantizer import GRIDS, counted
-from fqlab.papers.recipes.fedavg import spread as drift
-from fqlab.papers.recipes.fedavg import watch
-from fqlab.papers.recipes.lidar import together
+from fqlab.panels.views.drift import State, experiment
+from fqlab.panels.views.fleet import NAMES
+from fqlab.panels.views.quantizer import GRIDS, counted
 from fqlab.plots.quantizer import spread
 from fqlab.quant import Grid, clip_for, expected_error
 from fqlab.quant.clipping import octav_step
+from fqlab.studies.fedavg import spread as drift
+from fqlab.studies.fedavg import watch
+from fqlab.studies.lidar import together
 
 
 def test_lesson_01_the_fan_opens_with_skew_and_with_epochs():

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 if TYPE_CHECKING:
-    from fqlab.panels.frontier import State
+    from fqlab.panels.views.frontier import State
 
 CAP, TARGET = 500.0, 0.95
 
 
 def _ratio() -> float:
     """FedAvg's bytes, up and down, to 90 % over those of the cheapest stored run of any system."""
-    from fqlab.papers.recipes.frontier import FAMILIES, cheapest
+    from fqlab.studies.frontier import FAMILIES, cheapest
 
     found = {family: cheapest(family, "even", "everyone", 0.9, "both") for family in FAMILIES}
     least = min(p.cost("both") for p in found.values() if p)
@@ -25,8 +25,8 @@ def _ratio() -> float:
 @cache
 def _run(state: State) -> tuple[float, float]:
     """Final accuracy of a state's own run, and its kilobytes both ways."""
-    from fqlab.panels.frontier import own
-    from fqlab.papers.recipes.frontier import trace
+    from fqlab.panels.views.frontier import own
+    from fqlab.studies.frontier import trace
 
     *_, last = trace(own(state), stops=(state.rounds,))
     return last["everyone"], (last["up"] + last["down"]) / 1000

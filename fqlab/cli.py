@@ -125,7 +125,7 @@ def _parser(method: str) -> argparse.ArgumentParser:
     from fqlab.federation import Experiment
 
     parser = argparse.ArgumentParser("fqlab run", description="Train a federation; print a table of its rounds.")
-    parser.add_argument("--method", help=f"one of {', '.join(methods.NAMES)}")
+    parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}")
     parser.add_argument("--config", type=Path, help="a TOML file; flags override it")
     parser.add_argument("--out", type=Path, help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", type=Path, help="write every round to this file, and resume from it")
@@ -178,19 +178,19 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> None:
     from tqdm import tqdm
 
     from fqlab.federation import Federation
-    from fqlab.federation.checkpoint import atomic_write
+    from fqlab.files import atomic_write
 
     federation = Federation(experiment, checkpoint=checkpoint)
     print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
     with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:
         for r in federation:
-            bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.up:>12,} {r.down:>12,} {r.error:>19.3e}")
+            bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
             for who in r.left_out:
                 bar.write(f"      left out: {who}")
             bar.update()
     history = federation.history()
     if history.rounds:
-        print(f"{'total':>5} {history.accuracy:>9.4f} {history.up:>12,} {history.down:>12,}")
+        print(f"{'total':>5} {history.accuracy:>9.4f} {history.bytes_up:>12,} {history.bytes_down:>12,}")
     if out:
         atomic_write(out, history.to_json().encode())
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Lab, lab_fixture
 from hypothesis import settings
+
+from browser import Lab, lab_fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -11,20 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as encode
 
 from fqlab.errors import DataError
+from fqlab.files import atomic_write
 
-__all__ = ["save", "load", "atomic_write"]
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file through a temporary neighbour, so that nobody ever sees half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+__all__ = ["load", "save"]
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], notes: dict[str, str]) -> None:

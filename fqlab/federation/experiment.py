@@ -92,9 +92,9 @@ class Experiment:
             one_of("split key", key, tuple(partition.settings()))
         methods.make(self.method, self.options)
 
-    def training(self, round: int) -> Training:
+    def training(self, round_index: int) -> Training:
         """Local optimiser settings in round 1, 2, ..."""
-        lr = self.lr * self.lr_decay ** (round - 1)
+        lr = self.lr * self.lr_decay ** (round_index - 1)
         return Training(self.epochs, self.batch_size, lr, self.momentum, self.weight_decay)
 
     def to_dict(self) -> dict[str, Any]:

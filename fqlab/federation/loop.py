@@ -5,89 +5,32 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from fqlab import data, methods, models, partition, seeds, wire
+from fqlab import methods, models, seeds, wire
 from fqlab.aggregate import validate_update
+from fqlab.data import Dataset
 from fqlab.errors import ConfigError, WireError
 from fqlab.federation import checkpoint as files
 from fqlab.federation import engines
-from fqlab.federation.engines import ClientResult, ClientTask, Simulation
+from fqlab.federation.engines import ClientResult, ClientTask
 from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.engines.simulation import build_simulation
 from fqlab.federation.experiment import Experiment
-from fqlab.methods import ReceivedUpdate, Server, Spec
-from fqlab.training.objectives import Weights
+from fqlab.federation.records import History, Round
+from fqlab.methods import Method, ReceivedUpdate, Server, State
+from fqlab.tensors import with_prefix
 from fqlab.training.sgd import infer
 
-__all__ = ["Round", "History", "Federation", "run", "fit"]
+__all__ = ["Federation", "fit", "run"]
 
-
-@dataclass(frozen=True)
-class Round:
-    """What one communication round did.
-
-    Attributes:
-        index: 1, 2, ...
-        accuracy: of the global model on the test set, 0 to 1; NaN in rounds without evaluation.
-        loss: mean training loss over the round's clients.
-        error: mean squared quantization error of an uploaded weight; 0 if nothing was quantized.
-        up, down: bytes on the wire, all clients together.
-        up_coded, down_coded: the same packets' bytes once entropy coded (zstandard level 1).
-        code_bits: bits of integer codes in all uploads, without scales, floats and headers.
-        participants: clients that took part.
-        left_out: ``"client 3: ..."`` for each one the guard refused.
-        personal: mean accuracy of the clients' own models on their own labels; NaN where the method has none.
-        extras: further numbers of the method.
-        seconds: wall time.
-    """
-
-    index: int
-    accuracy: float
-    loss: float
-    error: float
-    up: int
-    down: int
-    up_coded: int
-    down_coded: int
-    code_bits: int
-    participants: tuple[int, ...]
-    left_out: tuple[str, ...] = ()
-    personal: float = float("nan")
-    extras: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class History:
-    """A finished run: its experiment, its rounds and the final global model."""
-
-    experiment: Experiment
-    rounds: tuple[Round, ...]
-    weights: Weights
-
-    @property
-    def accuracy(self) -> float:
-        """Test accuracy after the last round."""
-        return self.rounds[-1].accuracy
-
-    @property
-    def up(self) -> int:
-        """Bytes sent to the server in the whole run."""
-        return sum(r.up for r in self.rounds)
-
-    @property
-    def down(self) -> int:
-        """Bytes sent to the clients in the whole run."""
-        return sum(r.down for r in self.rounds)
-
-    def to_json(self) -> str:
-        """Experiment and rounds as JSON; the weights stay out."""
-        rounds = [{k: None if v != v else v for k, v in asdict(r).items()} for r in self.rounds]
-        return json.dumps({"experiment": self.experiment.to_dict(), "rounds": rounds}, indent=1)
+FORMAT = "2"
+"""Version of the checkpoint file."""
 
 
 class Federation:
@@ -95,13 +38,16 @@ class Federation:
 
     Args:
         experiment: what to run.
+        method: a method of one's own in place of the experiment's; the experiment then names its class and settings.
+        dataset: data of one's own in place of the experiment's.
+        model: a network of one's own in place of the experiment's; its weights are the first global model.
         checkpoint: a file that is written after every round. If it exists and belongs to the same experiment, the run
             resumes there; the resumed run is bitwise the run that was never stopped.
         cancelled: asked between clients; once it returns True the run ends without a further round.
 
     Attributes:
         server: the server's state after the last finished round.
-        memories: what each client kept for itself.
+        client_states: what each client kept for itself.
         ledger: every packet's sizes.
         rounds: the records so far, those of the checkpoint included.
 
@@ -113,20 +59,26 @@ class Federation:
         self,
         experiment: Experiment,
         *,
+        method: Method | None = None,
+        dataset: Dataset | None = None,
+        model: torch.nn.Module | None = None,
         checkpoint: str | Path | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
+        if method is not None:
+            name, settings = methods.describe(method)
+            experiment = replace(experiment, method=name, options=settings)
         self.experiment = experiment
+        self.method = method or methods.make(experiment.method, experiment.options)
         self.cancelled = cancelled
         self.checkpoint = Path(checkpoint) if checkpoint else None
-        self.simulation = build_simulation(experiment)
-        self.method = self.simulation.method
+        self.simulation = build_simulation(experiment, self.method, dataset, model)
         self.ledger = wire.Ledger()
-        self.client_states: dict[int, Weights] = {}
+        self.client_states: dict[int, State] = {}
         self.rounds: list[Round] = []
-        sizes = tuple(len(part) for part in self.simulation.train)
-        start = Server(self.simulation.spec, models.weights_of(self.simulation.model), {}, experiment.clients, sizes)
-        self.server = self.method.start(start)
+        samples = tuple(len(part) for part in self.simulation.train)
+        weights = models.weights_of(self.simulation.model)
+        self.server = self.method.start(Server(self.simulation.spec, weights, State(), experiment.clients, samples))
         if self.checkpoint and self.checkpoint.exists():
             self._resume(self.checkpoint)
 
@@ -139,7 +91,8 @@ class Federation:
 
     def step(self) -> Round | None:
         """Run one more round; None if it was cancelled, and then nothing has changed."""
-        began, index = time.perf_counter(), len(self.rounds) + 1
+        began = time.perf_counter()
+        index = len(self.rounds) + 1
         chosen = self._participants(index)
         tasks, down = self._download(index, chosen)
         run = engines.get(self.experiment.engine)
@@ -147,25 +100,25 @@ class Federation:
         if len(results) < len(tasks):
             return None
         with one_thread():
-            uploads, left_out, up = self._receive(index, results)
-            if uploads:
-                self.server = self.method.aggregate(self.server, uploads)
-            self.client_states.update((result.client, result.memory) for result in results)
+            updates, left_out, up = self._receive(index, results)
+            if updates:
+                self.server = self.method.aggregate(self.server, updates)
+            self._remember(results)
             accuracy, personal = self._evaluate(index)
         record = Round(
             index,
             accuracy,
             _mean([r.loss for r in results]),
-            self._error(results),
-            up=sum(s.total for s in up),
-            down=sum(s.total for s in down),
-            up_coded=sum(s.entropy_bytes for s in up),
-            down_coded=sum(s.entropy_bytes for s in down),
+            self._mse(results),
+            bytes_up=sum(s.total for s in up),
+            bytes_down=sum(s.total for s in down),
+            bytes_up_coded=sum(s.entropy_bytes for s in up),
+            bytes_down_coded=sum(s.entropy_bytes for s in down),
             code_bits=sum(s.code_bits for s in up),
             participants=tuple(chosen),
             left_out=tuple(left_out),
             personal=personal,
-            extras=self.method.report(self.server, uploads) if uploads else {},
+            extras=self.method.report(self.server, updates) if updates else {},
             seconds=time.perf_counter() - began,
         )
         self.rounds.append(record)
@@ -178,7 +131,8 @@ class Federation:
         return History(self.experiment, tuple(self.rounds), self.server.weights)
 
     def _participants(self, index: int) -> list[int]:
-        everyone, wanted = self.experiment.clients, self.experiment.participants
+        everyone = self.experiment.clients
+        wanted = self.experiment.participants
         if not wanted or wanted == everyone:
             return list(range(everyone))
         rng = seeds.numpy_generator(self.experiment.seed, "participants", index)
@@ -186,7 +140,10 @@ class Federation:
 
     def _download(self, index: int, chosen: Sequence[int]) -> tuple[list[ClientTask], list[wire.Size]]:
         """Pack what each client receives; a broadcast is packed once and counted for each."""
-        tasks, sizes, packet, size = [], [], b"", None
+        tasks: list[ClientTask] = []
+        sizes: list[wire.Size] = []
+        packet = b""
+        size = None
         for client in chosen:
             if size is None or not self.method.broadcast:
                 owner = seeds.SERVER if self.method.broadcast else client
@@ -195,71 +152,83 @@ class Federation:
                 packet, size = wire.pack_measured(payload, coding=self.experiment.coding)
             self.ledger.add(index, client, "down", size)
             sizes.append(size)
-            tasks.append(ClientTask(client, index, packet, self.client_states.get(client, {})))
+            tasks.append(ClientTask(client, index, packet, self.client_states.get(client)))
         return tasks, sizes
 
     def _receive(
         self, index: int, results: Sequence[ClientResult]
     ) -> tuple[list[ReceivedUpdate], list[str], list[wire.Size]]:
         """Unpack and guard: what is damaged, mis-shaped or not finite is left out and named."""
-        uploads, left_out, sizes = [], [], []
+        updates: list[ReceivedUpdate] = []
+        left_out: list[str] = []
+        sizes: list[wire.Size] = []
         expected = self.method.expected_shapes(self.server)
         for result in results:
-            problem, payload = result.fault, {}
             if result.size is not None:
                 self.ledger.add(index, result.client, "up", result.size)
                 sizes.append(result.size)
-                try:
-                    payload = wire.unpack(result.packet, client=result.client)
-                    problem = validate_update(payload, expected)
-                except WireError as error:
-                    problem = str(error)
-            if problem is None:
-                uploads.append(ReceivedUpdate(result.client, len(self.simulation.train[result.client]), payload))
+            try:
+                payload = _accepted(result, expected)
+            except WireError as error:
+                left_out.append(f"client {result.client}: {error}")
             else:
-                left_out.append(f"client {result.client}: {problem}")
-        return uploads, left_out, sizes
+                samples = self.server.samples[result.client]
+                updates.append(ReceivedUpdate(result.client, samples, payload))
+        return updates, left_out, sizes
+
+    def _remember(self, results: Sequence[ClientResult]) -> None:
+        """What the clients keep for themselves until they take part again."""
+        for result in results:
+            if result.state is None:
+                self.client_states.pop(result.client, None)
+            else:
+                self.client_states[result.client] = result.state
 
     def _evaluate(self, index: int) -> tuple[float, float]:
         """Accuracy of the global model and, for personal methods, the clients' mean on their own labels."""
         if index % self.experiment.evaluate_every and index != self.experiment.rounds:
             return float("nan"), float("nan")
-        simulation, x, y = self.simulation, self.simulation.dataset.test_x, self.simulation.dataset.test_y
-        logits = infer(simulation.model, self.method.evaluation_weights(self.server), x)
-        accuracy = float((logits.argmax(1) == y).float().mean())
+        data = self.simulation.dataset
+        logits = infer(self.simulation.model, self.method.evaluation_weights(self.server), data.test_x)
+        accuracy = float((logits.argmax(1) == data.test_y).float().mean())
         return accuracy, _mean(self.personal(index)) if self.method.personal else float("nan")
 
     def personal(self, index: int = 0) -> list[float]:
         """Each client's accuracy with its own model on all test samples of the labels it holds."""
-        own = [
-            self.method.personalized(self.server, c, self.client_states.get(c, {}))
-            for c in range(self.experiment.clients)
-        ]
-        return [self.simulation.accuracy(self.simulation.model, c, index, weights) for c, weights in enumerate(own)]
+        models_of = (
+            self.method.personalized(self.server, client, self.client_states.get(client))
+            for client in range(self.experiment.clients)
+        )
+        model = self.simulation.model
+        return [self.simulation.accuracy(model, client, index, own) for client, own in enumerate(models_of)]
 
-    def _error(self, results: Sequence[ClientResult]) -> float:
+    def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
-        sizes = self.simulation.spec.sizes
-        pairs = [(sizes[name], e) for r in results for name, e in r.error.items()]
-        return sum(n * e for n, e in pairs) / max(1, sum(n for n, _ in pairs))
+        numel = self.simulation.spec.numel
+        pairs = [(numel[name], mse) for r in results for name, mse in r.mse.items()]
+        return sum(n * mse for n, mse in pairs) / max(1, sum(n for n, _ in pairs))
 
     def _save(self, path: Path) -> None:
         tensors = {f"weights/{k}": v for k, v in self.server.weights.items()}
-        tensors |= {f"shared/{k}": v for k, v in self.server.shared.items()}
-        tensors |= {f"memory/{c}/{k}": v for c, memory in self.client_states.items() for k, v in memory.items()}
+        tensors |= {f"server/{k}": v for k, v in self.server.state.flatten().items()}
+        for client, state in self.client_states.items():
+            tensors |= {f"client/{client}/{k}": v for k, v in state.flatten().items()}
         rounds = json.dumps([asdict(r) for r in self.rounds])
-        files.save(path, tensors, {"experiment": self._identity(), "rounds": rounds})
+        notes = {"format": FORMAT, "experiment": self._identity(), "rounds": rounds}
+        files.save(path, tensors, notes | {"clients": json.dumps(sorted(self.client_states))})
 
     def _resume(self, path: Path) -> None:
         tensors, notes = files.load(path)
+        if notes.get("format") != FORMAT:
+            raise ConfigError(f"checkpoint is {str(path)!r}, but of an older form; choose another file.")
         if notes.get("experiment") != self._identity():
             raise ConfigError(f"checkpoint is {str(path)!r}, but belongs to another experiment; choose another file.")
-        part = lambda prefix: {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-        stored = part("weights/")
+        stored = with_prefix(tensors, "weights/")
         weights = {name: stored[name] for name in self.server.weights}  # in the model's order, as are packets
-        self.server = methods.base.next_state(self.server, weights, part("shared/"))
-        numbers = {int(k.split("/")[1]) for k in tensors if k.startswith("memory/")}
-        self.client_states = {c: part(f"memory/{c}/") for c in numbers}
+        self.server = self.server.next(weights, self.method.ServerState.unflatten(with_prefix(tensors, "server/")))
+        for client in json.loads(notes["clients"]):
+            kept = with_prefix(tensors, f"client/{client}/")
+            self.client_states[client] = self.method.ClientState.unflatten(kept)
         self.rounds = [_round(values) for values in json.loads(notes["rounds"])]
 
     def _identity(self) -> str:
@@ -268,32 +237,19 @@ class Federation:
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
 
 
-def build_simulation(experiment: Experiment) -> Simulation:
-    """Data dealt to clients, model and method: everything a round needs that does not change.
+def _accepted(result: ClientResult, expected: dict[str, torch.Size]) -> wire.Payload:
+    """The payload of a client's packet, once it is whole and the guard has nothing against it.
 
     Raises:
-        ConfigError: if a client is left without training samples.
+        WireError: with the reason why it must be left out.
     """
-    dataset = data.load(experiment.dataset)
-    parts = partition.split(
-        experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)
-    )
-    method = methods.make(experiment.method, experiment.options)
-    model = method.network(models.make(experiment.model, dataset, experiment.seed))
-    weights = models.weights_of(model)
-    spec = Spec(models.parameter_names(model), models.quantizable(model), {k: v.numel() for k, v in weights.items()})
-    train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)
-    test = partition.personal_test(dataset, parts)
-    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test)
-
-
-def _hold_back(part: np.ndarray, experiment: Experiment, client: int) -> tuple[np.ndarray, np.ndarray]:
-    """A client's samples as training and validation samples."""
-    count = int(len(part) * experiment.validation)
-    if len(part) - count < 1:
-        raise ConfigError(f"client {client} has {len(part)} samples, but needs at least one to train on.")
-    order = seeds.numpy_generator(experiment.seed, "validation", client=client).permutation(part)
-    return np.sort(order[count:]), np.sort(order[:count])
+    if result.fault is not None:
+        raise WireError(result.fault)
+    payload = wire.unpack(result.packet, client=result.client)
+    problem = validate_update(payload, expected)
+    if problem is not None:
+        raise WireError(problem)
+    return payload
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fqlab.errors import ConfigError, DataError, shown
-from fqlab.federation.checkpoint import atomic_write
+from fqlab.files import atomic_write
 from fqlab.lessons import store
 from fqlab.lessons.card import Card, counted
 from fqlab.lessons.contents import prediction

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fqlab.errors import DataError
-from fqlab.federation.checkpoint import atomic_write
+from fqlab.files import atomic_write
 
 __all__ = ["Progress", "empty", "load", "path", "read", "record", "replace"]
 

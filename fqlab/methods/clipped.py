@@ -7,13 +7,13 @@ averages with weights that are inverse to the quantization errors, so no client 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fqlab.aggregate import decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, next_state
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server
 from fqlab.quant import (
     GRADIENTS,
     KINDS,
@@ -28,7 +28,9 @@ from fqlab.quant import (
     quantize,
     stack_alike,
 )
-from fqlab.training.objectives import FakeQuantize, Objective, Weights
+from fqlab.tensors import Weights, unstack
+from fqlab.training.objectives import Objective
+from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
 
 __all__ = ["Clipped", "bits_per_client", "bits_per_layer"]
@@ -92,7 +94,7 @@ class Clipped(Method):
 
     >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="clipped", rounds=3, options={"bits": 2, "rounding": "stochastic"}))
-    >>> history.rounds[-1].up < history.rounds[-1].down / 8
+    >>> history.rounds[-1].bytes_up < history.rounds[-1].bytes_down / 8
     True
     """
 
@@ -155,10 +157,10 @@ class Clipped(Method):
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         if not self.downlink:
-            return dict(server.weights)
+            return Payload(tensors=server.weights)
         grids = dict(self.grids(server.spec.quantizable))
-        encode = lambda name, w: self.encode(w[None], grids[name], [generator])[0][0]
-        return {name: encode(name, w) if name in grids else w for name, w in server.weights.items()}
+        codes = {name: self.encode(server.weights[name][None], grid, [generator])[0][0] for name, grid in grids.items()}
+        return Payload(codes, {name: value for name, value in server.weights.items() if name not in grids})
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         problem = super().prepare(payload, client)
@@ -166,9 +168,7 @@ class Clipped(Method):
             return problem
         grids = self.grids(client.spec.quantizable, client.id)
         quantized = FakeQuantize(grids, self.clip, self.rounding, self.gradient, self.level_aware, self.clip_factor)
-        return LocalProblem(
-            problem.params, problem.buffers, Objective(transform=quantized, draw=quantized.draw), problem.memory
-        )
+        return replace(problem, objective=Objective(transform=quantized))
 
     def uploads(
         self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
@@ -176,47 +176,54 @@ class Clipped(Method):
         kinds = [self.grids(client.spec.quantizable, client.id) for client in clients]
         if len(set(kinds)) == 1:
             return self._stacked(params, buffers, problems, clients)
-        sent: dict[int, ClientUpdate] = {}
+        updates: dict[int, ClientUpdate] = {}
         for kind in dict.fromkeys(kinds):  # only clients with the same grids stack
             own = [i for i, other in enumerate(kinds) if other == kind]
-            pick = lambda tensors, own=own: {name: value[own] for name, value in tensors.items()}
-            of = self._stacked(pick(params), pick(buffers), [problems[i] for i in own], [clients[i] for i in own])
-            sent.update(zip(own, of, strict=True))
-        return [sent[i] for i in range(len(clients))]
+            parts = ({name: value[own] for name, value in tensors.items()} for tensors in (params, buffers))
+            stacked = self._stacked(*parts, [problems[i] for i in own], [clients[i] for i in own])
+            updates.update(zip(own, stacked, strict=True))
+        return [updates[i] for i in range(len(clients))]
 
     def _stacked(
         self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
     ) -> list[ClientUpdate]:
-        """The uploads of clients that share their grids."""
-        count, rest = range(len(clients)), {**params, **buffers}
-        payloads: list[Payload] = [{name: value[i] for name, value in rest.items()} for i in count]
-        errors: list[dict[str, float]] = [{} for _ in count]
+        """The updates of clients that share their grids."""
+        grids = self.grids(clients[0].spec.quantizable, clients[0].id)
+        layers = dict(grids)
+        rest = {name: value for name, value in (params | buffers).items() if name not in layers}
         generators = [client.generator("upload") for client in clients]
-        for name, grid in self.grids(clients[0].spec.quantizable, clients[0].id):
-            codes, values = self.encode(params[name], grid, generators)
-            error = (params[name] - values).square().flatten(1).mean(1)
-            for i, known in enumerate(error.tolist()):
-                payloads[i][name], errors[i][name] = codes[i], known
-                if self.averaging == "inverse_error":
-                    payloads[i][f"{name}.error"] = error[i]
-        return [ClientUpdate(payloads[i], problems[i].memory, errors[i]) for i in count]
+        codes: list[dict[str, Codes]] = [{} for _ in clients]
+        errors: Weights = {}
+        for name, grid in grids:
+            coded, values = self.encode(params[name], grid, generators)
+            errors[name] = (params[name] - values).square().flatten(1).mean(1)
+            for own, layer in zip(codes, coded, strict=True):
+                own[name] = layer
+        if self.averaging == "inverse_error":
+            rest |= {f"{name}/mse": error for name, error in errors.items()}
+        mse = {name: error.tolist() for name, error in errors.items()}
+        members = zip(codes, unstack(rest, len(clients)), problems, strict=True)
+        return [
+            ClientUpdate(Payload(own, tensors), problem.state, {name: error[i] for name, error in mse.items()})
+            for i, (own, tensors, problem) in enumerate(members)
+        ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
-        alone = lambda tensors: {name: value[None] for name, value in tensors.items()}
-        return self.uploads(alone(params), alone(buffers), [problem], [client])[0]
+        alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
+        return self.uploads(*alone, [problem], [client])[0]
 
-    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         weights = {}
         for name in server.weights:
-            values = decode_all([u.payload[name] for u in uploads])
+            values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "size":
-                weights[name] = mean(values, [u.size for u in uploads])
+                weights[name] = mean(values, [u.samples for u in updates])
             elif name in server.spec.quantizable:
-                errors = [float(u.payload[f"{name}.error"]) for u in uploads]
+                errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
                 weights[name] = inverse_error(values, self.floor_errors(errors))
             else:
                 weights[name] = mean(values)
-        return next_state(server, weights)
+        return server.next(weights)
 
     def floor_errors(self, errors: Sequence[float]) -> list[float]:
         """The errors as they count in the average: none below the largest over ``limit``."""
@@ -225,11 +232,11 @@ class Clipped(Method):
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return {**super().expected_shapes(server), **{f"{name}.error": torch.Size([]) for name in errors}}
+        return {**super().expected_shapes(server), **{f"{name}/mse": torch.Size([]) for name in errors}}
 
-    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean bits a weight over the round's uploads, and the largest δ(l) on the sign-magnitude grid."""
-        codes = [u.payload[name] for u in uploads for name in server.spec.quantizable]
+        codes = [u.payload.codes[name] for u in updates for name in server.spec.quantizable]
         count = sum(c.values.numel() for c in codes)
         numbers = {"bits": sum(c.grid.bits * c.values.numel() for c in codes) / count}
         if self.grid == "sign_magnitude":

@@ -8,13 +8,14 @@ DiffQ). Settings that the sources leave open are switches here, and no default i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server
-from fqlab.training.objectives import KurtosisPenalty, MultiBit, Objective, PseudoNoise, kurtosis
+from fqlab.training.objectives import KurtosisPenalty, Objective, kurtosis
+from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise
 from fqlab.wire import Payload
 
 __all__ = ["Robust"]
@@ -42,7 +43,7 @@ class Robust(Method):
         bit_set: widths of ``mqat`` and, if ``bits`` is 0, of ``apqn``: ``"2-3-4-6-8"``.
         per: ``mqat`` draws a width every ``"step"`` (our reading of the patent claim), or one a ``"client"`` and round.
         noise: ``"uniform"`` (variance Δ²/12), or ``"gauss"`` with standard deviation Δ/2, DiffQ's default.
-        range: clip rule: ``"max_abs"`` or ``"octav"`` (level-aware); use the same at deployment.
+        range_rule: ``"max_abs"``, or ``"mse"`` for the least squared error; use the same at deployment.
 
     >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="robust", rounds=3, options={"variant": "kure", "penalty": 0.1}))
@@ -58,7 +59,7 @@ class Robust(Method):
     bit_set: str = "2-3-4-6-8"
     per: str = "step"
     noise: str = "uniform"
-    range: str = "max_abs"
+    range_rule: str = "max_abs"
 
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("kure", "apqn", "qat", "mqat"))
@@ -67,7 +68,7 @@ class Robust(Method):
         in_range("bits", self.bits, 0 if self.variant == "apqn" else 1, 8, integer=True)
         one_of("per", self.per, ("step", "client"))
         one_of("noise", self.noise, ("uniform", "gauss"))
-        one_of("range", self.range, ("max_abs", "octav"))
+        one_of("range_rule", self.range_rule, RANGE_RULES)
         self.widths()
 
     def widths(self) -> tuple[int, ...]:
@@ -94,17 +95,17 @@ class Robust(Method):
         if self.variant == "kure":
             objective = Objective(penalty=KurtosisPenalty(layers, self.penalty, self.target, self.unbiased))
         elif self.variant == "apqn":
-            noisy = PseudoNoise(layers, widths, self.range, self.noise)
-            objective = Objective(transform=noisy, draw=noisy.draw)
+            noisy = PseudoNoise(layers, widths, self.range_rule, self.noise)
+            objective = Objective(transform=noisy)
         else:
             if self.variant == "mqat" and self.per == "client":
                 pick = torch.randint(len(widths), (), generator=client.generator("bits"))
                 widths = (widths[int(pick)],)
-            rounded = MultiBit(layers, widths, self.range)
-            objective = Objective(transform=rounded, draw=rounded.draw)
-        return LocalProblem(problem.params, problem.buffers, objective, problem.memory)
+            rounded = MultiBit(layers, widths, self.range_rule)
+            objective = Objective(transform=rounded)
+        return replace(problem, objective=objective)
 
-    def report(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Kurtosis of the aggregated layers: each one, and their mean."""
         each = {name: float(kurtosis(server.weights[name])) for name in server.spec.quantizable}
         return {"kurtosis": sum(each.values()) / len(each), **{f"kurtosis/{name}": k for name, k in each.items()}}

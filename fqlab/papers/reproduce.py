@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fqlab.errors import one_of
-from fqlab.federation.checkpoint import atomic_write
+from fqlab.files import atomic_write
 from fqlab.papers.claims import Claim, Result, claim
 
 __all__ = ["reproduce"]

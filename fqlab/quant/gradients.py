@@ -41,14 +41,12 @@ def fake_quantize(
     grid: Grid,
     noise: torch.Tensor | None = None,
     gradient: str = "ste",
-    *,
-    batch_dims: int = 0,
 ) -> torch.Tensor:
     """Dequantized value of ``x`` with a surrogate gradient; works under ``torch.func.vmap``.
 
     Args:
         x: float tensor.
-        clip: thresholds of shape ``x.shape[:batch_dims]``; no gradient flows into them.
+        clip: thresholds, of the shape of the leading dimensions of ``x`` that have one of their own; no gradient flows into them.
         grid: levels.
         noise: uniform [0, 1) draws of the shape of ``x`` for stochastic rounding, None for nearest.
         gradient: one of :data:`GRADIENTS`.

@@ -69,7 +69,7 @@ def outcome(penalty: float, seed: int, reweigh: bool = True) -> Outcome:
     """One run of :func:`experiment`."""
     rounds = fit(experiment(penalty, reweigh, seed=seed)).rounds
     last = rounds[-1].extras
-    widths = {name[5:]: bits for name, bits in last.items() if name.startswith("bits.")}
+    widths = {name[5:]: bits for name, bits in last.items() if name.startswith("bits/")}
     return Outcome(last["bits"], rounds[WARMUP + PLANES - 1].accuracy, rounds[-1].accuracy, widths)
 
 

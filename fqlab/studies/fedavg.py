@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from fqlab import data, models
-from fqlab.aggregate import decode, mean
+from fqlab.aggregate import mean
 from fqlab.federation import Experiment, Federation, Round, fit
-from fqlab.methods import Client, LocalProblem, ReceivedUpdate, Server
-from fqlab.methods.base import next_state
+from fqlab.methods import Client, LocalProblem, ReceivedUpdate, Server, State
 from fqlab.methods.fedavg import FedAvg
-from fqlab.training.objectives import Weights
+from fqlab.tensors import Weights, stack
 from fqlab.training.sgd import accuracy, infer
 from fqlab.wire import Payload
 
 __all__ = [
     "Plane", "Seen", "Watched", "between", "fedsgd_distance", "flat", "halves", "member_accuracy", "own_start_average",
     "own_start_change", "plane", "rounds_saved_even", "shared_start_gain", "skewed_one_epoch",
-    "skewed_patient", "skewed_ten_epochs", "skewed_two_clients", "spread", "ten", "watch",
+    "distances", "skewed_patient", "skewed_ten_epochs", "skewed_two_clients", "ten", "watch",
 ]  # fmt: skip
 
 BIAS = "fc2.bias"
@@ -31,13 +30,22 @@ SHARED = dict(model="mlp", lr=0.3, batch_size=32, clients=10, engine="vectorized
 
 
 @dataclass(frozen=True)
+class Models(State):
+    """The models that a round averaged, stacked ``[clients, ...]``."""
+
+    stacked: Weights = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Watched(FedAvg):
-    """FedAvg that remembers the models it averaged, stacked in ``server.shared``.
+    """FedAvg that remembers the models it averaged.
 
     Attributes:
         own_start: in round 1 every client starts from random weights of its own instead of the server's.
         equal: average with weights 1/K instead of n_k / Σ n_k.
     """
+
+    ServerState: ClassVar[type[State]] = Models
 
     own_start: bool = False
     equal: bool = False
@@ -49,11 +57,11 @@ class Watched(FedAvg):
         seed = int(torch.randint(2**31, (), generator=client.generator("start")))
         return replace(problem, params=models.weights_of(models.make("mlp", data.load("digits"), seed)))
 
-    def aggregate(self, server: Server, uploads: Sequence[ReceivedUpdate]) -> Server:
-        stacked = {name: torch.stack([decode(u.payload[name]) for u in uploads]) for name in server.weights}
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        stacked = stack([u.payload.decode() for u in updates])
         if self.equal:
-            return next_state(server, {name: mean(list(v)) for name, v in stacked.items()}, stacked)
-        return next_state(server, super().aggregate(server, uploads).weights, stacked)
+            return server.next({name: mean(values) for name, values in stacked.items()}, Models(stacked))
+        return server.next(super().aggregate(server, updates).weights, Models(stacked))
 
 
 @dataclass(frozen=True)
@@ -70,15 +78,13 @@ def watch(
     experiment: Experiment, method: Watched = Watched(), cancelled: Callable[[], bool] = lambda: False
 ) -> Iterator[Seen]:
     """Run a FedAvg experiment and show every round from inside."""
-    federation = Federation(experiment, cancelled=cancelled)
-    federation.simulation = replace(federation.simulation, method=method)
-    federation.method = method
+    federation = Federation(experiment, method=method, cancelled=cancelled)
     for _ in range(experiment.rounds):
         before = federation.server.weights
         record = federation.step()
         if record is None:
             return
-        yield Seen(record, before, federation.server.weights, federation.server.shared)
+        yield Seen(record, before, federation.server.weights, federation.server.state.stacked)
 
 
 def member_accuracy(stacked: Weights) -> list[float]:
@@ -94,7 +100,7 @@ def flat(weights: Weights) -> torch.Tensor:
     return torch.cat([value.reshape(*lead, -1) for value in weights.values()], dim=-1).reshape(lead.numel(), -1)
 
 
-def spread(seen: Seen) -> tuple[float, float]:
+def distances(seen: Seen) -> tuple[float, float]:
     """Mean distance of a client's model from their average, and the distance the server moved (Euclidean)."""
     after = flat(seen.after)
     return float((flat(seen.clients) - after).norm(dim=1).mean()), float((after - flat(seen.before)).norm())

@@ -20,7 +20,7 @@ __all__ = [
     "COSTS", "FAMILIES", "LABELS", "Point", "SETTINGS", "cheapest", "experiment", "front", "measure", "names", "points", "store", "trace",
 ]  # fmt: skip
 
-STORE = Path(__file__).parent.parent / "points" / "frontier.json"
+STORE = Path(__file__).parent / "points" / "frontier.json"
 STOPS = (2, 5, 10, 20, 30)
 SEEDS = (0, 1, 2)
 LABELS = {"even": ("iid", {}), "two": ("n_class", {"classes_per_client": 2, "samples_per_class": 60})}
@@ -85,15 +85,15 @@ class Point:
     everyone: float
     own: float
     spread: tuple[float, float]
-    up: float
-    down: float
-    up_coded: float
-    down_coded: float
+    bytes_up: float
+    bytes_down: float
+    bytes_up_coded: float
+    bytes_down_coded: float
 
     def cost(self, model: str) -> float:
         """Bytes by one of :data:`COSTS`."""
         way, coded = model.partition("_")[0], "_coded" if model.endswith("coded") else ""
-        return getattr(self, f"up{coded}") + (getattr(self, f"down{coded}") if way == "both" else 0.0)
+        return getattr(self, f"bytes_up{coded}") + (getattr(self, f"bytes_down{coded}") if way == "both" else 0.0)
 
 
 def experiment(family: str, options: dict[str, Any], labels: str, seed: int = 0, **changes: Any) -> Experiment:
@@ -113,7 +113,8 @@ def trace(
     """Round by round: bytes so far and, in every round or at ``stops`` alone, both accuracies."""
     from fqlab.training.sgd import accuracy
 
-    federation, total = Federation(e, cancelled=cancelled), dict.fromkeys(("up", "down", "up_coded", "down_coded"), 0)
+    federation = Federation(e, cancelled=cancelled)
+    total = dict.fromkeys(("bytes_up", "bytes_down", "bytes_up_coded", "bytes_down_coded"), 0)
     test = federation.simulation.dataset
     for record in federation:
         total = {way: count + getattr(record, way) for way, count in total.items()}

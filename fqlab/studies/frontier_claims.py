@@ -21,7 +21,7 @@ def _end(name: str, seed: int, labels: str = "even", **changes: Any) -> dict[str
     family, options = SETTINGS[name]
     last = changes.get("rounds", max(STOPS))
     *_, found = trace(experiment(family, options, labels, seed, evaluate_every=last, **changes), stops=(last,))
-    return {**found, "both": found["up"] + found["down"]}
+    return {**found, "both": found["bytes_up"] + found["bytes_down"]}
 
 
 @cache
@@ -31,7 +31,7 @@ def _fedavg(seed: int) -> dict[str, float]:
 
 def up_gain(seed: int, scale: str) -> float:
     """FedAvg's bytes up over those of 2-bit uploads."""
-    return _fedavg(seed)["up"] / _end("clipped, 2 bit, clip 1.3", seed)["up"]
+    return _fedavg(seed)["bytes_up"] / _end("clipped, 2 bit, clip 1.3", seed)["bytes_up"]
 
 
 def both_gain(seed: int, scale: str) -> float:
@@ -72,7 +72,7 @@ def _two(name: str, seed: int) -> dict[str, float]:
 
 def lottery_up(seed: int, scale: str) -> float:
     """FedAvg's bytes up over LotteryFL's, half of the weights left."""
-    return _two("FedAvg", seed)["up"] / _two("LotteryFL, 50% left", seed)["up"]
+    return _two("FedAvg", seed)["bytes_up"] / _two("LotteryFL, 50% left", seed)["bytes_up"]
 
 
 def lottery_own(seed: int, scale: str) -> float:

@@ -10,7 +10,7 @@ import torch
 
 from fqlab.data.lidar import towns
 from fqlab.federation import Experiment, Federation
-from fqlab.models import Weights
+from fqlab.tensors import Weights
 from fqlab.training.sgd import infer
 
 __all__ = [

@@ -96,7 +96,7 @@ def broadcast(seed: int, scale: str) -> float:
     """Cost of target 0.5 over FedAvg's, both ways on the wire, where one broadcast reaches all clients."""
     run, plain = digits(seed, target=0.5), digits(seed, "fedavg")
     clients = len(plain.rounds[0].participants)
-    return (run.up + run.down) / (plain.up + plain.down / clients)
+    return (run.bytes_up + run.bytes_down) / (plain.bytes_up + plain.bytes_down / clients)
 
 
 def few_images(seed: int, scale: str) -> float:

@@ -92,12 +92,12 @@ def earlier_distance(seed: int, scale: str) -> float:
 
 
 @lru_cache(maxsize=64)
-def quick(seed: int, variant: str, bits: int = 2, range: str = "octav", widths: tuple[int, ...] = (2, 32)) -> Any:
+def quick(seed: int, variant: str, bits: int = 2, range_rule: str = "mse", widths: tuple[int, ...] = (2, 32)) -> Any:
     """Accuracies in % of a small run, the lesson's: 64-64-10, 10 clients, 20 rounds; deployed with the same range."""
-    options = {"variant": variant, "range": range} | ({"bits": bits} if variant in ("qat", "apqn") else {})
+    options = {"variant": variant, "range_rule": range_rule} | ({"bits": bits} if variant in ("qat", "apqn") else {})
     shared = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized", seed=seed)
     method = {"method": "fedavg"} if variant == "fedavg" else {"method": "robust", "options": options}
-    found = robustness(fit(Experiment(**method, **shared)), widths, "mse" if range == "octav" else range)
+    found = robustness(fit(Experiment(**method, **shared)), widths, range_rule)
     return {b: 100 * a for b, a in found.items()}
 
 
@@ -124,4 +124,4 @@ def mse_gain(seed: int, scale: str) -> float:
 
 def max_abs_gain(seed: int, scale: str) -> float:
     """Points that KURE gains over FedAvg at 2 bit with max-abs ranges."""
-    return quick(seed, "kure", range="max_abs")[2] - quick(seed, "fedavg", range="max_abs")[2]
+    return quick(seed, "kure", range_rule="max_abs")[2] - quick(seed, "fedavg", range_rule="max_abs")[2]

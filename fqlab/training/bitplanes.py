@@ -1,16 +1,16 @@
 """Training in the bit representation: real bit planes and a scale in place of a layer's weights (BSQ).
 
-A layer ``name`` becomes two trained tensors: ``name.planes`` ``[2, planes, *shape]`` (positive and negative
-part, plane 0 the LSB) and ``name.scale``. Fine-tuning has ``name.net`` in place of the planes. The context
+A layer ``name`` becomes two trained tensors: ``name/planes`` ``[2, planes, *shape]`` (positive and negative
+part, plane 0 the LSB) and ``name/scale``. Fine-tuning has ``name/net`` in place of the planes. The context
 holds what is particular to a client, so that clients with different bit-widths can train side by side in
 one stack:
 
 ==================  ======================================================================================
-``name.signed``     ``[2·planes]``: ±2^b in the order of the planes, 0 for planes that are not in use
-``name.top``        2^n − 1
-``name.unit``       planes (or net) are stored in this unit: 1, or what :func:`units` finds
-``name.gain``       the scale is stored in this unit
-``name.strength``   λ·c_l of the group lasso, or ``name.threshold``, lr·λ·c_l, of its proximal form
+``name/signed``     ``[2·planes]``: ±2^b in the order of the planes, 0 for planes that are not in use
+``name/top``        2^n − 1
+``name/unit``       planes (or net) are stored in this unit: 1, or what :func:`units` finds
+``name/gain``       the scale is stored in this unit
+``name/strength``   λ·c_l of the group lasso, or ``name/threshold``, lr·λ·c_l, of its proximal form
 ==================  ======================================================================================
 
 All functions of the objective take one client's tensors or, with a leading dimension everywhere, many
@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import torch
 
 from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
-from fqlab.training.objectives import Objective, Weights
+from fqlab.tensors import Weights, expand_like
+from fqlab.training.objectives import Objective, Stacked
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "dual_ascent", "group_norms", "layer_strengths",
@@ -39,63 +40,49 @@ HIGHEST = 2.0
 # ------------------------------------------------------------------------------------------- the objective
 
 
-def expand_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """One number for each client, shaped to broadcast over the client's tensors."""
-    return value.reshape(value.shape + (1,) * (like.dim() - value.dim()))
-
-
 def _rounded(net: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     """Round[clip(net, ±top)], with slope 1 everywhere, even where the clip is active (BSQ's code)."""
     top = expand_like(top, net)
     return straight_through(net, torch.clamp(net.detach(), -top, top).round())
 
 
-class _Stackable:
-    """Marks a function that also takes stacked clients, so that no ``vmap`` is needed."""
-
-    @property
-    def stacked(self) -> _Stackable:
-        """The same function, for tensors with a leading client dimension."""
-        return self
-
-
 @dataclass(frozen=True)
-class FromPlanes(_Stackable):
+class FromPlanes(Stacked):
     """Transform: W = s·Round[clip(Σ_b 2^b (W_p − W_n), ±(2^n − 1))]/(2^n − 1), straight-through (eq. 2-3)."""
 
     layers: tuple[str, ...]
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         """What the model sees."""
-        weights = {name: value for name, value in params.items() if not name.endswith((".planes", ".scale"))}
+        weights = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
         for name in self.layers:
             planes, signed, top = (
-                params[f"{name}.planes"],
-                context[f"{name}.signed"],
-                context[f"{name}.top"],
+                params[f"{name}/planes"],
+                context[f"{name}/signed"],
+                context[f"{name}/top"],
             )
             lead = signed.shape[:-1]
-            signed = (signed * expand_like(context[f"{name}.unit"], signed)).unsqueeze(-2)
+            signed = (signed * expand_like(context[f"{name}/unit"], signed)).unsqueeze(-2)
             net = signed @ planes.reshape(*lead, signed.shape[-1], -1)
             net = net.reshape(lead + planes.shape[len(lead) + 2 :])
-            step = params[f"{name}.scale"] * context[f"{name}.gain"] / top
+            step = params[f"{name}/scale"] * context[f"{name}/gain"] / top
             weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
 
 
 @dataclass(frozen=True)
-class FromNet(_Stackable):
+class FromNet(Stacked):
     """Transform of fine-tuning: one float tensor in [−1, 1] a layer, W = s·Q_n(net) (BSQ's code)."""
 
     layers: tuple[str, ...]
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         """What the model sees."""
-        weights = {name: value for name, value in params.items() if not name.endswith((".net", ".scale"))}
+        weights = {name: value for name, value in params.items() if not name.endswith(("/net", "/scale"))}
         for name in self.layers:
-            top, net = context[f"{name}.top"], params[f"{name}.net"]
-            net = net * expand_like(context[f"{name}.unit"] * top, net)
-            step = params[f"{name}.scale"] * context[f"{name}.gain"] / top
+            top, net = context[f"{name}/top"], params[f"{name}/net"]
+            net = net * expand_like(context[f"{name}/unit"] * top, net)
+            step = params[f"{name}/scale"] * context[f"{name}/gain"] / top
             weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
 
@@ -106,7 +93,7 @@ def group_norms(planes: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class GroupLasso(_Stackable):
+class GroupLasso(Stacked):
     """Penalty Σ_l λ c_l Σ_b √(‖B_l^(b)‖² + 1e−8) (eq. 4-5; the guard bounds the slope at 0)."""
 
     layers: tuple[str, ...]
@@ -115,8 +102,8 @@ class GroupLasso(_Stackable):
         """The penalty, a scalar for each client."""
         terms = []
         for name in self.layers:
-            unit, strength = context[f"{name}.unit"], context[f"{name}.strength"]
-            norms = group_norms(params[f"{name}.planes"], batch_dims=unit.dim()) * unit.unsqueeze(-1)
+            unit, strength = context[f"{name}/unit"], context[f"{name}/strength"]
+            norms = group_norms(params[f"{name}/planes"], batch_dims=unit.dim()) * unit.unsqueeze(-1)
             terms.append(strength * (norms.square() + 1e-8).sqrt().sum(-1))
         return torch.stack(terms).sum(0)
 
@@ -138,7 +125,7 @@ def shrink(planes: torch.Tensor, threshold: torch.Tensor | float, *, batch_dims:
 
 
 @dataclass(frozen=True)
-class InBox(_Stackable):
+class InBox(Stacked):
     """Projection: every bit variable into [0, 2] after each step; ``proximal`` then shrinks the groups.
 
     First the box, then the shrinking: on B ≥ 0 this order is the exact proximal step of penalty and bound
@@ -152,16 +139,16 @@ class InBox(_Stackable):
         """The projected parameters."""
         inside = dict(params)
         for name in self.layers:
-            unit, planes = context[f"{name}.unit"], params[f"{name}.planes"]
+            unit, planes = context[f"{name}/unit"], params[f"{name}/planes"]
             planes = torch.clamp(planes, torch.zeros(()), expand_like(HIGHEST / unit, planes))
             if self.proximal:
-                planes = shrink(planes, context[f"{name}.threshold"] * unit, batch_dims=unit.dim())
-            inside[f"{name}.planes"] = planes
+                planes = shrink(planes, context[f"{name}/threshold"] * unit, batch_dims=unit.dim())
+            inside[f"{name}/planes"] = planes
         return inside
 
 
 @dataclass(frozen=True)
-class InNet(_Stackable):
+class InNet(Stacked):
     """Projection of fine-tuning: the float tensor into [−1, 1]."""
 
     layers: tuple[str, ...]
@@ -170,9 +157,9 @@ class InNet(_Stackable):
         """The projected parameters."""
         inside = dict(params)
         for name in self.layers:
-            net = params[f"{name}.net"]
-            limit = expand_like(1 / context[f"{name}.unit"], net)
-            inside[f"{name}.net"] = torch.clamp(net, -limit, limit)
+            net = params[f"{name}/net"]
+            limit = expand_like(1 / context[f"{name}/unit"], net)
+            inside[f"{name}/net"] = torch.clamp(net, -limit, limit)
         return inside
 
 
@@ -209,7 +196,7 @@ def plane_objective(
     layers, context = tuple(codes), _context(codes, width, "planes", precondition)
     entry, factor = ("threshold", lr) if proximal else ("strength", 1.0)
     for name, strength in zip(layers, strengths, strict=True):
-        context[f"{name}.{entry}"] = torch.tensor(factor * strength, dtype=torch.float32)
+        context[f"{name}/{entry}"] = torch.tensor(factor * strength, dtype=torch.float32)
     return Objective(
         FromPlanes(layers), None if proximal else GroupLasso(layers), InBox(layers, proximal), context=context
     )
@@ -226,9 +213,9 @@ def _context(codes: Mapping[str, Codes], width: int, kind: str, precondition: bo
     for name, layer in codes.items():
         power = 2.0 ** torch.arange(width or layer.grid.bits)
         power = torch.where(power <= layer.grid.high, power, 0.0)
-        context[f"{name}.signed"], context[f"{name}.top"] = torch.cat([power, -power]), power.sum()
+        context[f"{name}/signed"], context[f"{name}/top"] = torch.cat([power, -power]), power.sum()
         unit, gain = units(layer, kind) if precondition else (torch.ones(()), torch.ones(()))
-        context[f"{name}.unit"], context[f"{name}.gain"] = unit, gain
+        context[f"{name}/unit"], context[f"{name}/gain"] = unit, gain
     return context
 
 
@@ -257,22 +244,22 @@ def plane_params(codes: Mapping[str, Codes], width: int = 0) -> Weights:
         codes: of every layer.
         width: planes to make room for; 0 for as many as each layer has bits.
     """
-    params = {f"{name}.planes": bit_variables(layer, width) for name, layer in codes.items()}
-    return params | {f"{name}.scale": layer.clip.clone() for name, layer in codes.items()}
+    params = {f"{name}/planes": bit_variables(layer, width) for name, layer in codes.items()}
+    return params | {f"{name}/scale": layer.clip.clone() for name, layer in codes.items()}
 
 
 def net_params(codes: Mapping[str, Codes]) -> Weights:
     """Fine-tuning's form of ``codes``: one float tensor in [−1, 1] and a scale for each layer."""
-    params = {f"{name}.net": layer.values / layer.grid.high for name, layer in codes.items()}
-    return params | {f"{name}.scale": layer.clip.clone() for name, layer in codes.items()}
+    params = {f"{name}/net": layer.values / layer.grid.high for name, layer in codes.items()}
+    return params | {f"{name}/scale": layer.clip.clone() for name, layer in codes.items()}
 
 
 def to_units(params: Weights, context: Weights, *, back: bool = False) -> Weights:
     """Variables in the units of ``context``, as they are trained; ``back`` is the inverse."""
     kinds, stored = {"planes": "unit", "net": "unit", "scale": "gain"}, {}
     for key, value in params.items():
-        name, _, kind = key.rpartition(".")
-        unit = context.get(f"{name}.{kinds.get(kind)}")
+        name, _, kind = key.rpartition("/")
+        unit = context.get(f"{name}/{kinds.get(kind)}")
         stored[key] = value if unit is None else value * unit if back else value / unit
     return stored
 
@@ -281,16 +268,16 @@ def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = Fal
     """A trained layer (in plain units) as codes, and as the real-valued weights that these round.
 
     Args:
-        params: holds ``name.planes`` or ``name.net``, and ``name.scale``.
+        params: holds ``name/planes`` or ``name/net``, and ``name/scale``.
         name: of the layer.
         context: of the objective it was trained with.
         growth: see :func:`fqlab.quant.requantize`.
     """
-    scale, bits = params[f"{name}.scale"], int(context[f"{name}.top"]).bit_length()
-    if f"{name}.net" in params:
-        net = params[f"{name}.net"]
+    scale, bits = params[f"{name}/scale"], int(context[f"{name}/top"]).bit_length()
+    if f"{name}/net" in params:
+        net = params[f"{name}/net"]
         return requantize_net(net, scale, bits), scale * net.clamp(-1, 1)
-    planes = params[f"{name}.planes"][:, :bits]
+    planes = params[f"{name}/planes"][:, :bits]
     return requantize(planes, scale, growth=growth), scale / (2.0**bits - 1) * signed_sum(planes)
 
 
@@ -298,10 +285,10 @@ def remembered(params: Weights) -> Weights:
     """What :func:`resume` takes up again: real values in plain units, turned so that scales are positive."""
     kept = {}
     for key, value in params.items():
-        name, _, kind = key.rpartition(".")
-        if kind in ("planes", "net") and f"{name}.scale" in params:
+        name, _, kind = key.rpartition("/")
+        if kind in ("planes", "net") and f"{name}/scale" in params:
             turned = value.flip(0) if kind == "planes" else -value
-            kept[key] = turned if params[f"{name}.scale"] < 0 else value
+            kept[key] = turned if params[f"{name}/scale"] < 0 else value
     return kept
 
 
@@ -315,8 +302,8 @@ def resume(params: Weights, codes: Mapping[str, Codes], memory: Weights) -> Weig
     kept, one = dict(params), torch.ones(())
     for name, layer in codes.items():
         back = {
-            f"{name}.planes": lambda own: requantize(own, one, growth=False),
-            f"{name}.net": lambda own, bits=layer.grid.bits: requantize_net(own, one, bits),
+            f"{name}/planes": lambda own: requantize(own, one, growth=False),
+            f"{name}/net": lambda own, bits=layer.grid.bits: requantize_net(own, one, bits),
         }
         for key in back.keys() & params.keys() & memory.keys():
             if memory[key].shape == params[key].shape:

@@ -10,9 +10,10 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from fqlab.training.objectives import Objective, Weights
+from fqlab.tensors import Weights, expand_like
+from fqlab.training.objectives import Objective
 
-__all__ = ["Training", "Batch", "batches", "autograd_grad", "client_loss", "sgd", "infer", "accuracy"]
+__all__ = ["Training", "Batch", "batches", "autograd_grad", "client_loss", "sample_mean", "sgd", "infer", "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Batch:
 
 
 GradFn = Callable[[Weights, Batch], tuple[list[torch.Tensor], torch.Tensor]]
-"""(params, step) → gradients in the order of params, and the loss (one a client if stacked)."""
+"""(params, batch) → gradients in the order of params, and the loss (one a client if stacked)."""
 
 
 def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -> list[np.ndarray]:
@@ -58,83 +59,85 @@ def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -
 
 
 def client_loss(
-    model: torch.nn.Module,
-    objective: Objective,
-    params: Weights,
-    buffers: Weights,
-    context: Weights,
-    noise: Weights,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    weight: torch.Tensor | None,
+    model: torch.nn.Module, objective: Objective, params: Weights, buffers: Weights, batch: Batch
 ) -> torch.Tensor:
     """One client's objective on one minibatch (a scalar). ``buffers`` (BatchNorm statistics) are updated in place."""
-    seen = objective.transform(params, context, noise) if objective.transform else params
-    logits = functional_call(model, {**seen, **buffers}, (x,))
-    if weight is None:
-        loss = cross_entropy(logits, y)
-    else:
-        loss = (cross_entropy(logits, y, reduction="none") * weight).sum() / weight.sum().clamp(min=1)
-    return loss + objective.penalty(params, context) if objective.penalty else loss
+    seen = objective.weights(params, batch.noise)
+    loss = sample_mean(functional_call(model, {**seen, **buffers}, (batch.x,)), batch)
+    return loss + objective.penalty(params, objective.context) if objective.penalty else loss
+
+
+def sample_mean(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy over the real samples of a batch, of shape ``batch.y.shape[:-1]``: one a stacked client.
+
+    Args:
+        logits: ``[*clients, batch, classes]``.
+        batch: gives labels and weights.
+    """
+    each = cross_entropy(logits.flatten(0, -2), batch.y.flatten(), reduction="none").reshape(batch.y.shape)
+    if batch.weight is None:
+        return each.mean(-1)
+    return (each * batch.weight).sum(-1) / batch.weight.sum(-1).clamp(min=1)
 
 
 def autograd_grad(loss: Callable[[Weights, Batch], torch.Tensor]) -> GradFn:
-    """The gradient of ``loss(params, step)`` by ordinary autograd; a vector of losses, one a client, is summed."""
+    """The gradient of ``loss(params, batch)`` by ordinary autograd; a vector of losses, one a client, is summed."""
 
-    def slopes(params: Weights, step: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def grad(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        value = loss(leaves, step)
+        value = loss(leaves, batch)
         return list(torch.autograd.grad(value.sum(), list(leaves.values()))), value.detach()
 
-    return slopes
+    return grad
 
 
 def sgd(
-    slopes: GradFn,
+    grad: GradFn,
     params: Weights,
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
-    """SGD with momentum and weight decay from ``params`` along ``steps``.
+    """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
 
     Stacked clients have a leading dimension everywhere; one that is not ``active`` in a step stands still.
 
     Returns:
         The new parameters and the losses seen, one a step.
     """
-    names, values = list(params), list(params.values())
+    names = list(params)
+    values = list(params.values())
     velocity: list[torch.Tensor] | None = None
     losses = []
-    for step in steps:
-        gradients, loss = slopes(dict(zip(names, values, strict=True)), step)
+    for batch in steps:
+        gradients, loss = grad(dict(zip(names, values, strict=True)), batch)
         losses.append(loss)
         with torch.no_grad():
             if training.weight_decay:
                 pull = training.weight_decay
                 gradients = [torch.add(g, v, alpha=pull) for g, v in zip(gradients, values, strict=True)]
             if training.momentum:
-                velocity = gradients = _momentum(velocity, gradients, training.momentum, step.active)
+                velocity = gradients = _momentum(velocity, gradients, training.momentum, batch.active)
             moved = [torch.add(v, g, alpha=-training.lr) for v, g in zip(values, gradients, strict=True)]
             if project is not None:
                 inside = project(dict(zip(names, moved, strict=True)))
                 moved = [inside[name] for name in names]
-            values = moved if step.active is None else _where(step.active, moved, values)
+            values = moved if batch.active is None else _where(batch.active, moved, values)
     return dict(zip(names, values, strict=True)), losses
 
 
 def _momentum(
-    velocity: list[torch.Tensor] | None, slopes: list[torch.Tensor], momentum: float, active: torch.Tensor | None
+    velocity: list[torch.Tensor] | None, gradients: list[torch.Tensor], momentum: float, active: torch.Tensor | None
 ) -> list[torch.Tensor]:
     if velocity is None:
-        return slopes
-    new = [torch.add(g, v, alpha=momentum) for v, g in zip(velocity, slopes, strict=True)]
+        return gradients
+    new = [torch.add(g, v, alpha=momentum) for v, g in zip(velocity, gradients, strict=True)]
     return new if active is None else _where(active, new, velocity)
 
 
 def _where(active: torch.Tensor, yes: list[torch.Tensor], no: list[torch.Tensor]) -> list[torch.Tensor]:
     """Per client: ``yes`` where active, else ``no``."""
-    return [torch.where(active.reshape((-1,) + (1,) * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True)]
+    return [torch.where(expand_like(active, a), a, b) for a, b in zip(yes, no, strict=True)]
 
 
 def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 1000) -> torch.Tensor:

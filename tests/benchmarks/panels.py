@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from browser import lab_fixture, write_notebook
-
 from fqlab import panels
 from fqlab.panels.state import controls
 

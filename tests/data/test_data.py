@@ -123,7 +123,7 @@ def test_digits_come_through_scikit_learn_where_its_file_has_moved(monkeypatch):
 
 
 def test_names_and_fetch_need_no_torch():
-    code = "import sys; from fqlab import data; data.NAMES; assert not {'torch', 'pooch'} & {*sys.modules}"
+    code = "import sys; from fqlab import data; data.DATASETS; assert not {'torch', 'pooch'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

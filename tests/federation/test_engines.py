@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from fqlab import data, models
 from fqlab.federation import Experiment, Federation, fit
 from fqlab.federation.engines import vectorized
 from fqlab.federation.engines.serial import ClientError
@@ -31,7 +32,7 @@ def test_threads_give_the_bits_of_serial_for_any_worker_count(case):
         threads = fit(experiment(case, engine="threads", workers=workers))
         for name, value in serial.weights.items():
             assert torch.equal(value, threads.weights[name]), name
-        assert [r.up for r in serial.rounds] == [r.up for r in threads.rounds]
+        assert [r.bytes_up for r in serial.rounds] == [r.bytes_up for r in threads.rounds]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -69,10 +70,10 @@ def test_no_engine_touches_the_global_generator():
 
 @pytest.mark.parametrize("engine", ["serial", "threads"])
 def test_an_exception_names_round_client_and_layer(engine):
-    federation = Federation(experiment("fedavg", engine=engine))
-    data = federation.simulation.dataset
-    narrow = dataclasses.replace(data, train_x=data.train_x[:, :, :4])
-    object.__setattr__(federation.simulation, "dataset", narrow)
+    digits = data.load("digits")
+    narrow = dataclasses.replace(digits, train_x=digits.train_x[:, :, :4])
+    model = models.make("mlp", digits, 0)
+    federation = Federation(experiment("fedavg", engine=engine), dataset=narrow, model=model)
     with pytest.raises(ClientError, match="round 1, client 0, last layer fc1: RuntimeError"):
         federation.step()
 

@@ -83,7 +83,7 @@ def test_run_prints_a_table_and_writes_the_run(tmp_path, capsys):
     assert printed[0].split() == ["round", "accuracy", "bytes", "up", "bytes", "down", "quantization", "error"]
     stored = json.loads(out.read_text())
     assert stored["experiment"]["options"] == {"bits": 4, "clip": "octav", "rounding": "stochastic"}
-    assert int(printed[2].split()[2].replace(",", "")) == stored["rounds"][1]["up"]
+    assert int(printed[2].split()[2].replace(",", "")) == stored["rounds"][1]["bytes_up"]
 
 
 def test_a_file_gives_the_experiment_and_flags_override_it(tmp_path, capsys):
@@ -109,13 +109,13 @@ def test_bad_input_is_one_sentence_without_traceback(flags, capsys, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("method", methods.NAMES)
+@pytest.mark.parametrize("method", methods.METHODS.names)
 def test_help_explains_every_flag_and_names_what_exists(method, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["run", "--method", method, "--help"])
     assert ended.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for name in (*data.NAMES, *models.NAMES, *partition.NAMES, *methods.NAMES):
+    for name in (*data.DATASETS, *models.MODELS, *partition.NAMES, *methods.METHODS):
         assert re.search(rf"\b{name}\b", text), name
     for name in (*methods.options(method), *partition.settings()):
         shown = re.search(rf"--{name.replace('_', '-')} (?:VALUE|true\|false) (.*?) \(default: ", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -9,21 +10,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fqlab import methods, wire
+from fqlab import data, wire
 from fqlab.errors import ConfigError, DataError
 from fqlab.federation import Experiment, Federation, fit, run
 from fqlab.methods.base import ClientUpdate, Method
-
-
-@pytest.fixture
-def registered(monkeypatch):
-    """Make a method class known under a name for one test."""
-
-    def register(name: str, cls: type[Method]) -> None:
-        known = methods._class
-        monkeypatch.setattr(methods, "_class", lambda wanted: cls if wanted == name else known(wanted))
-
-    return register
 
 
 def test_digits_learn():
@@ -36,10 +26,10 @@ def test_bytes_are_those_of_the_packets():
     federation = Federation(Experiment(rounds=2, method="clipped", options={"bits": 2}, participants=4))
     packet = len(wire.pack(federation.method.download(federation.server, 0, torch.Generator())))
     first, second = federation
-    assert first.down == 4 * packet
+    assert first.bytes_down == 4 * packet
     for record in (first, second):
-        assert record.up == federation.ledger.total(round=record.index, direction="up")
-        assert record.down == federation.ledger.total(round=record.index, direction="down")
+        assert record.bytes_up == federation.ledger.total(round_index=record.index, direction="up")
+        assert record.bytes_down == federation.ledger.total(round_index=record.index, direction="down")
     assert first.code_bits == 4 * 2 * (64 * 64 + 64 * 10)
 
 
@@ -59,7 +49,7 @@ class Diverging(Method):
     """Client 2 sends NaN, client 3 the wrong shape, client 4 a giant, client 5 nothing."""
 
     def upload(self, params, buffers, task, client):
-        payload = super().upload(params, buffers, task, client).payload
+        payload = dict(super().upload(params, buffers, task, client).payload)
         if client.id == 2:
             payload["fc1.bias"] = payload["fc1.bias"] * math.nan
         if client.id == 3:
@@ -68,15 +58,12 @@ class Diverging(Method):
             payload["fc2.weight"] = payload["fc2.weight"] + 1e9
         if client.id == 5:
             del payload["fc1.weight"]
-        return ClientUpdate(payload)
+        return ClientUpdate(wire.Payload(tensors=payload))
 
 
 @pytest.mark.parametrize("engine", ["serial", "threads", "vectorized"])
-def test_the_guard_leaves_bad_updates_out_and_names_client_and_layer(registered, engine):
-    registered("diverging", Diverging)
-    federation = Federation(Experiment(method="fedavg", engine=engine, rounds=1))
-    object.__setattr__(federation.simulation, "method", Diverging())
-    federation.method = federation.simulation.method
+def test_the_guard_leaves_bad_updates_out_and_names_client_and_layer(engine):
+    federation = Federation(Experiment(engine=engine, rounds=1), method=Diverging())
     record = federation.step()
     assert [text.partition(":")[0] for text in record.left_out] == [f"client {i}" for i in (2, 3, 4, 5)]
     for layer, text in zip(("fc1.bias", "fc2.bias", "fc2.weight", "fc1.weight"), record.left_out, strict=True):
@@ -87,20 +74,14 @@ def test_the_guard_leaves_bad_updates_out_and_names_client_and_layer(registered,
 @pytest.mark.parametrize("engine", ["serial", "vectorized"])
 def test_a_client_with_nan_data_is_left_out_and_the_round_goes_on(engine):
     for method, options in (("fedavg", {}), ("clipped", {"bits": 2}), ("clipped", {"qat": False})):
-        federation = Federation(Experiment(method=method, options=options, engine=engine, rounds=1))
-        data = federation.simulation.dataset
-        broken = data.train_x.clone()
-        broken[federation.simulation.train[1]] = math.nan
-        object.__setattr__(federation.simulation, "dataset", _with(data, broken))
+        experiment = Experiment(method=method, options=options, engine=engine, rounds=1)
+        digits = data.load("digits")
+        broken = digits.train_x.clone()
+        broken[Federation(experiment).simulation.train[1]] = math.nan
+        federation = Federation(experiment, dataset=dataclasses.replace(digits, train_x=broken))
         record = federation.step()
         assert [t.partition(":")[0] for t in record.left_out] == ["client 1"]
         assert record.accuracy > 0.1
-
-
-def _with(data, train_x):
-    import dataclasses
-
-    return dataclasses.replace(data, train_x=train_x)
 
 
 @pytest.mark.parametrize("case", [dict(), dict(method="clipped", options={"bits": 2, "rounding": "stochastic"})])
@@ -112,8 +93,8 @@ def test_a_resumed_run_is_bitwise_the_one_that_never_stopped(tmp_path, case):
     second = Federation(Experiment(rounds=4, participants=6, engine="threads", **case), checkpoint=path)
     assert len(list(second)) == 2
     assert all(torch.equal(v, second.server.weights[n]) for n, v in whole.weights.items())
-    kept = [(r.index, r.accuracy, r.up, r.participants) for r in second.rounds]
-    assert kept == [(r.index, r.accuracy, r.up, r.participants) for r in whole.rounds]
+    kept = [(r.index, r.accuracy, r.bytes_up, r.participants) for r in second.rounds]
+    assert kept == [(r.index, r.accuracy, r.bytes_up, r.participants) for r in whole.rounds]
 
 
 def test_a_checkpoint_of_another_experiment_or_a_damaged_one_is_refused(tmp_path):

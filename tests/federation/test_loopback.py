@@ -12,9 +12,9 @@ import torch
 from fqlab import wire
 from fqlab.aggregate import mean
 from fqlab.errors import ConfigError, WireError
+from fqlab.federation import loopback
 from fqlab.federation.loopback import LIMIT, PREFIX, exchange, receive, send
 from fqlab.quant import Grid, quantize
-from fqlab.wire import loopback
 
 
 def upload(seed: int, shape: tuple[int, ...] = (300, 7)) -> wire.Payload:

@@ -215,7 +215,7 @@ def test_a_panel_counts_as_its_ticket(identity, panel):
     assert shown.wait()
     assert len(card.text) < 300
     other = lessons.check(identity, Card("note", "no panel at all"))
-    assert "must start with" in other.text
+    assert "Ticket is" in other.text
     assert len(other.text) < 300
 
 

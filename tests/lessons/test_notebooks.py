@@ -12,11 +12,11 @@ import jupytext
 import nbformat
 import pytest
 from jupytext.compare import NotebookDifference, compare_notebooks
-from lesson_rules import BADGE, bound, problems, stored_problems
 from nbformat import NotebookNode
 
 from fqlab.lessons import lesson
 from fqlab.lessons.build import build, read_source
+from lesson_rules import BADGE, bound, problems, stored_problems
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))

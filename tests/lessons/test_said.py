@@ -15,14 +15,13 @@ from fqlab.panels.views.quantizer import GRIDS, counted
 from fqlab.plots.quantizer import spread
 from fqlab.quant import Grid, clip_for, expected_error
 from fqlab.quant.clipping import octav_step
-from fqlab.studies.fedavg import spread as drift
-from fqlab.studies.fedavg import watch
+from fqlab.studies.fedavg import distances, watch
 from fqlab.studies.lidar import together
 
 
 def test_lesson_01_the_fan_opens_with_skew_and_with_epochs():
     opened = [
-        drift(next(watch(experiment(state))))[0]
+        distances(next(watch(experiment(state))))[0]
         for state in (State(skew="even"), State(), State(epochs=5), State(epochs=10))
     ]
     assert opened[0] < 0.5

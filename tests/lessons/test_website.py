@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from browser import BROWSER_ARGS, find_chromium, write_notebook
 
+from browser import BROWSER_ARGS, find_chromium, write_notebook
 from fqlab import lessons
 from fqlab.errors import ConfigError, DataError
 from fqlab.lessons.website import build as site

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 import fqlab.methods.bsq
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines import ClientTask
 from fqlab.methods.base import Server, Spec
 from fqlab.methods.bsq import BSQ
 from fqlab.quant import Grid
@@ -46,7 +47,7 @@ def published_loop(federation: Federation, epochs: int, alpha: float) -> dict[st
 
     optimizer = torch.optim.SGD(variables, lr=settings.lr, weight_decay=settings.weight_decay)
     for epoch in range(1, epochs + 1):
-        task = dataclasses.make_dataclass("J", ["client", "round", "packet", "memory"])(0, epoch, b"", {})
+        task = ClientTask(0, epoch, b"")
         for batch in simulation.plan(simulation.client(task, simulation.model)):
             x, y = simulation.dataset.train_x[batch].flatten(1), simulation.dataset.train_y[batch]
             hidden = torch.relu(x @ weights("fc1.weight").T + weights("fc1.bias"))
@@ -81,8 +82,8 @@ def test_starts_at_eight_bits_and_compression_four():
     federation = Federation(experiment(options={"warmup": 0}))
     numbers = federation.method.report(federation.server, [])
     assert (numbers["bits"], numbers["compression"]) == (8.0, 4.0)
-    assert {k for k in numbers if k.startswith("bits.")} == {
-        f"bits.fc{i}.{k}" for i in (1, 2) for k in ("weight", "bias")
+    assert {k for k in numbers if k.startswith("bits/")} == {
+        f"bits/fc{i}.{k}" for i in (1, 2) for k in ("weight", "bias")
     }
 
 
@@ -110,30 +111,30 @@ def test_widths_change_only_when_due():
     federation = Federation(experiment(rounds=7, options={"penalty": 0.3, "interval": 3, "warmup": 1}))
     table = []
     for _ in federation:
-        table.append(federation.server.shared["bits"].tolist())
+        table.append(federation.server.state.bits.tolist())
     assert table[0] == table[1] == table[2] == [8, 8, 8, 8]
     assert table[3] == table[4] == table[5]
     assert sum(table[3]) < 32
-    assert all(not m for m in federation.client_states.values())  # after an adjustment nothing is remembered
+    assert federation.client_states == {}  # after an adjustment nothing is remembered
 
 
 def test_clients_remember_planes_between_adjustments_only():
     federation = Federation(experiment(rounds=3, options={"interval": 2, "warmup": 0}))
     federation.step()
-    assert federation.client_states[0]["fc1.weight.planes"].shape == (2, 8, 64, 64)
+    assert federation.client_states[0].planes["fc1.weight/planes"].shape == (2, 8, 64, 64)
     federation.step()
-    assert federation.client_states[0] == {}
+    assert federation.client_states == {}
 
 
 def test_fine_tuning_freezes_the_scheme_and_trains_on():
     options = {"penalty": 0.3, "warmup": 2, "finetune_after": 2}
     federation = Federation(experiment(clients=1, rounds=8, lr=0.05, options=options))
     rounds = list(federation)
-    schemes = [{k: v for k, v in r.extras.items() if k.startswith("bits.")} for r in rounds]
+    schemes = [{k: v for k, v in r.extras.items() if k.startswith("bits/")} for r in rounds]
     assert schemes[3] == schemes[7] != schemes[1]
     assert rounds[7].loss < rounds[3].loss
     assert rounds[7].accuracy >= rounds[3].accuracy
-    assert "fc1.weight.net" in federation.client_states[0]
+    assert "fc1.weight/net" in federation.client_states[0].planes
 
 
 def test_a_layer_of_zeros_counts_no_bits_once_tuned():
@@ -141,7 +142,7 @@ def test_a_layer_of_zeros_counts_no_bits_once_tuned():
     spec = Spec(("a.weight", "b.weight"), ("a.weight", "b.weight"), {"a.weight": 3, "b.weight": 1})
     server = method.start(Server(spec, {"a.weight": torch.tensor([1.0, 0.5, 0.0]), "b.weight": torch.zeros(1)}, {}, 1))
     assert method.mean_bits(server) == (3 * 8 + 8) / 4
-    tuned = dataclasses.replace(server, shared=server.shared | {"round": torch.tensor(1)})
+    tuned = dataclasses.replace(server, state=dataclasses.replace(server.state, done=torch.tensor(1)))
     tuned = method.with_codes(tuned, tuned.weights, method.codes(tuned))
     assert method.widths(tuned) == {"a.weight": 8, "b.weight": 0}
 
@@ -188,7 +189,7 @@ def test_engines_agree(options):
     threads = Federation(dataclasses.replace(case, engine="threads", workers=3))
     stacked = Federation(dataclasses.replace(case, engine="vectorized"))
     for a, b, c in zip(serial, threads, stacked, strict=True):
-        assert (a.loss, a.up, a.down, a.accuracy) == (b.loss, b.up, b.down, b.accuracy)
+        assert (a.loss, a.bytes_up, a.bytes_down, a.accuracy) == (b.loss, b.bytes_up, b.bytes_down, b.accuracy)
         assert a.loss == pytest.approx(c.loss, rel=2e-3)
     for name, value in serial.server.weights.items():
         assert torch.equal(value, threads.server.weights[name]), name
@@ -202,15 +203,15 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path):
     fit(dataclasses.replace(case, rounds=3), checkpoint=path)
     resumed = fit(case, checkpoint=path)
     assert all(torch.equal(w, resumed.weights[n]) for n, w in whole.weights.items())
-    assert [r.up for r in whole.rounds] == [r.up for r in resumed.rounds]
+    assert [r.bytes_up for r in whole.rounds] == [r.bytes_up for r in resumed.rounds]
 
 
 def test_bytes_follow_the_bits():
     history = fit(experiment(clients=1, rounds=8, lr=0.05, options={"penalty": 0.3}))
     bits = history.rounds[-2].extras["bits"] + 1  # and the sign
     sizes = 4096 + 64 + 640 + 10
-    assert history.rounds[-1].down == pytest.approx(bits * sizes / 8, abs=900)
-    assert history.rounds[-1].down < history.rounds[0].down / 4
+    assert history.rounds[-1].bytes_down == pytest.approx(bits * sizes / 8, abs=900)
+    assert history.rounds[-1].bytes_down < history.rounds[0].bytes_down / 4
 
 
 @pytest.mark.parametrize("activation_bits", [2, 4])

@@ -16,7 +16,7 @@ from fqlab import wire
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods.base import ReceivedUpdate, Server, Spec
-from fqlab.methods.changes import accepted, nothing_held, receive, send
+from fqlab.methods.changes import Known, receive
 from fqlab.methods.fedmpq import ABLATION, FedMPQ, common_base, layer_sizes
 from fqlab.quant import Codes, Grid, mean_bits
 from fqlab.wire.delta import apply_changes, changes
@@ -37,7 +37,7 @@ def test_no_budget_is_ever_exceeded_and_none_is_wasted(cutting):
     federation = Federation(experiment(options={"budgets": "1.5-3-6.2", "epsilon": 0.1, "cutting": cutting}))
     sizes = layer_sizes(federation.server)
     for done in range(4):
-        for n, widths in enumerate(federation.server.shared["bits"].tolist()):
+        for n, widths in enumerate(federation.server.state.bits.tolist()):
             budget = federation.method.budget(n)
             spare = budget - mean_bits(sizes, widths)
             assert spare >= -1e-6
@@ -77,12 +77,12 @@ def test_eight_bits_without_penalty_and_pruning_threshold_are_the_fixed_width():
 def test_an_absent_client_keeps_its_reductions():
     federation = Federation(experiment(participants=2, options={"epsilon": 0.6}))
     record = federation.step()
-    before = federation.server.shared["reduced"].clone()
+    before = federation.server.state.reduced.clone()
     assert all(not before[n].any() for n in range(5) if n not in record.participants)
     assert any(before[n].any() for n in record.participants)
     second = federation.step()
     absent = [n for n in range(5) if n not in second.participants]
-    assert torch.equal(federation.server.shared["reduced"][absent], before[absent])
+    assert torch.equal(federation.server.state.reduced[absent], before[absent])
 
 
 def test_common_base_weighs_clients_and_rounds_halves_to_even():
@@ -102,7 +102,9 @@ def uploads() -> tuple[Server, list[ReceivedUpdate]]:
     for client, value in ((0, 3), (1, 1)):
         codes = Codes(torch.tensor([value, -value], dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(3.0))
         error = torch.tensor([4.0, 1.0][client])
-        sent.append(ReceivedUpdate(client, server.sizes[client], {"a.weight": codes, "a.weight.error": error}))
+        sent.append(
+            ReceivedUpdate(client, server.samples[client], wire.Payload({"a.weight": codes}, {"a.weight/mse": error}))
+        )
     return server, sent
 
 
@@ -125,7 +127,7 @@ def test_weights_are_averaged_as_written(averaging, first):
 def test_inverse_error_weights_travel():
     federation = Federation(experiment(options={"averaging": "inverse_error"}))
     federation.step()
-    assert "fc1.weight.error" in federation.method.expected_shapes(federation.server)
+    assert "fc1.weight/mse" in federation.method.expected_shapes(federation.server)
     assert federation.rounds[0].left_out == ()
 
 
@@ -182,10 +184,10 @@ def test_engines_agree(options):
     threads = Federation(dataclasses.replace(case, engine="threads", workers=3))
     stacked = Federation(dataclasses.replace(case, engine="vectorized"))
     for a, b, c in zip(serial, threads, stacked, strict=True):
-        assert (a.loss, a.up, a.down, a.accuracy, a.personal) == (
+        assert (a.loss, a.bytes_up, a.bytes_down, a.accuracy, a.personal) == (
             b.loss,
-            b.up,
-            b.down,
+            b.bytes_up,
+            b.bytes_down,
             b.accuracy,
             b.personal,
         )
@@ -215,7 +217,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path, options):
     fit(dataclasses.replace(case, rounds=3), checkpoint=path)
     resumed = fit(case, checkpoint=path)
     assert all(torch.equal(w, resumed.weights[n]) for n, w in whole.weights.items())
-    assert [(r.up, r.down) for r in whole.rounds] == [(r.up, r.down) for r in resumed.rounds]
+    assert [(r.bytes_up, r.bytes_down) for r in whole.rounds] == [(r.bytes_up, r.bytes_down) for r in resumed.rounds]
 
 
 # -------------------------------------------------------------------------------------------------- changes
@@ -263,21 +265,22 @@ def test_a_downlink_of_changes_gives_the_same_run(coding):
     options = dict(case.options) | {"downlink": "changes"}
     delta = fit(dataclasses.replace(case, options=options))
     assert all(torch.equal(w, delta.weights[n]) for n, w in full.weights.items())
-    assert delta.down < 1.1 * full.down if coding == "fixed" else delta.down < full.down
+    assert delta.bytes_down < 1.1 * full.bytes_down if coding == "fixed" else delta.bytes_down < full.bytes_down
 
 
 def test_a_refused_upload_does_not_put_server_and_client_at_odds():
     """The server goes on from the last version it knows the client holds, however often uploads fail."""
     generator = torch.Generator().manual_seed(0)
-    shared, memory = nothing_held({"w": torch.Size([6])}, 1), {}
+    known = Known.nothing({"w": torch.Size([6])}, 1)
+    held = None
     accept = [True, False, False, True, True, False, True]
     for good in accept:
         values = torch.randint(-7, 8, (6,), generator=generator).to(torch.int16)
         codes = {"w": Codes(values, Grid(3, "sign_magnitude"), torch.tensor(1.0))}
-        received, memory = receive(wire.unpack(wire.pack(send(shared, 0, codes))), ["w"], memory)
+        received, held = receive(wire.unpack(wire.pack(known.send(0, codes))), ["w"], held)
         assert received == codes
-        shared = accepted(shared, {0: codes} if good else {})
-        assert len(memory) <= 4
+        known = known.accepted({0: codes} if good else {})
+        assert len(held.flatten()) <= 4
 
 
 # ------------------------------------------------------------------------------------------------ bad input

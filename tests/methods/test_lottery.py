@@ -39,16 +39,16 @@ def test_rounds_prune_rewind_and_keep_pruned_weights_at_zero():
     first = federation.server.weights["fc1.weight"].clone()
     record = federation.step()
     client = record.participants[0]
-    memory = federation.client_states[client]
-    assert torch.equal(memory["first/fc1.weight"], first)
+    ticket = federation.client_states[client]
+    assert torch.equal(ticket.first["fc1.weight"], first)
     for _ in range(4):
         record = federation.step()
     assert kept_after(0.5) - 0.001 <= record.extras["kept"] < 0.8
-    for c, memory in federation.client_states.items():
-        mask = federation.server.shared[f"mask/{c}/fc1.weight"]
-        assert torch.equal(mask, memory["mask/fc1.weight"])
-        assert torch.equal(memory["first/fc1.weight"], first)
-        own = federation.method.personalized(federation.server, c, memory)["fc1.weight"]
+    for c, ticket in federation.client_states.items():
+        mask = federation.server.state.masks["fc1.weight"][c]
+        assert torch.equal(mask, ticket.masks["fc1.weight"])
+        assert torch.equal(ticket.first["fc1.weight"], first)
+        own = federation.method.personalized(federation.server, c, ticket)["fc1.weight"]
         assert not bool(own[~mask].any())
 
 
@@ -64,9 +64,9 @@ def test_bytes_are_masks_and_survivors():
     kept = record.extras["kept"]
     weights, biases = 64 * 64 + 64 * 10, 74
     expected = len(record.participants) * (4 * kept * weights + 4 * biases + weights / 8)
-    assert expected < record.up < expected + len(record.participants) * 700
+    assert expected < record.bytes_up < expected + len(record.participants) * 700
     sums = federation.ledger.total("total", direction="up")
-    assert sums == sum(r.up for r in federation.rounds)
+    assert sums == sum(r.bytes_up for r in federation.rounds)
     assert federation.ledger.entries[-1].code_bits == weights
 
 
@@ -92,19 +92,20 @@ def test_engines_agree_and_a_resumed_run_is_the_whole_one(method, tmp_path):
     half.step()
     rest = Federation(Experiment(**settings, engine="threads"), checkpoint=path)
     assert first[1:] == [r.personal for r in rest]
-    for c, memory in whole.client_states.items():
-        assert memory.keys() == rest.client_states[c].keys()
-        assert all(torch.equal(v, rest.client_states[c][k]) for k, v in memory.items())
+    for c, state in whole.client_states.items():
+        kept, resumed = state.flatten(), rest.client_states[c].flatten()
+        assert kept.keys() == resumed.keys()
+        assert all(torch.equal(v, resumed[k]) for k, v in kept.items())
     stacked = fit(Experiment(**settings, engine="vectorized"))
-    assert [r.up for r in stacked.rounds] == pytest.approx([r.up for r in whole.rounds], rel=0.02)
+    assert [r.bytes_up for r in stacked.rounds] == pytest.approx([r.bytes_up for r in whole.rounds], rel=0.02)
 
 
 def test_baselines():
     alone = fit(Experiment(**{**RUN, "method": "standalone"}))
     assert alone.rounds[-1].personal > 0.8
-    assert all(r.up < 4 * 300 for r in alone.rounds)  # headers of empty packets
+    assert all(r.bytes_up < 4 * 300 for r in alone.rounds)  # headers of empty packets
     shared = fit(Experiment(**{**RUN, "method": "lg_fedavg"}))
-    assert shared.rounds[-1].up < 4 * (4 * 650 + 400)
+    assert shared.rounds[-1].bytes_up < 4 * (4 * 650 + 400)
 
 
 @pytest.mark.parametrize("options, words", [

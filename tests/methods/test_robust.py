@@ -11,7 +11,8 @@ from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, fit
 from fqlab.federation.deployment import deploy, robustness
 from fqlab.methods.robust import Robust
-from fqlab.training.objectives import KurtosisPenalty, MultiBit, PseudoNoise, kurtosis, signed_round, signed_step
+from fqlab.training.objectives import KurtosisPenalty, kurtosis
+from fqlab.training.transforms import MultiBit, PseudoNoise, signed_round, signed_step
 
 N = 1_000_001
 MIDPOINTS = (torch.arange(N, dtype=torch.float64) + 0.5) / N
@@ -79,7 +80,7 @@ def test_widths_are_drawn_evenly_and_the_gradient_passes_through():
 
 
 @pytest.mark.parametrize("options", [
-    {"variant": "kure"}, {"variant": "apqn"}, {"variant": "apqn", "bits": 0, "noise": "gauss", "range": "octav"},
+    {"variant": "kure"}, {"variant": "apqn"}, {"variant": "apqn", "bits": 0, "noise": "gauss", "range_rule": "mse"},
     {"variant": "qat", "bits": 3}, {"variant": "mqat"}, {"variant": "mqat", "per": "client"},
 ], ids=lambda o: "-".join(map(str, o.values())))  # fmt: skip
 def test_every_variant_learns_on_every_engine(options):

@@ -68,7 +68,7 @@ def test_the_digits_are_those_of_the_final_model(panel):
     assert shown[Digits]["digits"][7] == pytest.approx(accuracy(simulation.model, federation.server.weights, x, y))
     counts = np.bincount(simulation.dataset.test_y.numpy(), minlength=10)
     assert np.dot(counts, shown[Digits]["digits"]) / counts.sum() == pytest.approx(curve[-1])
-    sent = federation.ledger.total(round=30, direction="up")
+    sent = federation.ledger.total(round_index=30, direction="up")
     assert shown[Rounds]["fine_up"] + 9 * shown[Rounds]["coarse_up"] == sent
     assert shown[VoteShares]["shares"]["hidden"][0] == pytest.approx(10 / 19)
 

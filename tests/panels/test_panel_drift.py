@@ -12,7 +12,7 @@ from fqlab import data, partition
 from fqlab.federation import fit
 from fqlab.panels.views.drift import Drift, State, experiment, method
 from fqlab.plots.drift import ClientDrift, Holdings, Progress
-from fqlab.studies.fedavg import Plane, Watched, fedsgd_distance, member_accuracy, plane, spread, watch
+from fqlab.studies.fedavg import Plane, Watched, distances, fedsgd_distance, member_accuracy, plane, watch
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +48,14 @@ def test_scatter_and_step_are_euclidean_lengths(seen):
     rows = np.concatenate([v.numpy().reshape(10, -1) for v in seen.clients.values()], axis=1)
     after, before = (np.concatenate([v.numpy().ravel() for v in w.values()]) for w in (seen.after, seen.before))
     scatter = np.mean([np.sqrt(((row - after) ** 2).sum()) for row in rows])
-    assert spread(seen) == pytest.approx((scatter, np.sqrt(((after - before) ** 2).sum())), rel=1e-4)
+    assert distances(seen) == pytest.approx((scatter, np.sqrt(((after - before) ** 2).sum())), rel=1e-4)
 
 
 def test_the_plane_holds_the_servers_first_step_and_no_lengths_grow_in_it(seen):
     view = plane(seen)
     assert isinstance(view, Plane)
     torch.testing.assert_close(view.basis @ view.basis.T, torch.eye(2), atol=1e-4, rtol=0)
-    scatter, moved = spread(seen)
+    scatter, moved = distances(seen)
     torch.testing.assert_close(view.places(seen.after), torch.tensor([[moved, 0.0]]), atol=1e-4, rtol=0)
     assert float((view.places(seen.clients) - view.places(seen.after)).norm(dim=1).mean()) <= scatter
 

@@ -53,7 +53,7 @@ def test_a_stored_point_is_what_the_federation_gives():
     stored = next(p for p in points() if (p.name, p.labels, p.round) == ("both ways, 2 bit", "even", 5))
     runs = [list(trace(experiment(family, options, "even", seed, rounds=5), stops=(5,)))[-1] for seed in (0, 1, 2)]
     assert stored.everyone == pytest.approx(sum(r["everyone"] for r in runs) / 3, abs=0.01)
-    assert stored.cost("both") == pytest.approx(sum(r["up"] + r["down"] for r in runs) / 3, rel=0.01)
+    assert stored.cost("both") == pytest.approx(sum(r["bytes_up"] + r["bytes_down"] for r in runs) / 3, rel=0.01)
 
 
 def test_cheapest_is_brute_force():

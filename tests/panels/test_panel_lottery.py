@@ -40,14 +40,14 @@ def test_bills_by_hand(panel, alone):
     assert costs["fedavg"]["one way"] == pytest.approx(4 * weights * CLIENTS * ROUNDS / 1e6)
     survivors = sum(r.extras["kept"] * weights * CLIENTS for r in alone.rounds)
     assert costs["lottery"]["one way"] == pytest.approx(4 * survivors / 1e6)
-    total = sum(r.up + r.down for r in alone.rounds) / 1e6
+    total = sum(r.bytes_up + r.bytes_down for r in alone.rounds) / 1e6
     assert costs["lottery"]["both ways"] == costs["lottery"]["broadcast"] == pytest.approx(total)
     once = costs["fedavg"]["both ways"] * (1 + 1 / CLIENTS) / 2
     assert costs["fedavg"]["broadcast"] == pytest.approx(once, rel=0.01)
 
 
 def test_overlap_by_counting(panel, alone):
-    masks = np.stack([alone.server.shared[f"mask/{c}/fc1.weight"].numpy() for c in range(CLIENTS)])
+    masks = np.stack([alone.server.state.masks["fc1.weight"][c].numpy() for c in range(CLIENTS)])
     assert np.array_equal(panel.frame.pictures[Masks]["masks"], masks)
     common = sum(bool(all(m[i, j] for m in masks)) for i in range(64) for j in range(64)) / masks[0].sum()
     assert f"{common:.0%} of it is kept by all ten" in panel._canvases[Masks].picture.title.get_text()

@@ -34,7 +34,7 @@ def test_the_curves_are_the_run_of_the_state(panel, alone):
     shown = panel.frame.pictures
     assert shown[Tradeoff]["accuracy"] == [r.accuracy for r in rounds[WARMUP - 1 :]]
     assert shown[Tradeoff]["mean"][1:] == pytest.approx([r.extras["bits"] for r in rounds[WARMUP:]])
-    assert shown[Widths]["bits"]["layer 1"][1:] == [r.extras["bits.fc1.weight"] for r in rounds[WARMUP:]]
+    assert shown[Widths]["bits"]["layer 1"][1:] == [r.extras["bits/fc1.weight"] for r in rounds[WARMUP:]]
 
 
 def test_planes_add_up_to_the_trained_weights(panel, alone):

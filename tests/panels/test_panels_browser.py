@@ -9,9 +9,9 @@ import io
 
 import numpy as np
 import pytest
-from browser import Lab, Sheet
 from PIL import Image
 
+from browser import Lab, Sheet
 from fqlab import panels
 from fqlab.panels.state import Control, controls
 

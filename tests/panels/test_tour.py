@@ -24,7 +24,7 @@ def test_the_curve_is_the_federation_of_the_state(panel):
     panel.wait()
     alone = fit(experiment(State(bits=3, grid="narrow", rounding="nearest")))
     assert panel.frame.pictures[TrainingCurve]["accuracy"] == [r.accuracy for r in alone.rounds]
-    assert panel.frame.pictures[TrainingCurve]["up"] == alone.rounds[-1].up
+    assert panel.frame.pictures[TrainingCurve]["up"] == alone.rounds[-1].bytes_up
 
 
 def test_error_parts_and_optimum(panel):

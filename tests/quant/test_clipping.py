@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import GAUSS, LAPLACE, LAWS, Law, best_clip, levels, mesh, mse, quantiles
 from scipy import optimize, special
 
 from fqlab.errors import ConfigError
@@ -30,6 +29,7 @@ from fqlab.quant import (
     quantize,
     sweep,
 )
+from laws import GAUSS, LAPLACE, LAWS, Law, best_clip, levels, mesh, mse, quantiles
 
 # Verified tables for σ = 1 (Gauss) and b = 1 (Laplace); columns by bit-width 1, 2, ... 8.
 FIXED_POINTS = {

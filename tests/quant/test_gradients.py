@@ -95,7 +95,7 @@ def test_vmap_equals_the_loop_equals_the_batch(kind, rounding, gradient):
     loop = [value(w, c, u) for w, c, u in zip(x, clips, each, strict=True)]
     slopes = [grad(loss)(w, c, u) for w, c, u in zip(x, clips, each, strict=True)]
     assert torch.equal(vmap(value, in_dims=dims)(x, clips, noise), torch.stack(loop))
-    assert torch.equal(fake_quantize(x, clips, grid, noise, gradient, batch_dims=1), torch.stack(loop))
+    assert torch.equal(fake_quantize(x, clips, grid, noise, gradient), torch.stack(loop))
     torch.testing.assert_close(vmap(grad(loss), in_dims=dims)(x, clips, noise), torch.stack(slopes))
 
 
@@ -113,7 +113,7 @@ def test_every_clip_rule_works_inside_vmap(rule):
 def test_a_diverged_client_spoils_itself_and_nobody_else():
     x = randn(3, 10)
     x[1, 4] = torch.nan
-    got = fake_quantize(x, clip_for("octav", x, Grid(4), batch_dims=1, check=False), Grid(4), batch_dims=1)
+    got = fake_quantize(x, clip_for("octav", x, Grid(4), batch_dims=1, check=False), Grid(4))
     assert got.isnan().any(1).tolist() == [False, True, False]
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import levels
 
 from fqlab.errors import ConfigError
 from fqlab.quant import KINDS, Codes, Grid, error_parts, quantize
+from laws import levels
 
 grids = st.builds(Grid, st.integers(1, 8), st.sampled_from(KINDS))
 clips = st.floats(2**-10, 2**10, width=32)

@@ -26,8 +26,8 @@ def layer(width: int, shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Codes:
 def trained(codes: Codes, seed: int = 1) -> dict[str, torch.Tensor]:
     """Planes somewhere in [0, 2] and a scale, as in the middle of training."""
     params = bits.plane_params({"w": codes})
-    planes = 2 * torch.rand(params["w.planes"].shape, generator=generator(seed))
-    return {"w.planes": planes, "w.scale": torch.tensor(0.7)}
+    planes = 2 * torch.rand(params["w/planes"].shape, generator=generator(seed))
+    return {"w/planes": planes, "w/scale": torch.tensor(0.7)}
 
 
 def forward(planes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -44,7 +44,7 @@ def test_forward_is_A2(width):
     codes = layer(width)
     params, objective = trained(codes), bits.plane_objective({"w": codes}, [0.0], lr=0.1)
     seen = objective.weights(params)["w"]
-    assert torch.allclose(seen.double(), forward(params["w.planes"], params["w.scale"]), atol=1e-5)
+    assert torch.allclose(seen.double(), forward(params["w/planes"], params["w/scale"]), atol=1e-5)
 
 
 def test_digits_give_the_codes_back():
@@ -60,27 +60,27 @@ def test_gradient_is_A3_even_where_the_clip_is_active():
     seen = bits.plane_objective({"w": codes}, [0.0], lr=0.1).weights(params)["w"]
     (seen * g).sum().backward()
     factor = torch.tensor([1.0, 2.0, 4.0]).reshape(3, 1, 1) / 7 * 0.7
-    assert torch.allclose(params["w.planes"].grad[0], factor * g, atol=1e-6)
-    assert torch.allclose(params["w.planes"].grad[1], -factor * g, atol=1e-6)
-    assert torch.allclose(params["w.scale"].grad, (seen.detach() / 0.7 * g).sum(), atol=1e-5)
+    assert torch.allclose(params["w/planes"].grad[0], factor * g, atol=1e-6)
+    assert torch.allclose(params["w/planes"].grad[1], -factor * g, atol=1e-6)
+    assert torch.allclose(params["w/scale"].grad, (seen.detach() / 0.7 * g).sum(), atol=1e-5)
 
 
 def test_penalty_and_its_gradient_are_A4_and_A5():
     codes = {"a": layer(3), "b": layer(2, (8,))}
     params = {}
     for name, c in codes.items():
-        params |= {f"{name}.{k[2:]}": v for k, v in trained(c).items()}
+        params |= {f"{name}/{k[2:]}": v for k, v in trained(c).items()}
     strengths = [0.1 * c for c in bits.layer_strengths([12, 8], [3, 2])]
     assert strengths == pytest.approx([0.1 * 12 * 3 / 20, 0.1 * 8 * 2 / 20])
     objective = bits.plane_objective(codes, strengths, lr=0.1)
-    leaf = params["a.planes"].clone().requires_grad_()
-    value = objective.penalty(params | {"a.planes": leaf}, objective.context)
+    leaf = params["a/planes"].clone().requires_grad_()
+    value = objective.penalty(params | {"a/planes": leaf}, objective.context)
     expected = 0.0
     for name, strength in zip(codes, strengths, strict=True):
         for b in range(codes[name].grid.bits):
-            expected += strength * float((params[f"{name}.planes"][:, b].square().sum() + 1e-8).sqrt())
+            expected += strength * float((params[f"{name}/planes"][:, b].square().sum() + 1e-8).sqrt())
     assert float(value.detach()) == pytest.approx(expected, rel=1e-5)
-    grouped = group_lasso(params["a.planes"].movedim(1, 0)), group_lasso(params["b.planes"].movedim(1, 0))
+    grouped = group_lasso(params["a/planes"].movedim(1, 0)), group_lasso(params["b/planes"].movedim(1, 0))
     assert float(value.detach()) == pytest.approx(
         float(sum(s * g for s, g in zip(strengths, grouped, strict=True))), rel=1e-5
     )
@@ -94,7 +94,7 @@ def test_an_empty_plane_has_a_finite_slope():
     objective = bits.plane_objective({"w": codes}, [1.0], lr=0.1)
     params = {k: v.requires_grad_() for k, v in bits.plane_params({"w": codes}).items()}
     objective.penalty(params, objective.context).backward()
-    assert bool((params["w.planes"].grad == 0).all())
+    assert bool((params["w/planes"].grad == 0).all())
 
 
 def test_strengths_without_bits_or_sizes():
@@ -105,10 +105,10 @@ def test_strengths_without_bits_or_sizes():
 def test_box():
     codes = layer(2)
     objective = bits.plane_objective({"w": codes}, [0.0], lr=0.1)
-    wild = {"w.planes": 9 * torch.randn(2, 2, 3, 4, generator=generator()), "w.scale": torch.tensor(-3.0)}
+    wild = {"w/planes": 9 * torch.randn(2, 2, 3, 4, generator=generator()), "w/scale": torch.tensor(-3.0)}
     inside = objective.project(wild, objective.context)
-    assert torch.equal(inside["w.planes"], wild["w.planes"].clamp(0, 2))
-    assert inside["w.scale"] is wild["w.scale"]
+    assert torch.equal(inside["w/planes"], wild["w/planes"].clamp(0, 2))
+    assert inside["w/scale"] is wild["w/scale"]
 
 
 @pytest.mark.parametrize("precondition", [False, True])
@@ -146,11 +146,11 @@ def test_a_step_in_units_moves_weights_like_plain_sgd(width):
     g = torch.randn(3, 4, generator=generator(3))
     for precondition, expected in ((True, 1.0), (False, None)):
         objective = bits.plane_objective({"w": codes}, [0.0], lr=lr, precondition=precondition)
-        start = {"w.planes": torch.full((2, width, 3, 4), 0.5), "w.scale": codes.clip}
+        start = {"w/planes": torch.full((2, width, 3, 4), 0.5), "w/scale": codes.clip}
         leaves = {k: v.requires_grad_() for k, v in bits.to_units(start, objective.context).items()}
         (objective.weights(leaves)["w"] * g).sum().backward()
         after = {k: (v - lr * v.grad).detach() for k, v in leaves.items()}
-        planes = bits.to_units(after, objective.context, back=True)["w.planes"]
+        planes = bits.to_units(after, objective.context, back=True)["w/planes"]
         power = 2.0 ** torch.arange(width).reshape(-1, 1, 1)
         moved = float(codes.clip) / (2**width - 1) * (power * (planes[0].double() - 0.5)).sum(0)
         ratio = float(((-moved / lr) / g).mean())
@@ -175,23 +175,23 @@ def test_units_there_and_back():
 def test_real_values_are_taken_up_where_they_still_round_to_the_code():
     codes = {"w": layer(4)}
     start = bits.plane_params(codes)
-    own = {"w.planes": (start["w.planes"] + 0.02).clamp(0, 2), "w.scale": codes["w"].clip}
-    own["w.planes"][:, :, 0, 0] = 0  # rounds to 0
+    own = {"w/planes": (start["w/planes"] + 0.02).clamp(0, 2), "w/scale": codes["w"].clip}
+    own["w/planes"][:, :, 0, 0] = 0  # rounds to 0
     memory = bits.remembered(own)
-    kept = bits.resume(start, codes, memory)["w.planes"]
+    kept = bits.resume(start, codes, memory)["w/planes"]
     same = codes["w"].values[0, 0] == 0
-    assert torch.equal(kept[:, :, 1:], own["w.planes"][:, :, 1:])
-    assert torch.equal(kept[:, :, 0, 0], (own if same else start)["w.planes"][:, :, 0, 0])
+    assert torch.equal(kept[:, :, 1:], own["w/planes"][:, :, 1:])
+    assert torch.equal(kept[:, :, 0, 0], (own if same else start)["w/planes"][:, :, 0, 0])
     assert bits.resume(start, {"w": layer(3)}, memory).keys() == start.keys()
 
 
 def test_memory_of_a_negative_scale_stands_for_the_same_weights():
     codes = layer(3)
-    params = bits.plane_params({"w": codes}) | {"w.scale": torch.tensor(-0.5)}
+    params = bits.plane_params({"w": codes}) | {"w/scale": torch.tensor(-0.5)}
     context = bits.plane_objective({"w": codes}, [0.0], lr=0.1).context
     sent, _ = bits.to_codes(params, "w", context)
     start = bits.plane_params({"w": sent})
-    assert torch.equal(bits.resume(start, {"w": sent}, bits.remembered(params))["w.planes"], start["w.planes"])
+    assert torch.equal(bits.resume(start, {"w": sent}, bits.remembered(params))["w/planes"], start["w/planes"])
 
 
 def test_codes_and_the_weights_they_round():
@@ -209,8 +209,8 @@ def test_fine_tuning_form_is_the_same_quantizer():
     assert torch.allclose(objective.weights(params)["w"], codes["w"].dequantize(), atol=1e-6)
     sent, _ = bits.to_codes(params, "w", objective.context)
     assert torch.equal(sent.values, codes["w"].values)
-    wild = objective.project(params | {"w.net": 5 * params["w.net"]}, objective.context)
-    assert float(wild["w.net"].abs().max()) <= 1
+    wild = objective.project(params | {"w/net": 5 * params["w/net"]}, objective.context)
+    assert float(wild["w/net"].abs().max()) <= 1
 
 
 # --------------------------------------------------------------------------- proximal step and dual ascent

@@ -36,16 +36,18 @@ def same(a, b) -> bool:
 )
 def test_unpack_inverts_pack(bits, kind, shape, seed, coding):
     draw = torch.Generator().manual_seed(seed)
-    payload = {
-        "w": codes_of(Grid(bits, kind), tuple(shape), seed),
+    grid = Grid(bits, kind)
+    codes = {
+        "w": codes_of(grid, tuple(shape), seed),
+        "zero": Codes(torch.full(shape, max(0, grid.low), dtype=torch.int16), grid, torch.tensor(1.0)),
+    }
+    tensors = {
         "bias": torch.randn(shape, generator=draw),
         "mask": torch.rand(shape, generator=draw) < 0.5,
         "scalar": torch.tensor(float("nan")) if seed == 1 else torch.tensor(1.5),
         "count": torch.tensor([seed, 7], dtype=torch.int32),
-        "zero": Codes(
-            torch.full(shape, max(0, Grid(bits, kind).low), dtype=torch.int16), Grid(bits, kind), torch.tensor(1.0)
-        ),
     }
+    payload = wire.Payload(codes, tensors)
     back = wire.unpack(wire.pack(payload, coding=coding))
     assert list(back) == list(payload)
     assert all(same(payload[k], back[k]) for k in payload if k != "scalar")
@@ -109,7 +111,7 @@ def test_overhead_of_the_clipped_papers_network_is_below_three_percent():
         payload[name] = quantize(
             torch.randn(payload[name].shape, generator=torch.Generator().manual_seed(0)), 2.0, Grid(4)
         )
-        payload[f"{name}.error"] = torch.tensor(0.1)
+        payload[f"{name}/error"] = torch.tensor(0.1)
     size = wire.measure(wire.pack(payload))
     assert size.code_bits == 327_392
     assert size.overhead_bytes < 0.03 * size.total
@@ -189,7 +191,7 @@ def test_ledger_sums():
         for c in (0, 1, 2):
             ledger.add(r, c, "up" if c else "down", wire.measure(packet))
     assert ledger.total() == 6 * len(packet)
-    assert ledger.total(round=1, direction="up") == 2 * len(packet)
+    assert ledger.total(round_index=1, direction="up") == 2 * len(packet)
     assert ledger.total("float_bytes", client=0) == 2 * 16
     assert ledger.rows()[0]["round"] == 1
     with pytest.raises(ConfigError, match="direction is 'sideways'"):

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch.func import vmap
-from torch.nn.functional import cross_entropy
 
 from fqlab.federation.engines.serial import one_thread
 from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
-from fqlab.training.objectives import Objective, Weights
-from fqlab.training.sgd import Batch, autograd_grad, client_loss, sgd
+from fqlab.tensors import Weights, stack
+from fqlab.training.objectives import Objective, Stackable, stackable
+from fqlab.training.sgd import Batch, autograd_grad, client_loss, sample_mean, sgd
 
 __all__ = ["run"]
 
@@ -75,94 +76,87 @@ def _kind(problem: LocalProblem, plan: list[np.ndarray] | None) -> Hashable:
     o = problem.objective
     shapes = _shapes(problem.params, problem.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    # Bound methods of equal objects are unequal: their function and their object are compared instead.
-    draw = (getattr(o.draw, "__func__", o.draw), getattr(o.draw, "__self__", None))
-    return (o.transform, o.penalty, o.project, draw, shapes, lengths)
+    return (o.transform, o.penalty, o.project, shapes, lengths)
 
 
 def _shapes(*tensors: Weights) -> Hashable:
     return tuple((name, value.shape) for part in tensors for name, value in part.items())
 
 
-def _stack(tensors: list[Weights]) -> Weights:
-    return {name: torch.stack([t[name] for t in tensors]) for name in tensors[0]}
-
-
 def _train(simulation: Simulation, members: list[Member]) -> list[ClientResult]:
-    """Train one stack of clients and send their replies."""
+    """Train one stack of clients and send their results."""
     problems = [problem for _, problem, _ in members]
-    objective = problems[0].objective
-    context = _stack([problem.objective.context for problem in problems])
-    buffers = _stack([problem.buffers for problem in problems])
+    context = stack([problem.objective.context for problem in problems])
+    objective = replace(problems[0].objective, context=context)
+    buffers = stack([problem.buffers for problem in problems])
     simulation.model.train()
 
-    slopes = autograd_grad(_loss(simulation, objective, buffers, context))
-    project = (lambda params: _stacked(objective.project)(params, context)) if objective.project else None
-    start, training = _stack([problem.params for problem in problems]), members[0][0].training
-    params, losses = sgd(slopes, start, _steps(simulation, members), training, project)
+    grad = autograd_grad(_loss(simulation.model, objective, buffers))
+    inside = _stacked(objective.project) if objective.project else None
+    project = (lambda moved: inside(moved, context)) if inside else None
+    start = stack([problem.params for problem in problems])
+    params, losses = sgd(grad, start, _batches(simulation, members), members[0][0].training, project)
     seen = torch.stack(losses)
     means = [float(seen[: len(plan), i].mean()) for i, (_, _, plan) in enumerate(members)]
     return simulation.send([client for client, _, _ in members], problems, params, buffers, means)
 
 
-def _loss(
-    simulation: Simulation, objective: Objective, buffers: Weights, context: Weights
-) -> Callable[[Weights, Batch], torch.Tensor]:
-    """``loss(params, step)`` of stacked clients: a vector. ``buffers`` are updated in place."""
-    if getattr(simulation.model, "stacked", None):
-        return partial(_stacked_loss, simulation.model.stacked, objective, context)
+def _loss(model: torch.nn.Module, objective: Objective, buffers: Weights) -> Callable[[Weights, Batch], torch.Tensor]:
+    """``loss(params, batch)`` of stacked clients: a vector. ``buffers`` are updated in place."""
+    if stackable(model):
+        return partial(_stacked_loss, model, objective)
 
-    def one(
-        params: Weights, buffers: Weights, context: Weights, noise: Weights, x: Any, y: Any, w: Any
-    ) -> torch.Tensor:
-        return client_loss(simulation.model, objective, params, buffers, context, noise, x, y, w)
+    def one(params: Weights, buffers: Weights, context: Weights, noise: Weights, *tensors: torch.Tensor) -> Any:
+        return client_loss(model, replace(objective, context=context), params, buffers, Batch(*tensors, noise=noise))
 
-    def loss(params: Weights, step: Batch) -> torch.Tensor:
-        weight = torch.ones(step.y.shape) if step.weight is None else step.weight
-        return vmap(one)(params, buffers, context, step.noise, step.x, step.y, weight)
+    def loss(params: Weights, batch: Batch) -> torch.Tensor:
+        weight = torch.ones(batch.y.shape) if batch.weight is None else batch.weight
+        return vmap(one)(params, buffers, objective.context, batch.noise, batch.x, batch.y, weight)
 
     return loss
 
 
-def _stacked_loss(
-    forward: Callable[..., torch.Tensor], objective: Objective, context: Weights, trained: Weights, step: Batch
-) -> torch.Tensor:
+def _stacked_loss(model: Stackable, objective: Objective, params: Weights, batch: Batch) -> torch.Tensor:
     """:func:`fqlab.training.sgd.client_loss` of stacked clients for a model with a stacked forward pass."""
-    seen, transform = trained, objective.transform
-    if transform:
-        seen = _stacked(transform)(trained, context, step.noise)
-    logits = forward(seen, step.x)
-    each = cross_entropy(logits.flatten(0, 1), step.y.flatten(), reduction="none").reshape(step.y.shape)
-    if step.weight is None:
-        loss = each.mean(1)
-    else:
-        loss = (each * step.weight).sum(1) / step.weight.sum(1).clamp(min=1)
-    return loss + _stacked(objective.penalty)(trained, context) if objective.penalty else loss
+    seen = _stacked(objective.transform)(params, objective.context, batch.noise) if objective.transform else params
+    loss = sample_mean(model.stacked(seen, batch.x), batch)
+    return loss + _stacked(objective.penalty)(params, objective.context) if objective.penalty else loss
 
 
 def _stacked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` for stacked clients: its own form for them (``function.stacked``), or else under ``vmap``."""
-    return getattr(function, "stacked", None) or vmap(function)
+    """``function`` for stacked clients: its own form for them, or else under ``vmap``."""
+    return function.stacked if stackable(function) else vmap(function)
 
 
-def _steps(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
+def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
     """All clients' minibatches side by side, the shorter ones padded with weight 0."""
     plans = [plan for _, _, plan in members]
-    count, width = max(map(len, plans)), max(len(batch) for plan in plans for batch in plan)
+    count = max(map(len, plans))
+    width = max(len(batch) for plan in plans for batch in plan)
     index = np.zeros((count, len(plans), width), dtype=np.int64)
     real = np.zeros(index.shape, dtype=np.float32)
     for c, plan in enumerate(plans):
-        for s, batch in enumerate(plan):
-            index[s, c, : len(batch)], real[s, c, : len(batch)] = batch, 1
-    active, widths = real.any(axis=2), real.sum(axis=2).max(axis=1).astype(int)
-    waiting, ragged = ~active.all(axis=1), real.sum(axis=(1, 2)) < len(plans) * widths
-    index, real, active = torch.from_numpy(index), torch.from_numpy(real), torch.from_numpy(active)
-    draw, data = members[0][1].objective.draw, simulation.dataset
-    generators = [client.generator("noise") for client, _, _ in members if draw]
-    for s in range(count):
-        noise = {}
-        if draw:
-            noise = _stack([draw(problem.params, g) for (_, problem, _), g in zip(members, generators, strict=True)])
-        rows = index[s, :, : widths[s]]
-        weight = real[s, :, : widths[s]] if ragged[s] else None
-        yield Batch(data.train_x[rows], data.train_y[rows], weight, active[s] if waiting[s] else None, noise)
+        for s, samples in enumerate(plan):
+            index[s, c, : len(samples)] = samples
+            real[s, c, : len(samples)] = 1
+    active = real.any(axis=2)
+    widths = real.sum(axis=2).max(axis=1).astype(int)
+    waiting = ~active.all(axis=1)
+    ragged = real.sum(axis=(1, 2)) < len(plans) * widths
+    noises = _noises(members, count)
+    data = simulation.dataset
+    for s, noise in enumerate(noises):
+        rows = torch.from_numpy(index[s, :, : widths[s]])
+        weight = torch.from_numpy(real[s, :, : widths[s]]) if ragged[s] else None
+        still = torch.from_numpy(active[s]) if waiting[s] else None
+        yield Batch(data.train_x[rows], data.train_y[rows], weight, still, noise)
+
+
+def _noises(members: list[Member], count: int) -> Iterator[Weights]:
+    """The random draws of each of ``count`` steps, stacked; every client's from its own generator."""
+    if not members[0][1].objective.draws:
+        yield from ({} for _ in range(count))
+        return
+    generators = [client.generator("noise") for client, _, _ in members]
+    for _ in range(count):
+        yield stack([p.objective.draw(p.params, g) for (_, p, _), g in zip(members, generators, strict=True)])

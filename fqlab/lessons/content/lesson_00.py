@@ -14,7 +14,7 @@ def _run(**settings: object) -> tuple[float, int]:
     from fqlab.panels.views.tour import State, experiment
 
     history = fit(experiment(State(**settings)))
-    return history.accuracy, history.rounds[-1].up
+    return history.accuracy, history.rounds[-1].bytes_up
 
 
 def _two_bits() -> float:

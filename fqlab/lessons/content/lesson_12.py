@@ -29,7 +29,7 @@ def _run(state: State) -> tuple[float, float]:
     from fqlab.studies.frontier import trace
 
     *_, last = trace(own(state), stops=(state.rounds,))
-    return last["everyone"], (last["up"] + last["down"]) / 1000
+    return last["everyone"], (last["bytes_up"] + last["bytes_down"]) / 1000
 
 
 def _reach(answer: object) -> list[float]:

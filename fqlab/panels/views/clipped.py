@@ -95,7 +95,7 @@ class ClippedFederation(Panel):
             digits = recalls(federation)
             curve.append(record.accuracy)
             sevens.append(digits[RARE])
-            rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.up))
+            rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.bytes_up))
             shown = {"accuracy": list(curve), "sevens": list(sevens), "full": full, **_sizes(federation, state.fine)}
             pictures = {Digits: {"digits": digits, "full": full_digits, "rare": RARE}, Rounds: shown}
             message = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."
@@ -174,7 +174,7 @@ def _share(state: State, layer: int) -> list[float]:
         return (sizes / sizes.sum()).tolist()
     fine, coarse = (_error(layer, b, state.clip, state.rounding) for b in bits(state)[LAYERS[layer]])
     errors = [fine] * state.fine + [coarse] * (CLIENTS - state.fine)
-    return inverse_error_weights(method(state).counted(errors)).tolist()
+    return inverse_error_weights(method(state).floor_errors(errors)).tolist()
 
 
 @lru_cache(maxsize=64)

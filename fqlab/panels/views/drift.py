@@ -13,7 +13,7 @@ from fqlab import data, partition
 from fqlab.federation import Experiment
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.drift import ClientDrift, Holdings, Progress
-from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, member_accuracy, plane, spread, watch
+from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, distances, member_accuracy, plane, watch
 
 __all__ = ["Drift", "State", "experiment", "method"]
 
@@ -85,19 +85,19 @@ class Drift(Panel):
 
     def run(self, state: State) -> Iterator[Frame]:
         view: Plane | None = None
-        path, tips, average, clients, rows, separate_labels = [[0.0, 0.0]], [], [], [], [], []
+        path, tips, average, clients, rows, gaps = [[0.0, 0.0]], [], [], [], [], []
         for seen in watch(experiment(state), method(state), self.stopping):
             view = view or plane(seen)
             path.append(view.places(seen.after)[0].tolist())
             tips.append(view.places(seen.clients).tolist())
             average.append(seen.record.accuracy)
             clients.append(member_accuracy(seen.clients))
-            scatter, moved = spread(seen)
-            separate_labels.append(scatter)
+            scatter, moved = distances(seen)
+            gaps.append(scatter)
             fans = {"path": list(path), "tips": list(tips), "own": state.start == "own"}
             rows.append(_row(seen, clients[-1], scatter, moved))
             pictures: dict[Any, Any] = {
-                ClientDrift: {**fans, "scatter": list(separate_labels), "moved": moved},
+                ClientDrift: {**fans, "scatter": list(gaps), "moved": moved},
                 Progress: {"average": list(average), "clients": list(clients)},
             }
             message = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."
@@ -148,6 +148,6 @@ def _row(seen: Seen, clients: list[float], scatter: float, moved: float) -> dict
         "clients_best": max(clients),
         "scatter": scatter,
         "moved": moved,
-        "up": seen.record.up,
-        "down": seen.record.down,
+        "up": seen.record.bytes_up,
+        "down": seen.record.bytes_down,
     }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fqlab.federation import Experiment, Federation
-from fqlab.methods.lottery import published_mib
+from fqlab.methods.lottery import Tickets, published_mib
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.lottery import Costs, Masks, PersonalAccuracy
 from fqlab.studies.lottery import CLIENTS, ROUNDS
@@ -54,8 +54,8 @@ class Outcome:
     personal: tuple[float, ...]
     accuracy: float
     kept: tuple[float, ...]
-    up: tuple[int, ...]
-    down: tuple[int, ...]
+    bytes_up: tuple[int, ...]
+    bytes_down: tuple[int, ...]
     weights: int
     masks: np.ndarray
     labels: tuple[str, ...]
@@ -134,14 +134,15 @@ def _outcome(federation: Federation, own: list[float]) -> Outcome:
     simulation, rounds = federation.simulation, federation.rounds
     first = simulation.spec.quantizable[0]
     whole = np.ones(federation.server.weights[first].shape, dtype=bool)
-    shared, count = federation.server.shared, federation.experiment.clients
-    masks = [shared[f"mask/{c}/{first}"].numpy() if f"mask/{c}/{first}" in shared else whole for c in range(count)]
+    state = federation.server.state
+    count = federation.experiment.clients
+    masks = [state.masks[first][c].numpy() if isinstance(state, Tickets) else whole for c in range(count)]
     labels = tuple(
         " ".join(map(str, sorted(set(simulation.dataset.train_y[part].tolist())))) for part in simulation.train
     )
     kept = tuple(r.extras.get("kept", 1.0) for r in rounds)
-    weights = sum(simulation.spec.sizes[n] for n in simulation.spec.quantizable)
-    up, down = tuple(r.up for r in rounds), tuple(r.down for r in rounds)
+    weights = sum(simulation.spec.numel[n] for n in simulation.spec.quantizable)
+    up, down = tuple(r.bytes_up for r in rounds), tuple(r.bytes_down for r in rounds)
     return Outcome(tuple(own), rounds[-1].accuracy, kept, up, down, weights, np.stack(masks), labels)
 
 
@@ -152,7 +153,7 @@ def bills(run: Outcome, unicast: bool) -> dict[str, float]:
         unicast: whether every client receives a packet of its own; a broadcast counts once a round in the last bill.
     """
     one_way = sum(published_mib(run.weights, CLIENTS, 1, share) for share in run.kept) * 2**20
-    up, down = sum(run.up), sum(run.down)
+    up, down = sum(run.bytes_up), sum(run.bytes_down)
     once = up + (down if unicast else down / CLIENTS)
     return {"one way": one_way / 1e6, "both ways": (up + down) / 1e6, "broadcast": once / 1e6}
 
@@ -168,7 +169,13 @@ def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> F
         f"ten the shared model {lottery.accuracy:.1%}."
     )
     columns = zip(
-        lottery.personal, lottery.kept, lottery.up, lottery.down, fedavg.personal, alone.personal, strict=True
+        lottery.personal,
+        lottery.kept,
+        lottery.bytes_up,
+        lottery.bytes_down,
+        fedavg.personal,
+        alone.personal,
+        strict=True,
     )
     names = ("personal", "kept", "up", "down", "personal_fedavg", "personal_alone")
     rows = [{"round": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(columns, 1)]

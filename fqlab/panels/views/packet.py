@@ -15,6 +15,7 @@ from fqlab.models.layers import build
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.packet import Bytes, Overhead, Rates
 from fqlab.quant import Codes, Grid, clip_for, expected_error, from_planes, quantize, to_planes
+from fqlab.tensors import Weights
 
 __all__ = ["PacketPanel", "State", "payload"]
 
@@ -137,7 +138,7 @@ def _finding(state: State, found: Opened) -> str:
 
 
 @lru_cache(maxsize=12)
-def _tensors(network: str, seed: int) -> tuple[models.Weights, tuple[str, ...]]:
+def _tensors(network: str, seed: int) -> tuple[Weights, tuple[str, ...]]:
     """Weights of a network's names and shapes, drawn from a bell curve, and which of them are quantized."""
     draws = torch.Generator().manual_seed(seed)
     model = build(SHAPES[network], draws)

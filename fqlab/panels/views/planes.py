@@ -101,7 +101,7 @@ class Recording:
             record = federation.step()
         method, server = federation.method, federation.server
         widths = method.widths(server)
-        bits = mean_bits([server.spec.sizes[name] for name in widths], list(widths.values()))
+        bits = mean_bits([server.spec.numel[name] for name in widths], list(widths.values()))
         accuracy = record.accuracy if record is not None else float("nan")
         self.snapshots.append(Snapshot(method.codes(server), widths, bits, accuracy))
 

@@ -116,12 +116,12 @@ class Precision(Panel):
         data = {"accuracy": [r.accuracy for r in rounds], "sent": sent, "budget": budget, "rounds": ROUNDS}
         rows = [
             {"round": r.index, "accuracy": r.accuracy, "personal": r.personal, "sent_bits": r.extras["sent_bits"],
-             "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "up": r.up, "down": r.down} for r in rounds
+             "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "up": r.bytes_up, "down": r.bytes_down} for r in rounds
         ]  # fmt: skip
         last = rounds[-1]
         message = (
             f"Digits: accuracy {last.accuracy:.1%} after {last.index} rounds, {sent[-1]:.2f} bits a weight sent (budget "
-            f"{budget:.1f}), λ {last.extras['penalty']:.3f}, {(last.up + last.down) / 1000:.0f} kB a round."
+            f"{budget:.1f}), λ {last.extras['penalty']:.3f}, {(last.bytes_up + last.bytes_down) / 1000:.0f} kB a round."
         )
         return Frame({Federated: data}, message, rows, last.index / ROUNDS)
 

@@ -15,7 +15,8 @@ from fqlab.federation import Experiment, Federation, History
 from fqlab.federation.deployment import deploy, robustness
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.robustness import CHIPS, Deployed, KurtosisPath, Shape
-from fqlab.training.objectives import Weights, kurtosis
+from fqlab.tensors import Weights
+from fqlab.training.objectives import kurtosis
 
 __all__ = ["Robustness", "State", "Trained", "experiment", "train"]
 
@@ -135,7 +136,7 @@ def experiment(state: State) -> Experiment:
     if state.method == "kure":
         options |= {"penalty": state.penalty, "target": state.target}
     else:
-        options |= {"range": "octav" if state.trained == "mse" else "max_abs"}
+        options |= {"range_rule": state.trained}
         options |= {} if state.method == "mqat" else {"bits": state.bits}
     return Experiment(method="robust", engine="vectorized", options=options, **shared)
 
@@ -176,9 +177,9 @@ def _kurtoses(weights: Weights, layers: tuple[str, ...]) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=128)
-def _answers(wanted: str, range: str) -> dict[int, float]:
+def _answers(wanted: str, range_rule: str) -> dict[int, float]:
     """Accuracy by deployed width of a run that :data:`_MODELS` holds."""
-    return robustness(_MODELS[wanted].history, CHIPS, range)
+    return robustness(_MODELS[wanted].history, CHIPS, range_rule)
 
 
 def _frame(state: State, trained: Trained, plain: Trained) -> Frame:

@@ -24,7 +24,7 @@ from fqlab.quant import (
     quantize,
     zero_bits,
 )
-from fqlab.training.objectives import Weights
+from fqlab.tensors import Weights
 
 __all__ = ["State", "Tour"]
 
@@ -130,20 +130,20 @@ class Tour(Panel):
 
     def run(self, state: State) -> Iterator[Frame]:
         full = reference(state.split, state.layers, state.seed, self.stopping)
-        shown = {"full": [r.accuracy for r in full], "full_up": full[0].up if full else 0}
+        shown = {"full": [r.accuracy for r in full], "full_up": full[0].bytes_up if full else 0}
         rounds = []
         for record in Federation(experiment(state), cancelled=self.stopping):
             rounds.append(record)
-            rows = [dict(round=r.index, accuracy=r.accuracy, up=r.up, down=r.down, error=r.error) for r in rounds]
+            rows = [
+                dict(round=r.index, accuracy=r.accuracy, up=r.bytes_up, down=r.bytes_down, error=r.mse) for r in rounds
+            ]
             curve = {
                 "accuracy": [r.accuracy for r in rounds],
-                "up": record.up,
-                "down": record.down,
-                "coded": record.up_coded,
+                "up": record.bytes_up,
+                "down": record.bytes_down,
+                "coded": record.bytes_up_coded,
             }
-            message = (
-                f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.up / 1000:.1f} kB up a round."
-            )
+            message = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.bytes_up / 1000:.1f} kB up a round."
             yield Frame({TrainingCurve: {**shown, **curve}}, message, rows, record.index / _rounds(state.layers))
 
     def seconds(self, state: State) -> float:

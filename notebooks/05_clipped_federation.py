@@ -115,11 +115,11 @@ show_source(Clipped.encode)
 show_source(Clipped.aggregate)
 
 # %% [markdown]
-# One line is not the paper's: `counted` lifts small errors until no device counts more than `limit` others. With a
+# One line is not the paper's: `floor_errors` lifts small errors until no device counts more than `limit` others. With a
 # limit $r$, one fine device among nine has a share of at most $r/(r+9)$.
 
 # %%
-show_source(Clipped.counted)
+show_source(Clipped.floor_errors)
 
 # %% [markdown]
 # ## Check

@@ -34,7 +34,7 @@ def tidy(book: dict[str, Any]) -> None:
         cell["metadata"].update({"tags": tags} if tags else {})
     for number, cell in enumerate((cell for cell in book["cells"] if cell["cell_type"] == "code"), start=1):
         tags = cell["metadata"].get("tags", ())
-        cell["outputs"] = [output for output in cell["outputs"] if _kept(output, tags)]
+        cell["outputs"] = _joined([output for output in cell["outputs"] if _kept(output, tags)])
         cell["execution_count"] = number if cell["outputs"] else None
         for output in cell["outputs"]:
             _strip(output, number)
@@ -44,6 +44,18 @@ def _kept(output: dict[str, Any], tags: list[str]) -> bool:
     data = output.get("data", {})
     has_picture = any(kind in data for kind in STATIC)
     return CLAIM in tags or (PANEL in tags and "data" in output and (has_picture or WIDGET not in data))
+
+
+def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pieces of one stream as one output: how many pieces a busy machine sends is chance."""
+    whole: list[dict[str, Any]] = []
+    for output in outputs:
+        last = whole[-1] if whole else {}
+        if output.get("name") and output.get("name") == last.get("name"):
+            last["text"] = _text(last, "text") + _text(output, "text")
+        else:
+            whole.append(output)
+    return whole
 
 
 def _strip(output: dict[str, Any], number: int) -> None:
@@ -69,10 +81,11 @@ def _is_lesson(book: Any, name: str) -> bool:
     cells = book.get("cells") if isinstance(book, dict) else None
     if not cells or not re.fullmatch(r"\d\d_\w+\.ipynb", name):
         return False
-    opening = next((_text(cell) for cell in cells if cell.get("cell_type") == "markdown"), "")
+    opening = next((_text(cell, "source") for cell in cells if cell.get("cell_type") == "markdown"), "")
     return f"{HOME}{name}" in opening and not any("nbgrader" in cell.get("metadata", {}) for cell in cells)
 
 
-def _text(cell: dict[str, Any]) -> str:
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)
+def _text(part: dict[str, Any], name: str) -> str:
+    """The text of a cell or an output, which a file holds whole or as lines."""
+    text = part.get(name, "")
+    return text if isinstance(text, str) else "".join(text)

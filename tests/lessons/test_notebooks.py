@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 
 from fqlab.lessons import lesson
 from fqlab.lessons.build import build, read_source
+from fqlab.lessons.notebook import tidy
 from lesson_rules import BADGE, bound, problems, stored_problems
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -251,3 +252,15 @@ def test_each_rule_of_stored_outputs_can_fail(pair: tuple[Path, Path]) -> None:
         worse = copy.deepcopy(book)
         spoil(worse)
         assert any(complaint in problem for problem in stored_problems(worse, 1)), complaint
+
+
+def test_a_stream_is_stored_in_one_piece() -> None:
+    pieces = [("stdout", "a\n"), ("stdout", ["b\n", "c"]), ("stderr", "x"), ("stdout", "d")]
+    outputs = [{"output_type": "stream", "name": name, "text": text} for name, text in pieces]
+    cell = {"cell_type": "code", "metadata": {"tags": ["nbval-check-output"]}, "source": "", "outputs": outputs}
+    tidy({"metadata": {}, "cells": [cell]})
+    assert [(o["name"], o["text"]) for o in cell["outputs"]] == [
+        ("stdout", "a\nb\nc"),
+        ("stderr", "x"),
+        ("stdout", "d"),
+    ]

@@ -38,7 +38,7 @@ class State(Settings):
         choices=SKEWS,
         help="how the ten digits are dealt to the ten clients; α is Dirichlet's concentration",
     )
-    participants: int = control(10, label="Clients in a round, of 10", low=1, high=10)
+    participants: int = control(10, label="Clients in a round", unit="of 10", low=1, high=10)
     start: str = control(
         "server",
         label="Start",

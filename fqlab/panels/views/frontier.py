@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -65,7 +65,7 @@ class State(Settings):
     bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8, when=_wide)
     clip: float = control(1.0, label="Clip", unit="× OCTAV's", low=0.5, high=2.0, step=0.1, mark=1.0, when=_coded)
     epochs: int = control(1, label="Local epochs", low=1, high=5)
-    participants: int = control(10, label="Devices a round, of 10", low=2, high=10)
+    participants: int = control(10, label="Devices a round", unit="of 10", low=2, high=10)
     rounds: int = control(30, label="Rounds", low=2, high=60)
     seed: int = control(0, label="Seed", low=0, high=999, box=True)
 
@@ -104,7 +104,9 @@ class Frontier(Panel):
                 self._runs[_key(state)] = done
                 while len(self._runs) > MOST:
                     self._runs.pop(next(iter(self._runs)))
-        yield self._frame(state, done)
+            yield self._frame(state, done)
+        else:  # what the instant part has just said is not said again
+            yield replace(self._frame(state, done), message="")
 
     def seconds(self, state: State) -> float:
         each = 0.1 if state.method in SLOW else 0.03

@@ -40,10 +40,14 @@ slides: $(READY)
 figures: $(READY)
 	$(BIN)/fqlab figures --out build/figures $(ARGS)
 
+# Style, and the types of everything below the pictures.
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(READY)
+	$(BIN)/python tests/benchmarks/rounds.py
 	$(BIN)/python tests/benchmarks/tour.py
 	$(BIN)/python tests/benchmarks/panels.py
 

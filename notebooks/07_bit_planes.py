@@ -104,7 +104,7 @@ moved = (after.dequantize() - before.dequantize()).abs().max() / before.dequanti
 print(
     f"{before.grid.bits} bits before, top plane used by {float(msb_density(before)):.0%}; {after.grid.bits} bits after."
 )
-print(f"Largest weight before the cut: code {int(before.values.abs().max())} of {before.grid.high}.")
+print(f"Largest weight before the cut: code ≈ {int(before.values.abs().max())} of {before.grid.high}.")
 print(f"A weight moves by {float(moved):.4f} of the largest.")
 
 # %% [markdown]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,8 @@ from typing import Any
 
 from fqlab import methods, partition
 from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.files import tomllib
 from fqlab.training.sgd import Training
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 __all__ = ["Experiment", "ENGINES"]
 
@@ -28,7 +23,8 @@ class Experiment:
     """A federated training run.
 
     Args:
-        method: name of the method; ``options`` are its settings.
+        method: name of the method; ``options`` are its settings. Method, data set and model may also be the name of
+            what was registered or installed, or ``package.module:Class``.
         dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
         model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.
@@ -44,6 +40,7 @@ class Experiment:
         validation: share of each client's samples it holds back for validation, in [0, 1).
         evaluate_every: rounds between two evaluations; the last round is always evaluated.
         coding: ``"fixed"`` or ``"zstd"`` packets.
+        entropy: also find out what every packet would weigh entropy-coded (``bytes_up_coded``), which takes time.
         seed: of every random draw.
         engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
         workers: threads of the engine ``"threads"``.
@@ -68,6 +65,7 @@ class Experiment:
     validation: float = 0.0
     evaluate_every: int = 1
     coding: str = "fixed"
+    entropy: bool = False
     seed: int = 0
     engine: str = "serial"
     workers: int = 2

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fqlab.errors import one_of
-from fqlab.wire.container import INTS, MARK, Packed, Part, Row, read
-from fqlab.wire.packet import CODINGS, Payload, pack_both, unpack
+import torch
 
-__all__ = ["Field", "Size", "explain", "measure", "pack_measured"]
+from fqlab.errors import one_of
+from fqlab.quant.codes import Codes
+from fqlab.wire.container import INTS, MARK, Packed, Part, Row, Segment, read, write
+from fqlab.wire.packet import CODINGS, prepare, unpack
+
+__all__ = ["Field", "Size", "explain", "measure", "pack_measured", "weighed"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Size:
     Attributes:
         total: ``len(packet)``, in bytes.
         fixed_bytes: bytes of the same payload at fixed length (its all-zero planes left out).
-        entropy_bytes: bytes of the same payload with zstandard level 1.
+        entropy_bytes: bytes of the same payload with zstandard level 1; NaN if nobody asked for it.
         code_bits: Σ entries · bits per code, before any plane is left out or compressed; masks count one bit an entry.
             On ``sign_magnitude`` the sign is counted (bits + 1).
         magnitude_bits: the same without signs, which is what BSQ and FedMPQ count.
@@ -31,7 +35,7 @@ class Size:
 
     total: int
     fixed_bytes: int
-    entropy_bytes: int
+    entropy_bytes: float
     code_bits: int
     magnitude_bits: int
     code_bytes: int
@@ -39,7 +43,7 @@ class Size:
     overhead_bytes: int
 
 
-def _size(packet: Packed, fixed: int, entropy: int) -> Size:
+def _size(packet: Packed, fixed: int, entropy: float) -> Size:
     """The size of ``packet``, whose payload takes ``fixed`` bytes at fixed length and ``entropy`` bytes coded."""
     floats, ints, *coded = packet.lengths
     total, numbers, codes = len(packet.bytes), floats + ints, sum(coded)
@@ -61,22 +65,35 @@ def measure(packet: bytes, *, client: object = None) -> Size:
     Raises:
         WireError: if the packet is damaged.
     """
-    fixed, entropy = pack_both(unpack(packet, client=client))
+    payload = prepare(unpack(packet, client=client))
+    fixed, entropy = write(*payload, "fixed"), write(*payload, "zstd")
     layout = read(packet, client)
     found = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
     return _size(found, len(fixed.bytes), len(entropy.bytes))
 
 
-def pack_measured(payload: Payload, *, coding: str = "fixed") -> tuple[bytes, Size]:
+def pack_measured(
+    payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed", entropy: bool = True
+) -> tuple[bytes, Size]:
     """:func:`~fqlab.wire.packet.pack` and :func:`measure` in one go, for the ledger.
+
+    Args:
+        entropy: False leaves out what takes longest, ``entropy_bytes`` of a packet that is not so coded.
 
     Raises:
         ConfigError: as ``pack``.
     """
-    one_of("coding", coding, CODINGS)
-    fixed, entropy = pack_both(payload)
-    packet = fixed if coding == "fixed" else entropy
-    return packet.bytes, _size(packet, len(fixed.bytes), len(entropy.bytes))
+    return weighed(*prepare(payload), one_of("coding", coding, CODINGS), entropy)
+
+
+def weighed(rows: Sequence[Row], segments: Sequence[Segment], coding: str, entropy: bool) -> tuple[bytes, Size]:
+    """The packet of what :func:`~fqlab.wire.packet.prepare` made of a payload, and its size."""
+    fixed = write(rows, segments, "fixed")
+    if coding == "fixed" and not entropy:
+        return fixed.bytes, _size(fixed, len(fixed.bytes), math.nan)
+    zipped = write(rows, segments, "zstd")
+    packet = fixed if coding == "fixed" else zipped
+    return packet.bytes, _size(packet, len(fixed.bytes), len(zipped.bytes))
 
 
 @dataclass(frozen=True)
@@ -129,7 +146,8 @@ def _plane_name(row: Row, plane: int) -> str:
 
 def _code_fields(part: Part) -> Iterator[Field]:
     """Fields of one coded layer: its planes, highest first; a plane that is all zero is there with no bytes."""
-    row, at = part.row, part.start
+    row = part.coded_row
+    at = part.start
     if part.zipped:
         yield Field(at, part.stop, row.name, f"{row.count} codes of {row.code_bits} bits in a zstandard frame")
         return

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fqlab.errors import ConfigError
 from fqlab.panels.state import Settings, controls
 
-__all__ = ["read", "spell", "value", "write"]
+__all__ = ["read", "seal", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
@@ -22,7 +22,7 @@ LONGEST, SHOWN = 200, 40
 S = TypeVar("S", bound=Settings)
 
 
-def _seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
+def seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
     """20-bit checksum that also binds the ticket to the panel's version and to what its controls are."""
     schema = [(c.name, c.count, c.at(0), c.at(c.count - 1)) for c in controls(kind)]
     return zlib.crc32(f"{panel}|{version}|{schema}|{number}".encode()) >> 12
@@ -42,7 +42,7 @@ def write(panel: str, version: int, state: Settings) -> str:
     number = 0
     for known in controls(type(state)):
         number = number * known.count + known.index(getattr(state, known.name))
-    return f"{panel}-{spell(number)}-{spell(_seal(panel, version, type(state), number), CHECK)}"
+    return f"{panel}-{spell(number)}-{spell(seal(panel, version, type(state), number), CHECK)}"
 
 
 def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
@@ -58,11 +58,19 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     if name.lower() != panel:
         raise ConfigError(f"ticket is {_short(ticket)}, but must start with '{panel}-': it belongs to another panel.")
     code = code.replace("-", "")
+<<<<<<< HEAD
     number, seal = value(code[:-CHECK]), value(code[-CHECK:])
     if number is None or seal is None:
         raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
     settings = _settings(kind, number)
     if settings is None or seal != _seal(panel, version, kind, number):
+=======
+    number, check = value(code[:-CHECK]), value(code[-CHECK:])
+    if number is None or check is None:
+        raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
+    settings = _settings(kind, number)
+    if settings is None or check != seal(panel, version, kind, number):
+>>>>>>> main
         raise ConfigError(
             f"ticket is {_short(ticket)}, but its check digits do not fit: mistyped, or from another version."
         )

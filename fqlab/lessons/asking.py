@@ -51,7 +51,7 @@ class Ask(Card):
         button.on_click(lambda _: setattr(verdict, "value", self.commit(round(slider.value, 6))._repr_html_()))
         row = w.HBox([slider, chosen, button], layout=w.Layout(align_items="center", grid_gap="8px"))
         helper = assistant({"fqlab-c-guess": f"Your guess ({self.prediction.unit})".replace(" ()", "")})
-        made = w.VBox([w.HTML(self._repr_html_()), row, verdict, *([helper] if helper is not None else [])])
+        made = w.VBox([w.HTML(self._repr_html_()), row, verdict, helper])
         made.add_class("fqlab-quiz")
         made.add_class("fqlab-ask")
         return made

@@ -58,19 +58,11 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     if name.lower() != panel:
         raise ConfigError(f"ticket is {_short(ticket)}, but must start with '{panel}-': it belongs to another panel.")
     code = code.replace("-", "")
-<<<<<<< HEAD
-    number, seal = value(code[:-CHECK]), value(code[-CHECK:])
-    if number is None or seal is None:
-        raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
-    settings = _settings(kind, number)
-    if settings is None or seal != _seal(panel, version, kind, number):
-=======
     number, check = value(code[:-CHECK]), value(code[-CHECK:])
     if number is None or check is None:
         raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
     settings = _settings(kind, number)
     if settings is None or check != seal(panel, version, kind, number):
->>>>>>> main
         raise ConfigError(
             f"ticket is {_short(ticket)}, but its check digits do not fit: mistyped, or from another version."
         )

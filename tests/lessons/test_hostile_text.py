@@ -111,7 +111,7 @@ def test_a_ticket_beyond_the_last_setting_is_refused() -> None:
     number = 1
     for known in controls(panel.State):
         number *= known.count
-    seal = ticket._seal(panel.name, panel.version, panel.State, number)
+    seal = ticket.seal(panel.name, panel.version, panel.State, number)
     text = f"{panel.name}-{ticket.spell(number)}-{ticket.spell(seal, ticket.CHECK)}"
     with pytest.raises(ConfigError, match="check digits do not fit"):
         ticket.read(panel.name, panel.version, panel.State, text)

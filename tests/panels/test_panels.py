@@ -16,14 +16,10 @@ from hypothesis import strategies as st
 from fqlab import panels
 from fqlab.errors import ConfigError
 from fqlab.panels.frame import Panel
-<<<<<<< HEAD
-from fqlab.panels.state import controls, words
-=======
 from fqlab.panels.gallery import Gallery
-from fqlab.panels.state import controls
+from fqlab.panels.state import controls, words
 from fqlab.panels.widgets import close_children
 from fqlab.plots.picture import to_svg
->>>>>>> main
 
 KINDS = {name: getattr(panels, name) for name in panels.PANELS}
 

@@ -103,15 +103,9 @@ class Frontier(Panel):
                 yield self._frame(state, done, found["round"] / state.rounds)
             if len(done) == state.rounds:
                 self._runs[_key(state)] = done
-<<<<<<< HEAD
-                while len(self._runs) > MOST:
-                    self._runs.pop(next(iter(self._runs)))
             yield self._frame(state, done)
         else:  # what the instant part has just said is not said again
             yield replace(self._frame(state, done), message="")
-=======
-        yield self._frame(state, done)
->>>>>>> main
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:

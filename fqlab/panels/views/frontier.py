@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,8 @@ SLOW = ("fixed_width", "fedmpq", "bsq")
 MOST = 40
 """Own runs that stay in the picture."""
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
+RIVALS = ("fedpaq", "uveqfed", "eden")
+"""Methods with bits and differences of their own."""
 
 
 def _coded(state: Any) -> bool:
@@ -37,6 +39,8 @@ def _coded(state: Any) -> bool:
 
 
 def _wide(state: Any) -> bool:
+    if state.method in RIVALS:
+        return True
     return _coded(state) or state.method in ("fixed_width", "fedmpq")
 
 
@@ -66,7 +70,7 @@ class State(Settings):
     bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8, when=_wide)
     clip: float = control(1.0, label="Clip", unit="× OCTAV's", low=0.5, high=2.0, step=0.1, mark=1.0, when=_coded)
     epochs: int = control(1, label="Local epochs", low=1, high=5)
-    participants: int = control(10, label="Devices a round", unit="of 10", low=2, high=10)
+    participants: int = control(10, label="Devices a round, of 10", low=2, high=10)
     rounds: int = control(30, label="Rounds", low=2, high=60)
     seed: int = control(0, label="Seed", low=0, high=999, box=True)
 
@@ -96,16 +100,12 @@ class Frontier(Panel):
         return self._frame(state, done)
 
     def run(self, state: State) -> Iterator[Frame]:
-        done = self._runs.get(_key(state)) or []
-        if not done:
-            for found in trace(own(state), self.stopping):
-                done = [*done, found]
-                yield self._frame(state, done, found["round"] / state.rounds)
-            if len(done) == state.rounds:
-                self._runs[_key(state)] = done
-            yield self._frame(state, done)
-        else:  # what the instant part has just said is not said again
-            yield replace(self._frame(state, done), message="")
+        done: list[dict[str, float]] = []
+        for found in self._runs.get(_key(state)) or trace(own(state), self.stopping):
+            done = [*done, found]
+            yield self._frame(state, done, found["round"] / state.rounds)
+        if len(done) == state.rounds:
+            self._runs[_key(state)] = done
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
@@ -154,6 +154,7 @@ def _key(state: State) -> tuple[Any, ...]:
 def own(state: State) -> Experiment:
     """The learner's run."""
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
+    options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
     options |= {"budgets": state.bits} if state.method in ("fixed_width", "fedmpq") else {}
     participants = 0 if state.participants == 10 else state.participants

@@ -27,15 +27,13 @@ import torch
 from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Objective, Stacked
+from fqlab.training.plane_steps import HIGHEST, PlaneSteps, from_planes, planes_pulled_back
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "dual_ascent", "group_norms", "layer_strengths",
     "net_objective", "net_params", "plane_objective", "plane_params", "remembered", "resume", "shrink",
     "to_codes", "to_units", "units",
 ]  # fmt: skip
-
-HIGHEST = 2.0
-"""Bit variables live in [0, 2]; above 1 a value overflows into the next bit (BSQ §3.1)."""
 
 # ------------------------------------------------------------------------------------------- the objective
 
@@ -54,6 +52,8 @@ class FromPlanes(Stacked):
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         """What the model sees."""
+        if not torch.is_grad_enabled():
+            return from_planes(self.layers, params, context)
         weights = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
         for name in self.layers:
             planes, signed, top = (
@@ -68,6 +68,10 @@ class FromPlanes(Stacked):
             step = params[f"{name}/scale"] * context[f"{name}/gain"] / top
             weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
+
+    def pull_back(self, params: Weights, context: Weights, slopes: Weights) -> Weights:
+        """Gradients for :class:`~fqlab.training.plane_steps.PlaneWalk`."""
+        return planes_pulled_back(self.layers, params, context, slopes)
 
 
 @dataclass(frozen=True)
@@ -197,9 +201,9 @@ def plane_objective(
     entry, factor = ("threshold", lr) if proximal else ("strength", 1.0)
     for name, strength in zip(layers, strengths, strict=True):
         context[f"{name}/{entry}"] = torch.tensor(factor * strength, dtype=torch.float32)
-    return Objective(
-        FromPlanes(layers), None if proximal else GroupLasso(layers), InBox(layers, proximal), context=context
-    )
+    penalty = None if proximal else GroupLasso(layers)
+    steps = PlaneSteps(layers, proximal)
+    return Objective(FromPlanes(layers), penalty, InBox(layers, proximal), steps, context=context)
 
 
 def net_objective(codes: Mapping[str, Codes], *, precondition: bool = False) -> Objective:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from fqlab.models.backprop import MLPGradient
 from fqlab.tensors import Weights, leading
-from fqlab.training.objectives import Objective, stackable
+from fqlab.training.objectives import Objective, PullsBack, stackable
 from fqlab.training.sgd import Batch, GradFn
 
 __all__ = ["channels_last", "network_grad", "objective_grad", "sample_mean", "stacked", "stacked_network_grad"]
@@ -49,6 +49,7 @@ def network_grad(model: nn.Module, buffers: Weights) -> GradFn:
         buffers: of the model (BatchNorm statistics), which are updated in place.
     """
 
+    @torch.enable_grad()
     def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in channels_last(weights).items()}
         loss = sample_mean(functional_call(model, {**leaves, **buffers}, (batch.x,)), batch)
@@ -82,6 +83,7 @@ def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
     else:
         forward = vmap(lambda weights, state, x: functional_call(model, {**weights, **state}, (x,)))
 
+    @torch.enable_grad()
     def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
         losses = sample_mean(forward(leaves, leading(buffers, batch.active), batch.x), batch)
@@ -103,7 +105,7 @@ def _by_hand(written: MLPGradient) -> GradFn:
     return grad
 
 
-def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = False) -> GradFn:
+def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = False, written: bool = False) -> GradFn:
     """Gradient of loss(model(transform(params))) + penalty(params) in ``params``, given the network's own.
 
     A transform that passes gradients on unchanged (``straight_through``) needs no graph; any other is pulled back by
@@ -113,6 +115,7 @@ def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = Fa
         objective: of one client, or with a leading client dimension in its context.
         network: from :func:`network_grad` or :func:`stacked_network_grad`.
         of_stack: clients are stacked.
+        written: the transform's own :class:`~fqlab.training.objectives.PullsBack` gradient, for the objective's own steps.
     """
     lift = stacked if of_stack else (lambda function: function)
     transform = lift(objective.transform) if objective.transform else lambda params, context, noise: params
@@ -135,6 +138,16 @@ def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = Fa
             ends, slopes, loss = [*ends, cost], [*slopes, torch.ones_like(cost)], loss + cost.detach()
         return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
 
+    def written_out(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        context = leading(objective.context, batch.active)
+        with torch.no_grad():
+            seen = transform(params, context, batch.noise)
+            slopes, loss = network(seen, batch)
+            gradients = objective.transform.pull_back(params, context, dict(zip(seen, slopes, strict=True)))
+            return [gradients[name] for name in params], loss + penalty(params, context) if penalty else loss
+
+    if written and isinstance(objective.transform, PullsBack):
+        return written_out
     return passed_on if straight and penalty is None else pulled_back
 
 

@@ -16,7 +16,18 @@ import torch
 
 from fqlab.tensors import Weights
 
-__all__ = ["Drawing", "KurtosisPenalty", "Objective", "Stackable", "Stacked", "kurtosis", "stackable"]
+__all__ = [
+    "Drawing",
+    "KurtosisPenalty",
+    "Objective",
+    "OwnSteps",
+    "PullsBack",
+    "Stackable",
+    "Stacked",
+    "Walk",
+    "kurtosis",
+    "stackable",
+]
 
 Transform = Callable[[Weights, Weights, Weights], Weights]
 """(params, context, noise) -> weights the model sees."""
@@ -54,6 +65,28 @@ class Drawing(Protocol):
         """The noise tensors of one optimiser step."""
 
 
+class Walk(Protocol):
+    """The steps of one round of local training: it may keep tensors of its own, such as momentum."""
+
+    def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
+        """New values of the parameters that it moves, projection included; the others are left to SGD."""
+
+
+class OwnSteps(Protocol):
+    """Parameters that do not move by ordinary SGD."""
+
+    def walk(self, context: Weights, training: Any) -> Walk | None:
+        """A fresh walk for one client, or for clients that are stacked as their ``context`` is; None if SGD will do."""
+
+
+@runtime_checkable
+class PullsBack(Protocol):
+    """A transform whose gradient is written out, in the form that the objective's own steps take."""
+
+    def pull_back(self, params: Weights, context: Weights, slopes: Weights) -> Weights:
+        """Gradients in the parameters from those in the weights that the model sees."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """A client's local objective; the default is plain empirical risk.
@@ -65,6 +98,7 @@ class Objective:
     transform: Transform | None = None
     penalty: Penalty | None = None
     project: Projection | None = None
+    steps: OwnSteps | None = None
     context: Weights = field(default_factory=dict)
 
     @property
@@ -75,6 +109,10 @@ class Objective:
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The noise tensors of one step, which the transform asks for."""
         return self.transform.draw(params, generator) if isinstance(self.transform, Drawing) else {}
+
+    def walk(self, training: Any) -> Walk | None:
+        """What moves the parameters that do not move by ordinary SGD, if there are any."""
+        return self.steps.walk(self.context, training) if self.steps else None
 
     def weights(self, params: Weights, noise: Weights | None = None) -> Weights:
         """The weights the model sees for ``params``."""

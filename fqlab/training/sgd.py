@@ -10,6 +10,7 @@ import torch
 from torch.func import functional_call
 
 from fqlab.tensors import Weights, leading
+from fqlab.training.objectives import Walk
 
 __all__ = ["Batch", "GradFn", "Training", "accuracy", "batches", "infer", "sgd"]
 
@@ -63,6 +64,7 @@ def sgd(
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
+    walk: Walk | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
 
@@ -75,6 +77,7 @@ def sgd(
         steps: the batches.
         training: learning rate, momentum and weight decay.
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
+        walk: moves some of the parameters in its own way, without decay, momentum and projection.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -87,12 +90,21 @@ def sgd(
         gradients, loss = grad(moving, batch)
         losses.append(loss)
         with torch.no_grad():
+            own: Weights = {}
+            if walk is not None:
+                own = walk.step(moving, dict(zip(moving, gradients, strict=True)), batch.noise, batch.active)
             for (name, value), gradient in zip(moving.items(), gradients, strict=True):
-                value.add_(_direction(name, value, gradient, training, velocity), alpha=-training.lr)
-            for name, inside in project(moving).items() if project else ():
-                if inside is not moving[name]:
-                    moving[name].copy_(inside)
+                if name not in own:
+                    value.add_(_direction(name, value, gradient, training, velocity), alpha=-training.lr)
+            rest = {name: value for name, value in moving.items() if name not in own}
+            _overwrite(moving, own | (project(rest) if project and rest else {}))
     return values, losses
+
+
+def _overwrite(values: Weights, new: Weights) -> None:
+    for name, value in new.items():
+        if value is not values[name]:
+            values[name].copy_(value)
 
 
 def _direction(

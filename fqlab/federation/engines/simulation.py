@@ -14,6 +14,7 @@ from fqlab import data, methods, models, partition, seeds, wire
 from fqlab.data import Dataset
 from fqlab.errors import ConfigError
 from fqlab.federation.engines.crew import Crew
+from fqlab.federation.engines.memory import keep_memory
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, uses_noise
@@ -170,9 +171,10 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     if uses_noise(model):
         set_generator(model, client.generator("dropout"))
     project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
-    grad = objective_grad(objective, network_grad(model, buffers))
-    start = channels_last(problem.params)
-    params, losses = sgd(grad, start, steps(simulation, client, problem), client.training, project)
+    walk = objective.walk(client.training)
+    grad = objective_grad(objective, network_grad(model, buffers), written=walk is not None)
+    start = problem.params | channels_last({n: problem.params[n] for n in client.spec.trainable if n in problem.params})
+    params, losses = sgd(grad, start, steps(simulation, client, problem), client.training, project, walk)
     alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
     return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
 
@@ -192,6 +194,7 @@ def build_simulation(
     Raises:
         ConfigError: if a client is left without training samples.
     """
+    keep_memory()
     dataset = dataset or data.load(experiment.dataset)
     parts = partition.split(
         experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)

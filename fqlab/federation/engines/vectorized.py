@@ -79,7 +79,7 @@ def _kind(problem: LocalProblem, plan: list[np.ndarray] | None) -> Hashable:
     o = problem.objective
     shapes = _shapes(problem.params, problem.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    return (o.transform, o.penalty, o.project, shapes, lengths)
+    return (o.transform, o.penalty, o.project, o.steps, shapes, lengths)
 
 
 def _shapes(*tensors: Weights) -> Hashable:
@@ -94,9 +94,11 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     buffers = stack([problem.buffers for problem in problems])
     model.train()
 
-    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True)
+    training = members[0][0].training
+    walk = objective.walk(training)
+    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, written=walk is not None)
     start = stack([problem.params for problem in problems])
-    params, losses = sgd(grad, start, _batches(simulation, members), members[0][0].training, _projection(objective))
+    params, losses = sgd(grad, start, _batches(simulation, members), training, _projection(objective), walk)
     total = torch.zeros(len(members))
     for loss in losses:
         total[: len(loss)] += loss

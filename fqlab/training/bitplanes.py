@@ -27,7 +27,7 @@ import torch
 from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Objective, Stacked
-from fqlab.training.plane_steps import HIGHEST, PlaneSteps, from_planes, planes_pulled_back
+from fqlab.training.plane_steps import HIGHEST, PlaneSteps
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "dual_ascent", "group_norms", "layer_strengths",
@@ -52,8 +52,6 @@ class FromPlanes(Stacked):
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         """What the model sees."""
-        if not torch.is_grad_enabled():
-            return from_planes(self.layers, params, context)
         weights = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
         for name in self.layers:
             planes, signed, top = (
@@ -68,10 +66,6 @@ class FromPlanes(Stacked):
             step = params[f"{name}/scale"] * context[f"{name}/gain"] / top
             weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
-
-    def pull_back(self, params: Weights, context: Weights, slopes: Weights) -> Weights:
-        """Gradients for :class:`~fqlab.training.plane_steps.PlaneWalk`."""
-        return planes_pulled_back(self.layers, params, context, slopes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from fqlab.models.backprop import MLPGradient
 from fqlab.tensors import Weights, leading
-from fqlab.training.objectives import Objective, PullsBack, stackable
+from fqlab.training.objectives import Objective, Walk, WrittenWalk, stackable
 from fqlab.training.sgd import Batch, GradFn
 
 __all__ = ["channels_last", "network_grad", "objective_grad", "sample_mean", "stacked", "stacked_network_grad"]
@@ -105,7 +105,9 @@ def _by_hand(written: MLPGradient) -> GradFn:
     return grad
 
 
-def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = False, written: bool = False) -> GradFn:
+def objective_grad(
+    objective: Objective, network: GradFn, *, of_stack: bool = False, walk: Walk | None = None
+) -> GradFn:
     """Gradient of loss(model(transform(params))) + penalty(params) in ``params``, given the network's own.
 
     A transform that passes gradients on unchanged (``straight_through``) needs no graph; any other is pulled back by
@@ -115,7 +117,7 @@ def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = Fa
         objective: of one client, or with a leading client dimension in its context.
         network: from :func:`network_grad` or :func:`stacked_network_grad`.
         of_stack: clients are stacked.
-        written: the transform's own :class:`~fqlab.training.objectives.PullsBack` gradient, for the objective's own steps.
+        walk: the objective's own steps; if they have the gradient written out, it is theirs.
     """
     lift = stacked if of_stack else (lambda function: function)
     transform = lift(objective.transform) if objective.transform else lambda params, context, noise: params
@@ -139,14 +141,13 @@ def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = Fa
         return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
 
     def written_out(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
-        context = leading(objective.context, batch.active)
         with torch.no_grad():
-            seen = transform(params, context, batch.noise)
+            seen = walk.weights(params, batch.active)
             slopes, loss = network(seen, batch)
-            gradients = objective.transform.pull_back(params, context, dict(zip(seen, slopes, strict=True)))
-            return [gradients[name] for name in params], loss + penalty(params, context) if penalty else loss
+            gradients = walk.pull_back(params, dict(zip(seen, slopes, strict=True)))
+            return [gradients[name] for name in params], loss + walk.cost()
 
-    if written and isinstance(objective.transform, PullsBack):
+    if isinstance(walk, WrittenWalk):
         return written_out
     return passed_on if straight and penalty is None else pulled_back
 

@@ -17,17 +17,9 @@ import torch
 from fqlab.tensors import Weights
 
 __all__ = [
-    "Drawing",
-    "KurtosisPenalty",
-    "Objective",
-    "OwnSteps",
-    "PullsBack",
-    "Stackable",
-    "Stacked",
-    "Walk",
-    "kurtosis",
+    "Drawing", "KurtosisPenalty", "Objective", "OwnSteps", "Stackable", "Stacked", "Walk", "WrittenWalk", "kurtosis",
     "stackable",
-]
+]  # fmt: skip
 
 Transform = Callable[[Weights, Weights, Weights], Weights]
 """(params, context, noise) -> weights the model sees."""
@@ -80,11 +72,17 @@ class OwnSteps(Protocol):
 
 
 @runtime_checkable
-class PullsBack(Protocol):
-    """A transform whose gradient is written out, in the form that the objective's own steps take."""
+class WrittenWalk(Walk, Protocol):
+    """A walk that needs no autograd: it has transform, gradient and penalty written out, for its own parameters."""
 
-    def pull_back(self, params: Weights, context: Weights, slopes: Weights) -> Weights:
-        """Gradients in the parameters from those in the weights that the model sees."""
+    def weights(self, params: Weights, active: int | None) -> Weights:
+        """The weights the model sees; what it says next is about these ``params``."""
+
+    def pull_back(self, params: Weights, slopes: Weights) -> Weights:
+        """Gradients as :meth:`step` takes them, from those in the weights that the model sees."""
+
+    def cost(self) -> Any:
+        """The penalty, one a client if stacked."""
 
 
 @dataclass(frozen=True)

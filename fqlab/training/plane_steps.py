@@ -1,4 +1,4 @@
-"""Steps of SGD on bit planes, written out: a plane's gradient is ±2^b times that of the net value, and never stored.
+"""SGD on bit planes, written out: a plane's gradient is ±2^b times that of the net value, and never stored.
 
 A layer of n planes has 2n numbers a weight. By autograd they are read and written some twenty times a step, through tensors
 that are made and dropped; here they are passed over five times, where they lie.
@@ -6,14 +6,14 @@ that are made and dropped; here they are passed over five times, where they lie.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from fqlab.tensors import Weights
 from fqlab.training.sgd import Training
 
-__all__ = ["HIGHEST", "PlaneSteps", "PlaneWalk", "from_planes", "planes_pulled_back"]
+__all__ = ["HIGHEST", "PlaneSteps", "PlaneWalk"]
 
 HIGHEST = 2.0
 """Bit variables live in [0, 2]; above 1 a value overflows into the next bit (BSQ §3.1)."""
@@ -23,62 +23,25 @@ GUARD = 1e-8
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer's tensors with the client dimension in front, and what :class:`FromPlanes` makes of them.
+    """A layer in one step, its clients' numbers as columns ``[clients, 1]``.
 
     Attributes:
-        planes: ``[clients, 2n, weights]``.
-        net: real weights in units of the step, ``[clients, weights]``.
-        codes: the same, clipped and rounded.
-        step: ``[clients, 1]``.
+        planes: ``[clients, 2n, weights]``, the memory of the parameter itself.
         signed: ±2^b in the unit of the planes, ``[clients, 2n]``.
+        codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
+        gain: what turns the stored scale into the step.
+        step: of the grid.
+        unit: of the planes.
+        norms: of every bit's group in plain units, ``[clients, n]``; None without a penalty.
     """
 
     planes: torch.Tensor
-    net: torch.Tensor
-    codes: torch.Tensor
-    step: torch.Tensor
     signed: torch.Tensor
-
-
-def _layer(name: str, params: Weights, context: Weights) -> _Layer:
-    planes = params[f"{name}/planes"]
-    signed = context[f"{name}/signed"]
-    rows = signed.reshape(-1, signed.shape[-1])
-    flat = planes.reshape(len(rows), rows.shape[1], -1)
-    signed = rows * context[f"{name}/unit"].reshape(-1, 1)
-    top = context[f"{name}/top"].reshape(-1, 1)
-    net = torch.bmm(signed.unsqueeze(1), flat).squeeze(1)
-    codes = torch.minimum(torch.maximum(net, -top), top).round_()
-    step = params[f"{name}/scale"].reshape(-1, 1) * context[f"{name}/gain"].reshape(-1, 1) / top
-    return _Layer(flat, net, codes, step, signed)
-
-
-def from_planes(layers: tuple[str, ...], params: Weights, context: Weights) -> Weights:
-    """What the model sees of :class:`~fqlab.training.bitplanes.FromPlanes`, without a graph."""
-    weights = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
-    for name in layers:
-        planes, layer = params[f"{name}/planes"], _layer(name, params, context)
-        lead = context[f"{name}/top"].dim()
-        weights[name] = (layer.codes * layer.step).reshape(planes.shape[:lead] + planes.shape[lead + 2 :])
-    return weights
-
-
-def planes_pulled_back(layers: tuple[str, ...], params: Weights, context: Weights, slopes: Weights) -> Weights:
-    """Gradients of scales, and for ``name/planes`` that of the net value, which :class:`PlaneWalk` spreads.
-
-    Args:
-        layers: names of the layers with planes.
-        params, context: as for the transform.
-        slopes: gradients in the weights that the model sees.
-    """
-    gradients = {name: slope for name, slope in slopes.items() if name not in layers}
-    for name in layers:
-        layer = _layer(name, params, context)
-        slope = slopes[name].reshape(layer.net.shape)
-        top, gain = context[f"{name}/top"], context[f"{name}/gain"]
-        gradients[f"{name}/planes"] = slope * layer.step
-        gradients[f"{name}/scale"] = (slope * layer.codes).sum(1).reshape(top.shape) * gain / top
-    return gradients
+    codes: torch.Tensor
+    gain: torch.Tensor
+    step: torch.Tensor
+    unit: torch.Tensor
+    norms: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -93,48 +56,85 @@ class PlaneSteps:
         return None if training.momentum else PlaneWalk(self.layers, self.proximal, context, training)
 
 
-@dataclass(frozen=True)
+@dataclass
 class PlaneWalk:
-    """Moves planes in place: B ← clip(B − lr(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2)."""
+    """Moves planes in place: B ← clip(B − lr(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
+
+    A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order.
+    """
 
     layers: tuple[str, ...]
     proximal: bool
     context: Weights
     training: Training
+    now: dict[str, _Layer] = field(default_factory=dict)
+
+    def weights(self, params: Weights, active: int | None) -> Weights:
+        """What the model sees: s·Round[clip(net, ±(2^n − 1))]/(2^n − 1) in place of planes and scales."""
+        seen = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
+        for name in self.layers:
+            planes = params[f"{name}/planes"]
+            layer = self.now[name] = self._layer(name, planes, params[f"{name}/scale"], active)
+            lead = self.context[f"{name}/top"].dim()
+            seen[name] = (layer.codes * layer.step).view(planes.shape[:lead] + planes.shape[lead + 2 :])
+        return seen
+
+    def pull_back(self, params: Weights, slopes: Weights) -> Weights:
+        """Gradients of scales, and for ``name/planes`` that of the net value, from those in what the model sees."""
+        gradients = {name: slope for name, slope in slopes.items() if name not in self.layers}
+        for name in self.layers:
+            layer = self.now[name]
+            slope = slopes[name].reshape(layer.codes.shape)
+            by_step = (slope * layer.codes).sum(1, keepdim=True)
+            gradients[f"{name}/planes"] = slope * layer.step
+            gradients[f"{name}/scale"] = (by_step * layer.gain).view(params[f"{name}/scale"].shape)
+        return gradients
+
+    def cost(self) -> torch.Tensor | float:
+        """The penalty of every client, Σ_l λ c_l Σ_b √(‖B_l^(b)‖² + 1e−8)."""
+        total: torch.Tensor | float = 0.0
+        for name, layer in self.now.items():
+            if layer.norms is not None:
+                strength = self._column(name, "strength", len(layer.planes))
+                lead = self.context[f"{name}/top"].dim()
+                each = (strength * (layer.norms.square() + GUARD).sqrt()).sum(1)
+                total = total + (each if lead else each[0])
+        return total
 
     def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
-        """The planes after a step, in their own memory; ``gradients`` are from :func:`planes_pulled_back`."""
-        for name in self.layers:
-            own = {key: value if active is None else value[:active] for key, value in self._context(name).items()}
-            self._move(params[f"{name}/planes"], gradients[f"{name}/planes"], own)
+        """The planes after a step, in their own memory; ``gradients`` are from :meth:`pull_back`."""
+        for name, layer in self.now.items():
+            self._move(name, layer, gradients[f"{name}/planes"])
         return {f"{name}/planes": params[f"{name}/planes"] for name in self.layers}
 
-    def _context(self, name: str) -> Weights:
-        kinds = ("signed", "unit", "strength", "threshold")
-        return {kind: self.context[f"{name}/{kind}"] for kind in kinds if f"{name}/{kind}" in self.context}
+    def _column(self, name: str, kind: str, clients: int) -> torch.Tensor:
+        return self.context[f"{name}/{kind}"].reshape(-1, 1)[:clients]
 
-    def _move(self, planes: torch.Tensor, slope: torch.Tensor, context: Weights) -> None:
-        lr, signed, unit = self.training.lr, context["signed"], context["unit"].reshape(-1, 1)
-        rows = signed.reshape(-1, signed.shape[-1])
-        flat = planes.view(len(rows), rows.shape[1], -1)
-        if "strength" in context or self.training.weight_decay:
-            flat.mul_((1 - lr * self._pull(flat, unit, context)).unsqueeze(2))
-        flat.addcmul_((rows * unit).unsqueeze(2), slope.unsqueeze(1), value=-lr)
-        for own, limit in zip(flat, (HIGHEST / unit).flatten().tolist(), strict=True):
+    def _layer(self, name: str, planes: torch.Tensor, scale: torch.Tensor, active: int | None) -> _Layer:
+        scale = scale.reshape(-1, 1)
+        unit, top, gain = (self._column(name, kind, len(scale)) for kind in ("unit", "top", "gain"))
+        signed = self.context[f"{name}/signed"]
+        signed = signed.reshape(-1, signed.shape[-1])[: len(scale)] * unit
+        flat = planes.view(len(scale), signed.shape[1], -1)
+        net = torch.bmm(signed.unsqueeze(1), flat).squeeze(1)
+        codes = torch.minimum(torch.maximum(net, -top), top).round_()
+        norms = None if self.proximal else _group_norms(flat) * unit
+        return _Layer(flat, signed, codes, gain / top, scale * (gain / top), unit, norms)
+
+    def _move(self, name: str, layer: _Layer, slope: torch.Tensor) -> None:
+        lr, flat = self.training.lr, layer.planes
+        pull = torch.full(flat.shape[:2], self.training.weight_decay)
+        if layer.norms is not None:
+            strength = self._column(name, "strength", len(flat)) * layer.unit.square()
+            pull += _both(strength / (layer.norms.square() + GUARD).sqrt())
+        flat.mul_((1 - lr * pull).unsqueeze(2))
+        flat.addcmul_(layer.signed.unsqueeze(2), slope.unsqueeze(1), value=-lr)
+        for own, limit in zip(flat, (HIGHEST / layer.unit).flatten().tolist(), strict=True):
             own.clamp_(0, limit)
         if self.proximal:
-            norms = _group_norms(flat)
-            threshold = context["threshold"].reshape(-1, 1) * unit
-            flat.mul_(_both((1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)))
-
-    def _pull(self, flat: torch.Tensor, unit: torch.Tensor, context: Weights) -> torch.Tensor:
-        """The factor of B in its gradient: ``[clients, 2n]``."""
-        pull = torch.full(flat.shape[:2], self.training.weight_decay)
-        if "strength" in context:
-            norms = _group_norms(flat) * unit
-            slope = context["strength"].reshape(-1, 1) * unit.square() / (norms.square() + GUARD).sqrt()
-            pull += _both(slope).squeeze(2)
-        return pull
+            threshold = self._column(name, "threshold", len(flat)) * layer.unit
+            factor = (1 - threshold / _group_norms(flat).clamp(min=1e-30)).clamp(min=0)
+            flat.mul_(_both(factor).unsqueeze(2))
 
 
 def _group_norms(flat: torch.Tensor) -> torch.Tensor:
@@ -143,5 +143,5 @@ def _group_norms(flat: torch.Tensor) -> torch.Tensor:
 
 
 def _both(each: torch.Tensor) -> torch.Tensor:
-    """A number for every bit, for its positive and its negative part: ``[clients, n]`` → ``[clients, 2n, 1]``."""
-    return torch.cat([each, each], 1).unsqueeze(2)
+    """A number for every bit, for its positive and its negative part: ``[clients, n]`` → ``[clients, 2n]``."""
+    return torch.cat([each, each], 1)

@@ -77,7 +77,7 @@ def sgd(
         steps: the batches.
         training: learning rate, momentum and weight decay.
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
-        walk: moves some of the parameters in its own way, without decay, momentum and projection.
+        walk: moves some of the parameters in its own way, and stands in for ``project``.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -96,8 +96,7 @@ def sgd(
             for (name, value), gradient in zip(moving.items(), gradients, strict=True):
                 if name not in own:
                     value.add_(_direction(name, value, gradient, training, velocity), alpha=-training.lr)
-            rest = {name: value for name, value in moving.items() if name not in own}
-            _overwrite(moving, own | (project(rest) if project and rest else {}))
+            _overwrite(moving, own if project is None or walk is not None else project(moving))
     return values, losses
 
 

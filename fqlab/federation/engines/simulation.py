@@ -172,7 +172,7 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
         set_generator(model, client.generator("dropout"))
     project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
     walk = objective.walk(client.training)
-    grad = objective_grad(objective, network_grad(model, buffers), written=walk is not None)
+    grad = objective_grad(objective, network_grad(model, buffers), walk=walk)
     start = problem.params | channels_last({n: problem.params[n] for n in client.spec.trainable if n in problem.params})
     params, losses = sgd(grad, start, steps(simulation, client, problem), client.training, project, walk)
     alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))

@@ -96,7 +96,7 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
 
     training = members[0][0].training
     walk = objective.walk(training)
-    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, written=walk is not None)
+    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
     start = stack([problem.params for problem in problems])
     params, losses = sgd(grad, start, _batches(simulation, members), training, _projection(objective), walk)
     total = torch.zeros(len(members))

@@ -30,9 +30,11 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
     """
     planes = torch.zeros(2, width or codes.grid.bits, *codes.shape)
     for half, sign in zip(planes, (1, -1), strict=True):
-        magnitude = (sign * codes.values).clamp(min=0).to(torch.uint8)
-        for bit in range(codes.grid.bits):
-            half[bit] = magnitude >> bit & 1
+        left = (sign * codes.values).clamp_(min=0).to(torch.float32)
+        for bit in range(codes.grid.bits):  # in float32, where these small whole numbers are exact and quickest
+            halved = torch.floor(left * 0.5)
+            torch.sub(left, halved, alpha=2, out=half[bit])
+            left = halved
     return planes
 
 

@@ -59,7 +59,9 @@ def main(repeats: int, model: str, words: list[str]) -> None:
     print(f"{model}, {engine}: 10 of 100 clients, one epoch in batches of 32")
     for name, (busy, _, system, faults) in least.items():
         ratio, clock = busy / least["fedavg"][0], wall[name] / wall["fedavg"]
-        print(f"{name:16} {1000 * busy:8.0f} ms CPU {ratio:6.2f} x   {1000 * wall[name]:8.0f} ms {clock:6.2f} x", end="")
+        print(
+            f"{name:16} {1000 * busy:8.0f} ms CPU {ratio:6.2f} x   {1000 * wall[name]:8.0f} ms {clock:6.2f} x", end=""
+        )
         print(f"   system {system / busy:4.0%}, {faults:7,.0f} page faults")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,8 @@ from typing import Any
 
 from fqlab import methods, partition
 from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.files import tomllib
 from fqlab.training.sgd import Training
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 __all__ = ["Experiment", "ENGINES"]
 
@@ -28,7 +23,8 @@ class Experiment:
     """A federated training run.
 
     Args:
-        method: name of the method; ``options`` are its settings.
+        method: name of the method; ``options`` are its settings. Method, data set and model may also be the name of
+            what was registered or installed, or ``package.module:Class``.
         dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
         model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.

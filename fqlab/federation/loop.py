@@ -102,7 +102,7 @@ class Federation:
             updates, left_out, up = self._receive(index, results)
             if updates:
                 self.server = self.method.aggregate(self.server, updates)
-            self._remember(results)
+            self._remember(results, {update.client for update in updates})
             accuracy, personal = self._evaluate(index)
         record = Round(
             index,
@@ -159,9 +159,10 @@ class Federation:
     ) -> tuple[list[ReceivedUpdate], list[str], list[wire.Size]]:
         """Unpack and guard: what is damaged, mis-shaped or not finite is left out and named."""
         sent = [result for result in results if result.size is not None]
-        for result in sent:
-            self.ledger.add(index, result.client, "up", result.size)
+        sizes = [result.size for result in results if result.size is not None]
         senders = [result.client for result in sent]
+        for client, size in zip(senders, sizes, strict=True):
+            self.ledger.add(index, client, "up", size)
         payloads = wire.unpack_all([result.packet for result in sent], senders)
         checked = dict(zip(senders, validate_updates(payloads, self.method.expected_shapes(self.server)), strict=True))
         updates: list[ReceivedUpdate] = []
@@ -172,11 +173,11 @@ class Federation:
                 left_out.append(f"client {result.client}: {payload}")
             else:
                 updates.append(ReceivedUpdate(result.client, self.server.samples[result.client], payload))
-        return updates, left_out, [result.size for result in sent]
+        return updates, left_out, sizes
 
-    def _remember(self, results: Sequence[ClientResult]) -> None:
-        """What the clients keep for themselves until they take part again."""
-        for result in results:
+    def _remember(self, results: Sequence[ClientResult], accepted: set[int]) -> None:
+        """What clients keep for themselves until they take part again; one that is left out keeps what it had."""
+        for result in (r for r in results if r.client in accepted):
             if result.state is None:
                 self.client_states.pop(result.client, None)
             else:

@@ -89,8 +89,8 @@ class FedMPQ(Method):
         averaging: ``"budget"`` weighs clients by v_n|D_n|, ``"size"`` by |D_n|, ``"inverse_error"`` layer
             by layer by the inverse of the quantization error (our extension).
         clip: rule for the scale at the download; ``"octav"`` is level-aware here (our extension).
-        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.training.bitplanes.units`;
-            ours, on because a client starts from scratch here.
+        precondition: let ``lr`` mean about what it means for plain weights, see
+            :class:`fqlab.training.bitplanes.LikePlainSGD`; ours, on because a client starts from scratch here.
         activation_bits: see :class:`fqlab.models.QuantizedActivation`; the paper has 4, 0 is full
             precision.
         step: ``"subgradient"`` or ``"proximal"``, as for BSQ.
@@ -205,12 +205,10 @@ class FedMPQ(Method):
         proximal = self.step == "proximal"
         how = {"lr": client.training.lr, "proximal": proximal, "precondition": self.precondition}
         objective = bitwise.plane_objective(codes, strengths, width=MAX_BITS, **how)
-        planes = bitwise.to_units(bitwise.plane_params(codes, MAX_BITS), objective.context)
-        return LocalProblem(params | planes, buffers, objective, held)
+        return LocalProblem(params | bitwise.plane_params(codes, MAX_BITS), buffers, objective, held)
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         rest = {n: params[n] for n in client.spec.trainable if n in params} | buffers
-        params = bitwise.to_units(params, problem.objective.context, back=True)
         coded: dict[str, Codes] = {}
         mse: dict[str, float] = {}
         for name in client.spec.quantizable:

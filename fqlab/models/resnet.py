@@ -36,7 +36,7 @@ class Block(nn.Module):
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            shortcut.quantizable = False
+            shortcut.__dict__["quantizable"] = False
             self.shortcut = nn.Sequential(shortcut, _norm(norm, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,6 +61,10 @@ class ResNet20(nn.Module):
         ConfigError: if ``norm`` is neither.
     """
 
+    stage1: nn.Sequential
+    stage2: nn.Sequential
+    stage3: nn.Sequential
+
     def __init__(
         self,
         channels: int = 3,
@@ -76,11 +80,12 @@ class ResNet20(nn.Module):
         for k, stride in enumerate(strides):
             first = Block(widths[k], widths[k + 1], stride, norm, activation)
             rest = (Block(widths[k + 1], widths[k + 1], 1, norm, activation) for _ in range(2))
-            self.add_module(f"stage{k + 1}", nn.Sequential(first, *rest))
+            setattr(self, f"stage{k + 1}", nn.Sequential(first, *rest))
         self.fc = nn.Linear(64, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, channels, h, w]`` to logits ``[n, classes]``."""
         x = self.norm(self.conv(x)).relu()
-        x = self.stage3(self.stage2(self.stage1(x)))
+        for stage in (self.stage1, self.stage2, self.stage3):
+            x = stage(x)
         return self.fc(x.mean((2, 3)))

@@ -13,7 +13,7 @@ import torch
 from fqlab.tensors import Weights
 from fqlab.training.sgd import Training
 
-__all__ = ["HIGHEST", "PlaneSteps", "PlaneWalk"]
+__all__ = ["HIGHEST", "PlaneSteps", "PlaneWalk", "plane_pace"]
 
 HIGHEST = 2.0
 """Bit variables live in [0, 2]; above 1 a value overflows into the next bit (BSQ §3.1)."""
@@ -21,50 +21,66 @@ GUARD = 1e-8
 """Under the root of the group norms; it bounds the penalty's slope at 0."""
 
 
+def plane_pace(scale: torch.Tensor, signed: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
+    """κ = 1/(s² Σ_b (2^b/(2^n − 1))²): with κ times the learning rate, planes move weights as plain SGD does.
+
+    Args:
+        scale: s, of shape ``[*batch]``.
+        signed: ±2^b of the planes in use, ``[*batch, 2·planes]``.
+        top: 2^n − 1, ``[*batch]``.
+    """
+    shares = signed.square().sum(-1) / (2 * top.square())
+    return 1 / (scale.square() * shares).clamp(min=1e-12)
+
+
 @dataclass(frozen=True)
 class _Layer:
     """A layer in one step, its clients' numbers as columns ``[clients, 1]``.
 
     Attributes:
-        planes: ``[clients, 2n, weights]``, the memory of the parameter itself.
-        signed: ±2^b in the unit of the planes, ``[clients, 2n]``.
+        planes: ``[clients, 2n, weights]``, the memory of the parameter itself; so is ``scale``.
+        signed: ±2^b, ``[clients, 2n]``.
         codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
-        gain: what turns the stored scale into the step.
-        step: of the grid.
-        unit: of the planes.
-        norms: of every bit's group in plain units, ``[clients, n]``; None without a penalty.
+        top: 2^n − 1.
+        norms: of every bit's group, ``[clients, n]``; None without a penalty.
     """
 
     planes: torch.Tensor
+    scale: torch.Tensor
     signed: torch.Tensor
     codes: torch.Tensor
-    gain: torch.Tensor
-    step: torch.Tensor
-    unit: torch.Tensor
+    top: torch.Tensor
     norms: torch.Tensor | None
+
+    def pace(self) -> torch.Tensor:
+        """:func:`plane_pace`, as a column."""
+        return plane_pace(self.scale[:, 0], self.signed, self.top[:, 0]).unsqueeze(1)
 
 
 @dataclass(frozen=True)
 class PlaneSteps:
-    """How planes move: SGD on loss and group lasso, then the box [0, 2] (and, if ``proximal``, the shrinking)."""
+    """How planes and scales move: SGD on loss and group lasso, then the box [0, 2] (and, if ``proximal``, the shrinking).
+
+    With ``precondition`` at the rates of :class:`~fqlab.training.bitplanes.LikePlainSGD`.
+    """
 
     layers: tuple[str, ...]
     proximal: bool = False
+    precondition: bool = False
 
     def walk(self, context: Weights, training: Training) -> PlaneWalk | None:
         """One round's steps; None with momentum, whose buffers would be as large as the planes."""
-        return None if training.momentum else PlaneWalk(self.layers, self.proximal, context, training)
+        return None if training.momentum else PlaneWalk(self, context, training)
 
 
 @dataclass
 class PlaneWalk:
-    """Moves planes in place: B ← clip(B − lr(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
+    """Moves planes in place: B ← clip(B − lr κ(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
 
     A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order.
     """
 
-    layers: tuple[str, ...]
-    proximal: bool
+    rule: PlaneSteps
     context: Weights
     training: Training
     now: dict[str, _Layer] = field(default_factory=dict)
@@ -72,22 +88,21 @@ class PlaneWalk:
     def weights(self, params: Weights, active: int | None) -> Weights:
         """What the model sees: s·Round[clip(net, ±(2^n − 1))]/(2^n − 1) in place of planes and scales."""
         seen = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
-        for name in self.layers:
+        for name in self.rule.layers:
             planes = params[f"{name}/planes"]
-            layer = self.now[name] = self._layer(name, planes, params[f"{name}/scale"], active)
-            lead = self.context[f"{name}/top"].dim()
-            seen[name] = (layer.codes * layer.step).view(planes.shape[:lead] + planes.shape[lead + 2 :])
+            layer = self.now[name] = self._layer(name, planes, params[f"{name}/scale"])
+            lead = params[f"{name}/scale"].dim()
+            seen[name] = (layer.codes * (layer.scale / layer.top)).view(planes.shape[:lead] + planes.shape[lead + 2 :])
         return seen
 
     def pull_back(self, params: Weights, slopes: Weights) -> Weights:
         """Gradients of scales, and for ``name/planes`` that of the net value, from those in what the model sees."""
-        gradients = {name: slope for name, slope in slopes.items() if name not in self.layers}
-        for name in self.layers:
-            layer = self.now[name]
+        gradients = {name: slope for name, slope in slopes.items() if name not in self.now}
+        for name, layer in self.now.items():
             slope = slopes[name].reshape(layer.codes.shape)
-            by_step = (slope * layer.codes).sum(1, keepdim=True)
-            gradients[f"{name}/planes"] = slope * layer.step
-            gradients[f"{name}/scale"] = (by_step * layer.gain).view(params[f"{name}/scale"].shape)
+            by_scale = (slope * layer.codes).sum(1, keepdim=True) / layer.top
+            gradients[f"{name}/planes"] = slope * (layer.scale / layer.top)
+            gradients[f"{name}/scale"] = by_scale.view(params[f"{name}/scale"].shape)
         return gradients
 
     def cost(self) -> torch.Tensor | float:
@@ -95,46 +110,53 @@ class PlaneWalk:
         total: torch.Tensor | float = 0.0
         for name, layer in self.now.items():
             if layer.norms is not None:
-                strength = self._column(name, "strength", len(layer.planes))
-                lead = self.context[f"{name}/top"].dim()
-                each = (strength * (layer.norms.square() + GUARD).sqrt()).sum(1)
-                total = total + (each if lead else each[0])
+                each = (self._column(name, "strength", layer) * (layer.norms.square() + GUARD).sqrt()).sum(1)
+                total = total + (each if self.context[f"{name}/top"].dim() else each[0])
         return total
 
     def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
-        """The planes after a step, in their own memory; ``gradients`` are from :meth:`pull_back`."""
+        """Planes and scales after a step, in their own memory; ``gradients`` are from :meth:`pull_back`."""
+        moved = {}
         for name, layer in self.now.items():
-            self._move(name, layer, gradients[f"{name}/planes"])
-        return {f"{name}/planes": params[f"{name}/planes"] for name in self.layers}
+            self._move(name, layer, gradients[f"{name}/planes"], gradients[f"{name}/scale"].reshape(-1, 1))
+            moved |= {key: params[key] for key in (f"{name}/planes", f"{name}/scale")}
+        return moved
 
-    def _column(self, name: str, kind: str, clients: int) -> torch.Tensor:
-        return self.context[f"{name}/{kind}"].reshape(-1, 1)[:clients]
+    def _column(self, name: str, kind: str, layer: _Layer) -> torch.Tensor:
+        return self.context[f"{name}/{kind}"].reshape(-1, 1)[: len(layer.scale)]
 
-    def _layer(self, name: str, planes: torch.Tensor, scale: torch.Tensor, active: int | None) -> _Layer:
-        scale = scale.reshape(-1, 1)
-        unit, top, gain = (self._column(name, kind, len(scale)) for kind in ("unit", "top", "gain"))
-        signed = self.context[f"{name}/signed"]
-        signed = signed.reshape(-1, signed.shape[-1])[: len(scale)] * unit
+    def _layer(self, name: str, planes: torch.Tensor, scale: torch.Tensor) -> _Layer:
+        scale, signed = scale.view(-1, 1), self.context[f"{name}/signed"]
+        signed = signed.reshape(-1, signed.shape[-1])[: len(scale)]
+        top = self.context[f"{name}/top"].reshape(-1, 1)[: len(scale)]
         flat = planes.view(len(scale), signed.shape[1], -1)
         net = torch.bmm(signed.unsqueeze(1), flat).squeeze(1)
         codes = torch.minimum(torch.maximum(net, -top), top).round_()
-        norms = None if self.proximal else _group_norms(flat) * unit
-        return _Layer(flat, signed, codes, gain / top, scale * (gain / top), unit, norms)
+        return _Layer(flat, scale, signed, codes, top, None if self.rule.proximal else _group_norms(flat))
 
-    def _move(self, name: str, layer: _Layer, slope: torch.Tensor) -> None:
-        lr, flat = self.training.lr, layer.planes
+    def _move(self, name: str, layer: _Layer, slope: torch.Tensor, by_scale: torch.Tensor) -> None:
+        flat = layer.planes
         pull = torch.full(flat.shape[:2], self.training.weight_decay)
         if layer.norms is not None:
-            strength = self._column(name, "strength", len(flat)) * layer.unit.square()
-            pull += _both(strength / (layer.norms.square() + GUARD).sqrt())
-        flat.mul_((1 - lr * pull).unsqueeze(2))
-        flat.addcmul_(layer.signed.unsqueeze(2), slope.unsqueeze(1), value=-lr)
-        for own, limit in zip(flat, (HIGHEST / layer.unit).flatten().tolist(), strict=True):
-            own.clamp_(0, limit)
-        if self.proximal:
-            threshold = self._column(name, "threshold", len(flat)) * layer.unit
+            pull += _both(self._column(name, "strength", layer) / (layer.norms.square() + GUARD).sqrt())
+        rate = self.training.lr * (layer.pace() if self.rule.precondition else torch.ones_like(layer.scale))
+        flat.mul_((1 - rate * pull).unsqueeze(2))
+        flat.addcmul_((rate * layer.signed).unsqueeze(2), slope.unsqueeze(1), value=-1)
+        flat.clamp_(0, HIGHEST)
+        self._rescale(layer, by_scale)
+        if self.rule.proximal:
+            threshold = self._column(name, "threshold", layer) * (layer.pace() if self.rule.precondition else 1.0)
             factor = (1 - threshold / _group_norms(flat).clamp(min=1e-30)).clamp(min=0)
             flat.mul_(_both(factor).unsqueeze(2))
+
+    def _rescale(self, layer: _Layer, slope: torch.Tensor) -> None:
+        """The scale's step; preconditioned, it moves by half of itself at most."""
+        slope = slope + self.training.weight_decay * layer.scale
+        if self.rule.precondition:
+            energy = (layer.codes / layer.top).square().sum(1, keepdim=True)
+            most = layer.scale.abs() / (2 * self.training.lr)
+            slope = (slope / energy.clamp(min=1)).clamp(-most, most)
+        layer.scale.sub_(slope, alpha=self.training.lr)
 
 
 def _group_norms(flat: torch.Tensor) -> torch.Tensor:

@@ -64,6 +64,7 @@ def sgd(
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
+    precondition: Callable[[Weights, Weights], Weights] | None = None,
     walk: Walk | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
@@ -77,7 +78,8 @@ def sgd(
         steps: the batches.
         training: learning rate, momentum and weight decay.
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
-        walk: moves some of the parameters in its own way, and stands in for ``project``.
+        precondition: ``(gradients, params)`` to gradients, weight decay included, before momentum.
+        walk: moves some of the parameters in its own way, and stands in for both.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -90,12 +92,16 @@ def sgd(
         gradients, loss = grad(moving, batch)
         losses.append(loss)
         with torch.no_grad():
-            own: Weights = {}
-            if walk is not None:
-                own = walk.step(moving, dict(zip(moving, gradients, strict=True)), batch.noise, batch.active)
-            for (name, value), gradient in zip(moving.items(), gradients, strict=True):
-                if name not in own:
-                    value.add_(_direction(name, value, gradient, training, velocity), alpha=-training.lr)
+            slopes = dict(zip(moving, gradients, strict=True))
+            own = walk.step(moving, slopes, batch.noise, batch.active) if walk is not None else {}
+            slopes = {name: slope for name, slope in slopes.items() if name not in own}
+            if training.weight_decay:
+                for name, slope in slopes.items():
+                    slope.add_(moving[name], alpha=training.weight_decay)
+            if precondition is not None and walk is None:
+                slopes = precondition(slopes, moving)
+            for name, slope in slopes.items():
+                moving[name].add_(_direction(name, slope, training.momentum, velocity), alpha=-training.lr)
             _overwrite(moving, own if project is None or walk is not None else project(moving))
     return values, losses
 
@@ -106,19 +112,15 @@ def _overwrite(values: Weights, new: Weights) -> None:
             values[name].copy_(value)
 
 
-def _direction(
-    name: str, value: torch.Tensor, gradient: torch.Tensor, training: Training, velocity: Weights
-) -> torch.Tensor:
-    """The gradient with weight decay and momentum; ``gradient`` and ``velocity`` are updated in place."""
-    if training.weight_decay:
-        gradient = gradient.add_(value, alpha=training.weight_decay)
-    if not training.momentum:
+def _direction(name: str, gradient: torch.Tensor, momentum: float, velocity: Weights) -> torch.Tensor:
+    """The gradient with momentum; ``velocity`` is updated in place."""
+    if not momentum:
         return gradient
     if name not in velocity:
         velocity[name] = gradient.clone()
         return gradient
     moving = velocity[name] if gradient.shape == velocity[name].shape else velocity[name][: len(gradient)]
-    return torch.add(gradient, moving, alpha=training.momentum, out=moving)
+    return torch.add(gradient, moving, alpha=momentum, out=moving)
 
 
 def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 250) -> torch.Tensor:

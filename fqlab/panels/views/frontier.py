@@ -9,6 +9,7 @@ from typing import Any
 
 from fqlab.federation import Experiment
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.lru import LRUCache
 from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
 from fqlab.studies.frontier import (
     COSTS,
@@ -29,6 +30,8 @@ SLOW = ("fixed_width", "fedmpq", "bsq")
 MOST = 40
 """Own runs that stay in the picture."""
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
+RIVALS = ("fedpaq", "uveqfed", "eden")
+"""Methods with bits and differences of their own."""
 
 
 def _coded(state: Any) -> bool:
@@ -36,6 +39,8 @@ def _coded(state: Any) -> bool:
 
 
 def _wide(state: Any) -> bool:
+    if state.method in RIVALS:
+        return True
     return _coded(state) or state.method in ("fixed_width", "fedmpq")
 
 
@@ -87,24 +92,26 @@ class Frontier(Panel):
     }
 
     def __init__(self, **settings: Any) -> None:
-        self._runs: dict[tuple[Any, ...], list[dict[str, float]]] = {}
+        self._runs: LRUCache[tuple[Any, ...], list[dict[str, float]]] = LRUCache(MOST)
         super().__init__(**settings)
 
     def instant(self, state: State) -> Frame:
-        done = self._runs.get(_key(state), [])
+        done = self._runs.get(_key(state)) or []
         return self._frame(state, done)
 
     def run(self, state: State) -> Iterator[Frame]:
-        done = self._runs.get(_key(state), [])
+        done = self._runs.get(_key(state)) or []
         if not done:
             for found in trace(own(state), self.stopping):
                 done = [*done, found]
                 yield self._frame(state, done, found["round"] / state.rounds)
             if len(done) == state.rounds:
                 self._runs[_key(state)] = done
-                while len(self._runs) > MOST:
-                    self._runs.pop(next(iter(self._runs)))
         yield self._frame(state, done)
+
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return own(state)
 
     def seconds(self, state: State) -> float:
         each = 0.1 if state.method in SLOW else 0.03
@@ -149,6 +156,7 @@ def _key(state: State) -> tuple[Any, ...]:
 def own(state: State) -> Experiment:
     """The learner's run."""
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
+    options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
     options |= {"budgets": state.bits} if state.method in ("fixed_width", "fedmpq") else {}
     participants = 0 if state.participants == 10 else state.participants

@@ -146,6 +146,10 @@ class Tour(Panel):
             message = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.bytes_up / 1000:.1f} kB up a round."
             yield Frame({TrainingCurve: {**shown, **curve}}, message, rows, record.index / _rounds(state.layers))
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
+
     def seconds(self, state: State) -> float:
         return 15.0 if state.layers == "paper" else 0.9
 

@@ -100,14 +100,12 @@ class Frontier(Panel):
         return self._frame(state, done)
 
     def run(self, state: State) -> Iterator[Frame]:
-        done = self._runs.get(_key(state)) or []
-        if not done:
-            for found in trace(own(state), self.stopping):
-                done = [*done, found]
-                yield self._frame(state, done, found["round"] / state.rounds)
-            if len(done) == state.rounds:
-                self._runs[_key(state)] = done
-        yield self._frame(state, done)
+        done: list[dict[str, float]] = []
+        for found in self._runs.get(_key(state)) or trace(own(state), self.stopping):
+            done = [*done, found]
+            yield self._frame(state, done, found["round"] / state.rounds)
+        if len(done) == state.rounds:
+            self._runs[_key(state)] = done
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:

@@ -119,6 +119,8 @@ def objective_grad(
         of_stack: clients are stacked.
         walk: the objective's own steps; if they have the gradient written out, it is theirs.
     """
+    if isinstance(walk, WrittenWalk):
+        return _walk_grad(walk, network)
     lift = stacked if of_stack else (lambda function: function)
     transform = lift(objective.transform) if objective.transform else lambda params, context, noise: params
     penalty = lift(objective.penalty) if objective.penalty else None
@@ -140,16 +142,20 @@ def objective_grad(
             ends, slopes, loss = [*ends, cost], [*slopes, torch.ones_like(cost)], loss + cost.detach()
         return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
 
-    def written_out(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+    return passed_on if straight and penalty is None else pulled_back
+
+
+def _walk_grad(walk: WrittenWalk, network: GradFn) -> GradFn:
+    """The gradient in the form that ``walk`` has written out, and the loss with its penalty."""
+
+    def grad(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         with torch.no_grad():
             seen = walk.weights(params, batch.active)
             slopes, loss = network(seen, batch)
             gradients = walk.pull_back(params, dict(zip(seen, slopes, strict=True)))
             return [gradients[name] for name in params], loss + walk.cost()
 
-    if isinstance(walk, WrittenWalk):
-        return written_out
-    return passed_on if straight and penalty is None else pulled_back
+    return grad
 
 
 def stacked(function: Callable[..., Any]) -> Callable[..., Any]:

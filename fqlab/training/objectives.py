@@ -66,6 +66,7 @@ class Walk(Protocol):
 
     def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
         """New values of the parameters that it moves, projection included; the others are left to SGD."""
+        ...
 
 
 class OwnSteps(Protocol):
@@ -73,6 +74,7 @@ class OwnSteps(Protocol):
 
     def walk(self, context: Weights, training: Any) -> Walk | None:
         """A fresh walk for one client, or for clients that are stacked as their ``context`` is; None if SGD will do."""
+        ...
 
 
 @runtime_checkable
@@ -81,12 +83,15 @@ class WrittenWalk(Walk, Protocol):
 
     def weights(self, params: Weights, active: int | None) -> Weights:
         """The weights the model sees; what it says next is about these ``params``."""
+        ...
 
     def pull_back(self, params: Weights, slopes: Weights) -> Weights:
         """Gradients as :meth:`step` takes them, from those in the weights that the model sees."""
+        ...
 
     def cost(self) -> Any:
         """The penalty, one a client if stacked."""
+        ...
 
 
 @dataclass(frozen=True)

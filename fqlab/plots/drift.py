@@ -72,7 +72,7 @@ class ClientDrift(Picture):
         path: Sequence[Sequence[float]]  # [rounds + 1, 2]
         tips: Sequence[Sequence[Sequence[float]]]  # [rounds, clients, 2]
         own: bool  # own starts
-        scatter: float
+        scatter: Sequence[float]  # by round
         moved: float
 
     width, height = 338, 268
@@ -111,16 +111,18 @@ class ClientDrift(Picture):
         self.end.set_data(path[-1:].T)
         self.title.set_text(self._finding(data))
         return (
-            f"Weights in the plane of the first step, over {number_of(len(tips), 'round')}: in the last one the clients end "
-            f"{data.scatter:.2f} from their average (mean distance over all weights); the server moves by "
-            f"{data.moved:.2f}."
+            f"Weights in the plane of the first step, over {number_of(len(tips), 'round')}: in the first one the clients end "
+            f"{data.scatter[0]:.2f} from their average (mean distance over all weights), in the last one "
+            f"{data.scatter[-1]:.2f}; the server then moves by {data.moved:.2f}."
         )
 
     @staticmethod
     def _finding(data: Data) -> str:
         if len(data.tips[-1]) == 1:
             return "One client a round: nothing to average"
-        return f"Clients scatter {data.scatter / max(data.moved, 1e-9):.1f} × the server's step"
+        first, last = data.scatter[0], data.scatter[-1]
+        now = f", {last:.2f} in round {len(data.scatter)}" if len(data.scatter) > 1 else ""
+        return f"Drift: {first:.2f} in round 1{now}"
 
 
 class Progress(Picture):

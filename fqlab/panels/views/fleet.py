@@ -125,7 +125,7 @@ def _things(scene: Scene) -> Echoes.Data:
     middle /= np.bincount(scene.solids.owner, minlength=count)[:, None]
     distance = np.hypot(*(middle - scene.sensor[:2]).T)
     echoes = np.bincount(scene.object[scene.object >= 0], minlength=count)
-    return Echoes.Data(distance, echoes, scene.standing)
+    return Echoes.Data(distance, echoes, scene.standing, scene.town.attenuation)
 
 
 def _pairs(seen: Echoes.Data) -> tuple[list[float], list[int]]:

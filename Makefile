@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test test-lowest-cpu notebooks site slides figures lint bench clean
+.PHONY: lab test endure test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -34,6 +34,10 @@ test: $(READY)
 test-lowest-cpu: $(READY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) --ignore-glob='*browser*' tests $(wildcard notebooks) $(ARGS)
+
+# What only long use shows: a thousand moves of every panel in flat memory. Some minutes, one process.
+endure: $(READY)
+	$(BIN)/python -m pytest -m long -s tests $(ARGS)
 
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)
@@ -62,8 +66,27 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/tour.py
 	$(BIN)/python tests/benchmarks/panels.py
 
+# Hostile bytes, 100 000 for every decoder: make fuzz ARGS="--inputs 1000 idx packet"
+fuzz: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+# The lowest versions that pyproject.toml promises, in an environment of their own.
+LOWEST_PYTHON ?= python3.10
+test-lowest:
+	@test -d .venv-lowest || $(LOWEST_PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) \
+	  --constraint tests/lowest.txt torch
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/lowest.txt --editable . hypothesis pytest
+	.venv-lowest/bin/python -m pytest -q tests $(ARGS)
+
+# Known weaknesses of what is installed.
+audit: $(READY)
+	@$(PIP) pip-audit
+	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

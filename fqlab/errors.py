@@ -7,7 +7,17 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["FqlabError", "ConfigError", "DataError", "WireError", "one_of", "in_range"]
+__all__ = [
+    "FqlabError",
+    "ConfigError",
+    "DataError",
+    "StoreError",
+    "WireError",
+    "boolean",
+    "in_range",
+    "one_of",
+    "shown",
+]
 
 
 class FqlabError(ValueError):
@@ -22,8 +32,24 @@ class DataError(FqlabError):
     """A data file is missing, truncated or not what its checksum says."""
 
 
+class StoreError(FqlabError):
+    """A result could not be written where it was meant to go; the message says where it is instead."""
+
+
 class WireError(FqlabError):
     """A packet is damaged; the message names the client and the field."""
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """``repr(value)`` for a sentence: on one line, of at most ``most`` characters, whatever the value is."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__}"
+        if isinstance(value, int):
+            text = f"a whole number of {value.bit_length()} bits"
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= most else f"{text[: most - 9]} ... {text[-4:]}"
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
@@ -33,8 +59,23 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         ConfigError: otherwise, naming the argument and the allowed values.
     """
     allowed = list(allowed)
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, allowed))}.")
+    try:
+        known = value in allowed
+    except Exception:
+        known = False
+    if not known:
+        raise ConfigError(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, allowed))}.")
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Raises:
+        ConfigError: otherwise; ``"no"`` would count as yes.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {shown(value)}, but must be true or false.")
     return value
 
 
@@ -54,7 +95,7 @@ def in_range(
     if not within or (integer and not whole):
         kind = "a whole number" if integer else "a number"
         hint = f"; write {int(number)}" if within and number % 1 == 0 else ""
-        raise ConfigError(f"{name} is {value!r}, but must be {kind} {_bounds(low, high, open_low)}{hint}.")
+        raise ConfigError(f"{name} is {shown(value)}, but must be {kind} {_bounds(low, high, open_low)}{hint}.")
     return int(number) if whole else float(number)
 
 

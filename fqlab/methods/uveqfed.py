@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 
+from fqlab.aggregate import Form
 from fqlab.errors import in_range, one_of
 from fqlab.methods.base import ReceivedUpdate
 from fqlab.methods.differences import Differences
@@ -44,6 +45,7 @@ class UVeQFed(Differences):
     zeta: float = 3.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("bits", self.bits, 1, 8, integer=True)
         one_of("lattice", self.lattice, LATTICES)
         in_range("zeta", self.zeta, 0, 100)
@@ -66,5 +68,5 @@ class UVeQFed(Differences):
         codes = self.stacked(name, Grid(self.bits), updates)
         return undithered(codes, self.dither(shape, self.drawn(name, updates)), self.lattice, shape)
 
-    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, torch.Size]:
-        return {name: torch.Size(code_shape(self.lattice, shape))}
+    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
+        return {name: Form(torch.Size(code_shape(self.lattice, shape)), "codes", "midrise", self.bits)}

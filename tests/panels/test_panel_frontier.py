@@ -70,19 +70,28 @@ def test_your_run_is_the_federation_of_the_state_with_the_ledgers_bytes():
     shown = panel.frame.pictures
     federation = Federation(own(State(**settings)))
     last = list(federation)[-1]
-    kilobytes, accuracy = shown[Plane]["own"][-1]
+    kilobytes, accuracy = shown[Plane].own[-1]
     assert accuracy == pytest.approx(last.accuracy)
     assert kilobytes == pytest.approx(federation.ledger.total() / 1000)
-    assert beaten((kilobytes, accuracy), stored_front("even", "everyone", "both")) == (
-        "below" in shown[Plane]["finding"]
-    )
+    assert beaten((kilobytes, accuracy), stored_front("even", "everyone", "both")) == ("below" in shown[Plane].finding)
     panel.set(cost="up")
     assert panel.wait()
-    assert panel.frame.pictures[Plane]["own"][-1][0] == pytest.approx(federation.ledger.total(direction="up") / 1000)
-    assert set(panel.frame.pictures[Cheapest]["needs"]) == set(FAMILIES)
+    assert panel.frame.pictures[Plane].own[-1][0] == pytest.approx(federation.ledger.total(direction="up") / 1000)
+    assert set(panel.frame.pictures[Cheapest].needs) == set(FAMILIES)
     panel.set(bits=2, cap=250, cost="both")
     assert panel.wait()
-    assert len(panel.frame.pictures[Plane]["earlier"]) == 1
+    assert len(panel.frame.pictures[Plane].earlier) == 1
+    panel.close()
+
+
+def test_a_run_that_is_known_is_said_once():
+    panel = frontier(method="fedavg", rounds=2)
+    assert panel.wait(60)
+    said = panel.frame.message
+    assert said.count("Your run") == 1
+    panel.set(cost="both")
+    assert panel.wait(60)
+    assert panel.frame.message.count("Your run") == 1
     panel.close()
 
 

@@ -15,6 +15,7 @@ from fqlab.methods.clipped import Clipped
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.views.tour import weights
 from fqlab.plots.clipped import Digits, Rounds, VoteShares
+from fqlab.plots.style import number_of
 from fqlab.quant import Grid, clip_for, expected_error
 from fqlab.training.sgd import infer
 
@@ -34,7 +35,7 @@ def _inverse(state: Any) -> bool:
 class State(Settings):
     """Devices, bits, quantizer and averaging rule."""
 
-    fine: int = control(1, label="Fine devices, of 10", low=1, high=9, group="Devices")
+    fine: int = control(1, label="Fine devices", unit="of 10", low=1, high=9, group="Devices")
     seven: str = control(
         "coarse",
         label="Sevens at",
@@ -77,7 +78,7 @@ class ClippedFederation(Panel):
 
     def instant(self, state: State) -> Frame:
         rows = shares(state)
-        shown = {"shares": rows, "fine": state.fine, "bits": bits(state), "by": state.averaging}
+        shown = VoteShares.Data(shares=rows, fine=state.fine, bits=bits(state), by=state.averaging)
         most = max(sum(row[: state.fine]) for row in rows.values())
         devices = "device has" if state.fine == 1 else "devices have together"
         message = f"{state.fine} fine {devices} up to {most:.4g} of a layer's average."
@@ -96,9 +97,11 @@ class ClippedFederation(Panel):
             curve.append(record.accuracy)
             sevens.append(digits[RARE])
             rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.bytes_up))
-            shown = {"accuracy": list(curve), "sevens": list(sevens), "full": full, **_sizes(federation, state.fine)}
-            pictures = {Digits: {"digits": digits, "full": full_digits, "rare": RARE}, Rounds: shown}
-            message = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."
+            shown = Rounds.Data(list(curve), list(sevens), full, **_sizes(federation, state.fine))
+            pictures = {Digits: Digits.Data(digits, full_digits, RARE), Rounds: shown}
+            message = (
+                f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {number_of(record.index, 'round')}."
+            )
             yield Frame(pictures, message, list(rows), record.index / ROUNDS)
 
     @classmethod

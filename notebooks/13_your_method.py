@@ -24,20 +24,15 @@
 # %%
 from dataclasses import dataclass
 
-from fqlab.aggregate import decode_all
+from fqlab import papers, wire
 from fqlab.federation import Experiment, Federation
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
-from fqlab.methods import ClientUpdate, Method
-from fqlab.methods.differences import Differences
-from fqlab.methods.eden import EDEN
-from fqlab.methods.fedpaq import FedPAQ
-from fqlab.methods.sign import Sign
+from fqlab.methods import METHODS, ClientUpdate, Method, make
 from fqlab.panels import frontier
-from fqlab.papers import table
 from fqlab.quant import Grid, max_abs, quantize
-from fqlab.studies.frontier import COSTS, cheapest
-from fqlab.studies.rivals import rows
-from fqlab.wire import Payload
+from fqlab.studies import frontier as stored
+from fqlab.studies import rivals
+
 
 # %% [markdown]
 # In twelve lessons clients sent their weights. The server had sent them weights a moment before. Most of what comes back
@@ -68,15 +63,15 @@ class MyMethod(Method):
     bits: int = 1
 
     def upload(self, params, buffers, problem, client):
-        sent = {n: x for n, x in params.items()}  # TODO: the change: x minus what came, problem.params[n]
+        sent = {n: params[n] for n in params}  # TODO: what changed: params[n] minus problem.params[n]
         draw, grid = client.generator("upload"), Grid(self.bits)
         codes = {n: quantize(sent[n], max_abs(sent[n]), grid, "stochastic", draw) for n in client.spec.quantizable}
-        return ClientUpdate(Payload(codes, {n: x for n, x in sent.items() if n not in codes}))
+        return ClientUpdate(wire.Payload(codes, {n: sent[n] for n in sent if n not in codes}))
 
     def aggregate(self, server, updates):
-        samples = [u.samples for u in updates]
-        mean = {n: self.average(decode_all([u.payload[n] for u in updates]), samples) for n in server.weights}
-        return server.next({n: mean[n] for n in server.weights})  # TODO: server.weights[n] plus the mean
+        samples, came = [u.samples for u in updates], [u.payload.decode() for u in updates]
+        mean = {n: self.average([sent[n] for sent in came], samples) for n in server.weights}
+        return server.next({n: mean[n] for n in server.weights})  # TODO: server.weights[n] plus mean[n]
 
 
 # %% [markdown]
@@ -93,14 +88,14 @@ panel
 # 2. With one TODO done and the other not: worse than before? Say why before you look.
 # 3. With both done, press *Up and down* and set *Method* back to *your own*. Who is cheaper now, and by what?
 #
-# The panel takes any method: `frontier(method=FedPAQ(bits=1, clip="octav", rounding="nearest", feedback=True))` keeps a
-# residual at each client. A ticket holds settings, not code. Yours says *own*, and asks whoever opens it for a class.
+# The panel takes any method. With `make("fedpaq", {"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True})`
+# each client keeps a residual. A ticket holds settings, not code. Yours says *own*, and asks whoever opens it for a class.
 #
 # Side by side, at one bit, thirty rounds:
 
 # %%
 race = Experiment(lr=0.3, batch_size=32, rounds=30, evaluate_every=30, engine="vectorized")
-for method in (MyMethod(), FedPAQ(bits=1), EDEN(bits=1), Sign()):
+for method in (MyMethod(), make("fedpaq", {"bits": 1}), make("eden", {"bits": 1}), make("sign")):
     records = list(Federation(race, method=method))
     up, down = (sum(getattr(r, way) for r in records) / 1000 for way in ("bytes_up", "bytes_down"))
     print(f"{type(method).__name__:9s} accuracy {records[-1].accuracy:.3f}, {up:.0f} kB up, {down:.0f} kB down")
@@ -118,13 +113,13 @@ for method in (MyMethod(), FedPAQ(bits=1), EDEN(bits=1), Sign()):
 # server's half is
 
 # %%
-show_source(Differences.aggregate)
+show_source(METHODS["fedpaq"].aggregate)
 
 # %% [markdown]
 # and a layer's way into the packet
 
 # %%
-show_source(FedPAQ.encode)
+show_source(METHODS["fedpaq"].encode)
 
 # %% [markdown]
 # A coin toss is right on average. Rounding to nearest is not, so a client may keep what was withheld, the *residual*,
@@ -160,7 +155,7 @@ check("13-method", MyMethod)
 # signs vote.
 
 # %% tags=["nbval-check-output"]
-table("rivals")
+papers.table("rivals")
 
 # %% [markdown]
 # One bit a weight, with OCTAV's clip: [0.69](#claim-rivals-weights-1). One bit a difference, the same bytes:
@@ -168,7 +163,7 @@ table("rivals")
 # bit, as its theory says. Every setting at one bit, three seeds:
 
 # %% tags=["nbval-check-output"]
-for row in rows():
+for row in rivals.rows():
     if row.data == "digits" and ("1 bit" in row.name or row.name.startswith("sign")):
         keeps = "a residual at the client" if row.state else "-"
         print(f"{row.name:30s} {row.mean['accuracy']:.3f} ± {row.spread['accuracy']:.3f}  keeps {keeps}")
@@ -179,8 +174,8 @@ for row in rows():
 
 # %% tags=["nbval-check-output"]
 for family in ("fedavg", "clipped", "fedmpq", "both", "fedpaq", "eden", "sign"):
-    found = [cheapest(family, "even", "everyone", 0.9, cost) for cost in COSTS]
-    print(f"{family:8s}", *(f"{cost} {p.cost(cost) / 1000:5.0f}" for p, cost in zip(found, COSTS, strict=True)))
+    found = [stored.cheapest(family, "even", "everyone", 0.9, cost) for cost in stored.COSTS]
+    print(f"{family:8s}", *(f"{cost} {p.cost(cost) / 1000:5.0f}" for p, cost in zip(found, stored.COSTS, strict=True)))
 
 # %% [markdown]
 # On the way up your method is among the lightest. Up and down it costs four times what *clipped both ways* does: the way

@@ -24,15 +24,13 @@
 # %%
 from dataclasses import dataclass
 
-from fqlab import papers, wire
-from fqlab.federation import Experiment, Federation
+from fqlab import federation, papers, wire
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods import METHODS, ClientUpdate, Method, make
 from fqlab.panels import frontier
 from fqlab.quant import Grid, max_abs, quantize
 from fqlab.studies import frontier as stored
 from fqlab.studies import rivals
-
 
 # %% [markdown]
 # In twelve lessons clients sent their weights. The server had sent them weights a moment before. Most of what comes back
@@ -94,9 +92,9 @@ panel
 # Side by side, at one bit, thirty rounds:
 
 # %%
-race = Experiment(lr=0.3, batch_size=32, rounds=30, evaluate_every=30, engine="vectorized")
+race = federation.Experiment(lr=0.3, batch_size=32, rounds=30, evaluate_every=30, engine="vectorized")
 for method in (MyMethod(), make("fedpaq", {"bits": 1}), make("eden", {"bits": 1}), make("sign")):
-    records = list(Federation(race, method=method))
+    records = list(federation.Federation(race, method=method))
     up, down = (sum(getattr(r, way) for r in records) / 1000 for way in ("bytes_up", "bytes_down"))
     print(f"{type(method).__name__:9s} accuracy {records[-1].accuracy:.3f}, {up:.0f} kB up, {down:.0f} kB down")
 

@@ -161,7 +161,10 @@ ONE_CLASS = "class Mine:\n    def upload(self):\n        pass"
 
 def test_the_learners_own_cell_may_define_a_class() -> None:
     text = GOOD.replace("03_", "13_").replace("# # 03", "# # 13")
-    read = lambda source: nbformat.from_dict(jupytext.reads(source, fmt="py:percent"))  # noqa: E731
+
+    def read(source: str) -> NotebookNode:
+        return nbformat.from_dict(jupytext.reads(source, fmt="py:percent"))
+
     assert problems(read(text + OWN.format(ONE_CLASS)), "13_optimal_clipping") == []
     spoilt = {
         "0 cells are tagged your-method": text,
@@ -194,7 +197,7 @@ def test_the_learners_cell_runs_as_it_comes_and_two_lines_make_it_right() -> Non
     """The named mistakes are those of a cell with no TODO done, the server's alone undone, the clients' alone undone."""
     cell = own_cell()
     assert cell.count("# TODO") == 2
-    client = cell.replace("{n: x for n, x in params.items()}", "{n: x - problem.params[n] for n, x in params.items()}")
+    client = cell.replace("{n: params[n] for", "{n: params[n] - problem.params[n] for")
     both, server = (
         source.replace("{n: mean[n] for", "{n: server.weights[n] + mean[n] for") for source in (client, cell)
     )

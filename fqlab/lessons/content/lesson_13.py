@@ -79,7 +79,9 @@ def _problem(library: Method) -> tuple[Server, list[ClientUpdate], Any]:
     training = Training(1, 10, 0.1, 0.0, 0.0)
 
     def send(method: Method, k: int) -> ClientUpdate:
-        draw = lambda purpose: seeds.torch_generator(0, purpose, 1, k)  # noqa: E731
+        def draw(purpose: str) -> torch.Generator:
+            return seeds.torch_generator(0, purpose, 1, k)
+
         client = Client(k, 1, SAMPLES[k], spec, training, None, draw, lambda *_, **__: 0.0)
         own = {n: x + 0.02 * torch.randn(x.shape, generator=draw(n)) for n, x in old.items()}
         return method.upload(own, {}, LocalProblem(dict(old), {}, Objective()), client)
@@ -161,10 +163,9 @@ DIFFERENCES = np.array([[0.1, -0.2], [0.3, 0.0], [0.0, 0.1]])
 
 METHOD = """from dataclasses import dataclass
 
-from fqlab.aggregate import decode_all
+from fqlab import wire
 from fqlab.methods import ClientUpdate, Method
 from fqlab.quant import Grid, max_abs, quantize
-from fqlab.wire import Payload
 
 
 @dataclass(frozen=True)
@@ -172,15 +173,15 @@ class MyMethod(Method):
     bits: int = 1
 
     def upload(self, params, buffers, problem, client):
-        sent = {n: x - problem.params[n] for n, x in params.items()}
+        sent = {n: params[n] - problem.params[n] for n in params}
         draw, grid = client.generator("upload"), Grid(self.bits)
         codes = {n: quantize(sent[n], max_abs(sent[n]), grid, "stochastic", draw) for n in client.spec.quantizable}
-        return ClientUpdate(Payload(codes, {n: x for n, x in sent.items() if n not in codes}))
+        return ClientUpdate(wire.Payload(codes, {n: sent[n] for n in sent if n not in codes}))
 
     def aggregate(self, server, updates):
-        samples = [u.samples for u in updates]
-        mean = {n: self.average(decode_all([u.payload[n] for u in updates]), samples) for n in server.weights}
-        return server.next({n: old + mean[n] for n, old in server.weights.items()})
+        samples, came = [u.samples for u in updates], [u.payload.decode() for u in updates]
+        mean = {n: self.average([sent[n] for sent in came], samples) for n in server.weights}
+        return server.next({n: server.weights[n] + mean[n] for n in server.weights})
 
 
 def answer():
@@ -257,7 +258,7 @@ LESSON = Lesson(
             hints=(
                 "Which weights did the client receive, and which does the server still hold?",
                 "sent = w − w₀ at the client; w₀ + mean at the server",
-                "sent = {n: x - problem.params[n] for n, x in params.items()}",
+                "sent = {n: params[n] - problem.params[n] for n in params}",
             ),
             mistakes=(
                 Mistake(

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
-from fqlab.aggregate import decode_all, inverse_error, mean
+from fqlab.aggregate import AVERAGES, Form, average, decode_all, inverse_error
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
 from fqlab.methods.changes import Held, Known, receive
+from fqlab.methods.clipped import negative_error, plausible_errors
 from fqlab.models import quantize_activations
 from fqlab.quant import (
     CUTTINGS,
@@ -87,7 +89,8 @@ class FedMPQ(Method):
         growing: restore each budget at the server (Algorithm 2); without it, a client's widths only fall.
         cutting: order in which bits are cut, see :func:`fqlab.quant.pruning_growing`.
         averaging: ``"budget"`` weighs clients by v_n|D_n|, ``"size"`` by |D_n|, ``"inverse_error"`` layer
-            by layer by the inverse of the quantization error (our extension).
+            by layer by the inverse of the quantization error (our extension); ``"median"`` and
+            ``"trimmed_mean"`` are robust.
         clip: rule for the scale at the download; ``"octav"`` is level-aware here (our extension).
         precondition: let ``lr`` mean about what it means for plain weights, see
             :class:`fqlab.training.bitplanes.LikePlainSGD`; ours, on because a client starts from scratch here.
@@ -110,6 +113,7 @@ class FedMPQ(Method):
     personal: ClassVar[bool] = True
     ServerState: ClassVar[type[State]] = Tables
     ClientState: ClassVar[type[State]] = Held
+    averages: ClassVar[tuple[str, ...]] = ("budget", "inverse_error", *AVERAGES)
 
     budgets: float | str = "2-2-4-4-4-6-6-6-8-8"
     penalty: float = 0.001
@@ -128,11 +132,11 @@ class FedMPQ(Method):
     downlink: str = "full"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_budgets(self.budgets)
         in_range("penalty", self.penalty, 0, 10)
         in_range("epsilon", self.epsilon, 0, 1)
         one_of("cutting", self.cutting, CUTTINGS)
-        one_of("averaging", self.averaging, ("budget", "size", "inverse_error"))
         one_of("clip", self.clip, RULES)
         in_range("activation_bits", self.activation_bits, 0, 8, integer=True)
         one_of("step", self.step, ("subgradient", "proximal"))
@@ -227,9 +231,14 @@ class FedMPQ(Method):
         fewer, bits = prune_msb(codes, self.epsilon, saturate=self.saturate)
         return narrow_bits(fewer, int(bits))
 
-    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return {**super().expected_shapes(server), **{f"{name}/mse": torch.Size([]) for name in errors}}
+        shapes = super().expected_shapes(server) | {f"{name}/mse": torch.Size([]) for name in errors}
+        codes = {n: Form(server.weights[n].shape, "codes", "sign_magnitude") for n in server.spec.quantizable}
+        return shapes | codes
+
+    def objection(self, server: Server, payload: Payload) -> str | None:
+        return negative_error(payload)
 
     def shares(self, updates: Sequence[ReceivedUpdate]) -> list[float]:
         """p_n up to a factor: v_n|D_n|, or |D_n|."""
@@ -241,9 +250,12 @@ class FedMPQ(Method):
         for name in server.weights:
             values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
-                weights[name] = inverse_error(values, [float(u.payload.tensors[f"{name}/mse"]) for u in updates])
+                errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
+                plausible = plausible_errors([u.payload.codes[name] for u in updates], "nearest")
+                weights[name] = inverse_error(values, np.maximum(errors, plausible).tolist())
             else:
-                weights[name] = mean(values, shares)
+                rule = self.averaging if self.averaging in AVERAGES else "size"
+                weights[name] = average(rule, values, shares, self.cut)
         return server.next(weights, self.next_tables(server, updates))
 
     def next_tables(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Tables:

@@ -33,12 +33,17 @@ FAMILIES = {
     "fixed_width": "fixed widths",
     "fedmpq": "FedMPQ",
     "bsq": "BSQ",
+    "fedpaq": "FedPAQ",
+    "uveqfed": "UVeQFed",
+    "eden": "EDEN",
+    "sign": "sign, majority",
     "lottery": "LotteryFL",
     "lg_fedavg": "LG-FedAvg",
     "standalone": "standalone",
 }
 
 _QUIET = {"rounding": "stochastic", "averaging": "size", "qat": False}
+_DIFFERENCES = {"downlink": True, "send": "differences"}
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "FedAvg": ("fedavg", {}),
     **{f"clipped, {b} bit": ("clipped", {**_QUIET, "bits": b}) for b in (1, 2, 3, 4, 6)},
@@ -51,6 +56,11 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "FedMPQ, changes down": ("fedmpq", {"downlink": "changes"}),
     "BSQ": ("bsq", {}),
     "BSQ, gentle": ("bsq", {"penalty": 0.001}),
+    **{f"both ways, differences, {b} bit": ("both", {**_QUIET, **_DIFFERENCES, "bits": b}) for b in (2, 3, 4)},
+    **{f"FedPAQ, {b} bit": ("fedpaq", {"bits": b}) for b in (1, 2, 4)},
+    **{f"UVeQFed, {b} bit": ("uveqfed", {"bits": b}) for b in (1, 2)},
+    **{f"EDEN, {b} bit": ("eden", {"bits": b}) for b in (1, 2)},
+    "sign, majority vote": ("sign", {}),
     **{f"LotteryFL, {t:.0%} left": ("lottery", {"target": t}) for t in (0.5, 0.1)},
     "LG-FedAvg": ("lg_fedavg", {}),
     "standalone": ("standalone", {}),

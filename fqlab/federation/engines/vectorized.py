@@ -80,7 +80,7 @@ def _kind(problem: LocalProblem, plan: list[np.ndarray] | None) -> Hashable:
     o = problem.objective
     shapes = _shapes(problem.params, problem.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    return (o.transform, o.penalty, o.project, o.precondition, shapes, lengths)
+    return (o.transform, o.penalty, o.project, o.precondition, o.steps, shapes, lengths)
 
 
 def _shapes(*tensors: Weights) -> Hashable:
@@ -95,10 +95,11 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     buffers = stack([problem.buffers for problem in problems])
     model.train()
 
-    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True)
-    start = stack([problem.params for problem in problems])
     training = members[0][0].training
-    hooks = (_projection(objective), _preconditioner(objective))
+    walk = objective.walk(training)
+    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
+    start = stack([problem.params for problem in problems])
+    hooks = (_projection(objective), _preconditioner(objective), walk)
     params, losses = sgd(grad, start, _batches(simulation, members), training, *hooks)
     total = torch.zeros(len(members), dtype=torch.float32)
     for loss in losses:

@@ -29,7 +29,9 @@ def penalty() -> Drawing:
     ax.set_yticks([0.8, 0.9, 1], ["80 %", "90 %", "100 %"])
     ax.set_xticks([0, 0.01, 0.02, 0.03], ["0", "0.01", "0.02", "0.03"])
     _points(ax, "accuracy", tuned)
-    ax.annotate("", (0.02, tuned[1][0] - 0.006), (0.02, before + 0.006), arrowprops={"arrowstyle": "->", "color": MUTED})
+    ax.annotate(
+        "", (0.02, tuned[1][0] - 0.006), (0.02, before + 0.006), arrowprops={"arrowstyle": "->", "color": MUTED}
+    )
     ax.plot(
         [0.02], [before], linestyle="", marker="o", fillstyle="none", markersize=7, color=style_for("accuracy").color
     )

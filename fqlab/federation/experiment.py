@@ -16,7 +16,7 @@ from fqlab.training.sgd import Training
 
 __all__ = ["Experiment", "ENGINES", "Settings"]
 
-ENGINES = ("serial", "vectorized", "threads")
+ENGINES = ("serial", "vectorized", "threads", "auto")
 LONGEST_FILE = 2**20
 """Bytes of the largest TOML file that is read."""
 
@@ -84,8 +84,9 @@ class Experiment:
         coding: ``"fixed"`` or ``"zstd"`` packets.
         entropy: also find out what every packet would weigh entropy-coded (``bytes_up_coded``), which takes time.
         seed: of every random draw.
-        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
-        workers: threads of the engine ``"threads"``.
+        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked), ``"threads"``, or ``"auto"``, which measures a
+            step of each and takes the quickest.
+        workers: threads that clients, stacks and test images are shared among.
 
     Raises:
         ConfigError: for a value that is not allowed.

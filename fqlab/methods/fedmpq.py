@@ -162,9 +162,9 @@ class FedMPQ(Method):
         table = [self.first_widths(server, n) for n in range(clients)]
         shapes = {name: server.weights[name].shape for name in server.spec.quantizable}
         tables = Tables(
-            bits=torch.tensor(table),
+            bits=torch.tensor(table, dtype=torch.int64),
             reduced=torch.zeros(clients, layers, dtype=torch.int64),
-            penalty=torch.full([clients], float(self.penalty)),
+            penalty=torch.full([clients], float(self.penalty), dtype=torch.float32),
             held=Known.nothing(shapes, clients).flatten() if self.downlink == "changes" else {},
         )
         return server.next(server.weights, tables)
@@ -221,7 +221,7 @@ class FedMPQ(Method):
             coded[name] = self.pruned(codes)
             mse[name] = float((weights - coded[name].dequantize()).square().mean())
         if self.averaging == "inverse_error":
-            rest |= {f"{name}/mse": torch.tensor(error) for name, error in mse.items()}
+            rest |= {f"{name}/mse": torch.tensor(error, dtype=torch.float32) for name, error in mse.items()}
         return ClientUpdate(Payload(coded, rest), problem.state, mse)
 
     def pruned(self, codes: Codes) -> Codes:
@@ -265,15 +265,15 @@ class FedMPQ(Method):
         sizes = layer_sizes(server)
         bits, reduced, penalty = (value.clone() for value in (old.bits, old.reduced, old.penalty))
         for n, widths in left.items():
-            reduced[n] = (old.bits[n] - torch.tensor(widths)).clamp(min=0)
+            reduced[n] = (old.bits[n] - torch.tensor(widths, dtype=torch.int64)).clamp(min=0)
             violation = mean_bits(sizes, widths), self.budget(n)
             penalty[n] = bitwise.dual_ascent(float(penalty[n]), self.dual_step, *violation)
-            bits[n] = torch.tensor(widths)
+            bits[n] = torch.tensor(widths, dtype=torch.int64)
         if self.growing:
             base = common_base(list(left.values()), self.shares(updates))
             for n in range(server.clients):
                 widths = pruning_growing(base, reduced[n].tolist(), sizes, self.budget(n), self.cutting)
-                bits[n] = torch.tensor(widths)
+                bits[n] = torch.tensor(widths, dtype=torch.int64)
         held = old.held
         if self.downlink == "changes":
             sent = {u.client: self.codes(server, u.client) for u in updates}

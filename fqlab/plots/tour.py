@@ -39,7 +39,7 @@ class Levels(Picture):
         best: float
         count: int  # levels
         exact: bool  # nothing is quantized
-        layer: str
+        sent: str  # "weights" or "differences"
 
     width, height = 338, 280
 
@@ -52,7 +52,8 @@ class Levels(Picture):
     def _build_weights(self, fig: FigureBase) -> None:
         ax = axes(fig, 52, 176, 274, 72, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
         ax.set_yticks([])
-        ax.set_ylabel("weights", fontsize=11.5, color=INK, labelpad=18)
+        style = {"ha": "center", "rotation": 90, "fontsize": 11.5, "halo": False}
+        self.sent = self.live(note(ax, "", x=-5.9, y=0.65, **style))
         ax.set_xticks([-4, -2, 0, 2, 4], ["−4 σ", "−2 σ", "0", "2 σ", "4 σ"])
         shade = {"color": style_for("clipping").color, "alpha": 0.16, "linewidth": 0}
         self.gone = [self.live(ax.add_patch(Rectangle((0, 0), WIDEST, 2, **shade))) for _ in range(2)]
@@ -82,23 +83,30 @@ class Levels(Picture):
         self.optimum = self.live(note(ax, "", color="#a1477a", y=1.4, halo=False))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
+        self.title.set_text(self._finding(data))
+        self.sent.set_text(data.sent)
+        self.bars.set_data(*data.histogram)
+        for artist in self.artists:
+            artist.set_visible(not data.exact or artist in (self.title, self.sent, self.bars))
+        if data.exact:
+            return "The weights of the largest layer, which nothing rounds."
+        self._draw_grid(data)
+        self._draw_error(data, min(data.clip, WIDEST))
+        (rounding, clipped), whole = data.parts, data.error
+        return (
+            f"The {data.sent} of the largest layer on a grid of {number_of(data.count, 'level')}, clipped at "
+            f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
+            f"clipping; the best clip is {data.optimum:.2f} σ."
+        )
+
+    def _draw_grid(self, data: Data) -> None:
         clip = min(data.clip, WIDEST)
-        counts, edges = data.histogram
-        self.bars.set_data(counts, edges)
         tall = 0.5 if data.count <= 64 else 0.16  # a comb finer than the screen must not hide the weights
         self.levels.set_segments([[(v, 0), (v, tall)] for v in data.levels if abs(v) <= WIDEST])
         self.count.set_text(number_of(data.count, "level"))
         for side, edge, gone in zip((-1, 1), self.edges, self.gone, strict=True):
             edge.set_data([side * clip] * 2, [0, 1.3])
             gone.set_x(clip if side > 0 else -clip - WIDEST)
-        self._draw_error(data, clip)
-        self.title.set_text(self._finding(data))
-        (rounding, clipped), whole = data.parts, data.error
-        return (
-            f"The weights of {data.layer} on a grid of {number_of(data.count, 'level')}, clipped at "
-            f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
-            f"clipping; the best clip is {data.optimum:.2f} σ."
-        )
 
     def _draw_error(self, data: Data, clip: float) -> None:
         x, granular, clipping = data.curves
@@ -192,6 +200,11 @@ class PlaneDensity(Picture):
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         layers, epsilon = data.layers, data.epsilon
+        for artist in self.artists:
+            artist.set_visible(bool(layers) or artist is self.title)
+        if not layers:
+            self.title.set_text("Full precision: no bit planes")
+            return "Full precision has no bit planes to drop."
         self._draw_steps(layers, epsilon, style_for("bits" if data.on else "previous").color)
         self._draw_matrix(layers)
         self.title.set_text(self._finding(data))

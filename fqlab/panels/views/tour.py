@@ -15,7 +15,7 @@ from fqlab.federation.engines import ClientTask
 from fqlab.federation.engines.simulation import local_round
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.style import number_of
-from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
+from fqlab.plots.tour import WIDEST, Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import (
     Grid,
     clip_for,
@@ -43,8 +43,6 @@ METHODS = {
     "inverse": "OCTAV, inverse-error",
     "fedavg": "FedAvg, 32 bit",
 }
-FACTORS = np.round(np.geomspace(0.2, 3, 41), 4)
-"""Clips, as multiples of the optimum, at which the error curves are sampled."""
 
 
 SENDS = {"weights": "weights", "differences": "differences"}
@@ -255,7 +253,7 @@ def _untouched(w: torch.Tensor) -> Levels.Data:
 
 def _histogram(w: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Counts of w/σ, the largest 1, and the edges of their bins."""
-    counts, edges = np.histogram((w / w.std(correction=0)).numpy(), bins=100, range=(-5, 5))
+    counts, edges = np.histogram((w / w.std(correction=0)).numpy(), bins=120, range=(-WIDEST, WIDEST))
     return counts / counts.max(), edges
 
 
@@ -289,11 +287,12 @@ def _curves(send: str, grid: Grid, rounding: str) -> tuple[float, float, tuple[n
     sigma = float(w.std(correction=0))
     optimum = float(clip_for("octav", w, grid, rounding))
     parts = []
-    for factor in FACTORS:
+    clips = np.geomspace(0.2 * optimum, max(3 * optimum, WIDEST * sigma), 49)
+    for clip in clips:
         draws = torch.Generator().manual_seed(0)
-        parts.append(error_parts(w, quantize(w, optimum * float(factor), grid, rounding, draws)))
+        parts.append(error_parts(w, quantize(w, float(clip), grid, rounding, draws)))
     granular, clipping = np.array(parts).T / sigma**2
-    return sigma, optimum, (FACTORS * optimum / sigma, granular, clipping)
+    return sigma, optimum, (clips / sigma, granular, clipping)
 
 
 def _plane(name: str, w: torch.Tensor, state: State) -> dict[str, Any]:

@@ -100,7 +100,7 @@ panel.ticket
 #
 # And the differences? They are about a twentieth of the weights. With the largest of them as range, nothing is cut. The
 # noise is five times as large as a difference, but a third of a weight. Ten clients average it, and the next round's
-# training sees what is left and corrects it. Lesson 13 writes that method.
+# training sees what is left and corrects it. The idea is FedPAQ's.
 #
 # ## Check
 #

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -103,10 +103,15 @@ class Simulation:
         seen = channels_last(weights)
         return torch.cat(list(self.crew.map(lambda model, part: infer(model, seen, part), x.split(EVALUATED_AT_ONCE))))
 
+    @cached_property
+    def smallest_batch(self) -> int:
+        """Samples without which the network cannot train; looked up once a run."""
+        return smallest_batch(self.model)
+
     def plan(self, client: Client) -> list[np.ndarray]:
         """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
         rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
-        return batches(self.train[client.id], client.training, rng, least=smallest_batch(self.model))
+        return batches(self.train[client.id], client.training, rng, least=self.smallest_batch)
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)

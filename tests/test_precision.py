@@ -235,33 +235,6 @@ def test_a_budget_is_kept_and_spent(table, budget, cutting):
     assert all(spare < m + 1e-6 * total for m, b in zip(sizes, widths, strict=True) if b < 8)
 
 
-def literal_drain(base: list[int], reduced: list[int], sizes: list[int], budget: float) -> list[int]:
-    """B.7 step 3 with its while loops, word by word."""
-    order = sorted(range(len(base)), key=lambda k: (-sizes[k] * (reduced[k] + 1), k))
-    bits, total = list(base), sum(sizes)
-    mean = lambda: sum(m * b for m, b in zip(sizes, bits, strict=True)) / total  # noqa: E731
-    head = 0
-    while mean() > budget + 1e-9:
-        if bits[order[head]] == 1:
-            head += 1
-        else:
-            bits[order[head]] -= 1
-    tail = len(order) - 1
-    while mean() < budget and tail >= 0:
-        k = order[tail]
-        bits[k] += 1
-        if bits[k] > 8 or mean() > budget + 1e-9:
-            bits[k] -= 1
-            tail -= 1
-    return bits
-
-
-@given(layers, st.sampled_from([1, 1.5, 2, 3.7, 4, 6, 8]))
-def test_draining_is_the_published_loop(table, budget):
-    base, reduced, sizes = (list(column) for column in zip(*table, strict=True))
-    assert list(pruning_growing(base, reduced, sizes, budget, "drain")) == literal_drain(base, reduced, sizes, budget)
-
-
 def test_large_and_willing_layers_are_cut_first_small_ones_grow_first():
     assert pruning_growing([4, 4], [0, 0], [100, 10], 3.2, "drain") == (3, 5)
     assert pruning_growing([4, 4], [0, 9], [50, 50], 3.5, "drain") == (4, 3)

@@ -1,0 +1,1 @@
+"""What a client minimises, and the steps by which it gets there."""

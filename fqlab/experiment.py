@@ -30,7 +30,7 @@ class Experiment:
     Args:
         method: name of the method; ``options`` are its settings.
         dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
-        model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet20, resnet20_bn, lottery_mnist,
+        model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet8, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.
         partition: how samples are dealt to clients: iid, dirichlet, n_class, by_writer, quantity_skew,
             class_balanced or by_label; ``split`` are its settings, such as ``{"alpha": 0.1}``.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.models import ResNet20, quantizable
+from fqlab.models import ResNet, quantizable
 from fqlab.quant import (
     CUTTINGS,
     Codes,
@@ -181,7 +181,7 @@ HAWQ = {"conv": 8, "stage1": (6, 6, 6, 6, 8, 8), "stage2": 3, "stage3": 2, "fc":
 
 def test_resnet20_has_268346_parameters_and_hawq_compresses_it_13_107_times():
     """A.9: the scheme in BSQ's code, shortcuts and norms left out, the fc bias counted."""
-    model = ResNet20(3, 10, "batch")
+    model = ResNet(3, 10, "batch")
     sizes = {name: model.get_parameter(name).numel() for name in quantizable(model, biases=True)}
     assert sum(sizes.values()) == 268_346
     first = iter(HAWQ["stage1"])

@@ -19,7 +19,7 @@ NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-
 .PHONY: lab test notebooks site slides figures lint bench clean
 
 lab: $(READY)
-	$(BIN)/python -m fqlab.lab $(ARGS)
+	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
 
 # One file to one process: a notebook's cells share a kernel, a module's tests share a browser.
 test: $(READY)
@@ -31,10 +31,10 @@ notebooks: $(READY)
 
 # Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
 site: $(READY)
-	$(BIN)/python -m fqlab.site $(ARGS)
+	$(BIN)/python -m fqlab.lessons.website $(ARGS)
 
 slides: $(READY)
-	$(BIN)/python -m fqlab.site --slides $(ARGS)
+	$(BIN)/python -m fqlab.lessons.website --slides $(ARGS)
 
 # Every figure of a paper as a file: make figures ARGS="--format png"
 figures: $(READY)
@@ -44,8 +44,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 bench: $(READY)
-	$(BIN)/python tests/bench_tour.py
-	$(BIN)/python tests/bench_panels.py
+	$(BIN)/python tests/benchmarks/tour.py
+	$(BIN)/python tests/benchmarks/panels.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

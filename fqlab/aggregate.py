@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from fqlab.errors import ConfigError
-from fqlab.quant import Codes, alike
+from fqlab.quant import Codes, stack_alike
 from fqlab.wire import Payload
 
-__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "fault", "decode", "decode_all"]
+__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "validate_update", "decode", "decode_all"]
 
 LIMIT = 1e6
 """Largest magnitude a weight may have; beyond it an update is taken for diverged."""
@@ -76,11 +76,11 @@ def decode(entry: Codes | torch.Tensor) -> torch.Tensor:
 
 def decode_all(entries: Sequence[Codes | torch.Tensor]) -> torch.Tensor:
     """The same entry of many clients as float tensors, stacked ``[clients, ...]``; codes on one grid in one go."""
-    batches = alike(entries) if all(isinstance(entry, Codes) for entry in entries) else []
+    batches = stack_alike(entries) if all(isinstance(entry, Codes) for entry in entries) else []
     return batches[0].dequantize() if len(batches) == 1 else torch.stack([decode(entry) for entry in entries])
 
 
-def fault(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
+def validate_update(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
     """Why a client's upload must not reach the global model, or None if it may.
 
     Checks that every expected tensor is there in its shape, and that all numbers are finite and below :data:`LIMIT`.

@@ -34,7 +34,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
     if arguments[:1] == ["lab"]:
-        from fqlab.lab import launch
+        from fqlab.lessons.launch import launch
 
         launch(arguments[1:])
     parser = argparse.ArgumentParser("fqlab", description="Quantized federated learning to see, touch and reproduce.")
@@ -80,8 +80,8 @@ def _figures(out: Path, form: str) -> int:
     from tqdm import tqdm
 
     from fqlab.errors import one_of
-    from fqlab.plots.export import FORMATS, write
-    from fqlab.plots.figures import FIGURES
+    from fqlab.papers.figures import FIGURES
+    from fqlab.papers.figures.export import FORMATS, write
 
     one_of("format", form, FORMATS)
     try:
@@ -94,7 +94,7 @@ def _figures(out: Path, form: str) -> int:
             bar.set_postfix_str(name)
             try:
                 bar.write(str(write(name, out, form)))
-            except Exception as wrong:  # noqa: BLE001 (said in one sentence, for this figure alone)
+            except Exception as wrong:
                 failed += 1
                 bar.write(f"fqlab: figure {name} failed: {type(wrong).__name__}: {wrong}", file=sys.stderr)
     print(f"{len(FIGURES) - failed} of {len(FIGURES)} figures in {out}")
@@ -107,7 +107,7 @@ def _run(arguments: list[str]) -> int:
     first.add_argument("--method", default=None)
     first.add_argument("--config", type=Path, default=None)
     known, _ = first.parse_known_args(arguments)
-    from fqlab.experiment import Experiment
+    from fqlab.federation import Experiment
 
     base = Experiment.from_toml(known.config) if known.config else Experiment()
     method = known.method or base.method
@@ -122,10 +122,10 @@ def _run(arguments: list[str]) -> int:
 def _parser(method: str) -> argparse.ArgumentParser:
     """Flags of the experiment, of the partition and of the chosen method."""
     from fqlab import methods, partition
-    from fqlab.experiment import Experiment
+    from fqlab.federation import Experiment
 
     parser = argparse.ArgumentParser("fqlab run", description="Train a federation; print a table of its rounds.")
-    parser.add_argument("--method", help=f"one of {', '.join(methods.NAMES)}")
+    parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}")
     parser.add_argument("--config", type=Path, help="a TOML file; flags override it")
     parser.add_argument("--out", type=Path, help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", type=Path, help="write every round to this file, and resume from it")
@@ -166,7 +166,7 @@ def _number_or_text(text: str) -> Any:
 
 
 def _experiment(base: Any, method: str, chosen: dict[str, Any]) -> Any:
-    part = lambda group: {k.partition("/")[2]: v for k, v in chosen.items() if k.startswith(f"{group}/")}  # noqa: E731
+    part = lambda group: {k.partition("/")[2]: v for k, v in chosen.items() if k.startswith(f"{group}/")}
     options = dict(base.options) if method == base.method else {}
     split = {**base.split, **part("split")}
     return dataclasses.replace(
@@ -177,22 +177,22 @@ def _experiment(base: Any, method: str, chosen: dict[str, Any]) -> Any:
 def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> None:
     from tqdm import tqdm
 
-    from fqlab.checkpoint import write_whole
     from fqlab.federation import Federation
+    from fqlab.files import atomic_write
 
     federation = Federation(experiment, checkpoint=checkpoint)
     print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
     with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:
         for r in federation:
-            bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.up:>12,} {r.down:>12,} {r.error:>19.3e}")
+            bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
             for who in r.left_out:
                 bar.write(f"      left out: {who}")
             bar.update()
     history = federation.history()
     if history.rounds:
-        print(f"{'total':>5} {history.accuracy:>9.4f} {history.up:>12,} {history.down:>12,}")
+        print(f"{'total':>5} {history.accuracy:>9.4f} {history.bytes_up:>12,} {history.bytes_down:>12,}")
     if out:
-        write_whole(out, history.to_json().encode())
+        atomic_write(out, history.to_json().encode())
 
 
 if __name__ == "__main__":

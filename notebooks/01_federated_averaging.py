@@ -27,8 +27,8 @@ from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.methods import Method
 from fqlab.panels import drift
 from fqlab.papers import table
-from fqlab.papers.recipes.fedavg import fedsgd_distance, ten
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
+from fqlab.studies.fedavg import fedsgd_distance, ten
 
 # %% [markdown]
 # A server wants one network. The images that could train it lie with ten clients and stay there. *Federated

@@ -27,9 +27,9 @@ import torch
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import quantizer
 from fqlab.papers import table
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.quant import KINDS, Grid, expected_error, quantize
-from fqlab.quant.codes import position
+from fqlab.quant.codes import grid_index
 
 # %% [markdown]
 # A computer stores a weight in 32 bits. We have two. So we write down a short list of *levels*, and send for each
@@ -80,7 +80,7 @@ panel
 # library one line serves all of them: it says where on the ladder a weight stands, before rounding.
 
 # %%
-show_source(position)
+show_source(grid_index)
 
 # %% [markdown]
 # Here are the five, with $s=1$:
@@ -107,7 +107,10 @@ for grid in [Grid(2, kind) for kind in KINDS]:
 
 # %% tags=["nbval-check-output"]
 draws = torch.Generator().manual_seed(0)
-for law, x in (("uniform", 2 * torch.rand(10**6, generator=draws) - 1), ("normal", torch.randn(10**6, generator=draws))):
+for law, x in (
+    ("uniform", 2 * torch.rand(10**6, generator=draws) - 1),
+    ("normal", torch.randn(10**6, generator=draws)),
+):
     for grid, s in ((Grid(4), 1.0), (Grid(4), 2.5), (Grid(2), 1.5)):
         error = float(expected_error(x, torch.tensor(s), grid))
         print(f"{law:7}  {grid.bits} bit, clip {s}: error {error:.6f}, Δ²/12 {grid.step(s) ** 2 / 12:.6f}")

@@ -27,7 +27,7 @@ import torch
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import clipping
 from fqlab.papers import table
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.quant import Grid, clip_for, expected_error, octav, octav_update, quantize
 from fqlab.wire.entropy import entropy
 
@@ -139,7 +139,9 @@ for rounding in ("nearest", "stochastic"):
 for rule, bits in (("max_abs", 4), ("octav", 3)):
     clip = clip_for(rule, weights, Grid(bits))
     codes = quantize(weights, clip, Grid(bits))
-    print(f"{bits}-bit {rule:7}  {entropy(codes):.2f} bit coded, error {expected_error(weights, clip, Grid(bits)):.3f} σ²")
+    print(
+        f"{bits}-bit {rule:7}  {entropy(codes):.2f} bit coded, error {expected_error(weights, clip, Grid(bits)):.3f} σ²"
+    )
 
 # %% [markdown]
 # Four bits without a clip and three bits with OCTAV are the same point: [2.69](#claim-octav-coded-max-abs-4) against

@@ -25,10 +25,10 @@
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import rounding
 from fqlab.papers import table
-from fqlab.papers.recipes.rounding import error_parts_of_mean, uniform
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.quant import Grid
 from fqlab.quant.codes import stochastic_round
+from fqlab.studies.rounding import error_parts_of_mean, uniform
 
 # %% [markdown]
 # A value lies between two levels of a grid, a step **Δ** apart. *Nearest* rounding goes to the closer one. It is the

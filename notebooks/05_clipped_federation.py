@@ -29,8 +29,8 @@ from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.methods.clipped import Clipped
 from fqlab.panels import clipped
 from fqlab.papers import table
-from fqlab.papers.recipes.unequal import weights
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
+from fqlab.studies.unequal import weights
 
 # %% [markdown]
 # Ten devices learn together. Each quantizes its weights before it sends them. The server sees ten estimates, some

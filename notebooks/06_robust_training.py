@@ -23,10 +23,10 @@
 
 # %%
 from fqlab.lessons import check, predict, quiz, reveal, show_source
-from fqlab.objectives import Kurtosis, kurtosis
 from fqlab.panels import robustness
 from fqlab.papers import table
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
+from fqlab.training.objectives import Kurtosis, kurtosis
 
 # %% [markdown]
 # So far few bits travelled. Here all 32 travel. The rounding comes *after* training: one federated model lands on a

@@ -24,9 +24,9 @@
 # %%
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import planes
-from fqlab.panels.planes import recording
+from fqlab.panels.views.planes import recording
 from fqlab.papers import table
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.quant import Grid, adjust, msb_density, prune_msb
 
 # %% [markdown]
@@ -101,7 +101,9 @@ after = adjust(before)
 moved = (after.dequantize() - before.dequantize()).abs().max() / before.dequantize().abs().max()
 
 # %% tags=["nbval-check-output"]
-print(f"{before.grid.bits} bits before, top plane used by {float(msb_density(before)):.0%}; {after.grid.bits} bits after.")
+print(
+    f"{before.grid.bits} bits before, top plane used by {float(msb_density(before)):.0%}; {after.grid.bits} bits after."
+)
 print(f"Largest weight before the cut: code {int(before.values.abs().max())} of {before.grid.high}.")
 print(f"A weight moves by {float(moved):.4f} of the largest.")
 

@@ -26,9 +26,9 @@ from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.methods.fedmpq import ABLATION, FedMPQ
 from fqlab.panels import precision
 from fqlab.papers import table
-from fqlab.papers.recipes.fedmpq import SIZES, bell
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.quant import mean_bits, moves, msb_density, prune_msb, pruning_growing, trim
+from fqlab.studies.fedmpq import SIZES, bell
 
 # %% [markdown]
 # Ten devices train one network. Two can afford 2 bits a weight, two can afford 8, the rest something between. This is
@@ -87,7 +87,9 @@ rows = []
 for bits in (2, 4, 8):
     codes = bell(3, bits)
     cut, left = prune_msb(codes, 1.0, once=True)
-    rows.append(f"{bits} bits: δ = {float(msb_density(codes)):.3f}, then {float(msb_density(trim(cut, int(left)))):.2f}")
+    rows.append(
+        f"{bits} bits: δ = {float(msb_density(codes)):.3f}, then {float(msb_density(trim(cut, int(left)))):.2f}"
+    )
 
 # %% tags=["nbval-check-output"]
 print("\n".join(rows))

@@ -27,7 +27,7 @@ from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.methods.lottery import Lottery, prune
 from fqlab.panels import lottery
 from fqlab.papers import table
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 
 # %% [markdown]
 # Ten clients hold two digits each. None of them needs a network that reads all ten. LotteryFL lets each client look

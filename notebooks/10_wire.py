@@ -26,9 +26,9 @@ import torch
 
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import packet
-from fqlab.panels.packet import payload
+from fqlab.panels.views.packet import payload
 from fqlab.papers import table
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
 from fqlab.quant import Grid, clip_for, expected_error, quantize
 from fqlab.wire import entropy, explain, loopback, pack, symbols
 

@@ -30,7 +30,7 @@ from fqlab.models import make
 from fqlab.models.pointnet import PointNet
 from fqlab.panels import fleet
 from fqlab.papers import table
-from fqlab.plots.figures_fleet import fog, real_street
+from fqlab.papers.figures.fleet import fog, real_street
 
 # %% [markdown]
 # A car drives down a street. On its roof a scanner spins: lasers above each other, one turn in a tenth of a second. Each

@@ -25,8 +25,8 @@
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import frontier
 from fqlab.papers import table
-from fqlab.papers.recipes.frontier import COSTS, Point, cheapest, front
-from fqlab.plots.figures import figure
+from fqlab.papers.figures import figure
+from fqlab.studies.frontier import COSTS, Point, cheapest, front
 
 # %% [markdown]
 # Each lesson had its own yardstick. Here all systems run the same race: ten devices, digits, thirty rounds, the same
@@ -83,7 +83,10 @@ show_source(front)
 # %% tags=["nbval-check-output"]
 for family in ("fedavg", "clipped", "both", "fixed_width", "fedmpq", "bsq"):
     found = [cheapest(family, "even", "everyone", 0.9, cost) for cost in COSTS]
-    print(f"{family:12s}", *(f"{cost} {p.cost(cost) / 1000:7.0f}" if p else "never" for p, cost in zip(found, COSTS, strict=True)))
+    print(
+        f"{family:12s}",
+        *(f"{cost} {p.cost(cost) / 1000:7.0f}" if p else "never" for p, cost in zip(found, COSTS, strict=True)),
+    )
 
 # %% [markdown]
 # Counted up alone, 2-bit uploads are [10.7](#claim-frontier-up) times lighter than FedAvg. Counted both ways it is

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from lab import Lab, lab_fixture
+from browser import Lab, lab_fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fqlab.aggregate import fault, inverse_error, inverse_error_weights, masked_mean, mean
+from fqlab.aggregate import inverse_error, inverse_error_weights, masked_mean, mean, validate_update
 from fqlab.errors import ConfigError
 from fqlab.quant import Codes, Grid
 
@@ -62,12 +62,12 @@ def test_bad_weights_are_refused(call):
 
 def test_guard():
     expected = {"w": torch.Size([2])}
-    assert fault({"w": torch.zeros(2)}, expected) is None
-    assert "missing" in fault({}, expected)
-    assert "shape (3,)" in fault({"w": torch.zeros(3)}, expected)
-    assert "not finite" in fault({"w": torch.tensor([0.0, math.inf])}, expected)
-    assert "not finite" in fault({"w": torch.tensor([0.0, math.nan])}, expected)
+    assert validate_update({"w": torch.zeros(2)}, expected) is None
+    assert "missing" in validate_update({}, expected)
+    assert "shape (3,)" in validate_update({"w": torch.zeros(3)}, expected)
+    assert "not finite" in validate_update({"w": torch.tensor([0.0, math.inf])}, expected)
+    assert "not finite" in validate_update({"w": torch.tensor([0.0, math.nan])}, expected)
     codes = Codes(torch.tensor([0, 7], dtype=torch.int16), Grid(2), torch.tensor(1.0))
-    assert "outside 0..3" in fault({"w": codes}, expected)
+    assert "outside 0..3" in validate_update({"w": codes}, expected)
     codes = Codes(torch.tensor([0, 3], dtype=torch.int16), Grid(2), torch.tensor(math.nan))
-    assert "not finite" in fault({"w": codes}, expected)
+    assert "not finite" in validate_update({"w": codes}, expected)

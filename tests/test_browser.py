@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab import Lab, Sheet, find_chromium
+from browser import Lab, Sheet, find_chromium
 
 CELLS = [
     """import io

@@ -10,9 +10,9 @@ import pytest
 from fqlab import methods
 
 
-@pytest.mark.parametrize("name", methods.NAMES)
+@pytest.mark.parametrize("name", methods.METHODS.names)
 def test_example(name):
-    cls = methods._class(name)
+    cls = methods.METHODS[name]
     module = importlib.import_module(cls.__module__)
     tests = [t for t in doctest.DocTestFinder().find(cls, cls.__name__, module=module) if t.examples]
     assert tests, f"{name} has no example"

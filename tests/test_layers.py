@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -14,16 +15,17 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fqlab"
 
-FLOORS: dict[int, tuple[str, ...]] = {
-    -1: ("", "errors", "seeds"),  # "" is fqlab/__init__.py
-    0: ("quant",),
-    1: ("aggregate", "bits", "data", "local", "models", "objectives", "partition", "wire"),
-    2: ("methods",),
-    3: ("checkpoint", "deploy", "engines", "experiment", "federation"),
-    4: ("papers", "plots"),
-    5: ("__main__", "cli", "lab", "lessons", "panels", "site", "teaching", "tidy"),
-}
-FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
+
+def table(text: str) -> dict[int, str]:
+    """Floor -> its rooms, from the table in a text (reStructuredText or Markdown)."""
+    rows = re.findall(r"^\|? ?(\d)[ |]+(.*)$", text, re.MULTILINE)
+    return {int(floor): re.sub(r"\s+", " ", rest.replace("``", "`")).strip(" |") for floor, rest in rows}
+
+
+DOOR = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))) or ""
+FLOORS = {floor: tuple(re.findall(r"`(\w+)`", row)) for floor, row in table(DOOR).items()}
+FLOOR = {"": -1} | {name: floor for floor, names in FLOORS.items() for name in names}  # "" is fqlab/__init__.py
+LAST_WITHOUT_PICTURES = 6
 PICTURES = {"matplotlib", "ipywidgets", "IPython", "anywidget"}  # never, on floors below the pictures
 OPTIONAL = {
     "constriction",
@@ -79,8 +81,8 @@ def problems(name: str, source: str, package: str = "fqlab") -> list[str]:
         target = rest.partition(".")[0]
         if root == "fqlab" and FLOOR.get(target, own) > own:
             found.append(f"line {line}: floor {own} imports fqlab.{target} of floor {FLOOR[target]}")
-        if root in PICTURES and own <= 3:
-            found.append(f"line {line}: floor {own} imports {root}; pictures and controls live on floors 4 and 5")
+        if root in PICTURES and own <= LAST_WITHOUT_PICTURES:
+            found.append(f"line {line}: floor {own} imports {root}; pictures and controls live on floors 7 and 8")
         if root in OPTIONAL and at_top:
             found.append(f"line {line}: {root} belongs inside the function that needs it")
     return found
@@ -92,25 +94,29 @@ def part(path: Path) -> str:
     return "" if first == "__init__.py" else first.removesuffix(".py")
 
 
+def package_of(path: Path) -> str:
+    """``fqlab.quant`` for fqlab/quant/grids.py."""
+    return ".".join(("fqlab", *path.relative_to(PACKAGE).parts[:-1]))
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_only_from_own_floor_or_below(path: Path) -> None:
     assert part(path) in FLOOR, f"fqlab.{part(path)} has no floor yet: add it to FLOORS and to the design"
-    package = ".".join(("fqlab", *path.relative_to(PACKAGE).parts[:-1]))
-    assert problems(part(path), path.read_text(encoding="utf-8"), package) == []
+    assert problems(part(path), path.read_text(encoding="utf-8"), package_of(path)) == []
 
 
 @pytest.mark.parametrize(
     ("name", "source", "complaint"),
     [
-        ("quant", "from fqlab.wire import pack", "floor 0 imports fqlab.wire of floor 1"),
-        ("quant", "from fqlab import federation", "floor 0 imports fqlab.federation of floor 3"),
-        ("methods", "from ..engines import serial", "floor 2 imports fqlab.engines of floor 3"),
-        ("methods", "def f():\n    import fqlab.plots", "floor 2 imports fqlab.plots of floor 4"),
+        ("quant", "from fqlab.wire import pack", "floor 1 imports fqlab.wire of floor 2"),
+        ("quant", "from fqlab import federation", "floor 1 imports fqlab.federation of floor 5"),
+        ("methods", "from ..federation import engines", "floor 4 imports fqlab.federation of floor 5"),
+        ("methods", "def f():\n    import fqlab.plots", "floor 4 imports fqlab.plots of floor 7"),
         ("data", "def f():\n    import matplotlib.pyplot", "pictures and controls"),
-        ("federation", "import ipywidgets", "pictures and controls"),
+        ("studies", "import ipywidgets", "pictures and controls"),
         ("data", "import pooch", "inside the function"),
         ("papers", "from sklearn.datasets import load_digits", "inside the function"),
-        ("errors", "import fqlab.quant", "floor -1 imports"),
+        ("errors", "import fqlab.quant", "floor 0 imports"),
     ],
 )
 def test_a_wrong_import_is_found(name: str, source: str, complaint: str) -> None:
@@ -120,6 +126,26 @@ def test_a_wrong_import_is_found(name: str, source: str, complaint: str) -> None
 def test_a_right_import_is_not() -> None:
     source = "import torch\nfrom fqlab.quant import Grid\nfrom . import x\ndef f():\n    import pooch\n"
     assert problems("wire", source, "fqlab.wire") == []
+
+
+def test_rooms_of_one_floor_do_not_run_in_circles() -> None:
+    arrows = {
+        (part(path), module.split(".")[1])
+        for path in MODULES
+        for module, _, _ in imports(path.read_text(encoding="utf-8"), package_of(path))
+        if module.startswith("fqlab.") and part(path)
+    }
+    arrows = {(a, b) for a, b in arrows if a != b and FLOOR.get(a) == FLOOR.get(b)}
+    rooms = {room for arrow in arrows for room in arrow}
+    while leaves := {room for room in rooms if not any(a == room and b in rooms for a, b in arrows)}:
+        rooms -= leaves
+    assert rooms == set(), f"these import each other: {sorted((a, b) for a, b in arrows if {a, b} <= rooms)}"
+
+
+def test_the_readme_shows_the_same_floors() -> None:
+    assert table((PACKAGE.parent / "README.md").read_text(encoding="utf-8").partition("| floor |")[2]) == {
+        floor: re.sub(r"(`) (\w[^`]*)$", r"\1 | \2", row) for floor, row in table(DOOR).items()
+    }
 
 
 def modules_after(statement: str) -> set[str]:
@@ -134,7 +160,7 @@ def test_import_fqlab_pulls_in_nothing_heavy() -> None:
 
 
 def test_federation_needs_no_pictures() -> None:
-    loaded = modules_after("import fqlab.federation, fqlab.methods, fqlab.engines, fqlab.data")
+    loaded = modules_after("import fqlab.federation, fqlab.methods, fqlab.federation.engines, fqlab.data")
     assert loaded & (PICTURES | OPTIONAL) == set()
 
 

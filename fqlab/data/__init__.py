@@ -6,27 +6,39 @@ Importing this package loads neither PyTorch nor NumPy; :func:`load` does.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fqlab.data.sources import fetch
-from fqlab.errors import in_range, one_of
+from fqlab.errors import ConfigError, in_range
+from fqlab.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NAMES", "Dataset", "fetch", "load"]
+__all__ = ["DATASETS", "Dataset", "fetch", "load"]
 
-NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "lidar")
-_LOADERS = {
-    "digits": ("digits", "load"),
-    "mnist": ("mnist", "load_mnist"),
-    "fashion_mnist": ("mnist", "load_fashion_mnist"),
-    "cifar10": ("cifar", "load"),
-    "lidar": ("lidar", "load"),
-}
+
+def _check(name: str, loader: Any) -> None:
+    """A data set is a function that gives one."""
+    if not callable(loader):
+        raise ConfigError(f"dataset {name!r} is {loader!r}, but must be a function that returns a fqlab.data.Dataset.")
+
+
+DATASETS = Registry(
+    "dataset",
+    {
+        "digits": "fqlab.data.digits:load",
+        "mnist": "fqlab.data.mnist:load_mnist",
+        "fashion_mnist": "fqlab.data.mnist:load_fashion_mnist",
+        "cifar10": "fqlab.data.cifar:load",
+        "lidar": "fqlab.data.lidar:load",
+    },
+    _check,
+)
+"""Data sets by name: functions without arguments (``lidar`` takes a seed)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +46,7 @@ class Dataset:
     """A training set and a test set. The tensors are to be read only: :func:`load` gives the same ones again.
 
     Attributes:
-        name: one of :data:`NAMES`, or any name for data of one's own.
+        name: one of :data:`DATASETS`, or any name for data of one's own.
         train_x, test_x: float32 inputs ``[n, ...]``.
         train_y, test_y: int64 labels ``[n]``, indices into ``classes``.
         classes: the name of each class.
@@ -63,20 +75,18 @@ def load(name: str, *, seed: int = 0) -> Dataset:
     """Load a data set from disk, or make it; a second call returns the same object.
 
     Args:
-        name: one of :data:`NAMES`.
+        name: one of :data:`DATASETS`.
         seed: which ``lidar`` world to make; files are what they are, so it changes no other data set.
 
     Raises:
         ConfigError: if ``name`` is unknown or ``seed`` is not a whole number from 0.
         DataError: if a file is missing (the message has the command that fetches it) or damaged.
     """
-    one_of("dataset", name, NAMES)
     in_range("seed", seed, 0, integer=True)
-    return _load(name, seed if name == "lidar" else None, os.environ.get("FQLAB_DATA", ""))
+    return _load(DATASETS[name], seed if name == "lidar" else None, os.environ.get("FQLAB_DATA", ""))
 
 
 @functools.lru_cache(maxsize=4)
-def _load(name: str, seed: int | None, folder: str) -> Dataset:  # noqa: ARG001 (folder: part of the cache key)
-    module, function = _LOADERS[name]
-    loader = getattr(importlib.import_module(f"fqlab.data.{module}"), function)
+def _load(loader: Callable[..., Dataset], seed: int | None, folder: str) -> Dataset:  # noqa: ARG001
+    """One call for each loader, world and ``FQLAB_DATA`` (which loaders read): what they decide is remembered."""
     return loader() if seed is None else loader(seed=seed)

@@ -189,7 +189,7 @@ def _downloader(label: str, progress: bool) -> Callable[[str, str, object], None
     import requests
     from tqdm.auto import tqdm
 
-    def download(url: str, file: str, keeper: object) -> None:  # noqa: ARG001 (pooch passes itself)
+    def download(url: str, file: str, _: object) -> None:
         with requests.get(url, stream=True, timeout=30, headers={"Accept-Encoding": "identity"}) as answer:
             answer.raise_for_status()
             size = int(answer.headers.get("Content-Length", 0)) or None

@@ -1,7 +1,7 @@
 """Derive a lesson's ``.ipynb`` from its ``.py``: ``python -m fqlab.lessons.build notebooks/00_tour.py``.
 
 The percent-format ``.py`` is the source. The notebook is executed from the top and keeps what
-:mod:`fqlab.tidy` keeps. Cell ids come from the cells' text, and nothing that differs between machines is
+:mod:`fqlab.lessons.notebook` keeps. Cell ids come from the cells' text, and nothing that differs between machines is
 stored: building twice gives the same bytes.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fqlab.tidy import METADATA, tidy
+from fqlab.lessons.notebook import METADATA, tidy
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -97,7 +97,7 @@ def _unit(p: Prediction) -> str:
 
 def _ruler(p: Prediction, guess: float, truth: float) -> str:
     """Guess and result on one scale, as inline SVG."""
-    place = lambda v: 20 + 400 * (min(max(v, p.low), p.high) - p.low) / (p.high - p.low)  # noqa: E731
+    place = lambda v: 20 + 400 * (min(max(v, p.low), p.high) - p.low) / (p.high - p.low)
     label = f"Guess {guess:g}, result {truth:.4g}, on a scale from {p.low:g} to {p.high:g}"
     return (
         f'<svg role="img" aria-label="{label}" width="440" height="52" style="display:block">'
@@ -121,7 +121,7 @@ def check(identity: str, answer: Callable[..., Any] | Any) -> Card:
     function = answer if callable(answer) else (lambda *_: answer)
     try:
         given = [function(*case) for case in e.cases]
-    except Exception as error:  # noqa: BLE001 (whatever a learner's code raises is told to the learner)
+    except Exception as error:
         return Card("wrong", f"Your function raised {type(error).__name__}: {error}\nHelp: hint({identity!r})")
     if any(value is ... or value is None for value in given):
         return Card("open", f"Not solved yet: {e.task}\nHelp: hint({identity!r})", _help(e) if reading() else "")

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fqlab.checkpoint import write_whole
 from fqlab.errors import DataError
+from fqlab.files import atomic_write
 
 __all__ = ["path", "read", "record"]
 
@@ -47,4 +47,4 @@ def record(table: str, key: str, value: Any) -> None:
 
 def replace(progress: dict[str, dict[str, Any]]) -> None:
     """Store all facts."""
-    write_whole(path(), json.dumps(progress, indent=1, sort_keys=True).encode())
+    atomic_write(path(), json.dumps(progress, indent=1, sort_keys=True).encode())

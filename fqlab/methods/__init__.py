@@ -1,34 +1,45 @@
-"""The published systems, one file each."""
+"""The published systems, one file each; others can be registered."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from fqlab.errors import ConfigError, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload
+from fqlab.errors import ConfigError
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State
+from fqlab.registry import Registry
 
-__all__ = ["NAMES", "make", "options", "Client", "Method", "Sent", "Server", "Spec", "Task", "Upload"]
-
-_WHERE = {
-    "bsq": "bsq:BSQ",
-    "fedavg": "fedavg:FedAvg",
-    "fedmpq": "fedmpq:FedMPQ",
-    "fixed_width": "fixed_width:FixedWidth",
-    "clipped": "clipped:Clipped",
-    "lg_fedavg": "lg_fedavg:LGFedAvg",
-    "lottery": "lottery:Lottery",
-    "robust": "robust:Robust",
-    "standalone": "standalone:Standalone",
-}
-NAMES = tuple(_WHERE)
+__all__ = [
+    "METHODS", "Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "describe",
+    "make", "options",
+]  # fmt: skip
 
 
-def _class(name: str) -> type[Method]:
-    module, _, symbol = _WHERE[one_of("method", name, NAMES)].partition(":")
-    return getattr(importlib.import_module(f"fqlab.methods.{module}"), symbol)
+def _check(name: str, cls: Any) -> None:
+    """A method is a frozen dataclass with the hooks."""
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise ConfigError(f"method {name!r} is {cls!r}, but must be a class derived from fqlab.methods.Method.")
+    if "__dataclass_fields__" not in vars(cls) and vars(cls).get("__annotations__"):
+        raise ConfigError(f"method {name!r} has settings, but lacks @dataclass(frozen=True) above its class.")
+
+
+METHODS = Registry(
+    "method",
+    {
+        "fedavg": "fqlab.methods.fedavg:FedAvg",
+        "clipped": "fqlab.methods.clipped:Clipped",
+        "robust": "fqlab.methods.robust:Robust",
+        "bsq": "fqlab.methods.bsq:BSQ",
+        "fedmpq": "fqlab.methods.fedmpq:FedMPQ",
+        "fixed_width": "fqlab.methods.fixed_width:FixedWidth",
+        "lottery": "fqlab.methods.lottery:Lottery",
+        "standalone": "fqlab.methods.standalone:Standalone",
+        "lg_fedavg": "fqlab.methods.lg_fedavg:LGFedAvg",
+    },
+    _check,
+)
+"""Methods by name."""
 
 
 def options(name: str) -> dict[str, dataclasses.Field]:
@@ -37,7 +48,7 @@ def options(name: str) -> dict[str, dataclasses.Field]:
     Raises:
         ConfigError: for an unknown method.
     """
-    return {field.name: field for field in dataclasses.fields(_class(name))}
+    return {field.name: field for field in dataclasses.fields(METHODS[name])}
 
 
 def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
@@ -51,4 +62,11 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         if key not in known:
             allowed = ", ".join(known) or "nothing"
             raise ConfigError(f"option {key!r} of method {name!r} is unknown; allowed: {allowed}.")
-    return _class(name)(**dict(settings or {}))
+    return METHODS[name](**dict(settings or {}))
+
+
+def describe(method: Method) -> tuple[str, dict[str, Any]]:
+    """Name and settings from which :func:`make` makes ``method`` again, defaults left out."""
+    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    defaults = {field.name: field.default for field in dataclasses.fields(method)}
+    return METHODS.name_of(type(method)), {k: v for k, v in settings.items() if v != defaults[k]}

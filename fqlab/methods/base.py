@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from fqlab.aggregate import decode, decode_all, mean
-from fqlab.local import Training
-from fqlab.objectives import Objective, Weights
+from fqlab.aggregate import decode_all, mean
+from fqlab.methods.state import State
+from fqlab.tensors import Weights, unstack
+from fqlab.training.objectives import Objective
+from fqlab.training.sgd import Training
 from fqlab.wire import Payload
 
-__all__ = ["Spec", "Server", "Client", "Task", "Sent", "Upload", "Method"]
+__all__ = ["Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "split"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,12 @@ class Spec:
     Attributes:
         trainable: parameters, in order.
         quantizable: the Conv and Linear weights among them.
-        sizes: number of entries of each tensor, buffers included.
+        numel: number of entries of each tensor, buffers included.
     """
 
     trainable: tuple[str, ...]
     quantizable: tuple[str, ...]
-    sizes: dict[str, int]
+    numel: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,20 @@ class Server:
     Attributes:
         spec: names and sizes of the model's tensors.
         weights: the global model, parameters and buffers.
-        shared: whatever else the method keeps, as tensors (bit tables, initial weights, ...).
+        state: whatever else the method keeps (bit tables, masks, ...), a :attr:`Method.ServerState`.
         clients: the number of clients.
-        sizes: each client's number of training samples.
+        samples: each client's number of training samples.
     """
 
     spec: Spec
     weights: Weights
-    shared: Weights = field(default_factory=dict)
+    state: Any = field(default_factory=State)
     clients: int = 0
-    sizes: tuple[int, ...] = ()
+    samples: tuple[int, ...] = ()
+
+    def next(self, weights: Weights, state: State | None = None) -> Server:
+        """The server with new weights, and a new state if given."""
+        return replace(self, weights=weights, state=self.state if state is None else state)
 
 
 @dataclass(frozen=True)
@@ -57,10 +64,10 @@ class Client:
     Attributes:
         id: 0, 1, ... among all clients.
         round: 1, 2, ...
-        size: its number of training samples.
+        samples: its number of training samples.
         spec: names and sizes of the model's tensors.
         training: local optimiser settings.
-        memory: the tensors it kept from its last participation; empty the first time.
+        state: what it kept from its last accepted participation, a :attr:`Method.ClientState`; None before the first.
         generator: ``generator(purpose)`` gives this client's random source for this round.
         accuracy: ``accuracy(weights, on)`` measures weights on its own data: ``"train"``, ``"validation"`` or ``"test"``
             (all test samples of the labels it holds); optionally on at most ``limit`` samples drawn for this round.
@@ -68,45 +75,45 @@ class Client:
 
     id: int
     round: int
-    size: int
+    samples: int
     spec: Spec
     training: Training
-    memory: Weights
+    state: Any
     generator: Callable[[str], torch.Generator]
     accuracy: Callable[..., float]
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a client is about to train: initial parameters, buffers, objective, and its memory so far."""
+class LocalProblem:
+    """What a client is about to train: initial parameters, buffers, objective, and its state so far."""
 
     params: Weights
     buffers: Weights
     objective: Objective
-    memory: Weights = field(default_factory=dict)
+    state: Any = None
 
 
 @dataclass(frozen=True)
-class Sent:
+class ClientUpdate:
     """What a client hands over after training.
 
     Attributes:
         payload: goes through the wire to the server.
-        memory: stays with the client.
-        error: mean squared quantization error of each layer it quantized.
+        state: stays with the client, once the server has accepted the payload.
+        mse: mean squared quantization error of each layer it quantized.
     """
 
     payload: Payload
-    memory: Weights = field(default_factory=dict)
-    error: dict[str, float] = field(default_factory=dict)
+    state: Any = None
+    mse: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Upload:
+class ReceivedUpdate:
     """A client's payload as the server sees it, after the wire and the guard."""
 
     client: int
-    size: int
+    samples: int
     payload: Payload
 
 
@@ -117,10 +124,13 @@ class Method:
     Attributes:
         broadcast: all clients receive the same payload, so it is packed once.
         personal: clients have models of their own, which the loop evaluates on each client's test data.
+        ServerState, ClientState: types of what server and client keep between rounds.
     """
 
-    broadcast = True
-    personal = False
+    broadcast: ClassVar[bool] = True
+    personal: ClassVar[bool] = False
+    ServerState: ClassVar[type[State]] = State
+    ClientState: ClassVar[type[State]] = State
 
     def network(self, model: nn.Module) -> nn.Module:
         """The network to train and to evaluate: ``model``, or one with quantized activations."""
@@ -132,45 +142,46 @@ class Method:
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         """What ``client`` receives."""
-        return dict(server.weights)
+        return Payload(tensors=server.weights)
 
-    def begin(self, payload: Payload, client: Client) -> Task:
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         """What the client trains, given what it received."""
-        weights = {name: decode(entry) for name, entry in payload.items()}
-        params, buffers = split(weights, client.spec)
-        return Task(params, buffers, Objective(), client.memory)
+        params, buffers = split(payload.decode(), client.spec)
+        return LocalProblem(params, buffers, Objective(), client.state)
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         """What the client sends once trained."""
-        return Sent({**params, **buffers}, task.memory)
+        return ClientUpdate(Payload(tensors=params | buffers), problem.state)
 
     def uploads(
-        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
-    ) -> list[Sent]:
+        self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
+    ) -> list[ClientUpdate]:
         """:meth:`upload` for stacked clients, whose tensors have a leading client dimension; one by one by default."""
-        member = lambda tensors, i: {name: value[i] for name, value in tensors.items()}  # noqa: E731
-        pairs = enumerate(zip(tasks, clients, strict=True))
-        return [self.upload(member(params, i), member(buffers, i), task, client) for i, (task, client) in pairs]
+        members = unstack(params | buffers, len(clients))
+        updates = []
+        for member, problem, client in zip(members, problems, clients, strict=True):
+            own = ({name: member[name] for name in part} for part in (params, buffers))
+            updates.append(self.upload(*own, problem, client))
+        return updates
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         """Names and shapes without which an upload is refused by the guard."""
         return {name: value.shape for name, value in server.weights.items()}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         """The server's next state. FedAvg: every tensor averaged with weights n_k / Σ n_k."""
-        sizes = [upload.size for upload in uploads]
-        weights = {n: mean(decode_all([u.payload[n] for u in uploads]), sizes) for n in server.weights}
-        return next_state(server, weights)
+        samples = [update.samples for update in updates]
+        return server.next({n: mean(decode_all([u.payload[n] for u in updates]), samples) for n in server.weights})
 
-    def evaluated(self, server: Server) -> Weights:
+    def evaluation_weights(self, server: Server) -> Weights:
         """The weights whose accuracy a round reports; the full-precision global model by default."""
         return server.weights
 
-    def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
-        """The client's own model, for methods with ``personal = True``."""
+    def personalized(self, server: Server, client: int, state: Any) -> Weights:
+        """The client's own model, given what it keeps (None before its first round); for ``personal`` methods."""
         return server.weights
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Further numbers for the round's record, such as the mean bit-width."""
         return {}
 
@@ -178,9 +189,4 @@ class Method:
 def split(weights: Weights, spec: Spec) -> tuple[Weights, Weights]:
     """The model's tensors among ``weights``, trainable parameters and buffers apart; others are left out."""
     params = {name: weights[name] for name in spec.trainable if name in weights}
-    return params, {name: weights[name] for name in spec.sizes if name in weights and name not in params}
-
-
-def next_state(server: Server, weights: Weights, shared: Weights | None = None) -> Server:
-    """``server`` with new weights, and new shared tensors if given."""
-    return Server(server.spec, weights, server.shared if shared is None else shared, server.clients, server.sizes)
+    return params, {name: weights[name] for name in spec.numel if name in weights and name not in params}

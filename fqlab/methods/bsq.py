@@ -9,17 +9,16 @@ layer. What is left is the mixed-precision scheme.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from fqlab import bits as bitwise
-from fqlab.aggregate import decode, mean
+from fqlab.aggregate import mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload, next_state, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
 from fqlab.models import quantize_activations
-from fqlab.objectives import Objective, Weights
 from fqlab.quant import (
     RULES,
     Codes,
@@ -29,14 +28,35 @@ from fqlab.quant import (
     compression,
     mean_bits,
     quantize,
-    regrid,
+    requantize_to_step,
 )
+from fqlab.tensors import Weights
+from fqlab.training import bitplanes as bitwise
+from fqlab.training.objectives import Objective
 from fqlab.wire import Payload
 
 __all__ = ["BSQ"]
 
 FLOAT, HOLD, ADJUST, TUNE = range(4)
 """What a round does: full precision; planes at fixed widths; the same, then adjustment; fine-tuning."""
+
+
+@dataclass(frozen=True)
+class Scheme(State):
+    """What the server keeps: rounds ``done``, the ``penalty`` λ, and of every layer its ``bits`` and ``step``."""
+
+    done: torch.Tensor
+    penalty: torch.Tensor
+    bits: torch.Tensor
+    step: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Kept(State):
+    """What a client keeps: the ``phase`` of its round, and real-valued planes to go on from (see ``resume``)."""
+
+    phase: torch.Tensor
+    planes: Weights
 
 
 @dataclass(frozen=True)
@@ -70,7 +90,7 @@ class BSQ(Method):
         warmup: rounds of plain FedAvg first; the paper starts from a trained network.
         finetune_after: rounds with planes after which the scheme is frozen and the weights are fine-tuned;
             0 for never.
-        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.bits.units`;
+        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.training.bitplanes.units`;
             our extension.
         activation_bits: 1-8, see :class:`fqlab.models.QuantizedActivation`; 0 for full precision. The paper
             has 4.
@@ -78,13 +98,15 @@ class BSQ(Method):
         budget: mean bits 1-8 that λ is to reach by dual ascent, λ ← max(0, λ + η(mean bits − budget)).
         dual_step: η of the dual ascent; 0 keeps λ.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> options = {"penalty": 0.3, "warmup": 3}
     >>> central = Experiment(method="bsq", clients=1, rounds=6, batch_size=64, options=options)
     >>> fit(central).rounds[-1].extras["bits"] < 8
     True
     """
+
+    ServerState: ClassVar[type[State]] = Scheme
+    ClientState: ClassVar[type[State]] = Kept
 
     penalty: float = 0.005
     reweigh: bool = True
@@ -142,14 +164,13 @@ class BSQ(Method):
 
     def start(self, server: Server) -> Server:
         names = self.layers(server.spec)
-        widths, penalty = torch.full([len(names)], self.bits), torch.tensor(float(self.penalty))
-        shared = {
-            "round": torch.tensor(0),
-            "penalty": penalty,
-            "bits": widths,
-            "step": torch.zeros(len(names)),
-        }
-        state = next_state(server, server.weights, shared)
+        scheme = Scheme(
+            done=torch.tensor(0),
+            penalty=torch.tensor(float(self.penalty)),
+            bits=torch.full([len(names)], self.bits),
+            step=torch.zeros(len(names)),
+        )
+        state = server.next(server.weights, scheme)
         return state if self.warmup else self.first_codes(state)
 
     def first_codes(self, server: Server) -> Server:
@@ -157,112 +178,115 @@ class BSQ(Method):
         grid = Grid(self.bits, "sign_magnitude")
         weights = {name: server.weights[name] for name in self.layers(server.spec)}
         codes = {name: quantize(w, clip_for(self.clip, w, grid), grid) for name, w in weights.items()}
-        return self.settled(server, server.weights, codes)
+        return self.with_codes(server, server.weights, codes)
 
-    def settled(self, server: Server, weights: Weights, codes: dict[str, Codes]) -> Server:
-        """The state whose quantized model is ``codes``; layers of zeros lose their bits in fine-tuning."""
+    def with_codes(self, server: Server, weights: Weights, codes: dict[str, Codes]) -> Server:
+        """The server whose quantized model is ``codes``; layers of zeros lose their bits in fine-tuning."""
         step = torch.stack([layer.grid.step(layer.clip) for layer in codes.values()])
-        if self.phase(int(server.shared["round"])) == TUNE:
+        if self.phase(int(server.state.done)) == TUNE:
             step = step * torch.tensor([bool(layer.values.any()) for layer in codes.values()])
         widths = torch.tensor([layer.grid.bits for layer in codes.values()])
         rounded = {name: layer.dequantize() for name, layer in codes.items()}
-        return next_state(server, weights | rounded, server.shared | {"bits": widths, "step": step})
+        return server.next(weights | rounded, replace(server.state, bits=widths, step=step))
 
     def codes(self, server: Server) -> dict[str, Codes]:
         """The quantized layers of the global model."""
-        scheme = zip(self.layers(server.spec), server.shared["step"], server.shared["bits"].tolist(), strict=True)
-        return {name: regrid(server.weights[name], step, bits) for name, step, bits in scheme}
+        scheme = zip(self.layers(server.spec), server.state.step, server.state.bits.tolist(), strict=True)
+        return {name: requantize_to_step(server.weights[name], step, bits) for name, step, bits in scheme}
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
-        phase = self.phase(int(server.shared["round"]))
+        phase = self.phase(int(server.state.done))
         codes = {} if phase == FLOAT else self.codes(server)
-        price = {"penalty": server.shared["penalty"]} if self.dual_step else {}
-        return server.weights | codes | {"phase": torch.tensor(phase, dtype=torch.uint8)} | price
+        rest = {name: value for name, value in server.weights.items() if name not in codes}
+        price = {"penalty": server.state.penalty} if self.dual_step else {}
+        return Payload(codes, rest | {"phase": torch.tensor(phase, dtype=torch.uint8)} | price)
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        phase = int(payload["phase"])
-        codes = {n: layer for n, layer in payload.items() if isinstance(layer, Codes)}
-        params, buffers = split({n: decode(v) for n, v in payload.items() if n not in codes}, client.spec)
-        memory = {"phase": payload["phase"]}
-        if phase == FLOAT:
-            return Task(params, buffers, Objective(), memory)
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        codes = dict(payload.codes)
+        params, buffers = split(dict(payload.tensors), client.spec)
+        state = Kept(payload.tensors["phase"], {})
+        if int(state.phase) == FLOAT:
+            return LocalProblem(params, buffers, Objective(), state)
         objective = self.objective(payload, codes, client)
-        start = bitwise.net_params(codes) if phase == TUNE else bitwise.plane_params(codes)
-        start = bitwise.resume(start, codes, client.memory)
-        return Task(params | bitwise.to_units(start, objective.context), buffers, objective, memory)
+        start = bitwise.net_params(codes) if int(state.phase) == TUNE else bitwise.plane_params(codes)
+        start = bitwise.resume(start, codes, client.state.planes if client.state else {})
+        return LocalProblem(params | bitwise.to_units(start, objective.context), buffers, objective, state)
 
     def objective(self, payload: Payload, codes: dict[str, Codes], client: Client) -> Objective:
         """Loss of the rounded weights and group lasso on the planes, or the loss alone while fine-tuning."""
-        if int(payload["phase"]) == TUNE:
+        if int(payload.tensors["phase"]) == TUNE:
             return bitwise.net_objective(codes, precondition=self.precondition)
-        sizes, widths = zip(*((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
-        penalty = float(payload.get("penalty", self.penalty))
+        sizes, widths = zip(*((client.spec.numel[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
+        penalty = float(payload.tensors.get("penalty", self.penalty))
         strengths = [penalty * c for c in bitwise.layer_strengths(sizes, widths, by_size=self.reweigh)]
         proximal = self.step == "proximal"
         how = {"lr": client.training.lr, "proximal": proximal, "precondition": self.precondition}
         return bitwise.plane_objective(codes, strengths, **how)
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        phase, context, codes, error = int(task.memory["phase"]), task.objective.context, {}, {}
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        phase = int(problem.state.phase)
         if phase == FLOAT:
-            return Sent(params | buffers)
+            return ClientUpdate(Payload(tensors=params | buffers))
+        context = problem.objective.context
         params = bitwise.to_units(params, context, back=True)
+        codes: dict[str, Codes] = {}
+        mse: dict[str, float] = {}
         for name in self.layers(client.spec):
             growth = self.growth and phase == ADJUST
             exact, weights = bitwise.to_codes(params, name, context, growth=growth)
-            codes[name] = self.adjusted(exact) if phase == ADJUST else exact
-            error[name] = float((weights - codes[name].dequantize()).square().mean())
+            codes[name] = self.adjust_precision(exact) if phase == ADJUST else exact
+            mse[name] = float((weights - codes[name].dequantize()).square().mean())
         rest = {name: params[name] for name in client.spec.trainable if name in params}
-        return Sent(rest | buffers | codes, {} if phase == ADJUST else bitwise.remembered(params), error)
+        kept = None if phase == ADJUST else Kept(problem.state.phase, bitwise.remembered(params))
+        return ClientUpdate(Payload(codes, rest | buffers), kept, mse)
 
-    def adjusted(self, codes: Codes) -> Codes:
+    def adjust_precision(self, codes: Codes) -> Codes:
         """Precision adjustment with this method's settings."""
         return adjust(codes, msb=self.strip != "none", lsb=self.strip == "both", threshold=self.threshold)
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
-        phase = self.phase(done := int(server.shared["round"]))
-        sizes = [upload.size for upload in uploads]
-        weights = super().aggregate(server, uploads).weights
-        state = next_state(server, weights, server.shared | {"round": torch.tensor(done + 1)})
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        done = int(server.state.done)
+        phase = self.phase(done)
+        samples = [update.samples for update in updates]
+        weights = super().aggregate(server, updates).weights
+        state = server.next(weights, replace(server.state, done=torch.tensor(done + 1)))
         if phase == FLOAT:
             return self.first_codes(state) if done + 1 == self.warmup else state
         codes = {}
-        for name, bits in zip(self.layers(server.spec), server.shared["bits"].tolist(), strict=True):
-            sent = [upload.payload[name] for upload in uploads]
-            step = mean([layer.grid.step(layer.clip) for layer in sent], sizes)
+        for name, bits in zip(self.layers(server.spec), server.state.bits.tolist(), strict=True):
+            layers = [update.payload.codes[name] for update in updates]
+            step = mean([layer.grid.step(layer.clip) for layer in layers], samples)
             codes[name] = self.rounded(weights[name], step, bits, free=phase == ADJUST)
-        state = self.settled(state, weights, codes)
-        return state if phase == TUNE else self.priced(state)
+        state = self.with_codes(state, weights, codes)
+        return state if phase == TUNE else self.update_penalty(state)
 
     def rounded(self, weights: torch.Tensor, step: torch.Tensor, bits: int, free: bool) -> Codes:
         """A layer's average on the clients' mean step, with the bits it needs if widths are ``free``."""
         if not free:
-            return regrid(weights, step, bits)
-        codes = self.adjusted(regrid(weights, step, cap=8 if self.growth else bits))
-        return regrid(weights, step, bits) if self.strip == "none" and codes.grid.bits < bits else codes
+            return requantize_to_step(weights, step, bits)
+        codes = self.adjust_precision(requantize_to_step(weights, step, cap=8 if self.growth else bits))
+        return requantize_to_step(weights, step, bits) if self.strip == "none" and codes.grid.bits < bits else codes
 
-    def priced(self, server: Server) -> Server:
+    def update_penalty(self, server: Server) -> Server:
         """λ after one step of dual ascent on the scheme's mean bits."""
-        penalty = bitwise.dual_ascent(
-            float(server.shared["penalty"]), self.dual_step, self.mean_bits(server), self.budget
-        )
-        return next_state(server, server.weights, server.shared | {"penalty": torch.tensor(penalty)})
+        penalty = bitwise.dual_ascent(float(server.state.penalty), self.dual_step, self.mean_bits(server), self.budget)
+        return server.next(server.weights, replace(server.state, penalty=torch.tensor(penalty)))
 
     def widths(self, server: Server) -> dict[str, int]:
         """Bits of every layer; 0 for one of zeros while fine-tuning."""
-        scheme = zip(self.layers(server.spec), server.shared["bits"].tolist(), server.shared["step"], strict=True)
-        tuning = self.phase(int(server.shared["round"])) == TUNE
+        scheme = zip(self.layers(server.spec), server.state.bits.tolist(), server.state.step, strict=True)
+        tuning = self.phase(int(server.state.done)) == TUNE
         return {name: 0 if tuning and step == 0 else bits for name, bits, step in scheme}
 
     def mean_bits(self, server: Server) -> float:
         """Bits a weight of the scheme ("#Bits per Para")."""
         widths = self.widths(server)
-        return mean_bits([server.spec.sizes[name] for name in widths], list(widths.values()))
+        return mean_bits([server.spec.numel[name] for name in widths], list(widths.values()))
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
-        """``bits`` a weight, ``compression``, λ, ``bits.NAME`` of every layer; nothing in warm-up."""
-        if int(server.shared["round"]) < self.warmup:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
+        """``bits`` a weight, ``compression``, λ, ``bits/NAME`` of every layer; nothing in warm-up."""
+        if int(server.state.done) < self.warmup:
             return {}
-        numbers = {"bits": self.mean_bits(server), "penalty": float(server.shared["penalty"])}
-        layers = {f"bits.{name}": float(bits) for name, bits in self.widths(server).items()}
+        numbers = {"bits": self.mean_bits(server), "penalty": float(server.state.penalty)}
+        layers = {f"bits/{name}": float(bits) for name, bits in self.widths(server).items()}
         return numbers | {"compression": compression(numbers["bits"])} | layers

@@ -8,55 +8,88 @@ bit. An upload that is refused, or a client that is absent, therefore never leav
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
-from fqlab.objectives import Weights
+from fqlab.methods.state import State
 from fqlab.quant import Codes
+from fqlab.tensors import Weights, with_prefix
 from fqlab.wire import Payload
 from fqlab.wire.delta import apply_changes, changes
 
-__all__ = ["accepted", "nothing_held", "receive", "send"]
+__all__ = ["Held", "Known", "receive"]
 
 
-def nothing_held(shapes: Mapping[str, torch.Size], clients: int) -> Weights:
-    """The server's memory at first: ``held.LAYER`` values, their widths and versions (0 for none)."""
-    held = {f"held.{name}": torch.zeros(clients, *shape, dtype=torch.int16) for name, shape in shapes.items()}
-    counts = {"version": torch.tensor(1), "held.version": torch.zeros(clients, dtype=torch.int64)}
-    return held | counts | {"held.bits": torch.zeros(clients, len(shapes), dtype=torch.int64)}
+@dataclass(frozen=True)
+class Known(State):
+    """What the server knows of its clients: codes, widths and version (0 for none) of the model that each holds.
+
+    Attributes:
+        values: layer -> int16 ``[clients, ...]``.
+        bits: ``[clients, layers]``.
+        versions: ``[clients]``.
+        now: the version of the model that is sent next.
+    """
+
+    values: Weights
+    bits: torch.Tensor
+    versions: torch.Tensor
+    now: torch.Tensor
+
+    @classmethod
+    def nothing(cls, shapes: Mapping[str, torch.Size], clients: int) -> Known:
+        """Before the first round."""
+        values = {name: torch.zeros(clients, *shape, dtype=torch.int16) for name, shape in shapes.items()}
+        none = torch.zeros(clients, dtype=torch.int64)
+        return cls(values, torch.zeros(clients, len(shapes), dtype=torch.int64), none, torch.tensor(1))
+
+    def send(self, client: int, codes: Mapping[str, Codes]) -> Payload:
+        """Changes against what the client holds, or the codes themselves the first time."""
+        base = int(self.versions[client])
+        versions = {"versions": torch.tensor([base, int(self.now)], dtype=torch.int32)}
+        if base == 0:
+            return Payload(codes, versions)
+        turned: dict[str, Codes] = {}
+        flips: Weights = {}
+        for (name, layer), bits in zip(codes.items(), self.bits[client].tolist(), strict=True):
+            turned[name], flips[f"{name}/flips"] = changes(self.values[name][client], bits, layer)
+        return Payload(turned, versions | flips)
+
+    def accepted(self, sent: Mapping[int, Mapping[str, Codes]]) -> Known:
+        """Once clients have answered; ``sent`` holds the codes that each had received."""
+        values = {name: value.clone() for name, value in self.values.items()}
+        bits = self.bits.clone()
+        versions = self.versions.clone()
+        for client, codes in sent.items():
+            versions[client] = self.now
+            bits[client] = torch.tensor([layer.grid.bits for layer in codes.values()])
+            for name, layer in codes.items():
+                values[name][client] = layer.values
+        return replace(self, values=values, bits=bits, versions=versions, now=self.now + 1)
 
 
-def send(shared: Weights, client: int, codes: Mapping[str, Codes]) -> Payload:
-    """Changes against what the client holds, or the codes themselves the first time."""
-    base, now = int(shared["held.version"][client]), int(shared["version"])
-    payload: Payload = {"versions": torch.tensor([base, now], dtype=torch.int32)}
-    if base == 0:
-        return payload | dict(codes)
-    for (name, layer), bits in zip(codes.items(), shared["held.bits"][client].tolist(), strict=True):
-        payload[name], payload[f"{name}.flips"] = changes(shared[f"held.{name}"][client], bits, layer)
-    return payload
+@dataclass(frozen=True)
+class Held(State):
+    """What a client holds: codes and widths of the two newest models, as ``VERSION/LAYER``."""
+
+    values: Weights = field(default_factory=dict)
+    bits: Weights = field(default_factory=dict)
 
 
-def receive(payload: Payload, layers: Sequence[str], memory: Weights) -> tuple[dict[str, Codes], Weights]:
+def receive(payload: Payload, layers: Sequence[str], held: Held | None) -> tuple[dict[str, Codes], Held]:
     """The codes that were sent, and what to remember: them, and the version they build upon."""
-    base, now = payload["versions"].tolist()
-    codes, kept = {}, {key: value for key, value in memory.items() if key.startswith(f"{base}:")}
-    for name in layers:
-        codes[name] = payload[name]
-        if base:
-            old, bits = memory[f"{base}:{name}"], int(memory[f"{base}:bits:{name}"])
-            codes[name] = apply_changes(old, bits, payload[name], payload[f"{name}.flips"])
-        kept[f"{now}:{name}"] = codes[name].values
-        kept[f"{now}:bits:{name}"] = torch.tensor(codes[name].grid.bits)
-    return codes, kept
-
-
-def accepted(shared: Weights, sent: Mapping[int, Mapping[str, Codes]]) -> Weights:
-    """The server's memory once clients have answered; ``sent`` holds the codes that each had received."""
-    new = {k: v.clone() if k.startswith("held.") else v for k, v in shared.items()}
-    for client, codes in sent.items():
-        new["held.version"][client] = shared["version"]
-        new["held.bits"][client] = torch.tensor([layer.grid.bits for layer in codes.values()])
+    held = held or Held()
+    base, now = payload.tensors["versions"].tolist()
+    codes = {name: payload.codes[name] for name in layers}
+    values = with_prefix(held.values, f"{base}/")
+    bits = with_prefix(held.bits, f"{base}/")
+    if base:
         for name, layer in codes.items():
-            new[f"held.{name}"][client] = layer.values
-    return new | {"version": shared["version"] + 1}
+            flips = payload.tensors[f"{name}/flips"]
+            codes[name] = apply_changes(values[name], int(bits[name]), layer, flips)
+    old = Held({f"{base}/{k}": v for k, v in values.items()}, {f"{base}/{k}": v for k, v in bits.items()})
+    return codes, Held(
+        old.values | {f"{now}/{name}": layer.values for name, layer in codes.items()},
+        old.bits | {f"{now}/{name}": torch.tensor(layer.grid.bits) for name, layer in codes.items()},
+    )

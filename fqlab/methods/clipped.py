@@ -7,14 +7,13 @@ averages with weights that are inverse to the quantization errors, so no client 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fqlab.aggregate import decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state
-from fqlab.objectives import FakeQuantize, Objective, Weights
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server
 from fqlab.quant import (
     GRADIENTS,
     KINDS,
@@ -22,13 +21,16 @@ from fqlab.quant import (
     RULES,
     Codes,
     Grid,
-    alike,
     clip_for,
     msb_density,
+    narrow_bits,
     prune_msb,
     quantize,
-    trim,
+    stack_alike,
 )
+from fqlab.tensors import Weights, unstack
+from fqlab.training.objectives import Objective
+from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
 
 __all__ = ["Clipped", "bits_per_client", "bits_per_layer"]
@@ -90,10 +92,9 @@ class Clipped(Method):
         downlink: quantize what the server sends as well.
         epsilon: drop empty-enough MSB planes of the upload, δ(l) ≤ ε; needs ``grid="sign_magnitude"``; our extension.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="clipped", rounds=3, options={"bits": 2, "rounding": "stochastic"}))
-    >>> history.rounds[-1].up < history.rounds[-1].down / 8
+    >>> history.rounds[-1].bytes_up < history.rounds[-1].bytes_down / 8
     True
     """
 
@@ -152,85 +153,92 @@ class Clipped(Method):
         if not self.epsilon:
             return [codes[i] for i in range(len(w))], codes.dequantize()
         pruned, bits = prune_msb(codes, self.epsilon, batch_dims=1)
-        return [trim(pruned[i], int(bits[i])) for i in range(len(w))], pruned.dequantize()
+        return [narrow_bits(pruned[i], int(bits[i])) for i in range(len(w))], pruned.dequantize()
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         if not self.downlink:
-            return dict(server.weights)
+            return Payload(tensors=server.weights)
         grids = dict(self.grids(server.spec.quantizable))
-        encode = lambda name, w: self.encode(w[None], grids[name], [generator])[0][0]  # noqa: E731
-        return {name: encode(name, w) if name in grids else w for name, w in server.weights.items()}
+        codes = {name: self.encode(server.weights[name][None], grid, [generator])[0][0] for name, grid in grids.items()}
+        return Payload(codes, {name: value for name, value in server.weights.items() if name not in grids})
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        task = super().begin(payload, client)
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        problem = super().prepare(payload, client)
         if not self.qat:
-            return task
+            return problem
         grids = self.grids(client.spec.quantizable, client.id)
         quantized = FakeQuantize(grids, self.clip, self.rounding, self.gradient, self.level_aware, self.clip_factor)
-        return Task(task.params, task.buffers, Objective(transform=quantized, draw=quantized.draw), task.memory)
+        return replace(problem, objective=Objective(transform=quantized))
 
     def uploads(
-        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
-    ) -> list[Sent]:
+        self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
+    ) -> list[ClientUpdate]:
         kinds = [self.grids(client.spec.quantizable, client.id) for client in clients]
         if len(set(kinds)) == 1:
-            return self._stacked(params, buffers, tasks, clients)
-        sent: dict[int, Sent] = {}
+            return self._stacked(params, buffers, problems, clients)
+        updates: dict[int, ClientUpdate] = {}
         for kind in dict.fromkeys(kinds):  # only clients with the same grids stack
             own = [i for i, other in enumerate(kinds) if other == kind]
-            pick = lambda tensors, own=own: {name: value[own] for name, value in tensors.items()}  # noqa: E731
-            of = self._stacked(pick(params), pick(buffers), [tasks[i] for i in own], [clients[i] for i in own])
-            sent.update(zip(own, of, strict=True))
-        return [sent[i] for i in range(len(clients))]
+            parts = ({name: value[own] for name, value in tensors.items()} for tensors in (params, buffers))
+            stacked = self._stacked(*parts, [problems[i] for i in own], [clients[i] for i in own])
+            updates.update(zip(own, stacked, strict=True))
+        return [updates[i] for i in range(len(clients))]
 
     def _stacked(
-        self, params: Weights, buffers: Weights, tasks: Sequence[Task], clients: Sequence[Client]
-    ) -> list[Sent]:
-        """The uploads of clients that share their grids."""
-        count, rest = range(len(clients)), {**params, **buffers}
-        payloads: list[Payload] = [{name: value[i] for name, value in rest.items()} for i in count]
-        errors: list[dict[str, float]] = [{} for _ in count]
+        self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
+    ) -> list[ClientUpdate]:
+        """The updates of clients that share their grids."""
+        grids = self.grids(clients[0].spec.quantizable, clients[0].id)
+        layers = dict(grids)
+        rest = {name: value for name, value in (params | buffers).items() if name not in layers}
         generators = [client.generator("upload") for client in clients]
-        for name, grid in self.grids(clients[0].spec.quantizable, clients[0].id):
-            codes, values = self.encode(params[name], grid, generators)
-            error = (params[name] - values).square().flatten(1).mean(1)
-            for i, known in enumerate(error.tolist()):
-                payloads[i][name], errors[i][name] = codes[i], known
-                if self.averaging == "inverse_error":
-                    payloads[i][f"{name}.error"] = error[i]
-        return [Sent(payloads[i], tasks[i].memory, errors[i]) for i in count]
+        codes: list[dict[str, Codes]] = [{} for _ in clients]
+        errors: Weights = {}
+        for name, grid in grids:
+            coded, values = self.encode(params[name], grid, generators)
+            errors[name] = (params[name] - values).square().flatten(1).mean(1)
+            for own, layer in zip(codes, coded, strict=True):
+                own[name] = layer
+        if self.averaging == "inverse_error":
+            rest |= {f"{name}/mse": error for name, error in errors.items()}
+        mse = {name: error.tolist() for name, error in errors.items()}
+        members = zip(codes, unstack(rest, len(clients)), problems, strict=True)
+        return [
+            ClientUpdate(Payload(own, tensors), problem.state, {name: error[i] for name, error in mse.items()})
+            for i, (own, tensors, problem) in enumerate(members)
+        ]
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        alone = lambda tensors: {name: value[None] for name, value in tensors.items()}  # noqa: E731
-        return self.uploads(alone(params), alone(buffers), [task], [client])[0]
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
+        return self.uploads(*alone, [problem], [client])[0]
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         weights = {}
         for name in server.weights:
-            values = decode_all([u.payload[name] for u in uploads])
+            values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "size":
-                weights[name] = mean(values, [u.size for u in uploads])
+                weights[name] = mean(values, [u.samples for u in updates])
             elif name in server.spec.quantizable:
-                errors = [float(u.payload[f"{name}.error"]) for u in uploads]
-                weights[name] = inverse_error(values, self.counted(errors))
+                errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
+                weights[name] = inverse_error(values, self.floor_errors(errors))
             else:
                 weights[name] = mean(values)
-        return next_state(server, weights)
+        return server.next(weights)
 
-    def counted(self, errors: Sequence[float]) -> list[float]:
+    def floor_errors(self, errors: Sequence[float]) -> list[float]:
         """The errors as they count in the average: none below the largest over ``limit``."""
         least = max(errors) / self.limit if self.limit else 0.0
         return [max(error, least) for error in errors]
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return {**super().expects(server), **{f"{name}.error": torch.Size([]) for name in errors}}
+        return {**super().expected_shapes(server), **{f"{name}/mse": torch.Size([]) for name in errors}}
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean bits a weight over the round's uploads, and the largest δ(l) on the sign-magnitude grid."""
-        codes = [u.payload[name] for u in uploads for name in server.spec.quantizable]
+        codes = [u.payload.codes[name] for u in updates for name in server.spec.quantizable]
         count = sum(c.values.numel() for c in codes)
         numbers = {"bits": sum(c.grid.bits * c.values.numel() for c in codes) / count}
         if self.grid == "sign_magnitude":
-            numbers["msb_density"] = max(float(msb_density(batch, batch_dims=1).max()) for batch in alike(codes))
+            numbers["msb_density"] = max(float(msb_density(batch, batch_dims=1).max()) for batch in stack_alike(codes))
         return numbers

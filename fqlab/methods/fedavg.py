@@ -13,8 +13,7 @@ __all__ = ["FedAvg"]
 class FedAvg(Method):
     """Send the model, train it on every client, average with weights n_k / Σ n_k, in full precision.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="fedavg", rounds=3))
     >>> history.rounds[-1].accuracy > 0.5
     True

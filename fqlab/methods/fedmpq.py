@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from fqlab import bits as bitwise
-from fqlab.aggregate import decode, decode_all, inverse_error, mean
+from fqlab.aggregate import decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods import changes
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
+from fqlab.methods.changes import Held, Known, receive
 from fqlab.models import quantize_activations
-from fqlab.objectives import Weights
 from fqlab.quant import (
     CUTTINGS,
     MAX_BITS,
@@ -28,12 +27,14 @@ from fqlab.quant import (
     Grid,
     clip_for,
     mean_bits,
+    narrow_bits,
     parse_budgets,
     prune_msb,
     pruning_growing,
     quantize,
-    trim,
 )
+from fqlab.tensors import Weights
+from fqlab.training import bitplanes as bitwise
 from fqlab.wire import Payload
 
 __all__ = ["ABLATION", "FedMPQ"]
@@ -46,6 +47,22 @@ ABLATION = {
     "full method": {},
 }
 """The arms of the paper's ablation, as options of :class:`FedMPQ`."""
+
+
+@dataclass(frozen=True)
+class Tables(State):
+    """What the server keeps of every client: ``bits`` of its layers, reductions Δb, λ, and the model it holds.
+
+    Attributes:
+        bits, reduced: ``[clients, layers]``.
+        penalty: ``[clients]``.
+        held: flattened :class:`~fqlab.methods.changes.Known`; empty unless only changes travel down.
+    """
+
+    bits: torch.Tensor
+    reduced: torch.Tensor
+    penalty: torch.Tensor
+    held: Weights
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class FedMPQ(Method):
         averaging: ``"budget"`` weighs clients by v_n|D_n|, ``"size"`` by |D_n|, ``"inverse_error"`` layer
             by layer by the inverse of the quantization error (our extension).
         clip: rule for the scale at the download; ``"octav"`` is level-aware here (our extension).
-        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.bits.units`;
+        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.training.bitplanes.units`;
             ours, on because a client starts from scratch here.
         activation_bits: see :class:`fqlab.models.QuantizedActivation`; the paper has 4, 0 is full
             precision.
@@ -83,15 +100,16 @@ class FedMPQ(Method):
         downlink: ``"full"``, or ``"changes"``: only the bit planes in which a client's model differs from
             the last one it received (our extension, see :mod:`fqlab.wire.delta`).
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="fedmpq", rounds=3, lr=0.3, options={"budgets": "2-4-8"}))
     >>> history.rounds[-1].extras["bits"] <= (4 * 2 + 3 * 4 + 3 * 8) / 10
     True
     """
 
-    broadcast = False
-    personal = True
+    broadcast: ClassVar[bool] = False
+    personal: ClassVar[bool] = True
+    ServerState: ClassVar[type[State]] = Tables
+    ClientState: ClassVar[type[State]] = Held
 
     budgets: float | str = "2-2-4-4-4-6-6-6-8-8"
     penalty: float = 0.001
@@ -138,15 +156,14 @@ class FedMPQ(Method):
             raise ConfigError("model has no Conv or Linear weights, but bit planes need at least one such layer.")
         clients, layers = server.clients, len(server.spec.quantizable)
         table = [self.first_widths(server, n) for n in range(clients)]
-        shared = {
-            "bits": torch.tensor(table),
-            "reduced": torch.zeros(clients, layers, dtype=torch.int64),
-            "penalty": torch.full([clients], float(self.penalty)),
-        }
-        if self.downlink == "changes":
-            shapes = {name: server.weights[name].shape for name in server.spec.quantizable}
-            shared |= changes.nothing_held(shapes, clients)
-        return next_state(server, server.weights, shared)
+        shapes = {name: server.weights[name].shape for name in server.spec.quantizable}
+        tables = Tables(
+            bits=torch.tensor(table),
+            reduced=torch.zeros(clients, layers, dtype=torch.int64),
+            penalty=torch.full([clients], float(self.penalty)),
+            held=Known.nothing(shapes, clients).flatten() if self.downlink == "changes" else {},
+        )
+        return server.next(server.weights, tables)
 
     def first_widths(self, server: Server, client: int) -> Sequence[int]:
         """The budget everywhere; 8 bits where the budget has a price only."""
@@ -159,108 +176,116 @@ class FedMPQ(Method):
     def codes(self, server: Server, client: int) -> dict[str, Codes]:
         """The global model at the client's own widths."""
         codes = {}
-        for name, bits in zip(server.spec.quantizable, server.shared["bits"][client].tolist(), strict=True):
+        for name, bits in zip(server.spec.quantizable, server.state.bits[client].tolist(), strict=True):
             w, grid = server.weights[name], Grid(bits, "sign_magnitude")
             codes[name] = quantize(w, clip_for(self.clip, w, grid), grid)
         return codes
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
-        price = {"penalty": server.shared["penalty"][client]} if self.dual_step else {}
-        codes: Payload = self.codes(server, client)
+        codes = self.codes(server, client)
+        price = {"penalty": server.state.penalty[client]} if self.dual_step else {}
+        rest = {name: value for name, value in server.weights.items() if name not in codes} | price
         if self.downlink == "changes":
-            codes = changes.send(server.shared, client, codes)
-        return server.weights | codes | price
+            changed = Known.unflatten(server.state.held).send(client, codes)
+            return Payload(changed.codes, rest | dict(changed.tensors))
+        return Payload(codes, rest)
 
-    def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
+    def personalized(self, server: Server, client: int, state: State | None) -> Weights:
         return server.weights | {name: codes.dequantize() for name, codes in self.codes(server, client).items()}
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        codes, memory = {name: payload[name] for name in client.spec.quantizable}, {}
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        codes = dict(payload.codes)
+        held = None
         if self.downlink == "changes":
-            codes, memory = changes.receive(payload, client.spec.quantizable, client.memory)
-        params, buffers = split({n: decode(v) for n, v in payload.items() if n not in codes}, client.spec)
-        sizes, widths = zip(*((client.spec.sizes[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
-        penalty = float(payload.get("penalty", self.penalty))
+            codes, held = receive(payload, client.spec.quantizable, client.state)
+        params, buffers = split(dict(payload.tensors), client.spec)
+        sizes, widths = zip(*((client.spec.numel[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
+        penalty = float(payload.tensors.get("penalty", self.penalty))
         strengths = [penalty * c for c in bitwise.layer_strengths(sizes, widths if self.bit_factor else None)]
         proximal = self.step == "proximal"
         how = {"lr": client.training.lr, "proximal": proximal, "precondition": self.precondition}
         objective = bitwise.plane_objective(codes, strengths, width=MAX_BITS, **how)
         planes = bitwise.to_units(bitwise.plane_params(codes, MAX_BITS), objective.context)
-        return Task(params | planes, buffers, objective, memory)
+        return LocalProblem(params | planes, buffers, objective, held)
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        payload, error = {n: params[n] for n in client.spec.trainable if n in params} | buffers, {}
-        params = bitwise.to_units(params, task.objective.context, back=True)
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        rest = {n: params[n] for n in client.spec.trainable if n in params} | buffers
+        params = bitwise.to_units(params, problem.objective.context, back=True)
+        coded: dict[str, Codes] = {}
+        mse: dict[str, float] = {}
         for name in client.spec.quantizable:
             growth = self.dual_step > 0
-            codes, weights = bitwise.to_codes(params, name, task.objective.context, growth=growth)
-            payload[name] = codes = self.pruned(codes)
-            error[name] = float((weights - codes.dequantize()).square().mean())
-            if self.averaging == "inverse_error":
-                payload[f"{name}.error"] = torch.tensor(error[name])
-        return Sent(payload, task.memory, error)
+            codes, weights = bitwise.to_codes(params, name, problem.objective.context, growth=growth)
+            coded[name] = self.pruned(codes)
+            mse[name] = float((weights - coded[name].dequantize()).square().mean())
+        if self.averaging == "inverse_error":
+            rest |= {f"{name}/mse": torch.tensor(error) for name, error in mse.items()}
+        return ClientUpdate(Payload(coded, rest), problem.state, mse)
 
     def pruned(self, codes: Codes) -> Codes:
         """MSBs dropped while δ(l) ≤ ε."""
         if not self.pruning:
             return codes
         fewer, bits = prune_msb(codes, self.epsilon, saturate=self.saturate)
-        return trim(fewer, int(bits))
+        return narrow_bits(fewer, int(bits))
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return {**super().expects(server), **{f"{name}.error": torch.Size([]) for name in errors}}
+        return {**super().expected_shapes(server), **{f"{name}/mse": torch.Size([]) for name in errors}}
 
-    def shares(self, uploads: Sequence[Upload]) -> list[float]:
+    def shares(self, updates: Sequence[ReceivedUpdate]) -> list[float]:
         """p_n up to a factor: v_n|D_n|, or |D_n|."""
-        return [u.size * (self.budget(u.client) if self.averaging == "budget" else 1.0) for u in uploads]
+        return [u.samples * (self.budget(u.client) if self.averaging == "budget" else 1.0) for u in updates]
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
-        weights, shares = {}, self.shares(uploads)
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        shares = self.shares(updates)
+        weights = {}
         for name in server.weights:
-            values = decode_all([u.payload[name] for u in uploads])
+            values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
-                weights[name] = inverse_error(values, [float(u.payload[f"{name}.error"]) for u in uploads])
+                weights[name] = inverse_error(values, [float(u.payload.tensors[f"{name}/mse"]) for u in updates])
             else:
                 weights[name] = mean(values, shares)
-        return next_state(server, weights, self.tables(server, uploads))
+        return server.next(weights, self.next_tables(server, updates))
 
-    def tables(self, server: Server, uploads: Sequence[Upload]) -> Weights:
+    def next_tables(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Tables:
         """Widths, reductions Δb and λ of every client after a round; an absent one keeps its Δb and λ."""
-        shared = {name: value.clone() for name, value in server.shared.items()}
-        if self.downlink == "changes":
-            shared |= changes.accepted(server.shared, {u.client: self.codes(server, u.client) for u in uploads})
-        left = {u.client: [u.payload[n].grid.bits for n in server.spec.quantizable] for u in uploads}
+        old: Tables = server.state
+        left = {u.client: [u.payload.codes[n].grid.bits for n in server.spec.quantizable] for u in updates}
         sizes = layer_sizes(server)
+        bits, reduced, penalty = (value.clone() for value in (old.bits, old.reduced, old.penalty))
         for n, widths in left.items():
-            shared["reduced"][n] = (server.shared["bits"][n] - torch.tensor(widths)).clamp(min=0)
+            reduced[n] = (old.bits[n] - torch.tensor(widths)).clamp(min=0)
             violation = mean_bits(sizes, widths), self.budget(n)
-            shared["penalty"][n] = bitwise.dual_ascent(float(shared["penalty"][n]), self.dual_step, *violation)
-            shared["bits"][n] = torch.tensor(widths)
+            penalty[n] = bitwise.dual_ascent(float(penalty[n]), self.dual_step, *violation)
+            bits[n] = torch.tensor(widths)
         if self.growing:
-            base = common_base(list(left.values()), self.shares(uploads))
+            base = common_base(list(left.values()), self.shares(updates))
             for n in range(server.clients):
-                reduced = shared["reduced"][n].tolist()
-                widths = pruning_growing(base, reduced, sizes, self.budget(n), self.cutting)
-                shared["bits"][n] = torch.tensor(widths)
-        return shared
+                widths = pruning_growing(base, reduced[n].tolist(), sizes, self.budget(n), self.cutting)
+                bits[n] = torch.tensor(widths)
+        held = old.held
+        if self.downlink == "changes":
+            sent = {u.client: self.codes(server, u.client) for u in updates}
+            held = Known.unflatten(old.held).accepted(sent).flatten()
+        return Tables(bits, reduced, penalty, held)
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean ``bits`` of the next models, ``sent_bits`` of uploads, λ, largest ``excess`` over a budget."""
-        sizes, table = layer_sizes(server), server.shared["bits"].tolist()
-        means = [mean_bits(sizes, row) for row in table]
-        sent = [mean_bits(sizes, [u.payload[n].grid.bits for n in server.spec.quantizable]) for u in uploads]
+        sizes = layer_sizes(server)
+        means = [mean_bits(sizes, row) for row in server.state.bits.tolist()]
+        sent = [mean_bits(sizes, [u.payload.codes[n].grid.bits for n in server.spec.quantizable]) for u in updates]
         return {
             "bits": sum(means) / len(means),
             "sent_bits": sum(sent) / len(sent),
-            "penalty": float(server.shared["penalty"].mean()),
+            "penalty": float(server.state.penalty.mean()),
             "excess": max(bits - self.budget(n) for n, bits in enumerate(means)),
         }
 
 
 def layer_sizes(server: Server) -> list[int]:
     """M_l of the quantized layers."""
-    return [server.spec.sizes[name] for name in server.spec.quantizable]
+    return [server.spec.numel[name] for name in server.spec.quantizable]
 
 
 def common_base(widths: Sequence[Sequence[int]], shares: Sequence[float]) -> list[int]:

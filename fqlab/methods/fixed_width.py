@@ -18,8 +18,7 @@ class FixedWidth(FedMPQ):
     :class:`FedMPQ`, with group lasso, MSB pruning and Algorithm 2 off. A budget that is not a whole number
     gives the layers one of the two next widths.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> fit(Experiment(method="fixed_width", rounds=2, lr=0.3)).rounds[-1].extras["bits"]
     8.0
     """

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from fqlab.aggregate import decode_all, mean
 from fqlab.errors import in_range
-from fqlab.methods.base import Client, Method, Sent, Server, Spec, Task, Upload, next_state, split
-from fqlab.objectives import Objective, Weights
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
+from fqlab.methods.standalone import Kept, Seen
+from fqlab.tensors import Weights
+from fqlab.training.objectives import Objective
 from fqlab.wire import Payload
 
 __all__ = ["LGFedAvg"]
@@ -26,15 +29,16 @@ class LGFedAvg(Method):
     Args:
         shared: number of layers from the top that are global, 1 or more.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="lg_fedavg", partition="n_class", rounds=3, epochs=5))
     >>> history.rounds[-1].personal > 0.5
     True
     """
 
-    broadcast = False
-    personal = True
+    broadcast: ClassVar[bool] = False
+    personal: ClassVar[bool] = True
+    ServerState: ClassVar[type[State]] = Seen
+    ClientState: ClassVar[type[State]] = Kept
 
     shared: int = 1
 
@@ -48,32 +52,31 @@ class LGFedAvg(Method):
         return tuple(name for name in spec.trainable if name.startswith(stems))
 
     def start(self, server: Server) -> Server:
-        return next_state(server, server.weights, {"seen": torch.zeros(server.clients, dtype=torch.bool)})
+        return server.next(server.weights, Seen.nobody(server.clients))
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
-        if not server.shared["seen"][client]:
-            return dict(server.weights)
-        return {name: server.weights[name] for name in self.head(server.spec)}
+        if not server.state.seen[client]:
+            return Payload(tensors=server.weights)
+        return Payload(tensors={name: server.weights[name] for name in self.head(server.spec)})
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        params, buffers = split({**client.memory, **payload}, client.spec)
-        return Task(params, buffers, Objective())
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        kept = client.state.weights if client.state else {}
+        params, buffers = split(kept | payload.decode(), client.spec)
+        return LocalProblem(params, buffers, Objective())
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         head = self.head(client.spec)
-        own = {name: value for name, value in {**params, **buffers}.items() if name not in head}
-        return Sent({name: params[name] for name in head}, own)
+        rest = {name: value for name, value in (params | buffers).items() if name not in head}
+        return ClientUpdate(Payload(tensors={name: params[name] for name in head}), Kept(rest))
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         return {name: server.weights[name].shape for name in self.head(server.spec)}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
-        sizes = [upload.size for upload in uploads]
-        head = {n: mean(decode_all([u.payload[n] for u in uploads]), sizes) for n in self.head(server.spec)}
-        seen = server.shared["seen"].clone()
-        seen[[upload.client for upload in uploads]] = True
-        return next_state(server, {**server.weights, **head}, {"seen": seen})
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        samples = [update.samples for update in updates]
+        head = {n: mean(decode_all([u.payload[n] for u in updates]), samples) for n in self.head(server.spec)}
+        return server.next(server.weights | head, server.state.after(updates))
 
-    def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
+    def personalized(self, server: Server, client: int, state: Kept | None) -> Weights:
         """The client's representation under the global head."""
-        return {**server.weights, **memory}
+        return server.weights | (state.weights if state else {})

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from fqlab.aggregate import masked_mean, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state
-from fqlab.objectives import Objective, Weights
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
+from fqlab.tensors import Weights, with_prefix
+from fqlab.training.objectives import Objective
+from fqlab.training.transforms import Masked, masked
 from fqlab.wire import Payload
 
-__all__ = ["PRESETS", "Lottery", "kept_after", "prune", "published_mib"]
-
-PRESETS = {
-    "paper": {"epochs": 10, "options": {"gate": 0.5, "gate_on": "validation"}},
-    "code": {"epochs": 60, "options": {"gate": 0.2, "gate_on": "test"}},
-}
-"""Fields of an Experiment: the hyper-parameters of the paper, and those of the authors' final code."""
+__all__ = ["Lottery", "kept_after", "prune", "published_mib"]
 
 
 def prune(weight: torch.Tensor, mask: torch.Tensor, rate: float) -> torch.Tensor:
@@ -59,6 +56,23 @@ def published_mib(weights: int, clients: int, rounds: int, kept: float = 1.0) ->
 
 
 @dataclass(frozen=True)
+class Tickets(State):
+    """What the server keeps: θ₀ (``first``), every client's mask of each layer ``[clients, ...]``, who was ``seen``."""
+
+    first: Weights
+    masks: Weights
+    seen: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Ticket(State):
+    """What a client keeps: its copy of θ₀ (``first``), and its ``masks``."""
+
+    first: Weights
+    masks: Weights
+
+
+@dataclass(frozen=True)
 class Lottery(Method):
     """Personal lottery tickets.
 
@@ -73,15 +87,16 @@ class Lottery(Method):
         gate_on: ``"validation"`` (paper; needs ``Experiment(validation=...)``), or ``"test"`` (the code: 80 test images).
         rewind: start survivors from θ₀ after a pruning.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="lottery", partition="n_class", rounds=4, epochs=5, validation=0.1, lr=0.3))
     >>> history.rounds[-1].personal > 0.5
     True
     """
 
-    broadcast = False
-    personal = True
+    broadcast: ClassVar[bool] = False
+    personal: ClassVar[bool] = True
+    ServerState: ClassVar[type[State]] = Tickets
+    ClientState: ClassVar[type[State]] = Ticket
 
     target: float = 0.1
     rate: float = 0.2
@@ -99,36 +114,28 @@ class Lottery(Method):
         names = server.spec.quantizable
         if not names:
             raise ConfigError("model has no Conv or Linear weights, but pruning needs at least one such layer.")
-        first = {f"first/{name}": value.clone() for name, value in server.weights.items()}
-        masks = {
-            f"mask/{c}/{n}": torch.ones_like(server.weights[n]).bool() for c in range(server.clients) for n in names
-        }
-        seen = {"seen": torch.zeros(server.clients, dtype=torch.bool)}
-        return next_state(server, server.weights, first | masks | seen)
+        masks = {n: torch.ones(server.clients, *server.weights[n].shape, dtype=torch.bool) for n in names}
+        first = {name: value.clone() for name, value in server.weights.items()}
+        return server.next(server.weights, Tickets(first, masks, torch.zeros(server.clients, dtype=torch.bool)))
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         """The survivors of θ_g on this client's mask, which both sides know; θ₀ the first time."""
-        payload: Payload = {}
-        for name, value in server.weights.items():
-            mask = server.shared.get(f"mask/{client}/{name}")
-            payload[name] = value if mask is None else value[mask]
-        if not server.shared["seen"][client]:
-            payload |= {f"first/{name}": server.shared[f"first/{name}"] for name in server.weights}
-        return payload
+        state: Tickets = server.state
+        survivors = {n: v[state.masks[n][client]] if n in state.masks else v for n, v in server.weights.items()}
+        first = {} if state.seen[client] else {f"first/{name}": value for name, value in state.first.items()}
+        return Payload(tensors=survivors | first)
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        first, masks = _own(payload, client)
-        weights = {
-            n: _spread(v, masks[n]) if n in masks else v for n, v in payload.items() if not n.startswith("first/")
-        }
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        ticket = client.state or new_ticket(payload, client)
+        masks = ticket.masks
+        weights = {name: payload.tensors[name] for name in client.spec.numel}
+        weights |= {name: scatter(weights[name], mask) for name, mask in masks.items()}
         if self._opens(weights, masks, client):
             masks = {name: prune(weights[name], mask, self.rate) for name, mask in masks.items()}
-            weights = dict(first) if self.rewind else weights
-        params = {name: weights[name] for name in client.spec.trainable}
-        buffers = {name: value for name, value in weights.items() if name not in params}
-        params = hold(params, masks)
-        memory = {f"first/{n}": v for n, v in first.items()} | {f"mask/{n}": m for n, m in masks.items()}
-        return Task(params, buffers, Objective(project=hold, transform=_held, context=masks), memory)
+            weights = ticket.first if self.rewind else weights
+        params, buffers = split(weights, client.spec)
+        objective = Objective(Masked(), project=masked, context=masks)
+        return LocalProblem(masked(params, masks), buffers, objective, Ticket(ticket.first, masks))
 
     def _opens(self, weights: Weights, masks: Weights, client: Client) -> bool:
         """Whether this client prunes now: more is left than the target, and the model is good enough."""
@@ -137,64 +144,56 @@ class Lottery(Method):
         limit = 80 if self.gate_on == "test" else 0
         return client.accuracy(weights, self.gate_on, limit) > self.gate
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        """Masks, one bit a weight, and the survivors' values."""
-        masks = task.objective.context
-        payload: Payload = {n: v[masks[n]] if n in masks else v for n, v in {**params, **buffers}.items()}
-        return Sent(payload | {f"mask/{name}": mask for name, mask in masks.items()}, task.memory)
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        """Tickets, one bit a weight, and the survivors' values."""
+        masks = problem.objective.context
+        survivors = {n: v[masks[n]] if n in masks else v for n, v in (params | buffers).items()}
+        return ClientUpdate(
+            Payload(tensors=survivors | {f"mask/{n}": mask for n, mask in masks.items()}), problem.state
+        )
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         whole = {n: v.shape for n, v in server.weights.items() if n not in server.spec.quantizable}
         return whole | {f"mask/{n}": server.weights[n].shape for n in server.spec.quantizable}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
-        weights, shared = {}, dict(server.shared)
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        state: Tickets = server.state
+        weights = {}
+        masks = {name: mask.clone() for name, mask in state.masks.items()}
         for name, old in server.weights.items():
-            if name in server.spec.quantizable:
-                masks = [u.payload[f"mask/{name}"] for u in uploads]
-                values = [_spread(u.payload[name], m) for u, m in zip(uploads, masks, strict=True)]
-                weights[name] = masked_mean(values, masks, old)
-                shared |= {f"mask/{u.client}/{name}": m for u, m in zip(uploads, masks, strict=True)}
+            values = [u.payload.tensors[name] for u in updates]
+            if name in masks:
+                own = [u.payload.tensors[f"mask/{name}"] for u in updates]
+                weights[name] = masked_mean([scatter(v, m) for v, m in zip(values, own, strict=True)], own, old)
+                masks[name][[u.client for u in updates]] = torch.stack(own)
             else:
-                weights[name] = mean([u.payload[name] for u in uploads])
-        shared["seen"] = shared["seen"].clone()
-        shared["seen"][[u.client for u in uploads]] = True
-        return next_state(server, weights, shared)
+                weights[name] = mean(values)
+        seen = state.seen.clone()
+        seen[[u.client for u in updates]] = True
+        return server.next(weights, Tickets(state.first, masks, seen))
 
-    def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
+    def personalized(self, server: Server, client: int, state: Ticket | None) -> Weights:
         """θ_g ⊙ m_k."""
-        return hold(server.weights, {n: server.shared[f"mask/{client}/{n}"] for n in server.spec.quantizable})
+        return masked(server.weights, {name: masks[client] for name, masks in server.state.masks.items()})
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean share of weights kept, over the round's clients, and the traffic as published (MiB, one direction)."""
         names = server.spec.quantizable
-        kept = [_kept({n: u.payload[f"mask/{n}"] for n in names}) for u in uploads]
-        weights = sum(server.spec.sizes[n] for n in names)
+        kept = [_kept({n: u.payload.tensors[f"mask/{n}"] for n in names}) for u in updates]
+        weights = sum(server.spec.numel[n] for n in names)
         return {
             "kept": sum(kept) / len(kept),
             "published_mib": published_mib(weights, len(kept), 1, sum(kept) / len(kept)),
         }
 
 
-def hold(params: Weights, masks: Weights) -> Weights:
-    """Pruned weights are zero."""
-    return {name: value * masks[name] if name in masks else value for name, value in params.items()}
+def new_ticket(payload: Payload, client: Client) -> Ticket:
+    """Everything is alive in the first download, which brings θ₀."""
+    first = with_prefix(payload.tensors, "first/")
+    return Ticket(first, {name: torch.ones_like(first[name], dtype=torch.bool) for name in client.spec.quantizable})
 
 
-def _held(params: Weights, masks: Weights, noise: Weights) -> Weights:
-    return hold(params, masks)
-
-
-def _own(payload: Payload, client: Client) -> tuple[Weights, Weights]:
-    """The client's copy of θ₀ and its masks: from memory, or as they arrive the first time."""
-    if client.memory:
-        part = lambda prefix: {k[len(prefix) :]: v for k, v in client.memory.items() if k.startswith(prefix)}  # noqa: E731
-        return part("first/"), part("mask/")
-    first = {name[6:]: value.clone() for name, value in payload.items() if name.startswith("first/")}
-    return first, {name: torch.ones_like(first[name]).bool() for name in client.spec.quantizable}
-
-
-def _spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def scatter(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Survivors back in their places, zeros elsewhere."""
     return torch.zeros(mask.shape).masked_scatter(mask, values)
 

@@ -8,13 +8,14 @@ DiffQ). Settings that the sources leave open are switches here, and no default i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, Method, Server, Task, Upload
-from fqlab.objectives import Kurtosis, MultiBit, Objective, PseudoNoise, kurtosis
+from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server
+from fqlab.training.objectives import KurtosisPenalty, Objective, kurtosis
+from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise
 from fqlab.wire import Payload
 
 __all__ = ["Robust"]
@@ -42,10 +43,9 @@ class Robust(Method):
         bit_set: widths of ``mqat`` and, if ``bits`` is 0, of ``apqn``: ``"2-3-4-6-8"``.
         per: ``mqat`` draws a width every ``"step"`` (our reading of the patent claim), or one a ``"client"`` and round.
         noise: ``"uniform"`` (variance Δ²/12), or ``"gauss"`` with standard deviation Δ/2, DiffQ's default.
-        range: clip rule: ``"max_abs"`` or ``"octav"`` (level-aware); use the same at deployment.
+        range_rule: ``"max_abs"``, or ``"mse"`` for the least squared error; use the same at deployment.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="robust", rounds=3, options={"variant": "kure", "penalty": 0.1}))
     >>> history.rounds[-1].extras["kurtosis"] < 3
     True
@@ -59,7 +59,7 @@ class Robust(Method):
     bit_set: str = "2-3-4-6-8"
     per: str = "step"
     noise: str = "uniform"
-    range: str = "max_abs"
+    range_rule: str = "max_abs"
 
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("kure", "apqn", "qat", "mqat"))
@@ -68,7 +68,7 @@ class Robust(Method):
         in_range("bits", self.bits, 0 if self.variant == "apqn" else 1, 8, integer=True)
         one_of("per", self.per, ("step", "client"))
         one_of("noise", self.noise, ("uniform", "gauss"))
-        one_of("range", self.range, ("max_abs", "octav"))
+        one_of("range_rule", self.range_rule, RANGE_RULES)
         self.widths()
 
     def widths(self) -> tuple[int, ...]:
@@ -89,23 +89,23 @@ class Robust(Method):
             raise ConfigError("model has no Conv or Linear weights, but robust training needs at least one such layer.")
         return server
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        task = super().begin(payload, client)
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        problem = super().prepare(payload, client)
         layers, widths = client.spec.quantizable, self.widths()
         if self.variant == "kure":
-            objective = Objective(penalty=Kurtosis(layers, self.penalty, self.target, self.unbiased))
+            objective = Objective(penalty=KurtosisPenalty(layers, self.penalty, self.target, self.unbiased))
         elif self.variant == "apqn":
-            noisy = PseudoNoise(layers, widths, self.range, self.noise)
-            objective = Objective(transform=noisy, draw=noisy.draw)
+            noisy = PseudoNoise(layers, widths, self.range_rule, self.noise)
+            objective = Objective(transform=noisy)
         else:
             if self.variant == "mqat" and self.per == "client":
                 pick = torch.randint(len(widths), (), generator=client.generator("bits"))
                 widths = (widths[int(pick)],)
-            rounded = MultiBit(layers, widths, self.range)
-            objective = Objective(transform=rounded, draw=rounded.draw)
-        return Task(task.params, task.buffers, objective, task.memory)
+            rounded = MultiBit(layers, widths, self.range_rule)
+            objective = Objective(transform=rounded)
+        return replace(problem, objective=objective)
 
-    def report(self, server: Server, uploads: Sequence[Upload]) -> dict[str, float]:
+    def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Kurtosis of the aggregated layers: each one, and their mean."""
         each = {name: float(kurtosis(server.weights[name])) for name in server.spec.quantizable}
         return {"kurtosis": sum(each.values()) / len(each), **{f"kurtosis/{name}": k for name, k in each.items()}}

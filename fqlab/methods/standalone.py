@@ -4,51 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
-from fqlab.methods.base import Client, Method, Sent, Server, Task, Upload, next_state, split
-from fqlab.objectives import Objective, Weights
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
+from fqlab.tensors import Weights
+from fqlab.training.objectives import Objective
 from fqlab.wire import Payload
 
-__all__ = ["Standalone"]
+__all__ = ["Kept", "Seen", "Standalone"]
+
+
+@dataclass(frozen=True)
+class Seen(State):
+    """Which clients have answered at least once, bool ``[clients]``; the others need the whole model first."""
+
+    seen: torch.Tensor
+
+    @classmethod
+    def nobody(cls, clients: int) -> Seen:
+        """The state before the first round."""
+        return cls(torch.zeros(clients, dtype=torch.bool))
+
+    def after(self, updates: Sequence[ReceivedUpdate]) -> Seen:
+        """The state once these have answered."""
+        seen = self.seen.clone()
+        seen[[update.client for update in updates]] = True
+        return Seen(seen)
+
+
+@dataclass(frozen=True)
+class Kept(State):
+    """The tensors of a model that stay with a client."""
+
+    weights: Weights
 
 
 @dataclass(frozen=True)
 class Standalone(Method):
     """No communication: after a first download of the initial model, clients keep their weights to themselves.
 
-    >>> from fqlab.experiment import Experiment
-    >>> from fqlab.federation import fit
+    >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="standalone", partition="n_class", rounds=3, epochs=5))
     >>> history.rounds[-1].personal > 0.5
     True
     """
 
-    broadcast = False
-    personal = True
+    broadcast: ClassVar[bool] = False
+    personal: ClassVar[bool] = True
+    ServerState: ClassVar[type[State]] = Seen
+    ClientState: ClassVar[type[State]] = Kept
 
     def start(self, server: Server) -> Server:
-        return next_state(server, server.weights, {"seen": torch.zeros(server.clients, dtype=torch.bool)})
+        return server.next(server.weights, Seen.nobody(server.clients))
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
-        return {} if server.shared["seen"][client] else dict(server.weights)
+        return Payload() if server.state.seen[client] else Payload(tensors=server.weights)
 
-    def begin(self, payload: Payload, client: Client) -> Task:
-        params, buffers = split(dict(client.memory or payload), client.spec)
-        return Task(params, buffers, Objective())
+    def prepare(self, payload: Payload, client: Client) -> LocalProblem:
+        params, buffers = split(client.state.weights if client.state else payload.decode(), client.spec)
+        return LocalProblem(params, buffers, Objective())
 
-    def upload(self, params: Weights, buffers: Weights, task: Task, client: Client) -> Sent:
-        return Sent({}, {**params, **buffers})
+    def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
+        return ClientUpdate(Payload(), Kept(params | buffers))
 
-    def expects(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         return {}
 
-    def aggregate(self, server: Server, uploads: Sequence[Upload]) -> Server:
-        seen = server.shared["seen"].clone()
-        seen[[upload.client for upload in uploads]] = True
-        return next_state(server, server.weights, {"seen": seen})
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        return server.next(server.weights, server.state.after(updates))
 
-    def personalized(self, server: Server, client: int, memory: Weights) -> Weights:
+    def personalized(self, server: Server, client: int, state: Kept | None) -> Weights:
         """The client's own weights; the initial model while it has not trained yet."""
-        return memory or server.weights
+        return state.weights if state else server.weights

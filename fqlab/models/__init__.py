@@ -10,28 +10,28 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fqlab.data import Dataset
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range
 from fqlab.models.activations import QuantizedActivation, quantize_activations
 from fqlab.models.cnn import ClippedCNN, DigitsCNN, LeNet5
 from fqlab.models.layers import BatchNorm, Dropout, build, couples_samples, set_generator, uses_noise
 from fqlab.models.lottery import LotteryCIFAR, LotteryEMNIST, LotteryMNIST
 from fqlab.models.mlp import MLP
 from fqlab.models.resnet import ResNet
+from fqlab.registry import Registry
+from fqlab.tensors import Weights
 
 __all__ = [
-    "NAMES", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
-    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet", "Weights", "buffer_names", "couples_samples",
+    "MODELS", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
+    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet", "buffer_names", "couples_samples",
     "make", "parameter_names", "quantizable", "quantize_activations", "set_generator", "uses_noise",
     "weights_of",
 ]  # fmt: skip
-
-Weights = dict[str, Tensor]
-"""Parameters and float buffers by name, float32."""
 
 Shape = tuple[int, ...]
 
@@ -42,13 +42,16 @@ class _Entry:
     fits: Callable[[Shape], bool]
     needs: str
 
+    def __call__(self, shape: Shape, classes: int) -> nn.Module:
+        return self.build(shape, classes)
+
 
 def _mlp(shape: Shape, classes: int) -> nn.Module:
     inputs = math.prod(shape)
     return MLP(inputs, (64 if inputs <= 64 else 200,), classes)
 
 
-def _pointnet(shape: Shape, classes: int) -> nn.Module:  # noqa: ARG001 (any number of points)
+def _pointnet(_: Shape, classes: int) -> nn.Module:
     return importlib.import_module("fqlab.models.pointnet").PointNet(classes)
 
 
@@ -77,7 +80,16 @@ _MODELS = {
     "lottery_emnist": _Entry(lambda shape, classes: LotteryEMNIST(classes), *_GREY_28),
     "pointnet": _Entry(_pointnet, *_POINTS),
 }
-NAMES = tuple(_MODELS)
+
+
+def _check(name: str, build: Any) -> None:
+    """A model is a function of input shape and number of classes."""
+    if not callable(build):
+        raise ConfigError(f"model {name!r} is {build!r}, but must be a function of input shape and number of classes.")
+
+
+MODELS = Registry("model", _MODELS, _check)
+"""Networks by name: functions of input shape and number of classes that give a ``torch.nn.Module``."""
 
 
 def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
@@ -87,21 +99,21 @@ def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
     one is neither read nor moved. The model comes in training mode.
 
     Args:
-        name: one of :data:`NAMES`.
+        name: one of :data:`MODELS`.
         dataset: gives the input shape and the number of classes.
         seed: whole number from 0.
 
     Raises:
         ConfigError: if the name is unknown, the network does not take such inputs, or for a bad seed.
     """
-    one_of("model", name, NAMES)
     in_range("seed", seed, 0, 2**64 - 1, integer=True)
-    entry, shape = _MODELS[name], dataset.input_shape
-    if not entry.fits(shape):
+    entry = MODELS[name]
+    shape = dataset.input_shape
+    if isinstance(entry, _Entry) and not entry.fits(shape):
         raise ConfigError(
             f"model {name!r} needs {entry.needs}, but dataset {dataset.name!r} has inputs of shape {shape}."
         )
-    return build(lambda: entry.build(shape, len(dataset.classes)), torch.Generator().manual_seed(seed))
+    return build(lambda: entry(shape, len(dataset.classes)), torch.Generator().manual_seed(seed))
 
 
 def quantizable(model: nn.Module, *, biases: bool = False) -> tuple[str, ...]:

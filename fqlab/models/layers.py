@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fqlab.errors import ConfigError
+from fqlab.tensors import Weights
 
-__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "uses_noise"]
+__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "stacked_linear", "uses_noise"]
 
 
 class BatchNorm(nn.Module):
@@ -40,7 +41,7 @@ class BatchNorm(nn.Module):
         mean, var = self.running_mean, self.running_var
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 
-    def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002 (nothing random)
+    def initialise(self, generator: torch.Generator) -> None:
         """Weight and variance one, bias and mean zero."""
         nn.init.ones_(self.weight), nn.init.zeros_(self.bias)
         self.running_mean.zero_(), self.running_var.fill_(1)
@@ -92,6 +93,11 @@ def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
     for layer in model.modules():
         if isinstance(layer, Dropout):
             layer.generator = generator
+
+
+def stacked_linear(weights: Weights, name: str, x: Tensor) -> Tensor:
+    """The layer ``name`` of many networks at once: x ``[clients, n, inputs]`` to ``[clients, n, outputs]``."""
+    return torch.baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].transpose(1, 2))
 
 
 def build(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:

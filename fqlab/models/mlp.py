@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, baddbmm, nn
+from torch import Tensor, nn
+
+from fqlab.models.layers import stacked_linear
+from fqlab.tensors import Weights
 
 __all__ = ["MLP"]
 
@@ -31,7 +34,7 @@ class MLP(nn.Module):
             x = layer(x)
         return x
 
-    def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+    def stacked(self, weights: Weights, x: Tensor) -> Tensor:
         """Many networks at once: weights and inputs ``[clients, ...]`` to logits ``[clients, n, classes]``.
 
         What ``torch.func.vmap`` of :meth:`forward` gives, as batched matrix products without its overhead.
@@ -39,9 +42,5 @@ class MLP(nn.Module):
         x = x.flatten(2)
         *hidden, last = (name for name, layer in self.named_children() if isinstance(layer, nn.Linear))
         for name in hidden:
-            x = _stacked_linear(weights, name, x).relu()
-        return _stacked_linear(weights, last, x)
-
-
-def _stacked_linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
-    return baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].transpose(1, 2))
+            x = stacked_linear(weights, name, x).relu()
+        return stacked_linear(weights, last, x)

@@ -7,8 +7,11 @@ a given accuracy; a norm before it that takes statistics over the points would m
 
 from __future__ import annotations
 
-from torch import Tensor, baddbmm, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fqlab.models.layers import stacked_linear
+from fqlab.tensors import Weights
 
 __all__ = ["PointNet"]
 
@@ -43,7 +46,7 @@ class PointNet(nn.Module):
         x = self.norm(x.amax(1))
         return self.head2(self.head1(x).relu())
 
-    def stacked(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+    def stacked(self, weights: Weights, x: Tensor) -> Tensor:
         """Many networks at once: weights ``[clients, ...]``, clouds ``[clients, n, points, channels]``.
 
         Logits ``[clients, n, classes]`` as ``torch.func.vmap`` of :meth:`forward` gives, as matrix products.
@@ -51,12 +54,8 @@ class PointNet(nn.Module):
         n, points = x.shape[1:3]
         x = x.flatten(1, 2)
         for name in self.POINT:
-            x = _linear(weights, name, x).relu()
+            x = stacked_linear(weights, name, x).relu()
         x = x.unflatten(1, (n, points)).amax(2)
         x = F.layer_norm(x, x.shape[2:], eps=self.norm.eps)
         x = x * weights["norm.weight"].unsqueeze(1) + weights["norm.bias"].unsqueeze(1)
-        return _linear(weights, "head2", _linear(weights, "head1", x).relu())
-
-
-def _linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
-    return baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].transpose(1, 2))
+        return stacked_linear(weights, "head2", stacked_linear(weights, "head1", x).relu())

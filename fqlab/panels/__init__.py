@@ -6,8 +6,6 @@ A panel's class is loaded on first use, together with ipywidgets and Matplotlib.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import Any
 
 PANELS = {
@@ -33,19 +31,8 @@ __all__ = ["PANELS", *PANELS]
 def __getattr__(name: str) -> Any:
     if name not in PANELS:
         raise AttributeError(f"module 'fqlab.panels' has no attribute {name!r}; panels: {', '.join(PANELS)}")
-    return getattr(importlib.import_module(f"fqlab.panels.{name}"), PANELS[name])
+    return getattr(importlib.import_module(f"fqlab.panels.views.{name}"), PANELS[name])
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Panels(ModuleType):
-    """Importing ``fqlab.panels.tour`` must not hide the panel ``tour`` behind the module of the same name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in PANELS and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Panels

@@ -87,7 +87,7 @@ class Control:
         in_range(self.name, value, self.low, self.high, integer=isinstance(self.step, int))
         return self.at(self.index(value))
 
-    def say(self, value: Any) -> str:
+    def message(self, value: Any) -> str:
         """The value in words, with its unit."""
         if self.choices is not None:
             return self.choices[value]
@@ -143,5 +143,5 @@ def changed(state: Settings, changes: Mapping[str, Any]) -> Settings:
 def words(state: Settings) -> str:
     """The state as one line: ``bits per weight 4 bit, rounding nearest, ...``."""
     return ", ".join(
-        f"{c.label[0].lower()}{c.label[1:]} {c.say(getattr(state, c.name))}" for c in controls(type(state))
+        f"{c.label[0].lower()}{c.label[1:]} {c.message(getattr(state, c.name))}" for c in controls(type(state))
     )

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fqlab.checkpoint import write_whole
 from fqlab.errors import one_of
-from fqlab.papers.ledger import Claim, Result, claim
+from fqlab.files import atomic_write
+from fqlab.papers.claims import Claim, Result, claim
 
 __all__ = ["reproduce"]
 
@@ -35,13 +35,13 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
     one_of("scale", scale, SCALES)
     c = claim(identity)
     module, _, name = c.recipe.partition(":")
-    recipe = getattr(importlib.import_module(f"fqlab.papers.recipes.{module}"), name)
+    recipe = getattr(importlib.import_module(f"fqlab.studies.{module}"), name)
     began = time.perf_counter()
     values = tuple(float(recipe(seed=seed, scale=scale)) for seed in range(c.seeds))
     result = _result(c, scale, values, time.perf_counter() - began)
     if store is not None:
         text = json.dumps(dataclasses.asdict(result), indent=1)
-        write_whole(store / f"{identity}.{scale}.json", (text + "\n").encode())
+        atomic_write(store / f"{identity}.{scale}.json", (text + "\n").encode())
     return result
 
 

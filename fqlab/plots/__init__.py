@@ -1,9 +1,9 @@
 """Pictures: one look for every quantity, built once, updated in place, with alt text."""
 
-from fqlab.plots.picture import Drawing, Picture, Shown, draw, mosaic, to_png, to_svg
-from fqlab.plots.style import COLORS, LOOKS, Look, apart, axes, figure, line, look, note, size, title
+from fqlab.plots.picture import Drawing, Picture, PictureView, draw, mosaic, to_png, to_svg
+from fqlab.plots.style import COLORS, LOOKS, Look, axes, figure, line, note, separate_labels, size, style_for, title
 
 __all__ = [
-    "COLORS", "Drawing", "LOOKS", "Look", "Picture", "Shown", "apart", "axes", "draw", "figure", "line", "look", "mosaic", "note",
+    "COLORS", "Drawing", "LOOKS", "Look", "Picture", "PictureView", "separate_labels", "axes", "draw", "figure", "line", "style_for", "mosaic", "note",
     "size", "title", "to_png", "to_svg",
 ]  # fmt: skip

@@ -9,9 +9,9 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, MUTED, PAPER, apart, axes, line, look, note, title
+from fqlab.plots.style import COLORS, MUTED, PAPER, axes, line, note, separate_labels, style_for, title
 
-__all__ = ["Digits", "Rounds", "Say"]
+__all__ = ["Digits", "Rounds", "VoteShares"]
 
 DEVICES = 10
 FINE, COARSE = COLORS["blue"], "#a9cbe2"
@@ -19,7 +19,7 @@ SEVEN = COLORS["vermilion"]
 Data = Mapping[str, Any]
 
 
-class Say(Picture):
+class VoteShares(Picture):
     """Each device's share of the average, one bar a layer; fine devices dark, coarse ones light."""
 
     width, height = 338, 260
@@ -102,7 +102,7 @@ class Digits(Picture):
         digits, rare = data["digits"], data["rare"]
         for d, bar in enumerate(self.bars):
             bar.set_height(max(digits[d], 0.006))
-            bar.set_facecolor(SEVEN if d == rare else look("accuracy").color)
+            bar.set_facecolor(SEVEN if d == rare else style_for("accuracy").color)
             self._tick(self.full[d], d, data["full"][d] if data["full"] else None, 0.42)
             self._tick(self.before[d], d, ghost["digits"][d] if ghost else None, 0.24)
         above = [digits[rare], *data["full"][rare : rare + 1], *(ghost["digits"][rare : rare + 1] if ghost else [])]
@@ -144,7 +144,8 @@ class Rounds(Picture):
         }
         colors = {"previous": MUTED, "sevens": "#a34700"}
         self.ends = {
-            kind: self.live(note(ax, "", x=31, color=colors.get(kind) or look(kind).color, halo=False)) for kind in ways
+            kind: self.live(note(ax, "", x=31, color=colors.get(kind) or style_for(kind).color, halo=False))
+            for kind in ways
         }
         self._build_bytes(fig)
 
@@ -154,7 +155,7 @@ class Rounds(Picture):
         ax.set_yticks([2, 1, 0], ["fine, up", "coarse, up", "down"])
         ax.tick_params(axis="y", length=0, labelcolor="#1f2328")
         note(ax, "a device's packet", x=22, y=2.74, ha="right", va="bottom", color=MUTED, halo=False)
-        shade = {"color": look("bytes").color, "linewidth": 0}
+        shade = {"color": style_for("bytes").color, "linewidth": 0}
         self.bars = [
             self.live(ax.add_patch(Rectangle((0, y - 0.3), 0, 0.6, alpha=alpha, **shade)))
             for y, alpha in ((2, 1.0), (1, 0.65), (0, 0.3))
@@ -179,7 +180,7 @@ class Rounds(Picture):
             curve.set_data(range(1, len(found[kind]) + 1), found[kind])
             self.ends[kind].set_text(f"{words[kind]} {found[kind][-1]:.0%}" if found[kind] else "")
         shown = [kind for kind in self.curves if found[kind]]
-        for kind, y in zip(shown, apart([found[k][-1] for k in shown], 0.105, 0.03, 1.0), strict=True):
+        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.105, 0.03, 1.0), strict=True):
             self.ends[kind].set_y(y)
         sizes = [data["fine_up"], data["coarse_up"], data["down"]]
         for bar, value, size in zip(self.bars, self.values, sizes, strict=True):

@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, axes, line, note, style_for, title
 
 __all__ = ["Descent", "Origin", "Price", "more"]
 
@@ -50,7 +50,7 @@ class Descent(Picture):
         self.steps = self.live(line(ax, "theory", markers=True, linestyle="", markersize=7.5, zorder=4))
         self.best = self.live(line(ax, "full precision", linestyle="", marker="*", markersize=11, zorder=3))
         self.dot = self.live(line(ax, "error", markers=True, linestyle="", markersize=8.5, zorder=5))
-        color = look("error").color
+        color = style_for("error").color
         self.names = [self.live(note(ax, text, color=color)) for text in ("rounding", "clipping")]
         self.lowest = self.live(note(ax, "", ha="center"))
         self.belief = self.live(note(ax, "", color=PURPLE, ha="left"))
@@ -159,15 +159,15 @@ class Origin(Picture):
         self.axes[0].set_xticklabels([])
         self.axes[1].set_xlabel("weight (σ)", fontsize=11.5, color=INK, labelpad=2)
         self.axes[1].set_ylim(0, 1.25)
-        shade = {"color": look("clipping").color, "alpha": 0.16, "linewidth": 0}
+        shade = {"color": style_for("clipping").color, "alpha": 0.16, "linewidth": 0}
         self.gone = [self.live(ax.add_patch(Rectangle((0, 0), 20, 2, **shade))) for ax in self.axes for _ in range(2)]
         empty = (np.zeros(100), np.linspace(-5, 5, 101))
-        weights = {"fill": True, "baseline": 1e-6, "color": look("weights").color}
+        weights = {"fill": True, "baseline": 1e-6, "color": style_for("weights").color}
         self.bars = self.live(self.axes[0].stairs(*empty, **weights))
-        self.errors = self.live(self.axes[1].stairs(*empty, fill=True, color=look("error").color))
-        self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.2))
+        self.errors = self.live(self.axes[1].stairs(*empty, fill=True, color=style_for("error").color))
+        self.levels = self.live(LineCollection([], colors=style_for("bits").color, linewidths=1.2))
         self.axes[0].add_collection(self.levels)
-        self.parts = [self.live(note(self.axes[1], "", y=1.22, color=look("error").color)) for _ in range(2)]
+        self.parts = [self.live(note(self.axes[1], "", y=1.22, color=style_for("error").color)) for _ in range(2)]
 
     @staticmethod
     def _axes(fig: FigureBase, bottom: float, tall: float, name: str) -> Any:

@@ -10,9 +10,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, MUTED, apart, axes, line, look, note, title
+from fqlab.plots.style import COLORS, MUTED, axes, line, note, separate_labels, style_for, title
 
-__all__ = ["Fans", "Holdings", "Progress"]
+__all__ = ["ClientDrift", "Holdings", "Progress"]
 
 CLIENT, CLIENT_INK = COLORS["sky blue"], "#1f6f9f"
 """Clients' own models, in both pictures; the darker one for words."""
@@ -31,7 +31,7 @@ class Holdings(Picture):
         top.set_xticks([])
         top.set_yticks([])
         empty = (np.zeros(10), np.arange(11) - 0.5)
-        self.sizes = self.live(top.stairs(*empty, fill=True, color=look("weights").color))
+        self.sizes = self.live(top.stairs(*empty, fill=True, color=style_for("weights").color))
         self.counts = [self.live(note(top, "", x=k, y=0.0, ha="center", va="bottom", halo=False)) for k in range(10)]
         ax = axes(
             fig, 52, 38, 274, 144, xlim=(-0.6, 9.6), ylim=(9.6, -0.6), grid="both", xlabel="client", ylabel="digit"
@@ -57,7 +57,7 @@ class Holdings(Picture):
         )
 
 
-class Fans(Picture):
+class ClientDrift(Picture):
     """From the server's point every client goes its own way; their average is the next point. Seen in one plane."""
 
     width, height = 338, 268
@@ -76,7 +76,7 @@ class Fans(Picture):
         self.start = self.live(line(self.axes, "accuracy", linestyle="", marker="s", markersize=7, markerfacecolor="w"))
         self.end = self.live(line(self.axes, "accuracy", linestyle="", marker="o", markersize=8))
         words = (
-            ("● averages", look("accuracy").color),
+            ("● averages", style_for("accuracy").color),
             ("▼ clients, this round", CLIENT_INK),
             ("earlier rounds", MUTED),
         )
@@ -126,7 +126,7 @@ class Progress(Picture):
         self.dots = self.live(line(ax, 4, linestyle="", marker="v", markersize=3.6))
         self.before = self.live(line(ax, "previous"))
         self.average = self.live(line(ax, "accuracy", markers=True, markersize=4.5))
-        inks = (look("accuracy").color, CLIENT_INK, MUTED)
+        inks = (style_for("accuracy").color, CLIENT_INK, MUTED)
         self.ends = [self.live(note(ax, "", x=20.7, color=ink, halo=False)) for ink in inks]
 
     def update(self, data: Data, ghost: Any = None) -> str:
@@ -150,7 +150,7 @@ class Progress(Picture):
         words = [f"● averaged {average:.1%}", f"▼ clients' mean {clients:.0%}", f"before {before or 0:.1%}"]
         places = [average, clients] if before is None else [average, clients, before]
         self.ends[2].set_visible(before is not None)
-        for end, word, y in zip(self.ends, words, apart(places, 0.12, 0.05, 0.98), strict=False):
+        for end, word, y in zip(self.ends, words, separate_labels(places, 0.12, 0.05, 0.98), strict=False):
             end.set(text=word, y=y)
 
     @staticmethod

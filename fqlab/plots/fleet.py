@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import FigureBase
 
 from fqlab.data.lidar import CLASSES
-from fqlab.papers.recipes.lidar import elsewhere
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, axes, line, look, note, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, title
+from fqlab.studies.lidar import elsewhere
 
 __all__ = ["HUES", "Cars", "Echoes", "Street"]
 
@@ -125,7 +125,7 @@ class Cars(Picture):
         ax.tick_params(axis="x", length=0, labelcolor=INK)
         self.axis = ax
         self.gains = [self.live(line(ax, "weights", linewidth=3.5)) for _ in range(16)]
-        few = look("accuracy").color
+        few = style_for("accuracy").color
         marks = {
             "home": {"marker": "s", "color": MUTED},
             "away": {"marker": "s", "color": MUTED, "markerfacecolor": "#ffffff"},

@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, note, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, title
 
 __all__ = ["LOOKS", "Cheapest", "Plane", "size_words"]
 
@@ -131,7 +131,7 @@ class Cheapest(Picture):
 
         heights = [log10(_inside(needs[-1])) for needs in shown.values()]
         room = (log10(HIGH) - log10(LOW)) * 12.5 / 134
-        for family, height in zip(shown, apart(heights, room, log10(LOW), log10(HIGH)), strict=True):
+        for family, height in zip(shown, separate_labels(heights, room, log10(LOW), log10(HIGH)), strict=True):
             self.ends[family].set(text=f"{data['families'][family]}  {size_words(shown[family][-1])}", y=10**height)
         self.title.set_text(self._finding(data, shown))
         listed = [f"{data['families'][f]} {', '.join(size_words(x) for x in needs)}" for f, needs in shown.items()]

@@ -11,15 +11,15 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, look, note, title, untrained
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, style_for, title, untrained
 
-__all__ = ["Costs", "Masks", "Own"]
+__all__ = ["Costs", "Masks", "PersonalAccuracy"]
 
 ROUNDS, CLIENTS = 40, 10
 Data = Mapping[str, Any]
 
 
-class Own(Picture):
+class PersonalAccuracy(Picture):
     """Mean accuracy of the clients' own models on their own labels, round by round."""
 
     width, height = 338, 250
@@ -48,7 +48,7 @@ class Own(Picture):
             curve.set_data(range(1, len(y) + 1), y)
             self.names[kind].set_text(f"{words[kind]} {y[-1]:.1%}" if y else "")
         shown = list(found)
-        for kind, y in zip(shown, apart([found[k][-1] for k in shown], 0.085, 0.04, 1.02), strict=True):
+        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.085, 0.04, 1.02), strict=True):
             self.names[kind].set_y(y)
         now, alone = found["now"][-1], found["alone"][-1]
         self.title.set_text(f"{now:.1%} with {data['kept']:.0%} of the weights")
@@ -88,7 +88,7 @@ class Costs(Picture):
         place = [(k, 2 - k) for k in range(3)]
         for k, y in place:
             note(ax, self.BILLS[k][1], x=0.1, y=y + 0.52, color=INK, halo=False)
-        tickets = {"color": look("bytes").color, **shade}
+        tickets = {"color": style_for("bytes").color, **shade}
         whole = {"facecolor": "#c3c8ce", **shade}
         self.tickets = [self.live(ax.add_patch(Rectangle((0, y + 0.08), 0, 0.28, **tickets))) for _, y in place]
         self.whole = [self.live(ax.add_patch(Rectangle((0, y - 0.22), 0, 0.28, **whole))) for _, y in place]
@@ -145,7 +145,7 @@ class Masks(Picture):
         )
         ax.set_xticks(range(1, 11))
         self.bars = [
-            self.live(ax.add_patch(Rectangle((k - 0.38, 0), 0.76, 0, color=look("bits").color, linewidth=0)))
+            self.live(ax.add_patch(Rectangle((k - 0.38, 0), 0.76, 0, color=style_for("bits").color, linewidth=0)))
             for k in range(1, 11)
         ]
         self.chance = self.live(line(ax, "theory", markers=True, linestyle="", markersize=6))

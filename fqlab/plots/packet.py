@@ -12,7 +12,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, axes, line, look, note, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, title
 
 __all__ = ["KINDS", "Bytes", "Overhead", "Rates"]
 
@@ -87,7 +87,7 @@ class Bytes(Picture):
         self._draw_map(data)
         self._draw_parts(data["parts"], len(data["packet"]))
         self._draw_magnifier(data, field)
-        color = look("error").color if data["flip"] else "#00704f"
+        color = style_for("error").color if data["flip"] else "#00704f"
         self.verdict.set(text=f"{'✗' if data['flip'] else '✓'} {data['verdict']}", color=color)
         self.title.set_text(data["finding"])
         words = [f"{name} {size} bytes" for _, name, _, size in data["parts"]]
@@ -111,7 +111,7 @@ class Bytes(Picture):
         self.map.set_extent((12, 12 + columns * cell, 236 - rows * cell, 236))
         row, column = divmod(data["at"] // each, columns)
         self.here.set_bounds(12 + column * cell - 1, 236 - (row + 1) * cell - 1, cell + 2, cell + 2)
-        self.here.set_edgecolor(look("error").color if data["flip"] else INK)
+        self.here.set_edgecolor(style_for("error").color if data["flip"] else INK)
 
     def _draw_parts(self, parts: Sequence[tuple], total: int) -> None:
         lists = (self.chips, self.names, self.details, self.sizes, self.shares)
@@ -176,13 +176,13 @@ class Rates(Picture):
             for rule, dash in dashes.items()
             for way in ways
         }
-        self.names = {key: self.live(note(ax, "", color=look(ways[key[1]]).color)) for key in self.curves}
+        self.names = {key: self.live(note(ax, "", color=style_for(ways[key[1]]).color)) for key in self.curves}
         marks = {"fixed": ("bits", "s"), "zstd": ("bytes", "v"), "ANS": ("error", "D"), "Shannon": ("theory", "^")}
         self.marks = {
             name: self.live(line(ax, kind, markers=True, marker=mark, linestyle="", markersize=7, zorder=5))
             for name, (kind, mark) in marks.items()
         }
-        colors = [look("bits").color, "#9a6a00", look("error").color, "#a1477a"]
+        colors = [style_for("bits").color, "#9a6a00", style_for("error").color, "#a1477a"]
         self.values = [self.live(note(ax, "", x=0.15, y=6e-4 / 3.3**k, color=c)) for k, c in enumerate(colors)]
 
     def update(self, data: Data, ghost: Any = None) -> str:

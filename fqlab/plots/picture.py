@@ -34,7 +34,7 @@ from matplotlib.figure import Figure, FigureBase
 
 from fqlab.plots.style import PAPER, figure
 
-__all__ = ["DRAWING", "Drawing", "Picture", "Shown", "draw", "mosaic", "to_png", "to_svg"]
+__all__ = ["DRAWING", "Drawing", "Picture", "PictureView", "draw", "mosaic", "to_png", "to_svg"]
 
 A = TypeVar("A", bound=Artist)
 DRAWING = threading.RLock()
@@ -65,7 +65,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PictureView:
     """A picture with what it shows: the class, the data and the ghost."""
 
     picture: type[Picture]
@@ -96,10 +96,10 @@ class Drawing:
 
 def draw(picture: type[Picture], data: Any, ghost: Any = None, *, zoom: float = 1.0) -> Drawing:
     """One picture as a figure of its own."""
-    return mosaic([[Shown(picture, data, ghost)]], zoom=zoom)
+    return mosaic([[PictureView(picture, data, ghost)]], zoom=zoom)
 
 
-def mosaic(rows: Sequence[Sequence[Shown]], *, zoom: float = 1.0, gap: int = 10) -> Drawing:
+def mosaic(rows: Sequence[Sequence[PictureView]], *, zoom: float = 1.0, gap: int = 10) -> Drawing:
     """Several pictures in one figure, row by row, ``gap`` pixels apart."""
     heights = [max(shown.picture.height for shown in row) for row in rows]
     widths = [sum(shown.picture.width for shown in row) + gap * (len(row) - 1) for row in rows]

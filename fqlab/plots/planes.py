@@ -11,13 +11,13 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, apart, axes, line, look, note, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, style_for, title
 
-__all__ = ["Stack", "Trade", "Widths"]
+__all__ = ["Stack", "Tradeoff", "Widths"]
 
 SIDE, GAP, LEFT, BOTTOM, MOST = 64, 11, 12, 78, 8
 """Side of a plane, space between two, their lower left corner (pixels), and most planes."""
-BLUE, PALE, CUT = look("bits").color, COLORS["orange"], "#eceef1"
+BLUE, PALE, CUT = style_for("bits").color, COLORS["orange"], "#eceef1"
 Data = Mapping[str, Any]
 
 
@@ -121,7 +121,7 @@ class Widths(Picture):
         old = ghost["mean"] if ghost and ghost["run"] != data["run"] else []
         self.before.set_data(range(len(old)), old)
         self.here.set_data([data["epoch"]] * 2, [0, 8.8])
-        places = apart([*ends, data["mean"][-1]], 0.62, 0.3, 8.5)
+        places = separate_labels([*ends, data["mean"][-1]], 0.62, 0.3, 8.5)
         for text, words, y in zip(self.names, [*data["bits"], "mean"], places, strict=True):
             text.set(text=words, y=y, fontweight="bold" if words == "mean" else "normal")
         largest = data["bits"]["layer 1"]
@@ -132,7 +132,7 @@ class Widths(Picture):
         return f"Bits after {seen[-1]} epochs: {listed}; {data['mean'][-1]:.2f} a weight on average."
 
 
-class Trade(Picture):
+class Tradeoff(Picture):
     """The way of a run through bits and accuracy."""
 
     width, height = 338, 284

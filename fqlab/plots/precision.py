@@ -11,14 +11,14 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, axes, line, note, style_for, title
 
 __all__ = ["Federated", "Matrix", "Prune"]
 
 DEVICES, LAYERS = 10, 4
 LEFT, CELL, TALL, BOTTOM = 112, 55, 27, 78
 """Left edge, width and height of a cell, and lower edge of the matrix, in pixels."""
-BLUE = look("bits").color
+BLUE = style_for("bits").color
 Data = Mapping[str, Any]
 
 
@@ -64,7 +64,9 @@ class Matrix(Picture):
         bar = {"color": BLUE, "linewidth": 0}
         self.bars = [self.live(ax.add_patch(Rectangle((x - 22, 12), 12, 0, **bar))) for x in columns]
         self.limits = [self.live(line(ax, "full precision", linestyle="-", linewidth=2)) for _ in columns]
-        self.flags = [self.live(note(ax, "", x=x + 12, y=26, color=look("error").color, **middle)) for x in columns]
+        self.flags = [
+            self.live(note(ax, "", x=x + 12, y=26, color=style_for("error").color, **middle)) for x in columns
+        ]
         note(ax, "of its budget", x=LEFT - 8, y=26, ha="right", halo=False, color=MUTED)
 
     def update(self, data: Data, ghost: Any = None) -> str:
@@ -80,12 +82,12 @@ class Matrix(Picture):
                 self.cells[n][k].set(text=str(bits), color="#ffffff" if bits > 5 else INK)
                 self.frames[n][k].set_visible(bits != data["before"][n][k])
             over = mean > budget + 1e-9
-            self.means[n].set(text=f"{mean:.2f}", color=look("error").color if over else INK)
+            self.means[n].set(text=f"{mean:.2f}", color=style_for("error").color if over else INK)
             x = LEFT + (n + 0.5) * CELL
-            self.bars[n].set(height=3.5 * mean, color=look("error").color if over else BLUE)
+            self.bars[n].set(height=3.5 * mean, color=style_for("error").color if over else BLUE)
             self.limits[n].set_data([x - 25, x - 7], [12 + 3.5 * budget] * 2)
             self.flags[n].set_text("over" if over else f"{min(mean / budget, 1):.0%}")
-            self.flags[n].set_color(look("error").color if over else MUTED)
+            self.flags[n].set_color(style_for("error").color if over else MUTED)
         self.title.set_text(data["stage"])
         listed = "; ".join(
             f"budget {b:g}: {', '.join(map(str, row))}" for b, row in zip(data["budgets"], data["widths"], strict=True)

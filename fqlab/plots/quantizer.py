@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, RULE, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, RULE, axes, line, note, style_for, title
 
 __all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "spread"]
 
@@ -45,13 +45,13 @@ class Ladders(Picture):
         ax.set_yticks([])
         ax.hlines(range(1, 5), -WIDEST, WIDEST, colors=RULE, linewidth=0.8)
         empty = (np.zeros(80), np.linspace(-WIDEST, WIDEST, 81))
-        style = {"fill": True, "color": look("weights").color, "alpha": 0.55}
+        style = {"fill": True, "color": style_for("weights").color, "alpha": 0.55}
         self.bars = [self.live(ax.stairs(*empty, baseline=row, **style)) for row in range(5)]
-        self.ticks = self.live(LineCollection([], colors=look("bits").color, linewidths=1.4))
+        self.ticks = self.live(LineCollection([], colors=style_for("bits").color, linewidths=1.4))
         ax.add_collection(self.ticks)
         self.weight = self.live(line(ax, "full precision", linewidth=1.2))
         self.which = self.live(note(ax, "", y=5.25, ha="center", halo=False))
-        self.ways = self.live(LineCollection([], colors=look("error").color, linewidths=2.2, zorder=4))
+        self.ways = self.live(LineCollection([], colors=style_for("error").color, linewidths=2.2, zorder=4))
         ax.add_collection(self.ways)
         self.lands = self.live(line(ax, "error", linestyle="", marker="o", markersize=7, zorder=5))
         self.marks = [self.live(line(ax, k, linestyle="", markers=True, markersize=6)) for k in LOOKS.values()]
@@ -95,7 +95,7 @@ class Ladders(Picture):
         self.bars[row].set_data(4 - row + 0.85 * shares, edges, baseline=4 - row)
         self.names[row].set(text=data["names"][kind], fontweight="bold" if chosen else "normal")
         self.marks[row].set_data([-4.17], [4.5 - row])
-        self.marks[row].set(marker=look(LOOKS[kind]).marker, color=look(LOOKS[kind]).color)
+        self.marks[row].set(marker=style_for(LOOKS[kind]).marker, color=style_for(LOOKS[kind]).color)
         texts = (f"{len(grid['levels'])}", f"{grid['code_bits']} bit", f"{grid['error']:.3g}")
         for cell, text in zip(self.cells[row], texts, strict=True):
             cell.set_text(text)
@@ -115,12 +115,12 @@ class Staircase(Picture):
         self.title = self.live(title(fig))
         limits = {"xlim": (-WIDEST, WIDEST), "ylim": (-WIDEST, WIDEST)}
         ax = axes(fig, 46, 40, 280, 150, xlabel="weight (σ)", ylabel="level (σ)", **limits)
-        ax.plot([-WIDEST, WIDEST], [-WIDEST, WIDEST], color=look("previous").color, linewidth=1.2)
+        ax.plot([-WIDEST, WIDEST], [-WIDEST, WIDEST], color=style_for("previous").color, linewidth=1.2)
         self.stairs = self.live(line(ax, "bits", linewidth=1.8))
         self.miss = self.live(line(ax, "error", linewidth=2.2))
         self.dot = self.live(line(ax, "error", linestyle="", marker="o", markersize=7, zorder=5))
         self.code = self.live(note(ax, "", x=-3.8, y=3.4))
-        self.step = self.live(note(ax, "", x=3.8, y=-3.4, ha="right", color=look("bits").color))
+        self.step = self.live(note(ax, "", x=3.8, y=-3.4, ha="right", color=style_for("bits").color))
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``curve``, ``weight``, ``lands``, ``code`` (code, lowest, highest), ``step`` and ``name``."""
@@ -175,8 +175,8 @@ class Fair(Picture):
         """Name the grid that leaves the others, and the others, on their sides of the lines and off the upright one."""
         (above, below), (upper, lower) = NAMES[count], self.names
         odd = {"said": "sign_magnitude", "stored": "octav", "levels": "midrise"}[count]
-        color = look(LOOKS[odd]).color if count != "levels" else INK
-        height = lambda kind, x: float(np.interp(x, curves[kind][count], np.log10(curves[kind]["error"])))  # noqa: E731
+        color = style_for(LOOKS[odd]).color if count != "levels" else INK
+        height = lambda kind, x: float(np.interp(x, curves[kind][count], np.log10(curves[kind]["error"])))
         high, low = ("octav", "midrise") if count == "stored" else ("midrise", "sign_magnitude")
         x = max(4.2, bits + 0.2) if bits < 6 else 2.9
         upper.set(text=above, x=x, y=10 ** (height(high, x) + 0.45), color=color if count != "said" else MUTED)

@@ -10,9 +10,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, apart, axes, line, look, note, title, untrained
+from fqlab.plots.style import INK, MUTED, axes, line, note, separate_labels, style_for, title, untrained
 
-__all__ = ["CHIPS", "Deployed", "Kurtosis", "Shape"]
+__all__ = ["CHIPS", "Deployed", "KurtosisPath", "Shape"]
 
 CHIPS = (2, 3, 4, 5, 6, 7, 8, 32)
 """Deployed widths; 32 is full precision."""
@@ -63,7 +63,7 @@ class Deployed(Picture):
         for kind, curve in self.lines.items():
             curve.set_data(*((range(len(CHIPS)), found[kind]) if kind in shown else ([], [])))
             self.names[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if kind in shown else "")
-        for kind, y in zip(shown, apart([found[k][-1] for k in shown], 0.095, 0.05, 1.0), strict=True):
+        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.095, 0.05, 1.0), strict=True):
             self.names[kind].set_y(y)
         at = CHIPS.index(data["chip"])
         self.chip.set_data([at, at], [0, 1.03])
@@ -102,10 +102,12 @@ class Shape(Picture):
                   grid="", spines=("bottom",))  # fmt: skip
         ax.set_yticks([])
         ax.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
-        self.bars = self.live(ax.stairs(np.zeros(60), np.linspace(-1, 1, 61), fill=True, color=look("weights").color))
-        self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.4))
+        self.bars = self.live(
+            ax.stairs(np.zeros(60), np.linspace(-1, 1, 61), fill=True, color=style_for("weights").color)
+        )
+        self.levels = self.live(LineCollection([], colors=style_for("bits").color, linewidths=1.4))
         ax.add_collection(self.levels)
-        self.shares = [self.live(note(ax, "", y=1.2, ha="center", color=look("bits").color)) for _ in range(8)]
+        self.shares = [self.live(note(ax, "", y=1.2, ha="center", color=style_for("bits").color)) for _ in range(8)]
 
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``histogram``, ``levels`` in use of ``grid``, their ``shares``, ``zeros``, ``kurtosis``."""
@@ -128,7 +130,7 @@ class Shape(Picture):
         )
 
 
-class Kurtosis(Picture):
+class KurtosisPath(Picture):
     """Kurtosis of each layer of the aggregated model, round by round."""
 
     width, height = 338, 252
@@ -144,7 +146,9 @@ class Kurtosis(Picture):
         dashes = ("-", (0, (1.5, 1.5)))
         self.plain = [self.live(line(ax, "full precision", linestyle=d, linewidth=1.3)) for d in dashes]
         self.lines = [self.live(line(ax, "bits", linestyle=d)) for d in dashes]
-        self.names = [self.live(note(ax, "", x=ROUNDS * 1.02, color=look("bits").color, halo=False)) for _ in dashes]
+        self.names = [
+            self.live(note(ax, "", x=ROUNDS * 1.02, color=style_for("bits").color, halo=False)) for _ in dashes
+        ]
         self.other = self.live(note(ax, "FedAvg", x=ROUNDS * 1.02, halo=False))
 
     def update(self, data: Data, ghost: Any = None) -> str:
@@ -162,7 +166,7 @@ class Kurtosis(Picture):
             self.names[k].set_text(f"layer {k + 1}")
             ends.append(float(curve[-1]))
         middle = float(np.mean([c[-1] for c in data["fedavg"].values()]))
-        places = apart([*ends, *([] if same else [middle])], 0.42, 1.1, PEAK)
+        places = separate_labels([*ends, *([] if same else [middle])], 0.42, 1.1, PEAK)
         for text, y in zip([*self.names, self.other], places, strict=False):
             text.set_y(y)
         self.other.set_visible(not same)

@@ -10,11 +10,11 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, apart, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, axes, line, note, separate_labels, style_for, title
 
 __all__ = ["Crossing", "Redrawn", "Shares"]
 
-RED, PURPLE = look("error").color, "#a1477a"
+RED, PURPLE = style_for("error").color, "#a1477a"
 MOST = 100
 LOW, HIGH = 1e-6, 3.0
 Data = Mapping[str, Any]
@@ -115,7 +115,7 @@ class Crossing(Picture):
         heights = [max(float(np.interp(x, m, values)), 2 * LOW) for values in lines]
         upper = int(heights[1] > heights[0])
         places = [np.log10(h) + (0.5 if k == upper else -0.5) for k, h in enumerate(heights)]
-        for name, y in zip(self.names, apart(places, 0.5, -5.7, 0.3), strict=True):
+        for name, y in zip(self.names, separate_labels(places, 0.5, -5.7, 0.3), strict=True):
             name.set(x=x, y=10**y, ha="left")
 
     @staticmethod

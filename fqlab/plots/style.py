@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 __all__ = [
-    "COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "apart", "axes", "figure", "line", "look", "note", "size",
+    "COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "separate_labels", "axes", "figure", "line", "style_for", "note", "size",
     "title", "untrained",
 ]  # fmt: skip
 
@@ -74,7 +74,7 @@ SERIES = (
 """Looks for things that are not a quantity of the language: methods, layers, clients, in this order."""
 
 
-def look(quantity: str | int) -> Look:
+def style_for(quantity: str | int) -> Look:
     """The look of a quantity (a key of :data:`LOOKS`), or of the n-th member of a series."""
     return SERIES[quantity % len(SERIES)] if isinstance(quantity, int) else LOOKS[quantity]
 
@@ -128,7 +128,7 @@ def axes(
 
 def line(ax: Axes, quantity: str | int, *, markers: bool = False, **options: Any) -> Line2D:
     """An empty line in the look of ``quantity``; fill it with ``set_data``. ``markers`` shows its marker too."""
-    way = look(quantity)
+    way = style_for(quantity)
     style = {"color": way.color, "linestyle": way.dash, "linewidth": way.width, "solid_capstyle": "round"}
     if markers:
         style |= {"marker": way.marker or "o", "markersize": 5.5}
@@ -160,7 +160,7 @@ def note(
     return ax.text(x, y, text, **(style | options))
 
 
-def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def separate_labels(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move label positions until neighbours are ``gap`` apart, inside ``[low, high]``; their order stays.
 
     >>> apart([0.5, 0.5, 0.9], 0.1, 0.0, 1.0)

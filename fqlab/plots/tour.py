@@ -12,9 +12,9 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, PAPER, apart, axes, line, look, note, title
+from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, separate_labels, style_for, title
 
-__all__ = ["Levels", "Planes", "Training"]
+__all__ = ["Levels", "PlaneDensity", "TrainingCurve"]
 
 WIDEST, FLOOR = 5.0, 1e-5
 """Largest |w|/σ and smallest squared error (σ²) that are drawn."""
@@ -38,15 +38,17 @@ class Levels(Picture):
         ax.set_yticks([])
         ax.set_ylabel("weights", fontsize=11.5, color=INK, labelpad=18)
         ax.set_xticks([-4, -2, 0, 2, 4], ["−4 σ", "−2 σ", "0", "2 σ", "4 σ"])
-        shade = {"color": look("clipping").color, "alpha": 0.16, "linewidth": 0}
+        shade = {"color": style_for("clipping").color, "alpha": 0.16, "linewidth": 0}
         self.gone = [self.live(ax.add_patch(Rectangle((0, 0), WIDEST, 2, **shade))) for _ in range(2)]
         empty = (np.zeros(100), np.linspace(-WIDEST, WIDEST, 101))
-        self.bars = self.live(ax.stairs(*empty, fill=True, color=look("weights").color))
-        self.levels = self.live(LineCollection([], colors=look("bits").color, linewidths=1.2))
+        self.bars = self.live(ax.stairs(*empty, fill=True, color=style_for("weights").color))
+        self.levels = self.live(LineCollection([], colors=style_for("bits").color, linewidths=1.2))
         ax.add_collection(self.levels)
         self.edges = [self.live(line(ax, "clipping", linewidth=1.4)) for _ in range(2)]
         box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
-        self.count = self.live(note(ax, "", x=4.9, y=1.14, ha="right", color=look("bits").color, halo=False, bbox=box))
+        self.count = self.live(
+            note(ax, "", x=4.9, y=1.14, ha="right", color=style_for("bits").color, halo=False, bbox=box)
+        )
 
     def _build_error(self, fig: FigureBase) -> None:
         limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, 3)}
@@ -59,7 +61,7 @@ class Levels(Picture):
         self.clipping = self.live(line(ax, "clipping"))
         self.best = self.live(line(ax, "theory", markers=True, linestyle="", markersize=8.5))
         self.here = self.live(line(ax, "error", markers=True, linestyle="", markersize=7.5, zorder=5))
-        color = look("error").color
+        color = style_for("error").color
         self.names = [self.live(note(ax, text, color=color, halo=False)) for text in ("rounding", "clipping")]
         self.optimum = self.live(note(ax, "", color="#a1477a", y=1.4, halo=False))
 
@@ -121,7 +123,7 @@ class Levels(Picture):
         return f"{which} noise rules: {over:.1f} × the best"
 
 
-class Planes(Picture):
+class PlaneDensity(Picture):
     """Above, the bits every layer keeps as a function of ε; below, the share of zeros in each of its bit planes."""
 
     width, height = 338, 280
@@ -142,14 +144,16 @@ class Planes(Picture):
         self.dots = self.live(line(ax, "bits", markers=True, linestyle="", markersize=6.5))
         self.epsilon = self.live(line(ax, "full precision", linestyle="-", linewidth=1.2))
         self.setting = self.live(note(ax, "", y=MOST_BITS + 1.0, va="bottom", halo=False))
-        self.deltas = [self.live(note(ax, "δ", ha="center", color=look("bits").color, halo=False)) for _ in dashes]
-        self.ends = [self.live(note(ax, "", x=0.205, color=look("bits").color, halo=False)) for _ in dashes]
+        self.deltas = [self.live(note(ax, "δ", ha="center", color=style_for("bits").color, halo=False)) for _ in dashes]
+        self.ends = [self.live(note(ax, "", x=0.205, color=style_for("bits").color, halo=False)) for _ in dashes]
 
     def _build_matrix(self, fig: FigureBase) -> None:
         ax = axes(fig, 40, 26, 286, 84, xlim=(0, 1), ylim=(0, 1), grid="", spines=())
         ax.set_xticks([])
         ax.set_yticks([])
-        ramp = LinearSegmentedColormap.from_list("ones", ["#ffffff", look("bits").color]).with_extremes(bad="#eceef1")
+        ramp = LinearSegmentedColormap.from_list("ones", ["#ffffff", style_for("bits").color]).with_extremes(
+            bad="#eceef1"
+        )
         self.ones = self.live(
             ax.imshow(np.zeros((1, 1)), cmap=ramp, vmin=0, vmax=1, extent=(0, 1, 0, 1), aspect="auto")
         )
@@ -166,7 +170,7 @@ class Planes(Picture):
     def update(self, data: Data, ghost: Any = None) -> str:
         """Data: ``epsilon``, ``on`` (whether ε acts) and ``layers``: name, bits, left, delta, rare, ones, zeros."""
         layers, epsilon = data["layers"], data["epsilon"]
-        self._draw_steps(layers, epsilon, look("bits" if data["on"] else "previous").color)
+        self._draw_steps(layers, epsilon, style_for("bits" if data["on"] else "previous").color)
         self._draw_matrix(layers)
         self.title.set_text(self._finding(data))
         words = [f"{x['name']} {x['delta']:.2f} ({x['left']} bit left, {x['zeros']:.0%} zero bits)" for x in layers]
@@ -186,7 +190,7 @@ class Planes(Picture):
                 ends.append(layer["bits"] - sum(t <= MOST_EPSILON for t in falls) + shift[k])
                 name.set_text(layer["name"])
                 delta.set(x=layer["delta"], y=layer["bits"] + 0.75, visible=bool(falls) and falls[0] < MOST_EPSILON)
-        for name, y in zip(self.ends, apart(ends, 1.4, 0.6, MOST_BITS + 0.4), strict=False):
+        for name, y in zip(self.ends, separate_labels(ends, 1.4, 0.6, MOST_BITS + 0.4), strict=False):
             name.set_y(y)
         self.dots.set_data([epsilon] * len(layers), [x["left"] + d for x, d in zip(layers, shift, strict=True)])
         self.dots.set_color(color)
@@ -225,7 +229,7 @@ class Planes(Picture):
         return f"ε cuts {planes}; {zeros:.0%} of the rest is zero"
 
 
-class Training(Picture):
+class TrainingCurve(Picture):
     """Federated accuracy round by round, and what a round costs."""
 
     width, height = 686, 206
@@ -239,7 +243,9 @@ class Training(Picture):
         self.curves = {kind: self.live(line(ax, kind)) for kind in ("previous", "full precision", "accuracy")}
         self.end = self.live(line(ax, "accuracy", markers=True, linestyle=""))
         self.ends = {
-            kind: self.live(note(ax, "", x=31, color=look(kind).color if kind != "previous" else MUTED, halo=False))
+            kind: self.live(
+                note(ax, "", x=31, color=style_for(kind).color if kind != "previous" else MUTED, halo=False)
+            )
             for kind in self.curves
         }
         self._build_bytes(fig)
@@ -250,7 +256,7 @@ class Training(Picture):
         ax.set_yticks([2, 1, 0], ["up", "up, coded", "down"])
         ax.tick_params(axis="y", length=0, labelcolor=INK)
         note(ax, "bytes a round, all clients", x=1.15, y=2.86, ha="right", va="bottom", color=MUTED, halo=False)
-        shade = {"color": look("bytes").color, "linewidth": 0}
+        shade = {"color": style_for("bytes").color, "linewidth": 0}
         self.bars = [
             self.live(ax.add_patch(Rectangle((0, y - 0.3), 0, 0.6, alpha=alpha, **shade)))
             for y, alpha in ((2, 1.0), (1, 0.6), (0, 0.3))
@@ -267,7 +273,7 @@ class Training(Picture):
             curve.set_data(range(1, len(found[kind]) + 1), found[kind])
             self.ends[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if found[kind] else "")
         shown = [kind for kind in self.curves if found[kind]]
-        for kind, y in zip(shown, apart([found[k][-1] for k in shown], 0.115, 0.05, 1.0), strict=True):
+        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.115, 0.05, 1.0), strict=True):
             self.ends[kind].set_y(y)
         self.end.set_data([len(data["accuracy"])], data["accuracy"][-1:])
         self._draw_bytes(data, ghost)

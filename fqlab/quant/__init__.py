@@ -14,26 +14,34 @@ from fqlab.quant.clipping import (
     percentile,
     sweep,
 )
-from fqlab.quant.codes import Codes, alike, error_parts, quantize, stochastic_round
+from fqlab.quant.codes import Codes, error_parts, quantize, stack_alike, stochastic_round
 from fqlab.quant.gradients import GRADIENTS, fake_quantize, slope, straight_through
 from fqlab.quant.grids import KINDS, ROUNDINGS, Grid
 from fqlab.quant.planes import (
     from_planes,
     group_lasso,
     msb_density,
+    narrow_bits,
     plane_density,
     prune_msb,
     to_planes,
-    trim,
     zero_bits,
 )
-from fqlab.quant.precision import MAX_BITS, adjust, bit_variables, net_value, regrid, requantize, requantize_net
+from fqlab.quant.precision import (
+    MAX_BITS,
+    adjust,
+    bit_variables,
+    requantize,
+    requantize_net,
+    requantize_to_step,
+    signed_sum,
+)
 
 __all__ = [
     "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",
-    "aciq_laplace", "adjust", "alike", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
-    "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "moves", "msb_density", "net_value",
+    "aciq_laplace", "adjust", "stack_alike", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
+    "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "moves", "msb_density", "signed_sum",
     "octav", "octav_step", "octav_update", "parse_budgets", "percentile", "plane_density", "prune_msb",
-    "pruning_growing", "quantize", "regrid", "requantize", "requantize_net", "slope", "stochastic_round", "straight_through",
-    "sweep", "to_planes", "trim", "zero_bits",
+    "pruning_growing", "quantize", "requantize_to_step", "requantize", "requantize_net", "slope", "stochastic_round", "straight_through",
+    "sweep", "to_planes", "narrow_bits", "zero_bits",
 ]  # fmt: skip

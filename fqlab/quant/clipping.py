@@ -17,7 +17,7 @@ import torch
 from scipy import optimize, special
 
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.quant.codes import position, spread
+from fqlab.quant.codes import expand_like, grid_index
 from fqlab.quant.grids import ROUNDINGS, Grid
 
 __all__ = [
@@ -65,7 +65,7 @@ def percentile(
 @lru_cache(maxsize=256)
 def _gauss_constant(noise: float) -> float:
     """Minimiser of c·s² + E(|X|−s)₊² for a standard normal X: c·s = E(|X|−s)₊."""
-    excess = lambda s: math.sqrt(2 / math.pi) * math.exp(-s * s / 2) - s * special.erfc(s / math.sqrt(2))  # noqa: E731
+    excess = lambda s: math.sqrt(2 / math.pi) * math.exp(-s * s / 2) - s * special.erfc(s / math.sqrt(2))
     return float(optimize.brentq(lambda s: noise * s - excess(s), 0.0, 20.0, xtol=1e-14))
 
 
@@ -208,8 +208,8 @@ def expected_error(
         clip: thresholds of shape ``x.shape[:batch_dims]``, which is also the shape of the result.
     """
     one_of("rounding", rounding, ROUNDINGS)
-    wide = spread(clip, x)
-    place = position(x, wide, grid)
+    wide = expand_like(clip, x)
+    place = grid_index(x, wide, grid)
     if rounding == "nearest":
         error = (x - grid.decode(torch.round(place), wide)).square()
     else:

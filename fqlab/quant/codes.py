@@ -10,7 +10,7 @@ import torch
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 
-__all__ = ["Codes", "alike", "quantize", "stochastic_round", "error_parts", "position", "spread"]
+__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "expand_like"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Codes:
 
     def dequantize(self) -> torch.Tensor:
         """The levels the codes stand for: float32, shape of ``values``."""
-        return self.grid.decode(self.values, spread(self.clip, self.values))
+        return self.grid.decode(self.values, expand_like(self.clip, self.values))
 
     def __getitem__(self, index: int) -> Codes:
         """The codes of one member of the batch."""
@@ -49,21 +49,21 @@ class Codes:
         )
 
 
-def alike(codes: Iterable[Codes]) -> list[Codes]:
+def stack_alike(codes: Iterable[Codes]) -> list[Codes]:
     """Codes of equal shape on equal grids stacked into batches, in the order in which such a kind first comes."""
     kinds: dict[object, list[Codes]] = {}
     for one in codes:
         kinds.setdefault((one.grid, one.shape), []).append(one)
-    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))  # noqa: E731
+    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))
     return [stack(own) for own in kinds.values()]
 
 
-def spread(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def expand_like(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``clip`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
     return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
 
 
-def position(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
+def grid_index(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Where ``x`` lies on the grid's ladder after clipping: a fractional code in ``[grid.low, grid.high]``.
 
     ``clip`` broadcasts against ``x``; where it is 0 every code stands for 0.
@@ -118,7 +118,7 @@ def quantize(
     if rounding == "stochastic" and generator is None and noise is None:
         raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
     clip = _checked(torch.as_tensor(clip, dtype=torch.float32), x.shape[:batch_dims])
-    place = position(x, spread(clip, x), grid)
+    place = grid_index(x, expand_like(clip, x), grid)
     if bool(place.isnan().any()):
         raise ConfigError("x holds NaN, but no level stands for that.")
     if rounding == "nearest":
@@ -147,7 +147,7 @@ def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     Returns:
         ``(granular, clipping)``, in squared units of ``x``.
     """
-    clip = spread(codes.clip, x)
+    clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
     error = (x - codes.dequantize()).square()
     return float(error.masked_fill(outside, 0).mean()), float(error.masked_fill(~outside, 0).mean())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from fqlab.errors import one_of
-from fqlab.quant.codes import position, spread, stochastic_round
+from fqlab.quant.codes import expand_like, grid_index, stochastic_round
 from fqlab.quant.grids import Grid
 
 __all__ = ["GRADIENTS", "fake_quantize", "slope", "straight_through"]
@@ -41,22 +41,20 @@ def fake_quantize(
     grid: Grid,
     noise: torch.Tensor | None = None,
     gradient: str = "ste",
-    *,
-    batch_dims: int = 0,
 ) -> torch.Tensor:
     """Dequantized value of ``x`` with a surrogate gradient; works under ``torch.func.vmap``.
 
     Args:
         x: float tensor.
-        clip: thresholds of shape ``x.shape[:batch_dims]``; no gradient flows into them.
+        clip: thresholds, of the shape of the leading dimensions of ``x`` that have one of their own; no gradient flows into them.
         grid: levels.
         noise: uniform [0, 1) draws of the shape of ``x`` for stochastic rounding, None for nearest.
         gradient: one of :data:`GRADIENTS`.
     """
     one_of("gradient", gradient, GRADIENTS)
-    wide = spread(clip, x).detach()
+    wide = expand_like(clip, x).detach()
     frozen = x.detach()
-    place = position(frozen, wide, grid)
+    place = grid_index(frozen, wide, grid)
     code = torch.round(place) if noise is None else stochastic_round(place, noise)
     along = 1.0 if gradient == "ste" else slope(frozen, wide, gradient)
     return straight_through(x, grid.decode(code, wide), along)

@@ -13,7 +13,7 @@ from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 
 __all__ = [
-    "to_planes", "from_planes", "plane_density", "msb_density", "prune_msb", "trim", "group_lasso",
+    "to_planes", "from_planes", "plane_density", "msb_density", "prune_msb", "narrow_bits", "group_lasso",
     "zero_bits",
 ]  # fmt: skip
 
@@ -68,7 +68,7 @@ def prune_msb(
     The step size stays, so every weight that did not use a dropped plane keeps its value. The few that did
     saturate at the largest remaining magnitude (what BSQ's public threshold mode does); with
     ``saturate=False`` they lose the bit. The result is on the grid of the input, its upper planes empty:
-    :func:`trim` makes it a narrower grid.
+    :func:`narrow_bits` makes it a narrower grid.
 
     Args:
         epsilon: ε in [0, 1].
@@ -87,7 +87,7 @@ def prune_msb(
     return Codes((kept * codes.values.sign()).to(torch.int16), codes.grid, codes.clip), bits
 
 
-def trim(codes: Codes, bits: int) -> Codes:
+def narrow_bits(codes: Codes, bits: int) -> Codes:
     """The same weights on a grid of ``bits`` magnitude bits: s' = s(2^bits − 1)/(2^b − 1), so Δ is unchanged.
 
     Raises:

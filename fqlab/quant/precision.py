@@ -13,9 +13,9 @@ import torch
 from fqlab.errors import in_range
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
-from fqlab.quant.planes import prune_msb, to_planes, trim
+from fqlab.quant.planes import narrow_bits, prune_msb, to_planes
 
-__all__ = ["MAX_BITS", "adjust", "bit_variables", "net_value", "regrid", "requantize", "requantize_net"]
+__all__ = ["MAX_BITS", "adjust", "bit_variables", "signed_sum", "requantize_to_step", "requantize", "requantize_net"]
 
 MAX_BITS = 8
 """No layer gets wider than this (the cap in BSQ's code)."""
@@ -35,7 +35,7 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
     return planes
 
 
-def net_value(planes: torch.Tensor) -> torch.Tensor:
+def signed_sum(planes: torch.Tensor) -> torch.Tensor:
     """Σ_b 2^b (W_p^(b) − W_n^(b)), real weights in units of the step: ``[2, n, *shape]`` → ``[*shape]``."""
     power = 2.0 ** torch.arange(planes.shape[1])
     return torch.tensordot(power, planes[0] - planes[1], dims=1)
@@ -53,7 +53,7 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
         scale: s, a scalar; the step is s/(2^n − 1).
     """
     bits = planes.shape[1]
-    grid, values = Grid(bits, "sign_magnitude"), torch.round(net_value(planes))
+    grid, values = Grid(bits, "sign_magnitude"), torch.round(signed_sum(planes))
     step = grid.step(scale.detach().float())
     if growth and bits < cap and values.numel() and float(values.abs().max()) > grid.high:
         grid = Grid(bits + 1, "sign_magnitude")
@@ -81,7 +81,7 @@ def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float
     in_range("threshold", threshold, 0, 1)
     if msb:
         pruned, bits = prune_msb(codes, threshold)
-        codes = trim(pruned, int(bits))
+        codes = narrow_bits(pruned, int(bits))
     while lsb and codes.grid.bits > 1 and float((codes.values % 2).float().mean()) <= threshold:
         narrow = Grid(codes.grid.bits - 1, "sign_magnitude")
         halved = torch.div(codes.values, 2, rounding_mode="trunc")
@@ -89,7 +89,9 @@ def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float
     return codes
 
 
-def regrid(weights: torch.Tensor, step: torch.Tensor | float, bits: int = 0, *, cap: int = MAX_BITS) -> Codes:
+def requantize_to_step(
+    weights: torch.Tensor, step: torch.Tensor | float, bits: int = 0, *, cap: int = MAX_BITS
+) -> Codes:
     """Weights on the sign-magnitude grid of a given step, with as many bits as the largest needs, or with
     ``bits``.
 

@@ -1,1 +1,1 @@
-"""What a client minimises, and the steps by which it gets there."""
+"""What a client does between download and upload: an objective, its transforms, bit planes, and SGD."""

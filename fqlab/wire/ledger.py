@@ -36,7 +36,7 @@ class Ledger:
 
     entries: list[Entry] = field(default_factory=list)
 
-    def add(self, round: int, client: int, direction: str, size: Size) -> Entry:
+    def add(self, round_index: int, client: int, direction: str, size: Size) -> Entry:
         """Record a packet that went ``"up"`` to the server or ``"down"`` from it.
 
         Raises:
@@ -51,14 +51,14 @@ class Ledger:
             size.float_bytes,
             size.overhead_bytes,
         )
-        self.entries.append(Entry(round, client, direction, *sizes))
+        self.entries.append(Entry(round_index, client, direction, *sizes))
         return self.entries[-1]
 
     def total(
         self,
         column: str = "total",
         *,
-        round: int | None = None,
+        round_index: int | None = None,
         client: int | None = None,
         direction: str | None = None,
     ) -> int:
@@ -69,7 +69,9 @@ class Ledger:
         """
         one_of("column", column, COLUMNS[3:])
         one_of("direction", direction, (None, *DIRECTIONS))
-        wanted = {k: v for k, v in (("round", round), ("client", client), ("direction", direction)) if v is not None}
+        wanted = {
+            k: v for k, v in (("round", round_index), ("client", client), ("direction", direction)) if v is not None
+        }
         chosen = (e for e in self.entries if all(getattr(e, k) == v for k, v in wanted.items()))
         return sum(getattr(e, column) for e in chosen)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 
 from fqlab.errors import ConfigError, WireError, one_of
 from fqlab.quant.codes import Codes
+from fqlab.tensors import Weights
 from fqlab.wire.container import INTS, MAX_ENTRIES, Packed, Part, Row, Segment, fail, load, read, write
 from fqlab.wire.symbols import (
     as_numpy,
@@ -25,7 +29,41 @@ from fqlab.wire.symbols import (
 __all__ = ["CODINGS", "Payload", "pack", "pack_both", "unpack"]
 
 CODINGS = ("fixed", "zstd")
-Payload = dict[str, Codes | torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Payload(Mapping[str, "Codes | torch.Tensor"]):
+    """What one packet carries: codes of layers, and tensors that travel as they are; together a mapping by name.
+
+    Attributes:
+        codes: name -> codes of one client (scalar clip).
+        tensors: name -> float32, integer or bool tensor.
+
+    Raises:
+        ConfigError: for a name that stands for codes and for a tensor.
+    """
+
+    codes: Mapping[str, Codes] = field(default_factory=dict)
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = self.codes.keys() & self.tensors.keys()
+        if twice:
+            raise ConfigError(f"payload has {min(twice)!r} twice, as codes and as a tensor; every name stands once.")
+
+    def __getitem__(self, name: str) -> Codes | torch.Tensor:
+        return self.codes[name] if name in self.codes else self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.codes, self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.codes) + len(self.tensors)
+
+    def decode(self) -> Weights:
+        """Every entry as the tensor that it stands for."""
+        return {name: layer.dequantize() for name, layer in self.codes.items()} | dict(self.tensors)
+
 
 _TYPES = {getattr(torch, name): name for name in ("float32", "bool", *INTS)}
 
@@ -52,7 +90,7 @@ def _join(arrays: list[np.ndarray]) -> Segment:
     return Segment(np.concatenate(arrays).view(np.uint8) if arrays else np.zeros(0, np.uint8))
 
 
-def _prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
+def _prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], list[Segment]]:
     """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
     rows, floats, ints, coded = [], [], [], []
     for name, value in payload.items():
@@ -73,14 +111,14 @@ def _prepare(payload: Payload) -> tuple[list[Row], list[Segment]]:
     return rows, [_join(floats), _join(ints), *coded]
 
 
-def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
+def pack(payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed") -> bytes:
     """Encode a payload as one packet: a valid ``.safetensors`` file (layout in :mod:`fqlab.wire.container`).
 
     Equal payloads give equal bytes. ``pack`` and :func:`unpack` are inverses.
 
     Args:
-        payload: name -> codes of one client (scalar clip), or a tensor: float32 and integers travel as they are, bool
-            takes one bit an entry. Any shapes, empty ones included.
+        payload: a :class:`Payload`, or any mapping from names to codes of one client (scalar clip) and tensors: float32
+            and integers travel as they are, bool takes one bit an entry. Any shapes, empty ones included.
         coding: ``"fixed"`` sends the bit planes of codes plane-major, highest plane first, without those that are
             all zero. ``"zstd"`` sends each layer, the floats and the integers entropy-coded (zstandard level 1) where
             that is smaller.
@@ -92,7 +130,7 @@ def pack(payload: Payload, *, coding: str = "fixed") -> bytes:
     return write(*_prepare(payload), coding).bytes
 
 
-def pack_both(payload: Payload) -> tuple[Packed, Packed]:
+def pack_both(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[Packed, Packed]:
     """The packet in either coding, ``(fixed, zstd)``; cheaper than calling :func:`pack` twice."""
     rows, segments = _prepare(payload)
     return write(rows, segments, "fixed"), write(rows, segments, "zstd")
@@ -121,7 +159,7 @@ def _coded(packet: bytes, part: Part, client: object) -> np.ndarray:
 
 
 def unpack(packet: bytes, *, client: object = None) -> Payload:
-    """Decode a packet: the payload that :func:`pack` was given, in its order, on the CPU.
+    """Decode a packet: the payload that :func:`pack` was given, on the CPU.
 
     Nothing in a packet is executed, and no memory is taken on the word of a header: sizes must agree with the bytes that
     are there, and a packet unpacks to at most :data:`~fqlab.wire.container.MAX_ENTRIES` entries. Float values are not
@@ -140,11 +178,15 @@ def unpack(packet: bytes, *, client: object = None) -> Payload:
     layout = read(packet, client)
     floats, ints, *coded = layout.parts
     parts, floats, ints = iter(coded), _Tape(load(packet, floats, client)), _Tape(load(packet, ints, client))
-    payload: Payload = {}
+    codes: dict[str, Codes] = {}
+    tensors: Weights = {}
     for row in layout.rows:
         if row.coded:
             values = torch.from_numpy(_coded(packet, next(parts), client).reshape(row.shape))
-            payload[row.name] = Codes(values, row.grid, floats.take("float32", [])) if row.grid else values
+            if row.grid:
+                codes[row.name] = Codes(values, row.grid, floats.take("float32", ()))
+            else:
+                tensors[row.name] = values
         else:
-            payload[row.name] = (floats if row.type == "float32" else ints).take(row.type, row.shape)
-    return payload
+            tensors[row.name] = (floats if row.type == "float32" else ints).take(row.type, row.shape)
+    return Payload(codes, tensors)

@@ -11,10 +11,10 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 def _run(**settings: object) -> tuple[float, int]:
     """Final accuracy and bytes up of a state of the tour."""
     from fqlab.federation import fit
-    from fqlab.panels.tour import State, experiment
+    from fqlab.panels.views.tour import State, experiment
 
     history = fit(experiment(State(**settings)))
-    return history.accuracy, history.rounds[-1].up
+    return history.accuracy, history.rounds[-1].bytes_up
 
 
 def _two_bits() -> float:

@@ -12,7 +12,7 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 @cache
 def _own_starts() -> float:
     """Accuracy, in %, of the average of ten networks from ten random starts; mean of three draws."""
-    from fqlab.papers.recipes.fedavg import ten
+    from fqlab.studies.fedavg import ten
 
     return 100 * sum(ten(True, seed)[1] for seed in range(3)) / 3
 
@@ -21,7 +21,7 @@ def _own_starts() -> float:
 def _five_epochs() -> float:
     """Accuracy, in %, of the panel's default with five local epochs."""
     from fqlab.federation import fit
-    from fqlab.panels.drift import State, experiment
+    from fqlab.panels.views.drift import State, experiment
 
     return 100 * fit(experiment(State(epochs=5))).accuracy
 

@@ -11,14 +11,14 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 
 @cache
 def _one() -> float:
-    from fqlab.papers.recipes.rounding import ratio_one
+    from fqlab.studies.rounding import ratio_one
 
     return ratio_one(0, "demo")
 
 
 @cache
 def _thirty() -> float:
-    from fqlab.papers.recipes.rounding import ratio_thirty
+    from fqlab.studies.rounding import ratio_thirty
 
     return ratio_thirty(0, "demo")
 

@@ -11,7 +11,7 @@ FLOOR = 1e-12
 
 def _share() -> float:
     """Percent of the average that one 8-bit device has among nine 2-bit ones."""
-    from fqlab.papers.recipes.unequal import weights
+    from fqlab.studies.unequal import weights
 
     return 100 * weights()[0]
 

@@ -9,7 +9,7 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 
 def _full_precision() -> float:
     """Accuracy in % in full precision of a model trained at 2 bit."""
-    from fqlab.papers.recipes.robust import quick
+    from fqlab.studies.robust import quick
 
     return quick(0, "qat")[32]
 

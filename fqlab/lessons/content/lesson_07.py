@@ -11,9 +11,9 @@ Rows = Sequence[tuple[str, int, int]]
 
 def _first_plane() -> float:
     """The plane of the first layer that is empty first, in the panel's default run; 0 is the LSB."""
-    from fqlab.panels.planes import State, key, recording
-    from fqlab.papers.recipes.bsq import PLANES
+    from fqlab.panels.views.planes import State, key, recording
     from fqlab.quant import plane_density
+    from fqlab.studies.bsq import PLANES
 
     run, bits = recording(*key(State())), 8
     for epoch in range(PLANES + 1):

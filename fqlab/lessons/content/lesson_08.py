@@ -12,7 +12,7 @@ Ints = Sequence[int]
 
 def _planes() -> float:
     """Most planes that any of the four bell-shaped layers loses at ε = 0.03."""
-    from fqlab.papers.recipes.fedmpq import planes_a_round
+    from fqlab.studies.fedmpq import planes_a_round
 
     return planes_a_round(0, "demo")
 
@@ -20,7 +20,7 @@ def _planes() -> float:
 def _turns(base: Ints, sizes: Ints, limit: float, ranked: Ints, slack: float = 0.0) -> list[int]:
     """One bit a turn down along ``ranked`` while ``limit`` (bits in all) is exceeded, then up from its end."""
     widths = list(base)
-    total = lambda: sum(m * b for m, b in zip(sizes, widths, strict=True))  # noqa: E731
+    total = lambda: sum(m * b for m, b in zip(sizes, widths, strict=True))
     for layer in [k for _ in range(7) for k in ranked]:
         if total() > limit and widths[layer] > 1:
             widths[layer] -= 1

@@ -9,7 +9,7 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 
 def _tickets() -> float:
     """Accuracy in % on own digits with 9 % of the weights."""
-    from fqlab.papers.recipes.lottery import digits
+    from fqlab.studies.lottery import digits
 
     return 100 * digits(0).rounds[-1].personal
 

@@ -11,7 +11,7 @@ CAP, TARGET = 500.0, 0.95
 
 def _ratio() -> float:
     """FedAvg's bytes, up and down, to 90 % over those of the cheapest stored run of any system."""
-    from fqlab.papers.recipes.frontier import FAMILIES, cheapest
+    from fqlab.studies.frontier import FAMILIES, cheapest
 
     found = {family: cheapest(family, "even", "everyone", 0.9, "both") for family in FAMILIES}
     least = min(p.cost("both") for p in found.values() if p)
@@ -22,13 +22,13 @@ def _ratio() -> float:
 def _run(ticket: str) -> tuple[float, float, bool]:
     """Final accuracy and kilobytes both ways of a ticket's run, and whether its labels are dealt evenly."""
     from fqlab.panels import frontier
-    from fqlab.panels.frontier import own
     from fqlab.panels.ticket import read
-    from fqlab.papers.recipes.frontier import trace
+    from fqlab.panels.views.frontier import own
+    from fqlab.studies.frontier import trace
 
     state = read(frontier.name, frontier.version, frontier.State, ticket)
     *_, last = trace(own(state), stops=(state.rounds,))
-    return last["everyone"], (last["up"] + last["down"]) / 1000, state.labels == "even"
+    return last["everyone"], (last["bytes_up"] + last["bytes_down"]) / 1000, state.labels == "even"
 
 
 def _reach(ticket: str) -> list[float]:

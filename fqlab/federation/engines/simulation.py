@@ -1,0 +1,201 @@
+"""One client's round, wherever it runs: unpack, begin, train, upload, pack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+
+from fqlab import data, methods, models, partition, seeds, wire
+from fqlab.data import Dataset
+from fqlab.errors import ConfigError
+from fqlab.federation.experiment import Experiment
+from fqlab.methods import Client, LocalProblem, Method, Spec, State
+from fqlab.models import set_generator, uses_noise
+from fqlab.tensors import Weights
+from fqlab.training.sgd import Batch, accuracy, autograd_grad, batches, client_loss, sgd
+from fqlab.wire import Payload
+
+__all__ = ["Simulation", "ClientTask", "ClientResult", "build_simulation", "local_round"]
+
+
+@dataclass(frozen=True)
+class ClientTask:
+    """What one client is asked to do in one round: a packet in, a packet out."""
+
+    client: int
+    round: int
+    packet: bytes
+    state: State | None = None
+
+
+@dataclass(frozen=True)
+class ClientResult:
+    """What comes back: a packet and its size, or ``fault``, the reason why there is none."""
+
+    client: int
+    packet: bytes = b""
+    size: wire.Size | None = None
+    state: State | None = None
+    mse: dict[str, float] = field(default_factory=dict)
+    loss: float = float("nan")
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What all clients of a run have in common, and each client's samples.
+
+    Attributes:
+        train, validation, test: sample numbers of every client; ``test`` counts in the test set.
+    """
+
+    experiment: Experiment
+    method: Method
+    model: torch.nn.Module
+    spec: Spec
+    dataset: Dataset
+    train: list[np.ndarray]
+    validation: list[np.ndarray]
+    test: list[np.ndarray]
+
+    def client(self, task: ClientTask, model: torch.nn.Module) -> Client:
+        """The client's own view of the round."""
+        address = dict(seed=self.experiment.seed, round_index=task.round, client=task.client)
+        return Client(
+            id=task.client,
+            round=task.round,
+            samples=len(self.train[task.client]),
+            spec=self.spec,
+            training=self.experiment.training(task.round),
+            state=task.state,
+            generator=lambda purpose: seeds.torch_generator(purpose=purpose, **address),
+            accuracy=partial(self.accuracy, model, task.client, task.round),
+        )
+
+    def accuracy(
+        self, model: torch.nn.Module, client: int, round_index: int, weights: Weights, on: str = "test", limit: int = 0
+    ) -> float:
+        """Accuracy of ``weights`` on the client's own samples, on at most ``limit`` of them if given."""
+        samples = {"train": self.train, "validation": self.validation, "test": self.test}[on][client]
+        if limit and limit < len(samples):
+            rng = seeds.numpy_generator(self.experiment.seed, "accuracy", round_index, client)
+            samples = rng.choice(samples, limit, replace=False)
+        whole = self.dataset
+        if on == "test":
+            return accuracy(model, weights, whole.test_x[samples], whole.test_y[samples])
+        return accuracy(model, weights, whole.train_x[samples], whole.train_y[samples])
+
+    def plan(self, client: Client) -> list[np.ndarray]:
+        """Sample numbers of each of the client's minibatches."""
+        rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
+        return batches(self.train[client.id], client.training, rng)
+
+    def receive(self, packet: bytes, client: int) -> Payload:
+        return wire.unpack(packet, client=client)
+
+    def send(
+        self,
+        clients: Sequence[Client],
+        problems: Sequence[LocalProblem],
+        params: Weights,
+        buffers: Weights,
+        losses: Sequence[float],
+    ) -> list[ClientResult]:
+        """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
+        faults = _not_finite({**params, **buffers}, len(clients))
+        sound = [i for i, fault in enumerate(faults) if fault is None]
+        results = [
+            ClientResult(c.id, state=c.state, loss=loss, fault=f)
+            for c, loss, f in zip(clients, losses, faults, strict=True)
+        ]
+        if not sound:
+            return results
+        if len(sound) < len(clients):
+            params, buffers = ({n: v[sound] for n, v in tensors.items()} for tensors in (params, buffers))
+        updates = self.method.uploads(params, buffers, [problems[i] for i in sound], [clients[i] for i in sound])
+        for i, update in zip(sound, updates, strict=True):
+            packet, size = wire.pack_measured(update.payload, coding=self.experiment.coding)
+            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, losses[i])
+        return results
+
+
+def _not_finite(tensors: Weights, clients: int) -> list[str | None]:
+    """For each stacked client the first tensor that is not finite, in words."""
+    faults: list[str | None] = [None] * clients
+    for name, value in tensors.items():
+        if not math.isfinite(float(value.sum())):
+            for i in range(clients):
+                if faults[i] is None and not bool(value[i].isfinite().all()):
+                    faults[i] = f"{name} is not finite after training"
+    return faults
+
+
+def steps(simulation: Simulation, client: Client, problem: LocalProblem) -> Iterator[Batch]:
+    """The client's minibatches, one optimiser step each, with the objective's random draws."""
+    generator = client.generator("noise")
+    for samples in simulation.plan(client):
+        index = torch.from_numpy(samples)
+        noise = problem.objective.draw(problem.params, generator)
+        yield Batch(simulation.dataset.train_x[index], simulation.dataset.train_y[index], noise=noise)
+
+
+def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module) -> ClientResult:
+    """One client's whole round on ``model``, which no other thread may use meanwhile."""
+    client = simulation.client(task, model)
+    problem = simulation.method.prepare(simulation.receive(task.packet, task.client), client)
+    buffers = {name: value.clone() for name, value in problem.buffers.items()}
+    objective = problem.objective
+    model.train()
+    if uses_noise(model):
+        set_generator(model, client.generator("dropout"))
+
+    def loss(params: Weights, batch: Batch) -> torch.Tensor:
+        return client_loss(model, objective, params, buffers, batch)
+
+    project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
+    batches_of = steps(simulation, client, problem)
+    params, losses = sgd(autograd_grad(loss), problem.params, batches_of, client.training, project)
+    alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
+    return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
+
+
+def build_simulation(
+    experiment: Experiment,
+    method: Method | None = None,
+    dataset: Dataset | None = None,
+    model: torch.nn.Module | None = None,
+) -> Simulation:
+    """Data dealt to clients, model and method: everything a round needs that does not change.
+
+    Args:
+        experiment: names whatever is not given.
+        method, dataset, model: objects in place of what the experiment names.
+
+    Raises:
+        ConfigError: if a client is left without training samples.
+    """
+    dataset = dataset or data.load(experiment.dataset)
+    parts = partition.split(
+        experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)
+    )
+    method = method or methods.make(experiment.method, experiment.options)
+    model = method.network(model or models.make(experiment.model, dataset, experiment.seed))
+    numel = {name: value.numel() for name, value in models.weights_of(model).items()}
+    spec = Spec(models.parameter_names(model), models.quantizable(model), numel)
+    train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)
+    test = partition.personal_test(dataset, parts)
+    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test)
+
+
+def _hold_back(part: np.ndarray, experiment: Experiment, client: int) -> tuple[np.ndarray, np.ndarray]:
+    """A client's samples as training and validation samples."""
+    count = int(len(part) * experiment.validation)
+    if len(part) - count < 1:
+        raise ConfigError(f"client {client} has {len(part)} samples, but needs at least one to train on.")
+    order = seeds.numpy_generator(experiment.seed, "validation", client=client).permutation(part)
+    return np.sort(order[count:]), np.sort(order[:count])

@@ -1,0 +1,137 @@
+"""One experiment: everything that decides a result, as one frozen value that TOML can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fqlab import methods, partition
+from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.training.sgd import Training
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+__all__ = ["Experiment", "ENGINES"]
+
+ENGINES = ("serial", "vectorized", "threads")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A federated training run.
+
+    Args:
+        method: name of the method; ``options`` are its settings.
+        dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
+        model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet8, resnet20, resnet20_bn, lottery_mnist,
+            lottery_cifar, lottery_emnist or pointnet.
+        partition: how samples are dealt to clients: iid, dirichlet, n_class, by_writer, quantity_skew,
+            class_balanced or by_label; ``split`` are its settings, such as ``{"alpha": 0.1}``.
+        clients: number of clients.
+        participants: clients that take part in a round, drawn anew each round; 0 for all.
+        rounds: communication rounds.
+        epochs: passes of local SGD over a client's samples.
+        batch_size: samples of one step of local SGD.
+        lr, momentum, weight_decay: of local SGD.
+        lr_decay: factor on the learning rate after every round.
+        validation: share of each client's samples it holds back for validation, in [0, 1).
+        evaluate_every: rounds between two evaluations; the last round is always evaluated.
+        coding: ``"fixed"`` or ``"zstd"`` packets.
+        seed: of every random draw.
+        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
+        workers: threads of the engine ``"threads"``.
+
+    Raises:
+        ConfigError: for a value that is not allowed.
+    """
+
+    method: str = "fedavg"
+    dataset: str = "digits"
+    model: str = "mlp"
+    partition: str = "iid"
+    clients: int = 10
+    participants: int = 0
+    rounds: int = 30
+    epochs: int = 1
+    batch_size: int = 10
+    lr: float = 0.1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    lr_decay: float = 1.0
+    validation: float = 0.0
+    evaluate_every: int = 1
+    coding: str = "fixed"
+    seed: int = 0
+    engine: str = "serial"
+    workers: int = 2
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        in_range("clients", self.clients, 1, integer=True)
+        in_range("participants", self.participants, 0, self.clients, integer=True)
+        for name in ("rounds", "epochs", "batch_size", "workers", "evaluate_every"):
+            in_range(name, getattr(self, name), 1, integer=True)
+        in_range("seed", self.seed, 0, 2**63 - 1, integer=True)
+        in_range("lr", self.lr, 0, 1000, open_low=True)
+        in_range("lr_decay", self.lr_decay, 0, 1, open_low=True)
+        in_range("momentum", self.momentum, 0, 1)
+        in_range("weight_decay", self.weight_decay, 0)
+        in_range("validation", self.validation, 0, 0.9)
+        one_of("coding", self.coding, ("fixed", "zstd"))
+        one_of("engine", self.engine, ENGINES)
+        one_of("partition", self.partition, partition.NAMES)
+        for key in self.split:
+            one_of("split key", key, tuple(partition.settings()))
+        methods.make(self.method, self.options)
+
+    def training(self, round_index: int) -> Training:
+        """Local optimiser settings in round 1, 2, ..."""
+        lr = self.lr * self.lr_decay ** (round_index - 1)
+        return Training(self.epochs, self.batch_size, lr, self.momentum, self.weight_decay)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for TOML and JSON."""
+        return {**dataclasses.asdict(self), "options": dict(self.options), "split": dict(self.split)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
+        """Inverse of :meth:`to_dict`; missing keys take their defaults.
+
+        Raises:
+            ConfigError: for an unknown key.
+        """
+        known = [f.name for f in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"key {key!r} of the experiment is unknown; allowed: {', '.join(known)}.")
+        return cls(**values)
+
+    def to_toml(self) -> str:
+        """The experiment as TOML text."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, source: str | Path) -> Experiment:
+        """Read an experiment from a ``.toml`` file (a ``Path``) or from TOML text (a ``str``).
+
+        Raises:
+            ConfigError: if the file is missing, is not TOML, or holds an unknown key.
+        """
+        try:
+            text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+            values = tomllib.loads(text)
+        except OSError as error:
+            raise ConfigError(f"config is {str(source)!r}, but no readable file is there ({error.strerror}).") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"config is {str(source)[:60]!r}, but must be valid TOML: {error}.") from None
+        return cls.from_dict(values)

@@ -1,0 +1,130 @@
+"""``python -m fqlab.lessons.website``: the pages and the slides of all lessons, in a folder that can be copied anywhere."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fqlab.errors import ConfigError, DataError, FqlabError
+from fqlab.lessons.website import cells, pages, runs, slides
+from fqlab.lessons.website.markup import Markup
+
+__all__ = ["build_website", "build_slides", "main"]
+
+MARKER = ".fqlab-site"
+"""A file in every folder that was built here: only such a folder is emptied before it is built again."""
+
+
+def build_website(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
+    """All notebooks and Markdown pages of ``folder`` as HTML in ``out``, with an index; returns the pages.
+
+    Args:
+        run: run every lesson first; False shows the outputs that its file has (claims and panels).
+
+    Raises:
+        ConfigError: if there is no notebook, or ``out`` holds something else.
+        DataError: if a cell fails, or a formula cannot be read.
+    """
+    paths = runs.notebooks(folder)
+    books = _books(paths, out.parent / "executed", run)
+    _emptied(out)
+    lessons = [_lesson(path, book, out) for path, book in zip(paths, books, strict=True)]
+    texts = {path: _about_text(path) for path in sorted(folder.glob("*.md"))}
+    others = list(texts.values())
+    made = [_write(out, "index", pages.index(lessons, others))]
+    for n, (lesson, book) in enumerate(zip(lessons, books, strict=True)):
+        markup = Markup()
+        shown = _named(lesson.stem, lambda book=book, markup=markup: list(cells.blocks(book, markup)))
+        around = (lessons[n - 1] if n else None, lessons[n + 1] if n + 1 < len(lessons) else None)
+        made.append(_write(out, lesson.stem, pages.lesson_page(lesson, shown, markup.headings, around, others)))
+    for path, page in texts.items():
+        markup = Markup()
+        inner = _named(path.name, lambda path=path, markup=markup: markup.html(path.read_text(encoding="utf-8")))
+        made.append(_write(out, page.stem, pages.text_page(page, inner, markup.headings, others)))
+    style = files("fqlab.lessons.website").joinpath("style.css").read_text(encoding="utf-8")
+    (out / "style.css").write_text(style, encoding="utf-8")
+    return made
+
+
+def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
+    """One HTML file of slides for each notebook of ``folder``; returns them.
+
+    Raises:
+        ConfigError, DataError: as :func:`build_website`.
+    """
+    paths = runs.notebooks(folder)
+    books = _books(paths, out.parent / "executed", run)
+    _emptied(out)
+    made = []
+    for path, book in zip(paths, books, strict=True):
+        shown = _named(path.stem, lambda book=book: slides.cut(cells.blocks(book, Markup())))
+        made.append(_write(out, path.stem, slides.deck(pages.about(path.stem, book).title, shown)))
+    return made
+
+
+def _books(paths: Sequence[Path], cache: Path, run: bool) -> list[Any]:
+    return runs.run_all(paths, cache) if run else [runs.stored(path) for path in paths]
+
+
+def _named(stem: str, make: Callable[[], Any]) -> Any:
+    """``make()``, with the page's name in front of what is wrong."""
+    try:
+        return make()
+    except DataError as wrong:
+        raise DataError(f"{stem}: {wrong}") from None
+
+
+def _emptied(out: Path) -> None:
+    """An empty folder, unless something is there that was not built here."""
+    if out.exists():
+        if not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).exists()):
+            raise ConfigError(f"out is {str(out)!r}, but must be a new or empty folder, or one that was built here.")
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    (out / MARKER).touch()
+
+
+def _lesson(path: Path, book: Any, out: Path) -> pages.LessonPage:
+    """What is said about a lesson, after its picture was put beside the pages."""
+    shown = cells.picture(book)
+    if shown:
+        (out / f"{path.stem}.png").write_bytes(shown)
+    return pages.about(path.stem, book, f"{path.stem}.png" if shown else "")
+
+
+def _about_text(path: Path) -> pages.LessonPage:
+    """What the index says about a Markdown file: its first heading."""
+    title = re.search(r"^# +(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return pages.LessonPage(path.stem, "", title[1] if title else path.stem, "", "")
+
+
+def _write(out: Path, stem: str, text: str) -> Path:
+    target = out / f"{stem}.html"
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of ``python -m fqlab.lessons.website``; an error is one sentence on standard error, and status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fqlab.lessons.website", description="A static site of all lessons, or slides."
+    )
+    parser.add_argument("--slides", action="store_true", help="slides instead of pages")
+    parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="folder of the lessons")
+    parser.add_argument("--out", type=Path, help="folder to build in (default: build/site or build/slides)")
+    parser.add_argument("--stored", action="store_true", help="run nothing: show the outputs that the files have")
+    chosen = parser.parse_args(argv)
+    make, name = (build_slides, "slides") if chosen.slides else (build_website, "site")
+    try:
+        made = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored)
+    except FqlabError as wrong:
+        print(f"fqlab.lessons.website: {wrong}", file=sys.stderr)
+        return 2
+    print(f"{len(made)} pages; open {made[0]}")
+    return 0

@@ -1,0 +1,138 @@
+"""Slides of a lesson, cut by rule, so that nobody tags cells by hand; one HTML file each, arrow keys, no network.
+
+The rules, in the order in which they apply:
+
+* A heading starts a slide, also in the middle of a cell; the first slide is the opening with title and promise.
+* A panel has a slide of its own, and so has a claims table. Their code is left out.
+* Imports are left out, and so is a single call that shows a question, a figure or the library's own source. Other code
+  stands above what it shows, with the text before it, as long as all fits.
+* What does not fit starts another slide under the same heading. A paragraph is never cut.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+
+from fqlab.lessons.website.cells import Block
+from fqlab.lessons.website.markup import Markup
+
+__all__ = ["Slide", "cut", "deck"]
+
+FULL = 1.0
+LETTERS, LINES, LINE = 720, 13, 60
+"""Letters of prose, or lines of code, that fill a slide; letters in a line."""
+
+
+@dataclass
+class Slide:
+    """One slide: the heading it stands under, its level, its parts, and how full it is."""
+
+    heading: str
+    level: int
+    parts: list[str] = field(default_factory=list)
+    filled: float = 0.0
+    again: bool = False
+
+
+def cut(blocks: Iterable[Block]) -> list[Slide]:
+    """The blocks of a lesson as slides."""
+    slides: list[Slide] = [Slide("", 1)]
+    whole = [piece for block in blocks for piece in _pieces(block)]
+    for n, piece in enumerate(whole):
+        if piece.kind == "heading":
+            level, _, text = piece.source.partition(" ")
+            slides.append(Slide(text, len(level)))
+            continue
+        if piece.kind == "code" and n + 1 < len(whole) and (_alone(whole[n + 1]) or _speaks(piece, whole[n + 1])):
+            continue
+        weight = FULL if _alone(piece) else _weight(piece)
+        if slides[-1].parts and slides[-1].filled + weight > FULL:
+            slides.append(Slide(slides[-1].heading, max(2, slides[-1].level), again=True))
+        slides[-1].parts.append(piece.html)
+        slides[-1].filled += weight
+    return [slide for slide in slides if slide.parts or slide.heading]
+
+
+def _alone(piece: Block) -> bool:
+    """Whether a piece has a slide of its own: a panel or a table of claims."""
+    return piece.kind == "panel" or 'class="claims"' in piece.html
+
+
+def _speaks(code: Block, shown: Block) -> bool:
+    """Whether an output needs no code above it: one call that shows a card, a figure or the library's own source."""
+    call = re.fullmatch(r"\w+\(.*\)", code.source.strip())
+    return bool(call) and shown.kind == "output" and not shown.html.startswith("<pre")
+
+
+def _pieces(block: Block) -> Iterator[Block]:
+    """A text block paragraph by paragraph, headings apart; other blocks whole; imports not at all."""
+    if block.kind == "code" and "<details><summary>Imports" in block.html:
+        return
+    if block.kind != "text":
+        yield block
+        return
+    markup = Markup()
+    for part in _paragraphs(block.source):
+        heading = re.fullmatch(r"(#{1,3}) +(.+)", part)
+        if heading:
+            text = re.sub(r"</?p>", "", markup.html(heading[2])).strip()
+            yield Block("heading", "", f"{heading[1]} {text}")
+        elif "badge_logo" not in part:
+            yield replace(block, html=markup.html(part), source=part)
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs, lists, formulas and fenced code of a Markdown text, each whole; a heading is one by itself."""
+    fenced = re.split(r"(^```.*?^```|\$\$.*?\$\$)", text, flags=re.MULTILINE | re.DOTALL)
+    for number, part in enumerate(fenced):
+        if number % 2:
+            yield part
+            continue
+        for chunk in re.split(r"\n\s*\n|(?<=\n)(?=#{1,3} )", part):
+            head, _, rest = chunk.strip().partition("\n") if chunk.lstrip().startswith("#") else ("", "", chunk)
+            yield from (piece.strip() for piece in (head, rest) if piece.strip())
+
+
+def _weight(piece: Block) -> float:
+    """Which share of a slide a piece fills."""
+    if piece.kind == "code":
+        return (piece.source.count("\n") + 2) / LINES
+    if "<img" in piece.html or "<svg" in piece.html:
+        return 0.75
+    if "<pre" in piece.html:
+        return (piece.html.count("\n") + 1) / LINES
+    if "<table" in piece.html:
+        return piece.html.count("<tr") / 8
+    text = re.sub(r"<[^>]*>", "", re.sub(r"<math.*?</math>", "formula", piece.html, flags=re.DOTALL))
+    lines = sum(1 + len(line) // LINE for line in text.splitlines() if line.strip())
+    return (lines + 0.5 + 2 * piece.html.count('class="math"')) * LINE / LETTERS
+
+
+def deck(title: str, slides: list[Slide]) -> str:
+    """One HTML file that holds everything: slides, style, script."""
+    style, script = (
+        files("fqlab.lessons.website").joinpath(name).read_text(encoding="utf-8")
+        for name in ("slides.css", "slides.js")
+    )
+    shown = "".join(_section(slide, n, len(slides)) for n, slide in enumerate(slides, 1))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{shown}"
+        f"<script>\n{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def _section(slide: Slide, number: int, count: int) -> str:
+    heading = f"h{min(slide.level, 2)}"
+    more = ' <span class="again">(more)</span>' if slide.again else ""
+    head = f"<{heading}>{slide.heading}{more}</{heading}>" if slide.heading else ""
+    kind = "title" if slide.level == 1 else "body"
+    return (
+        f'<section id="{number}" class="{kind}" aria-label="Slide {number} of {count}"><div class="fit">{head}'
+        f'<div class="parts">{"".join(slide.parts)}</div></div><p class="number" aria-hidden="true">{number} / {count}</p></section>\n'
+    )

@@ -1,0 +1,215 @@
+"""The frontier: every system's stored settings as accuracy against bytes, and the learner's own runs among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fqlab.federation import Experiment
+from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
+from fqlab.studies.frontier import (
+    COSTS,
+    FAMILIES,
+    SETTINGS,
+    Point,
+    cheapest,
+    experiment,
+    front,
+    points,
+    trace,
+)
+
+__all__ = ["Frontier", "State", "beaten", "own", "stored_front"]
+
+CAPS = {0: "none", 250: "250 kB", 500: "500 kB", 1000: "1 MB", 2000: "2 MB", 5000: "5 MB"}
+SLOW = ("fixed_width", "fedmpq", "bsq")
+MOST = 40
+"""Own runs that stay in the picture."""
+KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
+
+
+def _coded(state: Any) -> bool:
+    return state.method in ("clipped", "both")
+
+
+def _wide(state: Any) -> bool:
+    return _coded(state) or state.method in ("fixed_width", "fedmpq")
+
+
+@dataclass(frozen=True)
+class State(Settings):
+    """What is compared, how bytes are counted, and the learner's own run."""
+
+    labels: str = control(
+        "even", label="Labels", group="Compare", choices={"even": "dealt evenly", "two": "two digits each"}
+    )
+    metric: str = control(
+        "everyone",
+        label="Accuracy of",
+        choices={"everyone": "the global model", "own": "each device's own"},
+        help="one model on all digits; or each device's model on the digits it holds",
+    )
+    cost: str = control(
+        "up",
+        label="Bytes",
+        group="Count",
+        choices={"up": "up", "up_coded": "up, coded", "both": "up and down", "both_coded": "up and down, coded"},
+        help="packets of the whole run, as sent or entropy coded",
+    )
+    cap: int = control(0, label="Byte cap", choices=CAPS)
+    target: int = control(90, label="Target accuracy", unit="%", low=50, high=98)
+    method: str = control("both", label="Method", group="Your run", choices=FAMILIES)
+    bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8, when=_wide)
+    clip: float = control(1.0, label="Clip", unit="× OCTAV's", low=0.5, high=2.0, step=0.1, mark=1.0, when=_coded)
+    epochs: int = control(1, label="Local epochs", low=1, high=5)
+    participants: int = control(10, label="Devices a round, of 10", low=2, high=10)
+    rounds: int = control(30, label="Rounds", low=2, high=60)
+    seed: int = control(0, label="Seed", low=0, high=999, box=True)
+
+
+class Frontier(Panel):
+    """Every system in one plane; add a run of your own and beat the front."""
+
+    name, title = "frontier", "The frontier: accuracy against bytes, every system, your move"
+    State = State
+    rows = ((Plane,), (Cheapest,))
+    presets = {
+        "Bytes up": {},
+        "Up and down": {"cost": "both"},
+        "At least 94 %": {"target": 94, "cost": "both"},
+        "Cap of 500 kB": {"cap": 500, "cost": "both"},
+        "Two digits each": {"labels": "two", "cost": "both"},
+        "... by their own": {"labels": "two", "metric": "own", "cost": "both"},
+        "FedAvg again": {"method": "fedavg"},
+    }
+
+    def __init__(self, **settings: Any) -> None:
+        self._runs: dict[tuple[Any, ...], list[dict[str, float]]] = {}
+        super().__init__(**settings)
+
+    def instant(self, state: State) -> Frame:
+        done = self._runs.get(_key(state), [])
+        return self._frame(state, done)
+
+    def run(self, state: State) -> Iterator[Frame]:
+        done = self._runs.get(_key(state), [])
+        if not done:
+            for found in trace(own(state), self.stopping):
+                done = [*done, found]
+                yield self._frame(state, done, found["round"] / state.rounds)
+            if len(done) == state.rounds:
+                self._runs[_key(state)] = done
+                while len(self._runs) > MOST:
+                    self._runs.pop(next(iter(self._runs)))
+        yield self._frame(state, done)
+
+    def seconds(self, state: State) -> float:
+        each = 0.1 if state.method in SLOW else 0.03
+        return 0.5 + each * state.rounds * (0.4 + 0.6 * state.epochs)
+
+    def megabytes(self, state: State) -> float:
+        return 2 * state.rounds * state.participants * 4 * 4810 / 1e6
+
+    def _frame(self, state: State, done: list[dict[str, float]], progress: float = 1.0) -> Frame:
+        """The pictures with the rounds of the learner's run that are done so far."""
+        path = [(_kilobytes(found, state.cost), found[state.metric]) for found in done]
+        edge = stored_front(state.labels, state.metric, state.cost)
+        words = _judge(path[-1], edge, state.cap) if path else "no run of yours yet"
+        plane = {
+            "points": _cloud(state.labels, state.metric, state.cost), "families": FAMILIES, "front": edge,
+            "cap": state.cap, "own": path, "earlier": self._earlier(state), "finding": _finding(state, edge, path, words),
+        }  # fmt: skip
+        needs = {family: _needs(family, state.labels, state.metric, state.target / 100) for family in LOOKS}
+        race = {"needs": needs, "families": FAMILIES, "target": state.target, "cost": state.cost}
+        rows = [
+            dict(setting=p.name, round=p.round, kilobytes=p.cost(state.cost) / 1000, accuracy=getattr(p, state.metric))
+            for p in points()
+            if p.labels == state.labels
+        ]
+        rows += [
+            dict(setting="your run", round=f["round"], kilobytes=x, accuracy=y)
+            for f, (x, y) in zip(done, path, strict=True)
+        ]
+        message = f"Your run: {path[-1][1]:.1%} for {path[-1][0]:.0f} kB, {words}." if path else ""
+        return Frame({Plane: plane, Cheapest: race}, message, rows, progress)
+
+    def _earlier(self, state: State) -> list[tuple[float, float]]:
+        """The ends of the learner's other runs on the same labels."""
+        others = [done for key, done in self._runs.items() if key[0] == state.labels and key != _key(state)]
+        return [(_kilobytes(done[-1], state.cost), done[-1][state.metric]) for done in others]
+
+
+def _key(state: State) -> tuple[Any, ...]:
+    return tuple(getattr(state, name) for name in KEYS)
+
+
+def own(state: State) -> Experiment:
+    """The learner's run."""
+    options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
+    options |= {"downlink": True} if state.method == "both" else {}
+    options |= {"budgets": state.bits} if state.method in ("fixed_width", "fedmpq") else {}
+    participants = 0 if state.participants == 10 else state.participants
+    changes = {"epochs": state.epochs, "rounds": state.rounds, "participants": participants}
+    return experiment(state.method, options, state.labels, state.seed, evaluate_every=state.rounds, **changes)
+
+
+def _kilobytes(found: dict[str, float], cost: str) -> float:
+    """Bytes of a round of :func:`trace`, by one of the cost models, in kilobytes."""
+    tail = "_coded" if cost.endswith("coded") else ""
+    return (found[f"up{tail}"] + (found[f"down{tail}"] if cost.startswith("both") else 0)) / 1000
+
+
+@lru_cache(maxsize=32)
+def _cloud(labels: str, metric: str, cost: str) -> dict[str, list[tuple[float, float]]]:
+    """Family -> its stored points as (kB, accuracy)."""
+    return {
+        family: [_place(p, metric, cost) for p in points() if (p.family, p.labels) == (family, labels)]
+        for family in LOOKS
+    }
+
+
+def _place(point: Point, metric: str, cost: str) -> tuple[float, float]:
+    return point.cost(cost) / 1000, getattr(point, metric)
+
+
+@lru_cache(maxsize=32)
+def stored_front(labels: str, metric: str, cost: str) -> list[tuple[float, float]]:
+    """The stored points that nobody beats, as (kB, accuracy), by bytes."""
+    places = [place for family in _cloud(labels, metric, cost).values() for place in family]
+    return [places[i] for i in front(places)]
+
+
+@lru_cache(maxsize=1024)
+def _needs(family: str, labels: str, metric: str, target: float) -> list[float] | None:
+    """Fewest kB by each cost model at which a family reaches the target; None if it never does."""
+    found = [cheapest(family, labels, metric, target, cost) for cost in COSTS]
+    return [p.cost(cost) / 1000 for p, cost in zip(found, COSTS, strict=True)] if all(found) else None
+
+
+def beaten(place: tuple[float, float], edge: list[tuple[float, float]]) -> bool:
+    """Whether a stored point is at least as accurate for at most the bytes of ``place``, and better in one."""
+    kilobytes, accuracy = place
+    return any(x <= kilobytes and y >= accuracy and (x, y) != place for x, y in edge)
+
+
+def _judge(place: tuple[float, float], edge: list[tuple[float, float]], cap: int) -> str:
+    """Where a run stands, in words."""
+    kilobytes, accuracy = place
+    if cap and kilobytes > cap:
+        return f"{kilobytes - cap:.0f} kB over the cap"
+    if not beaten(place, edge):
+        return "beyond the front"
+    return f"{100 * (max(y for x, y in edge if x <= kilobytes) - accuracy):.1f} points below the front"
+
+
+def _finding(state: State, edge: list[tuple[float, float]], path: list[tuple[float, float]], words: str) -> str:
+    """The headline: the learner's run, or the best of the stored points below the cap."""
+    if path:
+        return f"Your run: {path[-1][1]:.1%} for {size_words(path[-1][0])}, {words}"
+    below = [place for place in edge if not state.cap or place[0] <= state.cap]
+    if not below:
+        return f"No stored run stays below {CAPS[state.cap]}"
+    return f"The front reaches {below[-1][1]:.1%} at {size_words(below[-1][0])}"

@@ -1,0 +1,121 @@
+"""What can be named in an experiment: methods, models, data sets; those of this library, and those that others add."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+from fqlab.errors import ConfigError, one_of
+
+__all__ = ["Registry", "load", "register"]
+
+_REGISTRIES: dict[str, Registry] = {}
+
+
+class Registry:
+    """Names of one kind, and what they stand for.
+
+    A name of this library stands for a thing, or for ``module:attribute``, loaded on first use. Others come by :meth:`register`, or from
+    an installed package's entry point in the group ``fqlab.KINDs``. ``module:attribute`` itself is a name, too.
+
+    Args:
+        kind: ``"method"``, ``"model"`` or ``"dataset"``.
+        builtin: name -> thing or ``module:attribute``.
+        check: called with a name and a thing before it is added; raises ConfigError for what is no such thing.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, Any], check: Callable[[str, Any], None]) -> None:
+        self.kind = kind
+        self._builtin = dict(builtin)
+        self._added: dict[str, Any] = {}
+        self._check = check
+        _REGISTRIES[kind] = self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name, those of this library first."""
+        return (*self._builtin, *self._added, *(name for name in self._plugins if name not in self._added))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __getitem__(self, name: str) -> Any:
+        """What ``name`` stands for.
+
+        Raises:
+            ConfigError: if nobody knows it, or a plug-in cannot be imported.
+        """
+        if name in self._added:
+            return self._added[name]
+        if name in self._builtin:
+            place = self._builtin[name]
+            return load(self.kind, place) if isinstance(place, str) else place
+        place = self._plugins.get(name) or (name if isinstance(name, str) and ":" in name else None)
+        if place is None:
+            one_of(self.kind, name, self.names)
+        thing = load(self.kind, str(place))
+        self._check(name, thing)
+        return thing
+
+    def register(self, name: str, thing: Any) -> None:
+        """Let ``name`` stand for ``thing``.
+
+        Raises:
+            ConfigError: if the name is taken or no plain word, or the thing is not of this kind.
+        """
+        if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
+            raise ConfigError(f"name is {name!r}, but must be one word of letters, digits, '_' and '-'.")
+        if name in self.names and self._added.get(name) is not thing:
+            raise ConfigError(f"name is {name!r}, but this {self.kind} exists already; choose another name.")
+        self._check(name, thing)
+        self._added[name] = thing
+
+    def name_of(self, thing: Any) -> str:
+        """The name under which ``thing`` can be found again: a registered one, else ``module:attribute``."""
+        for name, other in self._added.items():
+            if other is thing:
+                return name
+        place = f"{thing.__module__}:{thing.__qualname__}"
+        return next((name for name, where in self._builtin.items() if where == place), place)
+
+    @cached_property
+    def _plugins(self) -> dict[str, str]:
+        """Name -> ``module:attribute`` of the entry points of installed packages."""
+        return {point.name: point.value for point in entry_points(group=f"fqlab.{self.kind}s")}
+
+
+def load(kind: str, place: str) -> Any:
+    """The attribute at ``module:attribute``.
+
+    Raises:
+        ConfigError: if the module cannot be imported or has no such attribute.
+    """
+    module, _, attribute = place.partition(":")
+    try:
+        thing: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            thing = getattr(thing, part)
+    except Exception as error:
+        raise ConfigError(f"{kind} is {place!r}, but cannot be loaded: {type(error).__name__}: {error}.") from error
+    return thing
+
+
+def register(kind: str, name: str, thing: Any) -> None:
+    """Add a method, model or data set of one's own: ``fqlab.register("method", "mine", MyMethod)``.
+
+    Args:
+        kind: ``"method"`` (a class with the hooks of :class:`fqlab.methods.Method`), ``"model"`` (a function of input
+            shape and number of classes that gives a ``torch.nn.Module``) or ``"dataset"`` (a function that gives a
+            :class:`fqlab.data.Dataset`).
+        name: a word that is not taken.
+        thing: what it stands for.
+
+    Raises:
+        ConfigError: for another kind, a taken name, or a thing that is not of this kind; nothing is added then.
+    """
+    rooms = {"method": "fqlab.methods", "model": "fqlab.models", "dataset": "fqlab.data"}
+    importlib.import_module(rooms[one_of("kind", kind, rooms)])
+    _REGISTRIES[kind].register(name, thing)

@@ -1,0 +1,114 @@
+"""Numbers of BSQ: its accounting, and bit-level training of the digits network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fqlab import models
+from fqlab.federation import Experiment, fit
+from fqlab.models.resnet import ResNet
+from fqlab.quant import compression, mean_bits
+
+__all__ = [
+    "PLANES", "TUNING", "WARMUP", "accuracy_005", "accuracy_02", "accuracy_03", "before_02", "bits_005", "bits_02",
+    "bits_03", "experiment", "hawq", "outcome", "published_scheme", "unweighed",
+]  # fmt: skip
+
+WARMUP, PLANES, TUNING = 12, 16, 8
+"""Epochs in full precision, in the bit representation, and of fine-tuning at the widths that were found."""
+
+
+def experiment(
+    penalty: float,
+    reweigh: bool = True,
+    interval: int = 4,
+    strip: str = "both",
+    threshold: float = 0.0,
+    seed: int = 0,
+) -> Experiment:
+    """Central training of the digits network with BSQ: one client holds all data, a round is an epoch.
+
+    Args:
+        threshold: share of ones, in percent, up to which a plane counts as empty; the others as for
+            :class:`~fqlab.methods.bsq.BSQ`.
+    """
+    options = {
+        "penalty": penalty, "reweigh": reweigh, "interval": interval, "strip": strip, "threshold": threshold / 100,
+        "warmup": WARMUP, "finetune_after": PLANES,
+    }  # fmt: skip
+    shared = dict(model="mlp", clients=1, batch_size=64, lr=0.1, seed=seed, rounds=WARMUP + PLANES + TUNING)
+    return Experiment(method="bsq", options=options, **shared)
+
+
+def hawq(seed: int, scale: str) -> float:
+    """Compression of HAWQ's scheme for ResNet-20: quantized weights and the last bias, shortcuts left out."""
+    model = ResNet(3, 10, "batch")
+    tensors = models.weights_of(model)
+    sizes = [tensors[name].numel() for name in (*models.quantizable(model), "fc.bias")]
+    return compression(mean_bits(sizes, [8, 6, 6, 6, 6, 8, 8, *[3] * 6, *[2] * 6, 3, 3]))
+
+
+def published_scheme(seed: int, scale: str) -> float:
+    """Compression at the mean bits of the published scheme for α = 0.005."""
+    return compression(2.25)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Bits a weight, accuracy before and after fine-tuning, and the bits of every tensor."""
+
+    bits: float
+    before: float
+    accuracy: float
+    widths: dict[str, float]
+
+
+@lru_cache(maxsize=32)
+def outcome(penalty: float, seed: int, reweigh: bool = True) -> Outcome:
+    """One run of :func:`experiment`."""
+    rounds = fit(experiment(penalty, reweigh, seed=seed)).rounds
+    last = rounds[-1].extras
+    widths = {name[5:]: bits for name, bits in last.items() if name.startswith("bits/")}
+    return Outcome(last["bits"], rounds[WARMUP + PLANES - 1].accuracy, rounds[-1].accuracy, widths)
+
+
+def bits_005(seed: int, scale: str) -> float:
+    """Bits a weight, α = 0.005."""
+    return outcome(0.005, seed).bits
+
+
+def bits_02(seed: int, scale: str) -> float:
+    """Bits a weight, α = 0.02."""
+    return outcome(0.02, seed).bits
+
+
+def bits_03(seed: int, scale: str) -> float:
+    """Bits a weight, α = 0.03."""
+    return outcome(0.03, seed).bits
+
+
+def accuracy_005(seed: int, scale: str) -> float:
+    """Accuracy after fine-tuning, α = 0.005."""
+    return outcome(0.005, seed).accuracy
+
+
+def accuracy_02(seed: int, scale: str) -> float:
+    """Accuracy after fine-tuning, α = 0.02."""
+    return outcome(0.02, seed).accuracy
+
+
+def accuracy_03(seed: int, scale: str) -> float:
+    """Accuracy after fine-tuning, α = 0.03."""
+    return outcome(0.03, seed).accuracy
+
+
+def before_02(seed: int, scale: str) -> float:
+    """Accuracy before fine-tuning, α = 0.02."""
+    return outcome(0.02, seed).before
+
+
+def unweighed(seed: int, scale: str) -> float:
+    """Bits of the first layer minus bits of its bias if all layers are penalized alike, α = 0.02."""
+    widths = outcome(0.02, seed, False).widths
+    return widths["fc1.weight"] - widths["fc1.bias"]

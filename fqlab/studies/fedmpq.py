@@ -1,0 +1,176 @@
+"""Numbers of FedMPQ on digits: the ablation, primal-dual sparsity, and how the MSBs of bell-shaped layers fall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from fqlab import data, models
+from fqlab.federation import Experiment, fit
+from fqlab.methods.fedmpq import ABLATION
+from fqlab.quant import Codes, Grid, msb_density, narrow_bits, prune_msb, quantize
+
+__all__ = [
+    "ARMS", "BUDGETS", "CLIENTS", "ETAS", "ROUNDS", "SIZES", "arm_both", "arm_fixed", "arm_full", "arm_lasso", "arm_pruning",
+    "bell", "delta", "delta_after", "dual_good", "dual_good_bits", "dual_slow", "dual_slow_bits", "dual_tiny",
+    "dual_tiny_bits", "experiment", "fresh", "full_bits", "gain_growing", "gain_lasso", "gain_pruning", "outcome",
+    "planes_a_round", "pruning_bits",
+]  # fmt: skip
+
+BUDGETS = "2-2-4-4-4-6-6-6-8-8"
+CLIENTS, ROUNDS = 10, 10
+ARMS = {"penalty": 0.003, "epsilon": 0.5, "budgets": BUDGETS}
+"""Settings of the ablation. ε is far above the paper's: the digits network starts with uniform weights, whose δ is 0.46."""
+ETAS = {"tiny": 0.001, "slow": 0.005, "good": 0.05}
+"""Steps η of the price of a bit."""
+SIZES = (432, 2304, 9216, 36864)
+"""Weights of layers of ResNet-20: the first, and one of each stage."""
+
+
+def experiment(options: dict[str, object], *, rounds: int = ROUNDS, seed: int = 0) -> Experiment:
+    """Ten devices with digits dealt by Dirichlet(0.5), three local epochs a round."""
+    shared = dict(model="mlp", clients=CLIENTS, rounds=rounds, epochs=3, batch_size=32, lr=0.3, seed=seed)
+    return Experiment(
+        method="fedmpq", options=options, partition="dirichlet", split={"alpha": 0.5}, engine="vectorized", **shared
+    )
+
+
+@lru_cache(maxsize=16)
+def bell(layer: int, bits: int, seed: int = 0) -> Codes:
+    """A bell-shaped layer of ``SIZES[layer]`` weights on the sign-magnitude grid with max-abs scale."""
+    w = torch.randn(SIZES[layer], generator=torch.Generator().manual_seed(100 * seed + layer))
+    return quantize(w, w.abs().max(), Grid(bits, "sign_magnitude"))
+
+
+@lru_cache(maxsize=1)
+def fresh() -> tuple[float, float]:
+    """δ of the first layer of the untrained digits network at 8 bits, and after one plane has been cut."""
+    w = models.weights_of(models.make("mlp", data.load("digits"), 0))["fc1.weight"]
+    codes = quantize(w, w.abs().max(), Grid(8, "sign_magnitude"))
+    return float(msb_density(codes)), _after(codes)
+
+
+def _after(codes: Codes) -> float:
+    fewer, bits = prune_msb(codes, 1.0, once=True)
+    return float(msb_density(narrow_bits(fewer, int(bits))))
+
+
+def delta(seed: int, scale: str) -> float:
+    """δ of a bell-shaped layer of 36 864 weights."""
+    return float(msb_density(bell(3, 8, seed)))
+
+
+def delta_after(seed: int, scale: str) -> float:
+    """The same after one plane has been cut."""
+    return _after(bell(3, 8, seed))
+
+
+def planes_a_round(seed: int, scale: str) -> float:
+    """Most planes that ε = 0.03 cuts off any of the four bell-shaped layers: 30 draws, from 2, 4 and 8 bits."""
+    draws = ((layer, bits, draw) for layer in range(len(SIZES)) for bits in (2, 4, 8) for draw in range(30))
+    return float(max(bits - int(prune_msb(bell(layer, bits, draw), 0.03)[1]) for layer, bits, draw in draws))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Accuracy of the last round, and mean bits a weight of its uploads."""
+
+    accuracy: float
+    bits: float
+
+
+@lru_cache(maxsize=64)
+def outcome(seed: int, **options: object) -> Outcome:
+    """One federation of :func:`experiment`."""
+    last = fit(experiment(options, seed=seed)).rounds[-1]
+    return Outcome(last.accuracy, last.extras["sent_bits"])
+
+
+def _arm(name: str, seed: int) -> Outcome:
+    return outcome(seed, **(ARMS | ABLATION[name]))
+
+
+def _dual(name: str, seed: int) -> Outcome:
+    return outcome(seed, penalty=0.0, epsilon=0.05, growing=False, dual_step=ETAS[name], budgets=BUDGETS)
+
+
+def arm_fixed(seed: int, scale: str) -> float:
+    """Accuracy with fixed widths: no lasso, no pruning, no growing."""
+    return _arm("fixed width", seed).accuracy
+
+
+def arm_lasso(seed: int, scale: str) -> float:
+    """Accuracy with the group lasso alone."""
+    return _arm("group lasso", seed).accuracy
+
+
+def arm_pruning(seed: int, scale: str) -> float:
+    """Accuracy with MSB pruning alone."""
+    return _arm("MSB pruning", seed).accuracy
+
+
+def arm_both(seed: int, scale: str) -> float:
+    """Accuracy with group lasso and MSB pruning, without growing."""
+    return _arm("group lasso + MSB pruning", seed).accuracy
+
+
+def arm_full(seed: int, scale: str) -> float:
+    """Accuracy of the full method; λ is fixed."""
+    return _arm("full method", seed).accuracy
+
+
+def pruning_bits(seed: int, scale: str) -> float:
+    """Bits sent with MSB pruning alone."""
+    return _arm("MSB pruning", seed).bits
+
+
+def full_bits(seed: int, scale: str) -> float:
+    """Bits sent by the full method."""
+    return _arm("full method", seed).bits
+
+
+def gain_lasso(seed: int, scale: str) -> float:
+    """Points of accuracy of the group lasso alone over fixed widths."""
+    return 100 * (arm_lasso(seed, scale) - arm_fixed(seed, scale))
+
+
+def gain_pruning(seed: int, scale: str) -> float:
+    """Points of accuracy of MSB pruning alone over fixed widths."""
+    return 100 * (arm_pruning(seed, scale) - arm_fixed(seed, scale))
+
+
+def gain_growing(seed: int, scale: str) -> float:
+    """Points of accuracy of the full method over MSB pruning alone."""
+    return 100 * (arm_full(seed, scale) - arm_pruning(seed, scale))
+
+
+def dual_tiny(seed: int, scale: str) -> float:
+    """Accuracy of primal-dual training, η = 0.001."""
+    return _dual("tiny", seed).accuracy
+
+
+def dual_slow(seed: int, scale: str) -> float:
+    """Accuracy of primal-dual training, η = 0.005."""
+    return _dual("slow", seed).accuracy
+
+
+def dual_good(seed: int, scale: str) -> float:
+    """Accuracy of primal-dual training, η = 0.05."""
+    return _dual("good", seed).accuracy
+
+
+def dual_tiny_bits(seed: int, scale: str) -> float:
+    """Bits sent at η = 0.001."""
+    return _dual("tiny", seed).bits
+
+
+def dual_slow_bits(seed: int, scale: str) -> float:
+    """Bits sent at η = 0.005."""
+    return _dual("slow", seed).bits
+
+
+def dual_good_bits(seed: int, scale: str) -> float:
+    """Bits sent at η = 0.05."""
+    return _dual("good", seed).bits

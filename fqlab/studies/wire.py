@@ -1,0 +1,108 @@
+"""Numbers of the lesson on packets: formulas beside bytes, clips beside coders, ledgers beside sockets."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fqlab import models, wire
+from fqlab.models.layers import build
+from fqlab.quant import Codes, Grid, clip_for, expected_error, quantize
+
+__all__ = [
+    "both_ways_2222", "clip_coded", "clip_fixed", "formula_2222", "mnist_upload", "packet_2222", "socket",
+    "thousand_header", "zstd",
+]  # fmt: skip
+
+
+def _normal(seed: int, count: int) -> torch.Tensor:
+    return torch.randn(count, generator=torch.Generator().manual_seed(seed))
+
+
+def mnist_upload(bits: tuple[int, ...]) -> wire.Payload:
+    """An upload of the clipped-quantization paper's MNIST network, its weights drawn from a bell curve.
+
+    Args:
+        bits: of conv1, conv2, fc1 and fc2; 32 leaves a layer in full precision.
+    """
+    model = build(models.ClippedCNN, torch.Generator().manual_seed(0))
+    payload: wire.Payload = dict(models.weights_of(model))
+    for seed, (name, width) in enumerate(zip(models.quantizable(model), bits, strict=True)):
+        if width < 32:
+            w, grid = _normal(seed, payload[name].numel()).reshape(payload[name].shape), Grid(width)
+            payload[name] = quantize(w, clip_for("octav", w, grid), grid)
+    return payload
+
+
+def _size(bits: int) -> wire.Size:
+    return wire.measure(wire.pack(mnist_upload((bits,) * 4)))
+
+
+def formula_2222(seed: int, scale: str) -> float:
+    """32-bit uplink over 2-2-2-2 uplink, counting codes, clips and the trained parameters that stay in 32 bit."""
+    payload = mnist_upload((2, 2, 2, 2))
+    codes = [v for v in payload.values() if isinstance(v, Codes)]
+    rest = sum(v.numel() for n, v in payload.items() if isinstance(v, torch.Tensor) and "running" not in n)
+    code_bits = wire.measure(wire.pack(payload)).code_bits
+    return 32 * (sum(c.values.numel() for c in codes) + rest) / (code_bits + 32 * (len(codes) + rest))
+
+
+def packet_2222(seed: int, scale: str) -> float:
+    """A packet in 32 bit over a packet at 2-2-2-2, every byte counted."""
+    return _size(32).total / _size(2).total
+
+
+def both_ways_2222(seed: int, scale: str) -> float:
+    """Both directions in 32 bit over 2-2-2-2 up and 32 bit down."""
+    whole = _size(32).total
+    return 2 * whole / (whole + _size(2).total)
+
+
+def thousand_header(seed: int, scale: str) -> float:
+    """Header's share of a packet of 1000 3-bit codes."""
+    size = wire.measure(wire.pack({"w": quantize(_normal(seed, 1000), 2.0, Grid(3))}))
+    return size.overhead_bytes / size.total
+
+
+def _saved(seed: int, coded: bool) -> float:
+    """Bits a weight that OCTAV (level-aware) saves over max-abs at the error of OCTAV with 16 levels."""
+    x, rates = _normal(seed, 100_000), {}
+    for rule in ("max_abs", "octav"):
+        found = []
+        for grid in (Grid(b) for b in range(2, 8)):
+            clip = clip_for(rule, x, grid, level_aware=True)
+            rate = wire.entropy(quantize(x, clip, grid)) if coded else grid.code_bits
+            found.append((-np.log(float(expected_error(x, clip, grid))), rate))
+        rates[rule] = np.array(found).T
+    error, rate = rates["octav"][:, 2]
+    return float(np.interp(error, *rates["max_abs"]) - rate)
+
+
+def clip_fixed(seed: int, scale: str) -> float:
+    """Bits saved at fixed length."""
+    return _saved(seed, coded=False)
+
+
+def clip_coded(seed: int, scale: str) -> float:
+    """Bits saved after ideal coding."""
+    return _saved(seed, coded=True)
+
+
+def zstd(seed: int, scale: str) -> float:
+    """zstandard's bits over Shannon's bound at 4 bits."""
+    x, grid = _normal(seed, 100_000), Grid(4)
+    codes = quantize(x, clip_for("octav", x, grid), grid)
+    packed = wire.pack_measured({"w": codes}, coding="zstd")[1].code_bytes
+    return 8 * packed / (wire.entropy(codes) * codes.values.numel())
+
+
+def socket(seed: int, scale: str) -> float:
+    """Bytes two clients put on their sockets, less those of the ledger, for each packet."""
+    from fqlab.federation.loopback import exchange
+
+    ledger, packets = wire.Ledger(), []
+    for client in range(2):
+        packet, size = wire.pack_measured({"w": quantize(_normal(client, 1000), 2.0, Grid(3))})
+        ledger.add(1, client, "up", size)
+        packets.append(packet)
+    return (sum(exchange(packets).sent) - ledger.total(direction="up")) / len(packets)

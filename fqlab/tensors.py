@@ -1,0 +1,32 @@
+"""Small tools for tensors by name, of one client or of many stacked along a leading dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+
+__all__ = ["Weights", "expand_like", "stack", "unstack", "with_prefix"]
+
+Weights = dict[str, torch.Tensor]
+"""Name -> float32 tensor."""
+
+
+def expand_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """``value`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
+    return value.reshape(value.shape + (1,) * (like.dim() - value.dim()))
+
+
+def stack(members: Sequence[Mapping[str, torch.Tensor]]) -> Weights:
+    """Tensors of the same names and shapes as one, ``[members, ...]``."""
+    return {name: torch.stack([member[name] for member in members]) for name in members[0]}
+
+
+def unstack(stacked: Mapping[str, torch.Tensor], count: int) -> Iterator[Weights]:
+    """The ``count`` members of :func:`stack`, one after the other, as views."""
+    return ({name: value[i] for name, value in stacked.items()} for i in range(count))
+
+
+def with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> Weights:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,108 @@
+"""What a client minimises: loss(model(transform(params))) + penalty(params).
+
+A transform is a pure function from the trained parameters to the weights that the model sees; a penalty is a scalar of
+the parameters; a projection follows every optimiser step. Models know nothing of them. Per-client tensors (masks,
+bit-widths) go through ``context`` and random numbers through ``noise``, so that the same functions run for one client or
+for many at once: under ``vmap``, or quicker where they are :class:`Stackable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+import torch
+
+from fqlab.tensors import Weights
+
+__all__ = ["Drawing", "KurtosisPenalty", "Objective", "Stackable", "Stacked", "kurtosis", "stackable"]
+
+Transform = Callable[[Weights, Weights, Weights], Weights]
+"""(params, context, noise) -> weights the model sees."""
+Penalty = Callable[[Weights, Weights], torch.Tensor]
+"""(params, context) -> scalar."""
+Projection = Callable[[Weights, Weights], Weights]
+"""(params, context) -> params, applied after every optimiser step."""
+
+
+class Stackable(Protocol):
+    """A function, or a model, that can also take stacked clients: every tensor with a leading client dimension."""
+
+    def stacked(self, *tensors: Any) -> Any:
+        """The answers for all clients at once, as under ``vmap``."""
+
+
+def stackable(thing: Any) -> TypeGuard[Stackable]:
+    """Whether ``thing`` is :class:`Stackable`; one whose ``stacked`` is None has given it up."""
+    return callable(getattr(thing, "stacked", None))
+
+
+class Stacked:
+    """Mix-in for functions whose ordinary call takes stacked clients as well."""
+
+    def stacked(self, *tensors: Any) -> Any:
+        """The ordinary call."""
+        return self(*tensors)  # type: ignore[operator]
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A transform that needs random numbers."""
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """The noise tensors of one optimiser step."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A client's local objective; the default is plain empirical risk.
+
+    Objectives with equal functions and context shapes can be trained stacked by the vectorized engine, so functions
+    should be module-level functions or frozen dataclasses, not lambdas.
+    """
+
+    transform: Transform | None = None
+    penalty: Penalty | None = None
+    project: Projection | None = None
+    context: Weights = field(default_factory=dict)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step needs random numbers."""
+        return isinstance(self.transform, Drawing)
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """The noise tensors of one step, which the transform asks for."""
+        return self.transform.draw(params, generator) if isinstance(self.transform, Drawing) else {}
+
+    def weights(self, params: Weights, noise: Weights | None = None) -> Weights:
+        """The weights the model sees for ``params``."""
+        return self.transform(params, self.context, noise or {}) if self.transform else params
+
+
+def kurtosis(w: torch.Tensor, *, unbiased: bool = False) -> torch.Tensor:
+    """Kurt[W] = E[((w − μ)/σ)⁴] over all entries: uniform 1.8, normal 3, Laplace 6 (KURE, Shkolnik et al. 2020).
+
+    0 for a constant layer, with gradient 0.
+
+    Args:
+        unbiased: σ with n−1, as in KURE's code; the default is the population's n.
+    """
+    square = (w - w.mean()).square()
+    variance = square.sum() / max(1, w.numel() - unbiased)
+    return (square / variance.clamp(min=1e-30)).square().mean()
+
+
+@dataclass(frozen=True)
+class KurtosisPenalty:
+    """Penalty λ/L · Σ_l (Kurt[W_l] − target)² over layers; needs no data, so it pulls every client alike (KURE)."""
+
+    layers: tuple[str, ...]
+    strength: float
+    target: float = 1.8
+    unbiased: bool = False
+
+    def __call__(self, params: Weights, context: Weights) -> torch.Tensor:
+        gaps = [kurtosis(params[name], unbiased=self.unbiased) - self.target for name in self.layers]
+        return self.strength * torch.stack(gaps).square().mean()

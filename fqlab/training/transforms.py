@@ -1,0 +1,161 @@
+"""Transforms of local training: what stands between the trained parameters and the weights that the model sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from fqlab.quant import Grid, clip_for, fake_quantize, straight_through
+from fqlab.tensors import Weights, expand_like
+from fqlab.training.objectives import Stacked
+
+__all__ = ["RANGE_RULES", "FakeQuantize", "Masked", "MultiBit", "PseudoNoise", "masked", "signed_round", "signed_step"]
+
+
+@dataclass(frozen=True)
+class FakeQuantize:
+    """Transform for quantization-aware training: listed layers are quantized in the forward pass.
+
+    The clip is found anew from the current weights at every step; no gradient flows into it.
+
+    Args:
+        grids: ``(layer name, grid)`` pairs; other tensors pass unchanged.
+        clip: a rule of :data:`fqlab.quant.RULES`.
+        rounding: ``"nearest"``, or ``"stochastic"`` with fresh draws at every step.
+        gradient: ``"ste"``, ``"pwl"`` or ``"mad"``.
+        level_aware: for ``clip="octav"``, see :func:`fqlab.quant.octav`.
+        factor: multiplies the clip that the rule finds.
+    """
+
+    grids: tuple[tuple[str, Grid], ...]
+    clip: str = "octav"
+    rounding: str = "nearest"
+    gradient: str = "ste"
+    level_aware: bool = False
+    factor: float = 1.0
+
+    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        return self._apply(params, noise, 0)
+
+    def stacked(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        """The same for stacked clients, quicker than under ``vmap``."""
+        return self._apply(params, noise, 1)
+
+    def _apply(self, params: Weights, noise: Weights, batch_dims: int) -> Weights:
+        quantized = {}
+        for name, grid in self.grids:
+            w = params[name]
+            how = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
+            clip = self.factor * clip_for(self.clip, w.detach(), grid, self.rounding, **how)
+            quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient)
+        return {**params, **quantized}
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """Uniform draws for stochastic rounding, one tensor a quantized layer."""
+        if self.rounding == "nearest":
+            return {}
+        return {name: torch.rand(params[name].shape, generator=generator) for name, _ in self.grids}
+
+
+RANGE_RULES = ("max_abs", "mse")
+"""How the signed quantizer finds its step, in training and at deployment."""
+
+
+def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs") -> torch.Tensor:
+    """Step Δ of the signed quantizer Q(w) = Δ·clip(round(w/Δ), −2^(b−1), 2^(b−1)−1), as a constant.
+
+    Args:
+        w: a layer, or with ``bits`` of shape [clients] the stacked layers ``[clients, ...]`` of many.
+        bits: b, 1-8, a tensor: it may differ by client.
+        range_rule: ``"max_abs"`` for Δ = max|w|/(2^(b−1)−1), which clips nothing and leaves the lowest level empty (at one
+            bit Δ = max|w|); ``"mse"`` for the least squared error: OCTAV's recursion for the start, then three times
+            the best Δ for the codes of the last one, Δ ← ⟨w, q⟩/⟨q, q⟩. Seldom more than 2 % above the optimum.
+
+    Returns:
+        Of the shape of ``bits``.
+    """
+    w = w.detach().flatten(bits.dim())
+    top = (2.0 ** (bits - 1) - 1).clamp(min=1)
+    if range_rule == "max_abs":
+        return (w.abs().amax(-1) / top).clamp(min=1e-30)
+    step = _octav_clip(w.abs(), 1 / (12 * top.square())) / top
+    for _ in (1, 2, 3):
+        q = _signed_codes(w, bits, step)
+        best = (w * q).sum(-1) / q.square().sum(-1).clamp(min=1)
+        step = torch.where(best > 0, best, step)
+    return step
+
+
+def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """OCTAV's clip for magnitudes ``size`` [..., n] and granular noise variance ``noise``·clip², from their mean."""
+    clip, nonzero = size.mean(-1), size.sign().sum(-1)
+    for _ in range(12):
+        excess = (size - clip.unsqueeze(-1)).relu()
+        outside = excess.sign().sum(-1)
+        clip = (excess.sum(-1) + clip * outside) / (noise * (nonzero - outside) + outside).clamp(min=1e-30)
+    return clip.clamp(min=1e-30)
+
+
+def _signed_codes(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    half = expand_like(2.0 ** (bits - 1), w)
+    return torch.round(w / expand_like(step, w)).clamp(-half, half - 1)
+
+
+def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
+    return straight_through(w, _signed_codes(w.detach(), bits, step) * expand_like(step, w))
+
+
+def masked(params: Weights, masks: Weights) -> Weights:
+    """``params`` with zeros where a layer's mask is False."""
+    return {name: value * masks[name] if name in masks else value for name, value in params.items()}
+
+
+@dataclass(frozen=True)
+class Masked(Stacked):
+    """Transform: layers times their masks, which are the context."""
+
+    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        """The weights that are left."""
+        return masked(params, context)
+
+
+@dataclass(frozen=True)
+class MultiBit(Stacked):
+    """Transform: layers rounded to a width drawn from ``widths`` for this step (QAT with one width, MQAT with several)."""
+
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+    range_rule: str = "max_abs"
+
+    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        bits = noise["bits"]
+        rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.range_rule)) for n in self.layers}
+        return {**params, **rounded}
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """The width of this step."""
+        pick = torch.randint(len(self.widths), (), generator=generator)
+        return {"bits": torch.tensor(self.widths, dtype=torch.float32)[pick]}
+
+
+@dataclass(frozen=True)
+class PseudoNoise(Stacked):
+    """Transform: additive noise in place of rounding, w + Δ_b·u (DiffQ; Défossez et al. 2021). No gradient through Δ."""
+
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+    range_rule: str = "max_abs"
+    kind: str = "uniform"
+
+    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
+        steps = {n: signed_step(params[n], noise["bits"], self.range_rule) for n in self.layers}
+        return {**params, **{n: params[n] + expand_like(s, params[n]) * noise[n] for n, s in steps.items()}}
+
+    def draw(self, params: Weights, generator: torch.Generator) -> Weights:
+        """The width, and u for every weight: uniform on [−½, ½], or normal with standard deviation ½."""
+        bits = MultiBit(self.layers, self.widths).draw(params, generator)
+        if self.kind == "gauss":
+            return bits | {n: 0.5 * torch.randn(params[n].shape, generator=generator) for n in self.layers}
+        return bits | {n: torch.rand(params[n].shape, generator=generator) - 0.5 for n in self.layers}

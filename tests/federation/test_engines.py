@@ -1,0 +1,104 @@
+"""Engines differ in where clients run, and in nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from fqlab import data, models
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines import vectorized
+from fqlab.federation.engines.serial import ClientError
+
+CASES = {
+    "fedavg": dict(method="fedavg"),
+    "skewed": dict(method="fedavg", partition="dirichlet", split={"alpha": 0.1}, momentum=0.5, weight_decay=1e-3),
+    "upload": dict(method="clipped", options={"bits": 2, "rounding": "stochastic", "qat": False}),
+    "aware": dict(method="clipped", options={"bits": "4-2", "rounding": "stochastic"}, partition="quantity_skew"),
+    "widths": dict(method="clipped", options={"client_bits": "8-2-2", "averaging": "size"}, participants=5),
+}
+
+
+def experiment(case: str, **changes) -> Experiment:
+    return Experiment(rounds=2, **CASES[case], **changes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_threads_give_the_bits_of_serial_for_any_worker_count(case):
+    serial = fit(experiment(case))
+    for workers in (1, 3):
+        threads = fit(experiment(case, engine="threads", workers=workers))
+        for name, value in serial.weights.items():
+            assert torch.equal(value, threads.weights[name]), name
+        assert [r.bytes_up for r in serial.rounds] == [r.bytes_up for r in threads.rounds]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_vectorized_is_serial_within_float_tolerance(case):
+    """Before quantization; after it one rounded tie may move a whole step, so codes are compared as a share."""
+    serial, stacked = Federation(experiment(case)), Federation(experiment(case, engine="vectorized"))
+    first, second = serial.step(), stacked.step()
+    assert first.loss == pytest.approx(second.loss, rel=1e-4)
+    assert first.participants == second.participants
+    for name, value in serial.server.weights.items():
+        other = stacked.server.weights[name]
+        assert ((value - other).abs() > 1e-4).float().mean() < 0.01, name
+
+
+def test_a_convolutional_model_goes_through_vmap_with_the_same_result():
+    small = dict(model="digits_cnn", clients=3, rounds=1, batch_size=64)
+    serial, stacked = fit(Experiment(**small)), fit(Experiment(**small, engine="vectorized"))
+    for name, value in serial.weights.items():
+        assert torch.allclose(value, stacked.weights[name], atol=1e-5), name
+
+
+def test_same_seed_same_bytes_and_another_seed_others():
+    one, two = fit(experiment("upload")), fit(experiment("upload"))
+    other = fit(dataclasses.replace(experiment("upload"), seed=1))
+    assert all(torch.equal(one.weights[n], two.weights[n]) for n in one.weights)
+    assert not all(torch.equal(one.weights[n], other.weights[n]) for n in one.weights)
+
+
+def test_no_engine_touches_the_global_generator():
+    before = torch.get_rng_state()
+    for engine in ("serial", "threads", "vectorized"):
+        fit(experiment("aware", engine=engine))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("engine", ["serial", "threads"])
+def test_an_exception_names_round_client_and_layer(engine):
+    digits = data.load("digits")
+    narrow = dataclasses.replace(digits, train_x=digits.train_x[:, :, :4])
+    model = models.make("mlp", digits, 0)
+    federation = Federation(experiment("fedavg", engine=engine), dataset=narrow, model=model)
+    with pytest.raises(ClientError, match="round 1, client 0, last layer fc1: RuntimeError"):
+        federation.step()
+
+
+def test_cancelled_between_clients_leaves_no_half_round():
+    for engine in ("serial", "threads", "vectorized"):
+        asked = iter([False])
+        federation = Federation(experiment("fedavg", engine=engine), cancelled=lambda asked=asked: next(asked, True))
+        before = {n: v.clone() for n, v in federation.server.weights.items()}
+        rounds = list(federation)
+        if not rounds:
+            assert all(torch.equal(before[n], v) for n, v in federation.server.weights.items())
+        assert len(rounds) < 2
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("fedavg", {}), ("robust", {"variant": "mqat"}), ("robust", {"variant": "apqn"}),
+     ("clipped", {"rounding": "stochastic"})],
+)  # fmt: skip
+def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, options, monkeypatch):
+    stacks = []
+    train = vectorized._train
+    monkeypatch.setattr(
+        vectorized, "_train", lambda simulation, stack: stacks.append(len(stack)) or train(simulation, stack)
+    )
+    fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
+    assert stacks == [4]

@@ -1,0 +1,123 @@
+"""``make lab`` and ``fqlab lab``: the lesson is found, and JupyterLab really answers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browser import write_notebook
+from fqlab.errors import FqlabError
+from fqlab.lessons import launch as launcher
+from fqlab.lessons.notebook import tidy
+
+
+@pytest.fixture
+def lessons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name in ("00_tour", "03_optimal_clipping", "trial"):
+        write_notebook(folder / f"{name}.ipynb", ["1 + 1"])
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_the_tour_opens_by_default_and_options_are_passed_on(lessons: Path) -> None:
+    line = launcher.command(["--no-browser"])
+    assert line[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={lessons}" in line
+    assert "--LabApp.default_url=/lab/tree/00_tour.ipynb" in line
+    assert "--no-browser" in line
+
+
+def test_a_lesson_can_be_named_by_its_number(lessons: Path) -> None:
+    line = launcher.command(["03", "--port", "9999"])
+    assert "--LabApp.default_url=/lab/tree/03_optimal_clipping.ipynb" in line
+    assert line[6:8] == ["--port", "9999"]
+
+
+def test_an_unknown_lesson_is_one_sentence(lessons: Path) -> None:
+    with pytest.raises(FqlabError, match="lesson is '77', but must be one of 00_tour, 03_optimal_clipping."):
+        launcher.command(["77"])
+
+
+def test_no_lessons_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launcher, "__file__", str(tmp_path / "fqlab" / "lab.py"))
+    with pytest.raises(FqlabError, match="there are no lessons in"):
+        launcher.command([])
+
+
+def test_no_jupyterlab_is_one_sentence(lessons: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
+    with pytest.raises(FqlabError, match="JupyterLab is not installed"):
+        launcher.command([])
+
+
+def saving_a_played_lesson_changes_nothing(opener: Any, contents: str, lessons: Path) -> None:
+    """Save as the browser does, with outputs, counters and machine metadata, and look at the file."""
+
+    def ask(name: str, body: Any = None) -> Any:
+        request = urllib.request.Request(f"{contents}/{name}", method="PUT" if body else "GET")
+        request.add_header("Authorization", "token trial")
+        with opener.open(request, json.dumps(body).encode() if body else None, timeout=10) as answer:
+            return json.loads(answer.read())
+
+    for name, kept in (("00_tour.ipynb", False), ("trial.ipynb", True)):
+        tidy(book := json.loads((lessons / name).read_text()))
+        (lessons / name).write_text(json.dumps(book, indent=1, sort_keys=True) + "\n")
+        before = (lessons / name).read_text()
+        model = ask(name)
+        cell = model["content"]["cells"][0]
+        cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "an aside"}]
+        cell["execution_count"] = 7
+        model["content"]["metadata"]["widgets"] = {}
+        ask(name, {key: model[key] for key in ("type", "format", "content")})
+        after = (lessons / name).read_text()
+        assert ("an aside" in after) == kept, "a notebook of one's own keeps its outputs, a lesson does not"
+        assert (after == before) != kept
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed")
+def test_jupyterlab_answers_on_the_lesson(lessons: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "fqlab.lessons.launch",
+        "--no-browser",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+    ]
+    environment = os.environ | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_TOKEN": "trial"}
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        for _ in range(300):
+            try:
+                with opener.open(f"http://127.0.0.1:{port}/lab/tree/00_tour.ipynb?token=trial", timeout=5) as answer:
+                    assert answer.status == 200
+                    break
+            except OSError:
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.1)
+        else:
+            pytest.fail(log.read_text())
+        assert f":{port}/lab/tree/00_tour.ipynb" in log.read_text()
+        saving_a_played_lesson_changes_nothing(opener, f"http://127.0.0.1:{port}/api/contents", lessons)
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,236 @@
+"""The static site and the slides: nothing is fetched from elsewhere, every link arrives, formulas are formulas."""
+
+from __future__ import annotations
+
+import gc
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from browser import BROWSER_ARGS, find_chromium, write_notebook
+from fqlab import lessons
+from fqlab.errors import ConfigError, DataError
+from fqlab.lessons.website import build as site
+from fqlab.lessons.website import build_slides, build_website, runs
+from fqlab.lessons.website.cells import Block
+from fqlab.lessons.website.markup import Markup, highlight, mathml, slug
+from fqlab.lessons.website.slides import cut
+
+pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+LOADS = {
+    ("img", "src"),
+    ("script", "src"),
+    ("link", "href"),
+    ("iframe", "src"),
+    ("source", "srcset"),
+    ("object", "data"),
+}
+
+
+class Links(HTMLParser):
+    """What a page loads, where it links to, and which names it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads, self.links, self.names, self.alts = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.loads += [given[name] for kind, name in LOADS if kind == tag and given.get(name)]
+        self.links += [given["href"]] if tag == "a" and given.get("href") else []
+        self.names += [given["id"]] if "id" in given else []
+        self.alts += [given.get("alt")] if tag == "img" else []
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("site") / "site"
+    build_website(NOTEBOOKS, out, run=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("slides") / "slides"
+    build_slides(NOTEBOOKS, out, run=False)
+    return out
+
+
+def test_every_notebook_and_text_has_its_page(built):
+    wanted = {path.stem for path in (*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("*.md"))}
+    assert {path.stem for path in built.glob("*.html")} == wanted | {"index"}
+    assert {f"{stem}.html" for stem in wanted} <= set(Links((built / "index.html").read_text()).links)
+
+
+def test_pages_load_nothing_from_elsewhere_and_all_links_arrive(built, decks):
+    pages = {path: Links(path.read_text()) for path in (*built.glob("*.html"), *decks.glob("*.html"))}
+    for path, page in pages.items():
+        for address in page.loads:
+            assert address.startswith("data:") or (path.parent / address).is_file(), f"{path.name} loads {address[:80]}"
+        assert all(page.alts), f"{path.name} has a picture without words"
+        assert len(page.names) == len(set(page.names)), f"{path.name} names two things alike"
+        if path.parent == decks:
+            continue
+        for link in page.links:
+            if not link.startswith(("http:", "https:")):
+                target, _, name = link.partition("#")
+                other = pages.get(built / target) if target else page
+                assert other is not None, f"{path.name} links to {link}"
+                assert not name or name in other.names, f"{path.name} links to {link}"
+    for sheet in built.glob("*.css"):
+        assert not re.search(r"@import|url\(", sheet.read_text())
+
+
+def test_the_tour_shows_its_panel_and_its_claims(built):
+    text = (built / "00_tour.html").read_text()
+    shown = re.search(r'<div class="panel">.*?<img src="data:image/png;base64,([^"]+)"', text, re.DOTALL)
+    assert shown
+    assert len(shown[1]) > 20_000
+    assert '<tr id="claim-tour-two-bits"><td>Digits, 30 rounds, 2 bits and a sign' in text
+    assert (built / "00_tour.png").read_bytes().startswith(b"\x89PNG")
+    assert "mybinder.org/badge" not in text
+    assert "Open in Binder</span>" in text
+
+
+def test_formulas_become_mathml_or_are_named():
+    assert "<mfrac>" in mathml(r"\frac{1}{2}")
+    assert 'display="block"' in mathml("x^2", block=True)
+    assert '<mo stretchy="false" lspace="0"' in mathml("|x|")
+    assert "<mtable" in Markup().html("$$\\begin{aligned}a&=b\\\\c&=d\\end{aligned}$$")
+    text = Markup().html("Price: a $x_1$ and\n\n$$\ny < 2\n$$\n\n`$z$` costs 5\\$")
+    assert text.count("<math") == 2
+    assert "<code>$z$</code>" in text
+    for bad, words in ((r"\nosuch{x}", r"\\nosuch has no MathML"), ("x_{", "cannot be read"), (r"a & b", "& has no")):
+        with pytest.raises(DataError, match=words):
+            mathml(bad)
+
+
+def test_markdown_of_a_lesson():
+    markup = Markup()
+    shown = markup.html("## In the *paper*\n## In the *paper*\n[a](03_x.ipynb#play) [b](GLOSSARY.md) [c](../README.md)")
+    assert [h.anchor for h in markup.headings] == ["in-the-paper", "in-the-paper-1"]
+    assert 'href="03_x.html#play"' in shown
+    assert 'href="GLOSSARY.html"' in shown
+    assert 'href="https://github.com/fqlab/fqlab/blob/main/README.md"' in shown
+    assert slug("δ(l), the <code>x</code>-axis") == "δl-the-x-axis"
+    assert "<script" not in highlight("<script>")
+
+
+def test_slides_are_cut_by_rule():
+    prose = " ".join(["word"] * 60)
+    blocks = [
+        Block("text", "", f"# Title\n\n*Promise.*\n\n## One\n\n{prose}\n\n{prose}\n\n{prose}"),
+        Block("code", "<details><summary>Imports</summary></details>", "import x"),
+        Block("code", "<pre>panel</pre>", "panel"),
+        Block("panel", "<figure>P</figure>", "panel"),
+        Block("text", "", "After.\n\n### Two\n\n$$\na\n\n= b\n$$"),
+    ]
+    slides = cut(blocks)
+    assert [(s.heading, s.level, s.again) for s in slides] == [
+        ("Title", 1, False), ("One", 2, False), ("One", 2, True), ("One", 2, True), ("One", 2, True), ("Two", 3, False)
+    ]  # fmt: skip
+    assert slides[3].parts == ["<figure>P</figure>"]
+    assert "panel" not in "".join(slides[2].parts)
+    assert "Imports" not in "".join(part for s in slides for part in s.parts)
+    assert slides[5].parts[0].count("<math") == 1
+
+
+def test_each_deck_is_one_file_with_every_section(decks):
+    text = (decks / "00_tour.html").read_text()
+    for heading in ("Predict", "Play", "Explain", "Check", "Paper", "Quiz", "Remember", "Next"):
+        assert f"<h2>{heading}</h2>" in text
+    assert Links(text).loads
+    assert all(address.startswith("data:") for address in Links(text).loads)
+    assert text.count("<section") > 10
+
+
+def test_a_notebook_is_run_for_a_reader_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_digest", lambda files: "the same code")
+    asked = "from fqlab.lessons import card\nprint('reading', card.reading())"
+    path = write_notebook(tmp_path / "99_trial.ipynb", [asked, "import os; print(os.environ['FQLAB_PROGRESS'])"])
+    (book,) = runs.run_all([path], tmp_path / "kept")
+    assert book.cells[0].outputs[0].text == "reading True\n"
+    assert not Path(book.cells[1].outputs[0].text.strip()).parent.exists()
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept.write_text(kept.read_text().replace("reading True", "from the cache"))
+    assert "from the cache" in runs.run_all([path], tmp_path / "kept")[0].cells[0].outputs[0].text
+    with pytest.raises(DataError, match="99_bad.ipynb fails: ZeroDivisionError: division by zero"):
+        runs.run_all([write_notebook(tmp_path / "99_bad.ipynb", ["1 / 0"])], tmp_path / "kept")
+
+
+def test_bad_folders_are_one_sentence(tmp_path, capsys):
+    assert site.main(["--notebooks", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    write_notebook(tmp_path / "99_trial.ipynb", ["1"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    assert site.main(["--notebooks", str(tmp_path), "--out", str(tmp_path / "mine"), "--stored"]) == 2
+    (tmp_path / "98_bad.ipynb").write_text("{")
+    assert site.main(["--notebooks", str(tmp_path), "--out", str(tmp_path / "out"), "--stored"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 3
+    assert "holds no notebook" in said[0]
+    assert "must be a new or empty folder" in said[1]
+    assert "can't be read" in said[2]
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    with pytest.raises(ConfigError):
+        build_website(tmp_path / "none", tmp_path / "out")
+
+
+def test_a_reader_opens_answers_instead_of_being_asked(monkeypatch, tmp_path):
+    monkeypatch.setenv("FQLAB_PROGRESS", str(tmp_path / "progress.json"))
+    prediction, exercise = lessons.lesson("03").predictions[0], lessons.lesson("03").exercises[0]
+    assert "<details>" not in lessons.reveal(prediction.id)._repr_html_()
+    assert "<details>" not in lessons.check(exercise.id, ...)._repr_html_()
+    monkeypatch.setenv("FQLAB_READING", "1")
+    assert f"It is {float(prediction.result()):.4g}" in lessons.reveal(prediction.id)._repr_html_()
+    assert lessons.check(exercise.id, ...)._repr_html_().count("<details>") == 4
+    page = lessons.quiz("03")._repr_mimebundle_()["text/html"]
+    assert page.count("<details>") == sum(len(q.options) for q in lessons.lesson("03").questions)
+    assert page.count("✓") == 3
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium for the browser tests")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
+        yield made
+        made.close()
+    gc.collect()  # greenlets of the driver end here, not in the middle of another test
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_in_a_browser_without_network(browser, built, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in ("index.html", "00_tour.html", "03_optimal_clipping.html"):
+        page.goto((built / name).as_uri())
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} scrolls sideways"
+        broken = "[...document.images].filter(i => i.loading !== 'lazy' && !(i.complete && i.naturalWidth)).length"
+        assert page.evaluate(broken) == 0
+    assert page.evaluate("document.querySelector('math').getBoundingClientRect().height") > 8
+    assert [url for url in asked if not url.startswith((built.as_uri(), "data:"))] == []
+    page.close()
+
+
+def test_slides_turn_by_keys_and_fit(browser, decks):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto((decks / "00_tour.html").as_uri())
+    top = "Math.round(scrollY / innerHeight)"
+    assert page.evaluate(top) == 0
+    for key, place in (("ArrowRight", 1), ("PageDown", 2), ("ArrowLeft", 1), ("End", None), ("Home", 0)):
+        page.keyboard.press(key)
+        wanted = page.evaluate("document.querySelectorAll('section').length - 1") if place is None else place
+        page.wait_for_function(f"{top} === {wanted}")
+    tall = "[...document.querySelectorAll('section')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
+    assert page.evaluate(tall) == []
+    page.close()

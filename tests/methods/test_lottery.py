@@ -1,0 +1,117 @@
+"""LotteryFL against the published costs, brute force and its own bookkeeping."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fqlab.errors import ConfigError
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.methods.lottery import Lottery, kept_after, prune, published_mib
+
+RUN = dict(method="lottery", partition="n_class", clients=6, participants=4, rounds=5, epochs=5, lr=0.3, validation=0.1)
+
+
+@pytest.mark.parametrize(
+    "weights, rounds, mib", [(21_750, 400, 663.757), (61_770, 2000, 9425.354), (538_754, 2000, 82207.336)]
+)
+def test_published_costs_of_fedavg_to_all_digits(weights, rounds, mib):
+    assert round(published_mib(weights, 20, rounds), 3) == mib
+
+
+@pytest.mark.parametrize("target, kept", [(0.5, 0.410), (0.3, 0.262), (0.1, 0.086)])
+def test_pruning_ends_below_its_target(target, kept):
+    assert round(kept_after(target), 3) == kept
+
+
+def test_prune_drops_the_smallest_of_the_living():
+    w = torch.randn(40, 25, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(w.shape, generator=torch.Generator().manual_seed(1)) < 0.6
+    new = prune(w, mask, 0.2)
+    alive = np.sort(w[mask].abs().numpy())
+    assert set(w[new].abs().numpy().tolist()) == set(alive[int(0.2 * len(alive)) :].tolist())
+    assert not bool((new & ~mask).any())
+
+
+def test_rounds_prune_rewind_and_keep_pruned_weights_at_zero():
+    federation = Federation(Experiment(**RUN, options={"target": 0.5, "gate": 0.0}))
+    first = federation.server.weights["fc1.weight"].clone()
+    record = federation.step()
+    client = record.participants[0]
+    ticket = federation.client_states[client]
+    assert torch.equal(ticket.first["fc1.weight"], first)
+    for _ in range(4):
+        record = federation.step()
+    assert kept_after(0.5) - 0.001 <= record.extras["kept"] < 0.8
+    for c, ticket in federation.client_states.items():
+        mask = federation.server.state.masks["fc1.weight"][c]
+        assert torch.equal(mask, ticket.masks["fc1.weight"])
+        assert torch.equal(ticket.first["fc1.weight"], first)
+        own = federation.method.personalized(federation.server, c, ticket)["fc1.weight"]
+        assert not bool(own[~mask].any())
+
+
+def test_a_closed_gate_never_prunes_and_then_it_is_fedavg_without_sizes():
+    record = list(Federation(Experiment(**RUN, options={"gate": 1.0})))[-1]
+    assert record.extras["kept"] == 1.0
+
+
+def test_bytes_are_masks_and_survivors():
+    federation = Federation(Experiment(**RUN, options={"gate": 0.0}))
+    for _ in range(3):
+        record = federation.step()
+    kept = record.extras["kept"]
+    weights, biases = 64 * 64 + 64 * 10, 74
+    expected = len(record.participants) * (4 * kept * weights + 4 * biases + weights / 8)
+    assert expected < record.bytes_up < expected + len(record.participants) * 700
+    sums = federation.ledger.total("total", direction="up")
+    assert sums == sum(r.bytes_up for r in federation.rounds)
+    assert federation.ledger.entries[-1].code_bits == weights
+
+
+def test_traffic_is_never_below_the_bound_of_pruning_at_every_participation():
+    """The bound of the digest, simulated with the run's own participants."""
+    history = fit(Experiment(**{**RUN, "rounds": 8}, options={"target": 0.3}))
+    kept = dict.fromkeys(range(6), 1.0)
+    for r in history.rounds:
+        for c in r.participants:
+            kept[c] = kept[c] * 0.8 if kept[c] > 0.3 else kept[c]
+        bound = sum(kept[c] for c in r.participants) / len(r.participants)
+        assert r.extras["kept"] >= bound - 0.002
+
+
+@pytest.mark.parametrize("method", ["lottery", "standalone", "lg_fedavg"])
+def test_engines_agree_and_a_resumed_run_is_the_whole_one(method, tmp_path):
+    options = {"gate": 0.3} if method == "lottery" else {}
+    settings = {**RUN, "method": method, "rounds": 3, "options": options}
+    whole = Federation(Experiment(**settings))
+    first = [r.personal for r in whole]
+    path = tmp_path / "half"
+    half = Federation(Experiment(**settings), checkpoint=path)
+    half.step()
+    rest = Federation(Experiment(**settings, engine="threads"), checkpoint=path)
+    assert first[1:] == [r.personal for r in rest]
+    for c, state in whole.client_states.items():
+        kept, resumed = state.flatten(), rest.client_states[c].flatten()
+        assert kept.keys() == resumed.keys()
+        assert all(torch.equal(v, resumed[k]) for k, v in kept.items())
+    stacked = fit(Experiment(**settings, engine="vectorized"))
+    assert [r.bytes_up for r in stacked.rounds] == pytest.approx([r.bytes_up for r in whole.rounds], rel=0.02)
+
+
+def test_baselines():
+    alone = fit(Experiment(**{**RUN, "method": "standalone"}))
+    assert alone.rounds[-1].personal > 0.8
+    assert all(r.bytes_up < 4 * 300 for r in alone.rounds)  # headers of empty packets
+    shared = fit(Experiment(**{**RUN, "method": "lg_fedavg"}))
+    assert shared.rounds[-1].bytes_up < 4 * (4 * 650 + 400)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"target": 0.0}, "target is 0.0"), ({"target": 1.1}, "target is 1.1"), ({"gate": 2.0}, "gate is 2.0"),
+    ({"rate": 0.0}, "rate is 0.0"), ({"gate_on": "train"}, "gate_on is 'train'"),
+])  # fmt: skip
+def test_bad_settings(options, words):
+    with pytest.raises(ConfigError, match=words):
+        Lottery(**options)

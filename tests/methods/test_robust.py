@@ -1,0 +1,123 @@
+"""Quantization-robust training: kurtosis in closed form, gradients by formula, noise by its variance, engines alike."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from fqlab.errors import ConfigError
+from fqlab.federation import Experiment, fit
+from fqlab.federation.deployment import deploy, robustness
+from fqlab.methods.robust import Robust
+from fqlab.training.objectives import KurtosisPenalty, kurtosis
+from fqlab.training.transforms import MultiBit, PseudoNoise, signed_round, signed_step
+
+N = 1_000_001
+MIDPOINTS = (torch.arange(N, dtype=torch.float64) + 0.5) / N
+
+
+def test_kurtosis_of_known_laws():
+    assert float(kurtosis(torch.tensor([1.0, -1.0] * 50))) == pytest.approx(1)
+    for m in (2, 3, 16):
+        levels = torch.arange(m, dtype=torch.float64).repeat(100)
+        assert float(kurtosis(levels)) == pytest.approx(0.6 * (3 * m * m - 7) / (m * m - 1))
+    assert float(kurtosis(MIDPOINTS)) == pytest.approx(1.8, abs=1e-5)
+    assert float(kurtosis(torch.special.ndtri(MIDPOINTS))) == pytest.approx(3, abs=1e-3)
+    centred = MIDPOINTS - 0.5
+    assert float(kurtosis(-centred.sign() * torch.log1p(-2 * centred.abs().clamp(max=0.5 - 1e-9)))) == pytest.approx(
+        6, abs=0.01
+    )
+
+
+def test_kurtosis_gradient_is_the_closed_form():
+    w = torch.randn(200, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (slope,) = torch.autograd.grad(kurtosis(w), w)
+    w = w.detach()
+    z = (w - w.mean()) / w.std(correction=0)
+    formula = 4 / (200 * float(w.std(correction=0))) * (z**3 - (z**3).mean() - (z**4).mean() * z)
+    assert torch.allclose(slope, formula, atol=1e-14)
+
+
+def test_penalty_averages_layers_and_knows_both_estimators():
+    params = {"a": torch.tensor([1.0, -1.0] * 8), "b": torch.linspace(-1, 1, 101), "c": torch.randn(5)}
+    expected = 0.5 * ((1 - 1.8) ** 2 + (float(kurtosis(params["b"])) - 1.8) ** 2) / 2
+    assert float(KurtosisPenalty(("a", "b"), 0.5)(params, {})) == pytest.approx(expected, rel=1e-5)
+    w = params["b"]
+    assert float(kurtosis(w, unbiased=True)) == pytest.approx(float(kurtosis(w)) * (100 / 101) ** 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_signed_quantizer_against_its_definition(bits):
+    w, b = torch.randn(500, generator=torch.Generator().manual_seed(bits)), torch.tensor(float(bits))
+    step = float(w.abs().max()) / (2 ** (bits - 1) - 1)
+    assert float(signed_step(w, b)) == pytest.approx(step)
+    by_hand = [max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, round(v / step))) * step for v in w.tolist()]
+    assert torch.allclose(signed_round(w, b, signed_step(w, b)), torch.tensor(by_hand), atol=1e-5)
+
+
+def test_pseudo_noise_has_the_variance_of_its_name():
+    params, draw = (
+        {"w": torch.randn(100_000, generator=torch.Generator().manual_seed(0))},
+        torch.Generator().manual_seed(1),
+    )
+    for kind, variance in (("uniform", 1 / 12), ("gauss", 1 / 4)):
+        noisy = PseudoNoise(("w",), (4,), kind=kind)
+        moved = noisy(params, {}, noisy.draw(params, draw))["w"] - params["w"]
+        step = float(signed_step(params["w"], torch.tensor(4.0)))
+        assert float(moved.var()) == pytest.approx(variance * step**2, rel=0.02)
+        assert abs(float(moved.mean())) < 5 * step * math.sqrt(variance / 100_000)
+
+
+def test_widths_are_drawn_evenly_and_the_gradient_passes_through():
+    transform, draw = MultiBit(("w",), (2, 4, 8)), torch.Generator().manual_seed(0)
+    seen = [float(transform.draw({}, draw)["bits"]) for _ in range(3000)]
+    assert all(abs(seen.count(b) / 3000 - 1 / 3) < 0.05 for b in (2.0, 4.0, 8.0))
+    w = torch.randn(20).requires_grad_()
+    (slope,) = torch.autograd.grad(transform({"w": w}, {}, {"bits": torch.tensor(2.0)})["w"].sum(), w)
+    assert torch.equal(slope, torch.ones(20))
+
+
+@pytest.mark.parametrize("options", [
+    {"variant": "kure"}, {"variant": "apqn"}, {"variant": "apqn", "bits": 0, "noise": "gauss", "range_rule": "mse"},
+    {"variant": "qat", "bits": 3}, {"variant": "mqat"}, {"variant": "mqat", "per": "client"},
+], ids=lambda o: "-".join(map(str, o.values())))  # fmt: skip
+def test_every_variant_learns_on_every_engine(options):
+    settings = dict(method="robust", rounds=2, epochs=2, options=options, clients=4)
+    runs = [fit(Experiment(**settings, engine=e)) for e in ("serial", "threads", "vectorized")]
+    assert runs[0].accuracy > 0.4
+    for name, value in runs[0].weights.items():
+        assert torch.equal(value, runs[1].weights[name])
+        assert torch.allclose(value, runs[2].weights[name], atol=2e-3), name
+
+
+def test_a_uniform_layer_survives_two_bits_better():
+    """The direction of the smoke table: a data-free term on kurtosis saves two bits with max-abs ranges."""
+    shared = dict(rounds=25, epochs=2, batch_size=32, engine="vectorized")
+    plain = robustness(fit(Experiment(**shared)))
+    kure = robustness(fit(Experiment(method="robust", options={"variant": "kure", "penalty": 0.1}, **shared)))
+    assert kure[32] > plain[32] - 0.03
+    assert kure[2] > plain[2]
+
+
+def test_deployed_layers_have_few_levels_and_mse_ranges_err_less():
+    w = {"a": torch.randn(4096, generator=torch.Generator().manual_seed(0)), "b": torch.ones(3)}
+    for bits in (2, 4):
+        wide, tight = (deploy(w, ["a"], bits, r) for r in ("max_abs", "mse"))
+        assert len(wide["a"].unique()) <= 2**bits
+        assert (tight["a"] - w["a"]).square().mean() < (wide["a"] - w["a"]).square().mean()
+        assert torch.equal(wide["b"], w["b"])
+    assert torch.equal(deploy(w, ["a"], 32)["a"], w["a"])
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"variant": "magic"}, "variant is 'magic'"), ({"penalty": -1.0}, "penalty is -1.0"), ({"variant": "qat", "bits": 9}, "bits is 9"),
+    ({"variant": "mqat", "bit_set": "2-x"}, "bit_set is '2-x'"), ({"per": "year"}, "per is 'year'"), ({"target": 0.5}, "target is 0.5"),
+])  # fmt: skip
+def test_bad_settings(options, words):
+    with pytest.raises(ConfigError, match=words):
+        Robust(**options)
+    for call in (lambda: deploy({}, [], 9), lambda: deploy({}, [], 4, "wide")):
+        with pytest.raises(ConfigError):
+            call()

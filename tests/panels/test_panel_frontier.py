@@ -1,0 +1,86 @@
+"""The frontier: stored points, the front, and runs of one's own, against brute force and the ledger."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fqlab.federation import Federation
+from fqlab.panels import frontier
+from fqlab.panels.views.frontier import State, beaten, own, stored_front
+from fqlab.plots.frontier import Cheapest, Plane
+from fqlab.studies.frontier import (
+    COSTS,
+    FAMILIES,
+    SETTINGS,
+    STOPS,
+    cheapest,
+    experiment,
+    front,
+    names,
+    points,
+    trace,
+)
+
+PLACES = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12)
+
+
+@given(PLACES)
+def test_the_front_is_what_nobody_beats(places):
+    def free(i: int) -> bool:
+        x, y = places[i]
+        return not any(u <= x and v >= y and (u, v) != (x, y) for u, v in places)
+
+    assert {places[i] for i in front(places)} == {places[i] for i in range(len(places)) if free(i)}
+
+
+def test_every_setting_is_stored_at_every_stop_and_bytes_only_grow():
+    for labels in ("even", "two"):
+        for name, (family, *_) in names(labels).items():
+            mine = [p for p in points() if (p.name, p.labels) == (name, labels)]
+            assert [p.round for p in mine] == list(STOPS)
+            assert {p.family for p in mine} == {family}
+            assert all(0 <= p.everyone <= 1 and 0 <= p.own <= 1 for p in mine)
+            for cost in COSTS:
+                sent = [p.cost(cost) for p in mine]
+                assert sent == sorted(sent)
+                assert mine[-1].cost("both") >= mine[-1].cost("both_coded") * 0.99
+
+
+def test_a_stored_point_is_what_the_federation_gives():
+    family, options = SETTINGS["both ways, 2 bit"]
+    stored = next(p for p in points() if (p.name, p.labels, p.round) == ("both ways, 2 bit", "even", 5))
+    runs = [list(trace(experiment(family, options, "even", seed, rounds=5), stops=(5,)))[-1] for seed in (0, 1, 2)]
+    assert stored.everyone == pytest.approx(sum(r["everyone"] for r in runs) / 3, abs=0.01)
+    assert stored.cost("both") == pytest.approx(sum(r["bytes_up"] + r["bytes_down"] for r in runs) / 3, rel=0.01)
+
+
+def test_cheapest_is_brute_force():
+    for cost in COSTS:
+        reached = [p.cost(cost) for p in points() if p.family == "clipped" and p.labels == "even" and p.everyone >= 0.9]
+        assert cheapest("clipped", "even", "everyone", 0.9, cost).cost(cost) == min(reached)
+    assert cheapest("standalone", "even", "everyone", 0.9, "up") is None
+
+
+def test_your_run_is_the_federation_of_the_state_with_the_ledgers_bytes():
+    settings = dict(bits=3, rounds=4, participants=6, epochs=2, cost="both")
+    panel = frontier(**settings)
+    assert panel.wait()
+    shown = panel.frame.pictures
+    federation = Federation(own(State(**settings)))
+    last = list(federation)[-1]
+    kilobytes, accuracy = shown[Plane]["own"][-1]
+    assert accuracy == pytest.approx(last.accuracy)
+    assert kilobytes == pytest.approx(federation.ledger.total() / 1000)
+    assert beaten((kilobytes, accuracy), stored_front("even", "everyone", "both")) == (
+        "below" in shown[Plane]["finding"]
+    )
+    panel.set(cost="up")
+    assert panel.wait()
+    assert panel.frame.pictures[Plane]["own"][-1][0] == pytest.approx(federation.ledger.total(direction="up") / 1000)
+    assert set(panel.frame.pictures[Cheapest]["needs"]) == set(FAMILIES)
+    panel.set(bits=2, cap=250, cost="both")
+    assert panel.wait()
+    assert len(panel.frame.pictures[Plane]["earlier"]) == 1
+    panel.close()

@@ -1,0 +1,137 @@
+"""Every panel of the registry, driven from Python: all controls, presets, tickets, files, and what it leaves on a page."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import resource
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fqlab import panels
+from fqlab.errors import ConfigError
+from fqlab.panels.frame import Panel
+from fqlab.panels.state import controls
+
+KINDS = {name: getattr(panels, name) for name in panels.PANELS}
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def panel(request):
+    made = KINDS[request.param]()
+    made.wait()
+    yield made
+    made.close()
+
+
+def settled(panel: Panel) -> None:
+    """The instant part is shown; the long part, which every panel's own test covers, is stopped."""
+    panel.stop()
+    assert panel.wait(120)
+    assert panel.error is None, panel.error
+
+
+def test_a_panel_says_what_it_is(panel):
+    assert panel.name in panels.PANELS
+    assert panel.title
+    assert 1 <= sum(len(row) for row in panel.rows) <= 3
+    assert all(len(c.title) < 60 for c in controls(panel.State))
+    assert "seed" in [c.name for c in controls(panel.State)]
+
+
+def test_every_control_goes_to_both_ends(panel):
+    for c in controls(panel.State):
+        for value in {c.at(0), c.at(c.count - 1)}:
+            panel.reset()
+            panel.set(**{c.name: value})
+            settled(panel)
+            assert getattr(panel.state, c.name) == value
+    panel.reset()
+    settled(panel)
+
+
+def test_every_preset(panel):
+    assert panel.presets
+    for name in panel.presets:
+        panel.preset(name)
+        settled(panel)
+    panel.reset()
+    settled(panel)
+
+
+def test_no_reachable_setting_raises(panel):
+    space = {c.name: st.integers(0, c.count - 1).map(c.at) for c in controls(panel.State)}
+
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @given(st.fixed_dictionaries(space))
+    def instant(values):
+        panel.instant(panel.State(**values))
+
+    instant()
+
+
+def test_a_ticket_restores_and_a_mistyped_one_is_refused(panel):
+    panel.preset(next(iter(panel.presets)))
+    settled(panel)
+    code, state, words = panel.ticket, panel.state, panel.description
+    panel.reset()
+    assert panel.restore(code).state == state
+    settled(panel)
+    assert panel.description.partition(".")[2][:200] == words.partition(".")[2][:200]
+    for bad in (code[:-1], code + "0", "nonsense", code.replace(panel.name, "other")):
+        with pytest.raises(ConfigError):
+            panel.restore(bad)
+    assert panel.state == state
+    panel.reset()
+    settled(panel)
+
+
+def test_bad_settings_get_one_sentence_and_change_nothing(panel):
+    before = panel.state
+    with pytest.raises(ConfigError, match="setting is 'no_such'"):
+        panel.set(no_such=1)
+    for c in controls(panel.State):
+        with pytest.raises(ConfigError, match=c.name):
+            panel.set(**{c.name: "?" if c.choices else c.high + 1})
+    assert panel.state == before
+
+
+def test_files_and_the_page_without_a_kernel(panel):
+    rows = list(csv.DictReader(io.StringIO(panel.csv())))
+    assert rows[0]["ticket"] == panel.ticket
+    assert {c.name for c in controls(panel.State)} <= set(rows[0])
+    assert panel.svg().startswith("<?xml")
+    bundle = panel._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert panel.title in bundle["text/html"]
+    assert bundle["text/plain"] == panel.description
+    assert len(panel.description) > 100
+    for image in panel._images.values():
+        assert len(image.value) > 2000
+
+
+def test_memory_stays_flat_over_500_moves(panel):
+    c = next(c for c in controls(panel.State) if c.choices is None and not c.box)
+    moves = [panel.State(**{c.name: c.at(i % c.count)}) for i in range(500)]
+
+    def move(state):
+        with panel._lock:
+            panel._show("instant", panel.instant(state))
+
+    def held():
+        gc.collect()
+        unit = 1 if sys.platform == "darwin" else 1024
+        return len(gc.get_objects()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    for state in moves[: max(60, c.count)]:  # every value once: caches are full, and stay so
+        move(state)
+    before = held()
+    for state in moves:
+        move(state)
+    after = held()
+    assert after[0] - before[0] < 2000, "objects pile up"
+    assert after[1] - before[1] < 30e6, "memory piles up"

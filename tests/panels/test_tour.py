@@ -1,0 +1,81 @@
+"""The tour: what it shows is what the library says."""
+
+from __future__ import annotations
+
+import pytest
+
+from fqlab.federation import fit
+from fqlab.panels import tour
+from fqlab.panels.views.tour import State, experiment, weights
+from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
+from fqlab.quant import Grid, clip_for, expected_error, msb_density, quantize
+
+
+@pytest.fixture(scope="module")
+def panel():
+    made = tour()
+    made.wait()
+    yield made
+    made.close()
+
+
+def test_the_curve_is_the_federation_of_the_state(panel):
+    panel.set(bits=3, grid="narrow", rounding="nearest")
+    panel.wait()
+    alone = fit(experiment(State(bits=3, grid="narrow", rounding="nearest")))
+    assert panel.frame.pictures[TrainingCurve]["accuracy"] == [r.accuracy for r in alone.rounds]
+    assert panel.frame.pictures[TrainingCurve]["up"] == alone.rounds[-1].bytes_up
+
+
+def test_error_parts_and_optimum(panel):
+    panel.set(bits=4, grid="midrise", rounding="nearest", clip=1.0)
+    name, w = max(weights("same"), key=lambda pair: pair[1].numel())
+    grid, sigma = Grid(4), float(w.std(correction=0))
+    clip = clip_for("octav", w, grid)
+    shown = panel.frame.pictures[Levels]
+    assert shown["clip"] == pytest.approx(float(clip) / sigma, rel=1e-5)
+    assert shown["error"] == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
+    assert sum(shown["parts"]) == pytest.approx(shown["error"])
+
+
+def test_epsilon_cuts_planes_and_bytes(panel):
+    panel.preset("ε = 0.1")
+    panel.wait()
+    for shown, (_, w) in zip(panel.frame.pictures[PlaneDensity]["layers"], weights("same"), strict=True):
+        codes = quantize(
+            w, 2 * clip_for("octav", w, Grid(4, "sign_magnitude"), "stochastic"), Grid(4, "sign_magnitude")
+        )
+        assert shown["delta"] == pytest.approx(float(msb_density(codes)), abs=0.02)
+        assert (shown["left"] < 4) == (shown["delta"] <= 0.1)
+    pruned = panel.frame.pictures[TrainingCurve]["up"]
+    panel.set(epsilon=0.0)
+    panel.wait()
+    assert pruned < panel.frame.pictures[TrainingCurve]["up"]
+
+
+def test_same_seed_same_picture_and_another_seed_another(panel):
+    panel.reset()
+    panel.wait()
+    first = panel.svg()
+    panel.set(seed=1)
+    panel.wait()
+    assert panel.svg() != first
+    fresh = tour()
+    fresh.wait()
+    panel.reset()
+    panel.wait()
+    assert fresh.frame.pictures[TrainingCurve]["accuracy"] == panel.frame.pictures[TrainingCurve]["accuracy"]
+    fresh.close()
+
+
+def test_the_newest_setting_wins_and_the_ghost_is_the_run_before(panel):
+    panel.reset()
+    panel.wait()
+    before = panel.frame.pictures[TrainingCurve]["accuracy"]
+    for bits in (3, 5, 8):
+        panel.set(bits=bits)
+    panel.wait()
+    assert panel.frame.pictures[TrainingCurve]["accuracy"] == [
+        r.accuracy for r in fit(experiment(State(bits=8))).rounds
+    ]
+    assert panel._shown[TrainingCurve][1]["accuracy"] == before

@@ -33,7 +33,7 @@ class Experiment:
         model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet8, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.
         partition: how samples are dealt to clients: iid, dirichlet, n_class, by_writer, quantity_skew,
-            class_balanced or by_label; ``split`` are its settings, such as ``{"alpha": 0.1}``.
+            class_balanced, by_label or dirichlet_capped; ``split`` are its settings, such as ``{"alpha": 0.1}``.
         clients: number of clients.
         participants: clients that take part in a round, drawn anew each round; 0 for all.
         rounds: communication rounds.
@@ -47,6 +47,8 @@ class Experiment:
         seed: of every random draw.
         engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
         workers: threads of the engine ``"threads"``.
+        reduce: the data set made smaller, settings of :func:`fqlab.data.reduce.reduced`:
+            ``{"side": 14, "train": 4000, "test": 1000}``.
 
     Raises:
         ConfigError: for a value that is not allowed.
@@ -73,6 +75,7 @@ class Experiment:
     workers: int = 2
     options: Mapping[str, Any] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=dict)
+    reduce: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         in_range("clients", self.clients, 1, integer=True)
@@ -90,6 +93,8 @@ class Experiment:
         one_of("partition", self.partition, partition.NAMES)
         for key in self.split:
             one_of("split key", key, tuple(partition.settings()))
+        for key, value in self.reduce.items():
+            in_range(one_of("reduce key", key, ("side", "train", "test")), value, 0, integer=True)
         methods.make(self.method, self.options)
 
     def training(self, round_index: int) -> Training:
@@ -99,7 +104,12 @@ class Experiment:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for TOML and JSON."""
-        return {**dataclasses.asdict(self), "options": dict(self.options), "split": dict(self.split)}
+        return {
+            **dataclasses.asdict(self),
+            "options": dict(self.options),
+            "split": dict(self.split),
+            "reduce": dict(self.reduce),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Experiment:

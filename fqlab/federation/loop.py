@@ -24,7 +24,8 @@ from fqlab.federation.engines.simulation import build_simulation
 from fqlab.federation.experiment import Experiment
 from fqlab.federation.records import History, Round
 from fqlab.methods import Method, ReceivedUpdate, Server, State
-from fqlab.tensors import with_prefix
+from fqlab.models.statistics import with_fresh_statistics
+from fqlab.tensors import Weights, with_prefix
 from fqlab.training.sgd import infer
 
 __all__ = ["Federation", "fit", "run"]
@@ -118,6 +119,7 @@ class Federation:
             participants=tuple(chosen),
             left_out=tuple(left_out),
             personal=personal,
+            moved=_moved(results),
             extras=self.method.report(self.server, updates) if updates else {},
             seconds=time.perf_counter() - began,
         )
@@ -195,12 +197,18 @@ class Federation:
 
     def personal(self, index: int = 0) -> list[float]:
         """Each client's accuracy with its own model on all test samples of the labels it holds."""
-        models_of = (
-            self.method.personalized(self.server, client, self.client_states.get(client))
+        return [
+            self.simulation.accuracy(self.simulation.model, client, index, self.model_of(client))
             for client in range(self.experiment.clients)
-        )
-        model = self.simulation.model
-        return [self.simulation.accuracy(model, client, index, own) for client, own in enumerate(models_of)]
+        ]
+
+    def model_of(self, client: int) -> Weights:
+        """The weights of a client's own model, as :meth:`personal` evaluates them."""
+        own = self.method.personalized(self.server, client, self.client_states.get(client))
+        if not self.method.fresh_statistics:
+            return own
+        samples = self.simulation.train[client]
+        return with_fresh_statistics(self.simulation.model, own, self.simulation.dataset.train_x[samples])
 
     def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
@@ -252,12 +260,20 @@ def _accepted(result: ClientResult, expected: dict[str, torch.Size]) -> wire.Pay
     return payload
 
 
+def _moved(results: Sequence[ClientResult]) -> dict[str, tuple[float, ...]]:
+    """Layer -> what each client says of it, in the order of the results."""
+    known = [result.moved for result in results if result.moved]
+    return {name: tuple(own[name] for own in known) for name in known[0]} if known else {}
+
+
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _round(values: dict[str, Any]) -> Round:
-    return Round(**{**values, "participants": tuple(values["participants"]), "left_out": tuple(values["left_out"])})
+    tuples = {key: tuple(values[key]) for key in ("participants", "left_out")}
+    moved = {name: tuple(shares) for name, shares in values["moved"].items()}
+    return Round(**{**values, **tuples, "moved": moved})
 
 
 def run(

@@ -32,12 +32,14 @@ METHODS = Registry(
         "robust": "fqlab.methods.robust:Robust",
         "bsq": "fqlab.methods.bsq:BSQ",
         "fedmpq": "fqlab.methods.fedmpq:FedMPQ",
-        "fixed_width": "fqlab.methods.fixed_width:FixedWidth",
+        "fedmpq_plus": "fqlab.methods.fedmpq_plus:FedMPQPlus",
+        "aqfl": "fqlab.methods.aqfl:AQFL",
         "lottery": "fqlab.methods.lottery:Lottery",
         "standalone": "fqlab.methods.standalone:Standalone",
         "lg_fedavg": "fqlab.methods.lg_fedavg:LGFedAvg",
     },
     _check,
+    {"fixed_width": "that is AQFL now: write 'aqfl', with the option budgets = 8 for eight bits everywhere"},
 )
 """Methods by name."""
 

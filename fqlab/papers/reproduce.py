@@ -18,7 +18,7 @@ from fqlab.papers.claims import Claim, Result, claim
 
 __all__ = ["reproduce"]
 
-SCALES = ("demo", "paper")
+SCALES = ("demo", "small", "paper")
 
 
 def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
@@ -26,7 +26,7 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
 
     Args:
         identity: the claim's id.
-        scale: ``"demo"`` for seconds to minutes on a laptop, ``"paper"`` for the set-up of the source.
+        scale: ``"demo"`` for seconds to minutes on a laptop, ``"small"`` for up to an hour, ``"paper"`` for the set-up of the source.
         store: a folder to write ``ID.SCALE.json`` into.
 
     Raises:

@@ -29,13 +29,13 @@ from fqlab.quant.planes import (
 )
 from fqlab.quant.precision import (
     MAX_BITS,
-    adjust,
     bit_variables,
     requantize,
     requantize_net,
     requantize_to_step,
     signed_sum,
 )
+from fqlab.quant.pruning import adjust
 
 __all__ = [
     "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",

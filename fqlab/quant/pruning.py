@@ -9,10 +9,10 @@ from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 from fqlab.quant.planes import to_planes
 
-__all__ = ["strip_planes"]
+__all__ = ["adjust"]
 
 
-def strip_planes(codes: Codes, threshold: float = 0.0, *, msb: bool = True, lsb: bool = True) -> Codes:
+def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float = 0.0) -> Codes:
     """Precision adjustment: planes with few ones are cut at the top, then at the bottom, down to one bit.
 
     At the top a plane goes if it has no ones, or a share of ones *strictly below* ``threshold``; the first that
@@ -27,8 +27,8 @@ def strip_planes(codes: Codes, threshold: float = 0.0, *, msb: bool = True, lsb:
 
     Args:
         codes: on the sign-magnitude grid.
-        threshold: share of ones in [0, 1]; the code counts in percent.
         msb, lsb: which ends may be cut.
+        threshold: share of ones in [0, 1]; the code counts in percent.
     """
     in_range("threshold", threshold, 0, 1)
     codes = _cut_top(codes, threshold) if msb else codes

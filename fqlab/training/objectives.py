@@ -54,6 +54,20 @@ class Drawing(Protocol):
         """The noise tensors of one optimiser step."""
 
 
+class Walk(Protocol):
+    """The steps of one round of local training: it may keep tensors of its own, such as momentum."""
+
+    def step(self, params: Weights, gradients: Weights, noise: Weights, active: torch.Tensor | None) -> Weights:
+        """New values of the parameters that it moves; the others are left to SGD."""
+
+
+class OwnSteps(Protocol):
+    """Parameters that do not move by SGD."""
+
+    def walk(self, context: Weights, lr: float, momentum: float) -> Walk:
+        """A fresh walk for one client, or for clients that are stacked as their ``context`` is."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """A client's local objective; the default is plain empirical risk.
@@ -65,6 +79,7 @@ class Objective:
     transform: Transform | None = None
     penalty: Penalty | None = None
     project: Projection | None = None
+    steps: OwnSteps | None = None
     context: Weights = field(default_factory=dict)
 
     @property
@@ -75,6 +90,10 @@ class Objective:
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The noise tensors of one step, which the transform asks for."""
         return self.transform.draw(params, generator) if isinstance(self.transform, Drawing) else {}
+
+    def walk(self, context: Weights, lr: float, momentum: float) -> Walk | None:
+        """What moves the parameters that do not move by SGD, if there are any; ``context`` as for :class:`OwnSteps`."""
+        return self.steps.walk(context, lr, momentum) if self.steps else None
 
     def weights(self, params: Weights, noise: Weights | None = None) -> Weights:
         """The weights the model sees for ``params``."""

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from fqlab.tensors import Weights, expand_like
-from fqlab.training.objectives import Objective
+from fqlab.training.objectives import Objective, Walk
 
 __all__ = ["Training", "Batch", "batches", "autograd_grad", "client_loss", "sample_mean", "sgd", "infer", "accuracy"]
 
@@ -97,10 +97,12 @@ def sgd(
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
+    walk: Walk | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
 
     Stacked clients have a leading dimension everywhere; one that is not ``active`` in a step stands still.
+    What ``walk`` moves, it moves in its own way.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -113,6 +115,7 @@ def sgd(
         gradients, loss = grad(dict(zip(names, values, strict=True)), batch)
         losses.append(loss)
         with torch.no_grad():
+            own = _own_steps(walk, names, values, gradients, batch)
             if training.weight_decay:
                 pull = training.weight_decay
                 gradients = [torch.add(g, v, alpha=pull) for g, v in zip(gradients, values, strict=True)]
@@ -122,8 +125,18 @@ def sgd(
             if project is not None:
                 inside = project(dict(zip(names, moved, strict=True)))
                 moved = [inside[name] for name in names]
+            moved = [own.get(name, value) for name, value in zip(names, moved, strict=True)]
             values = moved if batch.active is None else _where(batch.active, moved, values)
     return dict(zip(names, values, strict=True)), losses
+
+
+def _own_steps(
+    walk: Walk | None, names: list[str], values: list[torch.Tensor], gradients: list[torch.Tensor], batch: Batch
+) -> Weights:
+    if walk is None:
+        return {}
+    params = dict(zip(names, values, strict=True))
+    return walk.step(params, dict(zip(names, gradients, strict=True)), batch.noise, batch.active)
 
 
 def _momentum(

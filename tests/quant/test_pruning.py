@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import Codes, Grid
-from fqlab.quant.pruning import strip_planes
+from fqlab.quant import Codes, Grid, adjust
 
 
 def codes(values: list[int], bits: int, clip: float = 1.0) -> Codes:
@@ -51,14 +50,14 @@ def by_hand(values: list[int], bits: int, clip: float, threshold: float) -> tupl
 @given(layers(), st.sampled_from([0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0]))
 def test_the_rule_by_hand(c, threshold):
     values, bits, scale = by_hand(c.values.tolist(), c.grid.bits, float(c.clip), threshold)
-    out = strip_planes(c, threshold)
+    out = adjust(c, threshold=threshold)
     assert (out.values.tolist(), out.grid.bits) == (values, bits)
     assert float(out.clip) == pytest.approx(scale, rel=1e-5)
 
 
 @given(layers())
 def test_without_a_threshold_no_weight_moves(c):
-    out = strip_planes(c)
+    out = adjust(c)
     assert torch.allclose(out.dequantize(), c.dequantize(), rtol=1e-5, atol=1e-7)
 
 
@@ -77,25 +76,25 @@ def test_without_a_threshold_no_weight_moves(c):
     ],
 )
 def test_hand_made_layers(values, bits, threshold, left, expected):
-    out = strip_planes(codes(values, bits), threshold)
+    out = adjust(codes(values, bits), threshold=threshold)
     assert (out.grid.bits, out.values.tolist()) == (left, expected)
 
 
 def test_shares_are_those_before_the_first_cut():
     """Saturation after the first cut fills plane 1 up to 3 %; before it, 1 % used it."""
     values = [8, 8, 4] + [1] * 97
-    assert strip_planes(codes(values, 4), 0.025).values.tolist() == [1] * 100
+    assert adjust(codes(values, 4), threshold=0.025).values.tolist() == [1] * 100
 
 
 def test_one_end_at_a_time():
     c = codes([4, 2, 2, 2], 5)
-    assert strip_planes(c, lsb=False).values.tolist() == [4, 2, 2, 2]
-    assert strip_planes(c, lsb=False).grid.bits == 3
-    assert strip_planes(c, msb=False).values.tolist() == [2, 1, 1, 1]
-    assert strip_planes(c, msb=False).grid.bits == 4
+    assert adjust(c, lsb=False).values.tolist() == [4, 2, 2, 2]
+    assert adjust(c, lsb=False).grid.bits == 3
+    assert adjust(c, msb=False).values.tolist() == [2, 1, 1, 1]
+    assert adjust(c, msb=False).grid.bits == 4
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
 def test_a_threshold_is_a_share(bad):
     with pytest.raises(ConfigError, match="^threshold is"):
-        strip_planes(codes([1], 1), bad)
+        adjust(codes([1], 1), threshold=bad)

@@ -12,6 +12,7 @@ import torch
 
 from fqlab import data, methods, models, partition, seeds, wire
 from fqlab.data import Dataset
+from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
@@ -42,6 +43,7 @@ class ClientResult:
     size: wire.Size | None = None
     state: State | None = None
     mse: dict[str, float] = field(default_factory=dict)
+    moved: dict[str, float] = field(default_factory=dict)
     loss: float = float("nan")
     fault: str | None = None
 
@@ -120,7 +122,7 @@ class Simulation:
         updates = self.method.uploads(params, buffers, [problems[i] for i in sound], [clients[i] for i in sound])
         for i, update in zip(sound, updates, strict=True):
             packet, size = wire.pack_measured(update.payload, coding=self.experiment.coding)
-            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, losses[i])
+            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, update.moved, losses[i])
         return results
 
 
@@ -159,7 +161,9 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
 
     project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
     batches_of = steps(simulation, client, problem)
-    params, losses = sgd(autograd_grad(loss), problem.params, batches_of, client.training, project)
+    training = client.training
+    walk = objective.walk(objective.context, training.lr, training.momentum)
+    params, losses = sgd(autograd_grad(loss), problem.params, batches_of, training, project, walk)
     alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
     return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
 
@@ -179,7 +183,7 @@ def build_simulation(
     Raises:
         ConfigError: if a client is left without training samples.
     """
-    dataset = dataset or data.load(experiment.dataset)
+    dataset = reduced(dataset or data.load(experiment.dataset), **experiment.reduce)
     parts = partition.split(
         experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)
     )

@@ -76,7 +76,7 @@ def _kind(problem: LocalProblem, plan: list[np.ndarray] | None) -> Hashable:
     o = problem.objective
     shapes = _shapes(problem.params, problem.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    return (o.transform, o.penalty, o.project, shapes, lengths)
+    return (o.transform, o.penalty, o.project, o.steps, shapes, lengths)
 
 
 def _shapes(*tensors: Weights) -> Hashable:
@@ -95,7 +95,9 @@ def _train(simulation: Simulation, members: list[Member]) -> list[ClientResult]:
     inside = _stacked(objective.project) if objective.project else None
     project = (lambda moved: inside(moved, context)) if inside else None
     start = stack([problem.params for problem in problems])
-    params, losses = sgd(grad, start, _batches(simulation, members), members[0][0].training, project)
+    training = members[0][0].training
+    walk = objective.walk(context, training.lr, training.momentum)
+    params, losses = sgd(grad, start, _batches(simulation, members), training, project, walk)
     seen = torch.stack(losses)
     means = [float(seen[: len(plan), i].mean()) for i, (_, _, plan) in enumerate(members)]
     return simulation.send([client for client, _, _ in members], problems, params, buffers, means)

@@ -129,7 +129,7 @@ class AQFL(Method):
         codes = {name: self.prune(layer) for name, (layer, _) in after.items()}
         rest = {n: params[n] for n in client.spec.trainable if n in params and n not in codes} | buffers
         mse = {name: float((real - codes[name].dequantize()).square().mean()) for name, (_, real) in after.items()}
-        moved = {n: float((after[n][0].values != before[n][0].values).float().mean()) for n in codes}
+        moved = {name: _moved(before[name][0].values, layer.values) for name, (layer, _) in after.items()}
         return ClientUpdate(Payload(codes, rest), problem.state, mse, moved)
 
     def prune(self, codes: Codes) -> Codes:
@@ -160,6 +160,11 @@ class AQFL(Method):
             "sent_bits": sum(sent) / len(sent),
             "excess": max(bits - self.budget(n) for n, bits in enumerate(means)),
         }
+
+
+def _moved(before: torch.Tensor, after: torch.Tensor) -> float:
+    """Share of codes that changed, but for all signs at once, which is a scale that passed zero."""
+    return min(float((after != before).float().mean()), float((after != -before).float().mean()))
 
 
 def layer_sizes(server: Server) -> list[int]:

@@ -26,7 +26,7 @@ from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import robustness
 from fqlab.papers import table
 from fqlab.papers.figures import figure
-from fqlab.training.objectives import Kurtosis, kurtosis
+from fqlab.training.objectives import KurtosisPenalty, kurtosis
 
 # %% [markdown]
 # So far few bits travelled. Here all 32 travel. The rounding comes *after* training: one federated model lands on a
@@ -82,7 +82,7 @@ panel
 show_source(kurtosis)
 
 # %%
-show_source(Kurtosis)
+show_source(KurtosisPenalty)
 
 # %% [markdown]
 # Look at the right picture of the panel. Before the first round the kurtosis *is* about 1.8: PyTorch draws the first

@@ -27,7 +27,7 @@ from fqlab.methods.fedmpq import ABLATION, FedMPQ
 from fqlab.panels import precision
 from fqlab.papers import table
 from fqlab.papers.figures import figure
-from fqlab.quant import mean_bits, moves, msb_density, prune_msb, pruning_growing, trim
+from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, prune_msb, pruning_growing
 from fqlab.studies.fedmpq import SIZES, bell
 
 # %% [markdown]
@@ -88,7 +88,7 @@ for bits in (2, 4, 8):
     codes = bell(3, bits)
     cut, left = prune_msb(codes, 1.0, once=True)
     rows.append(
-        f"{bits} bits: δ = {float(msb_density(codes)):.3f}, then {float(msb_density(trim(cut, int(left)))):.2f}"
+        f"{bits} bits: δ = {float(msb_density(codes)):.3f}, then {float(msb_density(narrow_bits(cut, int(left)))):.2f}"
     )
 
 # %% tags=["nbval-check-output"]

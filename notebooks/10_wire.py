@@ -24,13 +24,14 @@
 # %%
 import torch
 
+from fqlab.federation import loopback
 from fqlab.lessons import check, predict, quiz, reveal, show_source
 from fqlab.panels import packet
 from fqlab.panels.views.packet import payload
 from fqlab.papers import table
 from fqlab.papers.figures import figure
 from fqlab.quant import Grid, clip_for, expected_error, quantize
-from fqlab.wire import entropy, explain, loopback, pack, symbols
+from fqlab.wire import entropy, explain, pack, symbols
 
 # %% [markdown]
 # So far we counted bits with a formula: weights times *b*. Nobody sends a formula. A *packet* is a row of bytes that

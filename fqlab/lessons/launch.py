@@ -24,7 +24,7 @@ def find_lesson(name: str = FIRST) -> Path:
     Raises:
         FqlabError: if there is no ``notebooks`` folder, or no such lesson in it.
     """
-    places = (Path.cwd() / "notebooks", Path(__file__).resolve().parent.parent / "notebooks")
+    places = (Path.cwd() / "notebooks", Path(__file__).resolve().parents[2] / "notebooks")
     lessons = next((found for place in places if (found := sorted(place.glob("[0-9][0-9]_*.ipynb")))), [])
     if not lessons:
         raise FqlabError(f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository.")

@@ -20,7 +20,7 @@ __all__ = [
     "COSTS", "FAMILIES", "LABELS", "Point", "SETTINGS", "cheapest", "experiment", "front", "measure", "names", "points", "store", "trace",
 ]  # fmt: skip
 
-STORE = Path(__file__).parent.parent / "points" / "frontier.json"
+STORE = Path(__file__).parent / "points" / "frontier.json"
 STOPS = (2, 5, 10, 20, 30)
 SEEDS = (0, 1, 2)
 LABELS = {"even": ("iid", {}), "two": ("n_class", {"classes_per_client": 2, "samples_per_class": 60})}

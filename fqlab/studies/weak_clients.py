@@ -32,7 +32,7 @@ METHODS = ("aqfl", "fedmpq")
 UPDATES = ("integer", "latent", "frozen")
 SEEDS = (0, 1, 2, 3)
 ROUNDS = 8
-STORE = Path(__file__).parent.parent / "papers" / "points" / "weak_clients.json"
+STORE = Path(__file__).parent / "points" / "weak_clients.json"
 WEAKEST = 0
 """The client whose own model is measured: 2 bits a weight."""
 

@@ -27,7 +27,7 @@ def main(presses: int) -> None:
         sheet = lab.open("00_tour")
         sheet.wait_text("fqlab-status", "after 30 rounds", timeout=120)
         print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
-        for control, picture in (("clip", "levels"), ("epsilon", "planes")):
+        for control, picture in (("clip", "levels"), ("epsilon", "planedensity")):
             key = lambda i: "ArrowRight" if i % 2 == 0 else "ArrowLeft"
             times = []
             for i in range(presses):

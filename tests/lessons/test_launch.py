@@ -52,7 +52,7 @@ def test_an_unknown_lesson_is_one_sentence(lessons: Path) -> None:
 
 def test_no_lessons_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launcher, "__file__", str(tmp_path / "fqlab" / "lab.py"))
+    monkeypatch.setattr(launcher, "__file__", str(tmp_path / "fqlab" / "lessons" / "launch.py"))
     with pytest.raises(FqlabError, match="there are no lessons in"):
         launcher.command([])
 

@@ -26,7 +26,7 @@ def panel():
 
 @pytest.fixture(scope="module")
 def module(panel):
-    return sys.modules["fqlab.panels.precision"]
+    return sys.modules["fqlab.panels.views.precision"]
 
 
 def seen(panel, module, **settings):

@@ -109,7 +109,7 @@ def test_panels_fit_into_a_narrower_page(sheet: Sheet):
         sheet.page.wait_for_timeout(500)
         panel, clip, picture = (
             sheet.page.locator(name).first.bounding_box()
-            for name in (".fqlab-tour", ".fqlab-c-clip", ".fqlab-p-training")
+            for name in (".fqlab-tour", ".fqlab-c-clip", ".fqlab-p-trainingcurve")
         )
         assert picture["x"] + picture["width"] <= panel["x"] + panel["width"] + 1
         assert picture["x"] >= clip["x"] + clip["width"], "controls and pictures stand beside each other"

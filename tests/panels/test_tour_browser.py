@@ -19,7 +19,7 @@ def sheet(lab: Lab) -> Sheet:
     [
         ("clip", "ArrowRight", "levels", "clipped at"),
         ("bits", "ArrowRight", "levels", "levels"),
-        ("epsilon", "ArrowRight", "planes", "ε = 0.005"),
+        ("epsilon", "ArrowRight", "planedensity", "ε = 0.005"),
     ],
 )
 def test_each_slider_moves_its_picture_and_the_curve(
@@ -38,9 +38,9 @@ def test_sliders_have_names_and_the_curve_follows(sheet: Sheet) -> None:
     page = sheet.page
     for name in ("Clip (× the rule's)", "Bits per weight (bit)", "Prune threshold ε (share of weights)"):
         assert page.get_by_role("slider", name=name).count() == 1
-    before = sheet.image_bytes("fqlab-p-training")
+    before = sheet.image_bytes("fqlab-p-trainingcurve")
     sheet.press("fqlab-c-bits", "Home")
-    sheet.wait_change("fqlab-p-training", before, timeout=30)
+    sheet.wait_change("fqlab-p-trainingcurve", before, timeout=30)
 
 
 def test_nothing_leaves_the_machine_and_nothing_broke(sheet: Sheet) -> None:

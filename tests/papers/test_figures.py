@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from fqlab import cli
+from fqlab.papers import figures as registry
+from fqlab.papers.figures import export as exporter
 from fqlab.plots import Drawing, axes, figure, line
-from fqlab.plots import export as exporter
-from fqlab.plots import figures as registry
 from fqlab.plots.picture import Picture, PictureView, mosaic
 
 
@@ -90,7 +90,7 @@ def test_every_registered_figure_exists():
 
     for name, place in registry.FIGURES.items():
         module, _, function = place.partition(":")
-        assert callable(getattr(importlib.import_module(f"fqlab.plots.{module}"), function)), name
+        assert callable(getattr(importlib.import_module(f"fqlab.papers.figures.{module}"), function)), name
         assert name[:2].isdigit()
     assert exporter.FORMATS == ("svg", "png")
 

@@ -15,14 +15,14 @@ import pytest
 from fqlab import papers
 from fqlab.cli import main
 from fqlab.errors import ConfigError
-from fqlab.papers import ledger
+from fqlab.papers import claims as claims_table
 from fqlab.papers.claims import NOT_PUBLIC
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 CITED = re.compile(r"\[([^\]]+)\]\(#claim-([\w-]+)\)")
 
 
-@pytest.mark.parametrize("c", papers.claims(), ids=lambda c: c.id)
+@pytest.mark.parametrize("c", papers.list_claims(), ids=lambda c: c.id)
 def test_a_claim_is_whole_and_its_stored_result_bears_it_out(c):
     assert c.says
     assert c.where
@@ -39,7 +39,7 @@ def test_a_claim_is_whole_and_its_stored_result_bears_it_out(c):
 
 
 def test_ids_are_unique_and_no_result_is_orphaned():
-    ids = [c.id for c in papers.claims()]
+    ids = [c.id for c in papers.list_claims()]
     assert len(set(ids)) == len(ids)
     folder = Path(papers.__file__).parent / "results"
     assert {f.name.split(".")[0] for f in folder.glob("*.json")} <= set(ids)
@@ -81,8 +81,8 @@ def test_tables_show_claims_beside_results():
     assert "octav-gauss-4" in text
     assert "not public" in text
     shown = papers.table("octav")._repr_html_()
-    assert shown.count("<tr id=") == len(papers.claims("octav"))
-    for c in papers.claims("octav"):
+    assert shown.count("<tr id=") == len(papers.list_claims("octav"))
+    for c in papers.list_claims("octav"):
         row = re.search(rf'<tr id="claim-{c.id}">(.*?)</tr>', shown)[1]
         assert html.escape(c.where) in row
         assert (">yes<" in row) == papers.verdict(c, papers.result(c.id).value)
@@ -92,7 +92,7 @@ def test_tables_show_claims_beside_results():
 
 def test_a_spread_limits_the_digits_shown():
     claim = papers.claim("octav-gauss-4")
-    shown = lambda values: ledger._measured(claim, result_of(values))
+    shown = lambda values: claims_table._measured(claim, result_of(values))
     assert shown((163696,)) == "163696"
     assert shown((0.9381, 0.9456)) == "0.9419 ± 0.0053"
     assert shown((40.2778, 73.0)).split(" ± ")[0] == "57"

@@ -15,7 +15,7 @@ from fqlab.errors import ConfigError, DataError
 
 __all__ = ["notebooks", "run_all", "stored"]
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parents[2]
 AT_ONCE = 2
 """Notebooks that run at the same time; each has a kernel of its own."""
 

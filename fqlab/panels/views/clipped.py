@@ -174,7 +174,7 @@ def _share(state: State, layer: int) -> list[float]:
         return (sizes / sizes.sum()).tolist()
     fine, coarse = (_error(layer, b, state.clip, state.rounding) for b in bits(state)[LAYERS[layer]])
     errors = [fine] * state.fine + [coarse] * (CLIENTS - state.fine)
-    return inverse_error_weights(method(state).counted(errors)).tolist()
+    return inverse_error_weights(method(state).floor_errors(errors)).tolist()
 
 
 @lru_cache(maxsize=64)

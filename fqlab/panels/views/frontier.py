@@ -159,7 +159,7 @@ def own(state: State) -> Experiment:
 def _kilobytes(found: dict[str, float], cost: str) -> float:
     """Bytes of a round of :func:`trace`, by one of the cost models, in kilobytes."""
     tail = "_coded" if cost.endswith("coded") else ""
-    return (found[f"up{tail}"] + (found[f"down{tail}"] if cost.startswith("both") else 0)) / 1000
+    return (found[f"bytes_up{tail}"] + (found[f"bytes_down{tail}"] if cost.startswith("both") else 0)) / 1000
 
 
 @lru_cache(maxsize=32)

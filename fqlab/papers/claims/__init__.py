@@ -18,7 +18,19 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     import tomli as tomllib
 
-__all__ = ["Claim", "Line", "Result", "Table", "claim", "claims", "measured", "result", "sources", "table", "verdict"]
+__all__ = [
+    "Claim",
+    "Line",
+    "Result",
+    "Table",
+    "claim",
+    "list_claims",
+    "stored_value",
+    "result",
+    "sources",
+    "table",
+    "verdict",
+]
 
 NOT_PUBLIC = "not public"
 
@@ -78,7 +90,7 @@ def sources() -> dict[str, dict[str, Any]]:
     return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in found}
 
 
-def claims(source: str | None = None) -> list[Claim]:
+def list_claims(source: str | None = None) -> list[Claim]:
     """All claims, or those of one source.
 
     Raises:
@@ -96,7 +108,7 @@ def claim(identity: str) -> Claim:
     Raises:
         ConfigError: if there is none.
     """
-    known = {c.id: c for c in claims()}
+    known = {c.id: c for c in list_claims()}
     return known[one_of("claim", identity, known)]
 
 
@@ -110,7 +122,7 @@ def result(identity: str, scale: str | None = None) -> Result | None:
     return Result(**{**stored, "seeds": tuple(stored["seeds"]), "values": tuple(stored["values"])})
 
 
-def measured(identity: str, scale: str | None = None) -> tuple[float, float]:
+def stored_value(identity: str, scale: str | None = None) -> tuple[float, float]:
     """Value and spread of a claim's stored result; NaN and 0 if there is none."""
     found = result(identity, scale)
     return (found.value, found.spread) if found else (math.nan, 0.0)
@@ -177,7 +189,7 @@ def table(source: str, scale: str | None = None) -> Table:
     Raises:
         ConfigError: for an unknown source.
     """
-    return Table([_line(c, result(c.id, scale)) for c in claims(source)])
+    return Table([_line(c, result(c.id, scale)) for c in list_claims(source)])
 
 
 def _line(c: Claim, r: Result | None) -> Line:

@@ -33,4 +33,4 @@ def figure(name: str) -> Drawing:
         ConfigError: for an unknown name.
     """
     module, _, function = FIGURES[one_of("figure", name, tuple(FIGURES))].partition(":")
-    return getattr(importlib.import_module(f"fqlab.plots.{module}"), function)()
+    return getattr(importlib.import_module(f"fqlab.papers.figures.{module}"), function)()

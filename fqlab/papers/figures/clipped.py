@@ -72,11 +72,11 @@ def effects(data: Mapping[Arm, tuple[float, float]]) -> dict[str, float]:
 
 def arms() -> Drawing:
     """Stored results of the eight arms; three seeds each. The paper's own tables could not be read."""
-    from fqlab.papers import measured
+    from fqlab.papers import stored_value
 
     data = {}
     for clip in CLIPS:
         for rounding in ROUNDINGS:
             for rule in RULES:
-                data[clip, rounding, rule] = measured(f"arm-{clip}-{rounding}-{rule}")
+                data[clip, rounding, rule] = stored_value(f"arm-{clip}-{rounding}-{rule}")
     return draw(Arms, data)

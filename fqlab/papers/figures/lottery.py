@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 from fqlab.plots.picture import Drawing, Picture, draw
 from fqlab.plots.style import INK, axes, line, note, style_for, title
 
-__all__ = ["PUBLISHED", "cost_and_accuracy", "measured"]
+__all__ = ["PUBLISHED", "cost_and_accuracy", "our_runs"]
 
 PUBLISHED = {
     "MNIST": {
@@ -60,7 +60,7 @@ class Tradeoff(Picture):
         )
 
 
-def measured() -> dict[str, tuple[float, float]]:
+def our_runs() -> dict[str, tuple[float, float]]:
     """Method -> cost relative to FedAvg (one way) and accuracy in % on digits, from the stored results."""
     from fqlab.papers import result
 
@@ -79,4 +79,4 @@ def measured() -> dict[str, tuple[float, float]]:
 def cost_and_accuracy() -> Drawing:
     """Table 2 of LotteryFL (Li et al. 2020) beside our digits: 10 clients, 40 rounds, three seeds."""
     paper = {f"paper: {name}": rows for name, rows in PUBLISHED.items()}
-    return draw(Tradeoff, {**paper, "ours: digits": measured()})
+    return draw(Tradeoff, {**paper, "ours: digits": our_runs()})

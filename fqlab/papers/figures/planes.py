@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fqlab.papers import claim, measured
+from fqlab.papers import claim, stored_value
 from fqlab.plots.picture import Drawing
 from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
 
@@ -14,9 +14,9 @@ ALPHAS = {0.005: "005", 0.02: "02", 0.03: "03"}
 def penalty() -> Drawing:
     """Bits a weight and accuracy against α: stored results on digits, and the published ResNet-20 at α = 0.005."""
     fig = figure(686, 250)
-    bits = [measured(f"bsq-bits-{name}") for name in ALPHAS.values()]
-    tuned = [measured(f"bsq-accuracy-{name}") for name in ALPHAS.values()]
-    before, published = measured("bsq-before-02")[0], 32 / float(claim("bsq-alpha-5e-3").published)
+    bits = [stored_value(f"bsq-bits-{name}") for name in ALPHAS.values()]
+    tuned = [stored_value(f"bsq-accuracy-{name}") for name in ALPHAS.values()]
+    before, published = stored_value("bsq-before-02")[0], 32 / float(claim("bsq-alpha-5e-3").published)
     title(fig, f"A larger α, fewer bits; at {bits[1][0]:.1f} bits fine-tuning lifts {before:.0%} to {tuned[1][0]:.0%}")
     ax = axes(fig, 46, 42, 280, 168, xlabel="penalty α", ylabel="bits a weight", xlim=(0, 0.036), ylim=(0, 8.5))
     ax.set_xticks([0, 0.01, 0.02, 0.03], ["0", "0.01", "0.02", "0.03"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fqlab.papers import claim, measured
+from fqlab.papers import claim, stored_value
 from fqlab.plots.picture import Drawing
 from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
 from fqlab.studies.fedmpq import ETAS
@@ -24,9 +24,12 @@ GREEN, BLUE = style_for("accuracy").color, style_for("bits").color
 def ablation() -> Drawing:
     """Accuracy of the five arms, and accuracy and bits against η; stored results, mean and spread of three seeds."""
     fig = figure(686, 290)
-    arms = {name: measured(f"fedmpq-arm-{key}") for name, key in ARMS.items()}
-    dual = {eta: (measured(f"fedmpq-dual-{name}"), measured(f"fedmpq-dual-{name}-bits")) for name, eta in ETAS.items()}
-    published, ours = float(claim("fedmpq-gain-growing").published), measured("fedmpq-gain-growing")[0]
+    arms = {name: stored_value(f"fedmpq-arm-{key}") for name, key in ARMS.items()}
+    dual = {
+        eta: (stored_value(f"fedmpq-dual-{name}"), stored_value(f"fedmpq-dual-{name}-bits"))
+        for name, eta in ETAS.items()
+    }
+    published, ours = float(claim("fedmpq-gain-growing").published), stored_value("fedmpq-gain-growing")[0]
     title(fig, f"Growing gives back {ours:.1f} points on digits, {published:g} as published on CIFAR-10")
     _arms(fig, arms)
     _prices(fig, dual, arms["full method"][0])
@@ -46,8 +49,8 @@ def _arms(fig: Any, arms: dict[str, tuple[float, float]]) -> None:
     ax.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     bits = {
-        "pruning": measured("fedmpq-bits-pruning")[0],
-        "full method": measured("fedmpq-bits-full")[0],
+        "pruning": stored_value("fedmpq-bits-pruning")[0],
+        "full method": stored_value("fedmpq-bits-full")[0],
         "fixed widths": 5.0,
     }
     for row, (name, (value, spread)) in enumerate(arms.items()):

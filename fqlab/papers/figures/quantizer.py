@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from fqlab.papers import measured
+from fqlab.papers import stored_value
 from fqlab.plots.picture import Drawing
 from fqlab.plots.quantizer import LOOKS
 from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
@@ -77,7 +77,7 @@ def _accuracies(ax: Axes) -> str:
     """Stored accuracies as bars with their spread, coarsest grid on top; returns them in words."""
     words = []
     for row, (kind, (name, identity)) in enumerate(NAMES.items()):
-        value, spread = measured(identity)
+        value, spread = stored_value(identity)
         ax.barh(4 - row, value, 0.6, color=style_for("accuracy").color, alpha=0.75)
         ax.errorbar(value, 4 - row, xerr=spread, color=INK, linewidth=1.2, capsize=3)
         note(ax, f"{Grid(2, kind).levels} levels", x=0.03, y=4 - row, color="#ffffff", halo=False)

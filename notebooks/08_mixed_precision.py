@@ -38,12 +38,11 @@ from fqlab.studies.fedmpq import SIZES, bell
 # FedMPQ plays in two halves:
 #
 # - **On the device.** Train bit planes with a group lasso of strength λ, as in lesson 07. Then look at the top plane of
-#   each layer. The share of weights that use it is $\delta^{(l)}$. If $\delta^{(l)} \le \varepsilon$, it falls.
+#   each layer. The share of weights that use it is $\delta^{(l)}$. If $\delta^{(l)} < \varepsilon$, it falls.
 # - **At the server.** Average what came in. Round the mean widths to a common base. Then, for each device, cut or
 #   grow bits until its budget is kept: *pruning-growing*.
 #
-# The body of the paper is not public to us. The method here is put together from public summaries; its docstring says
-# which part is whose.
+# The rules are those of the authors' public code; the docstring says where ours differ.
 #
 # ## Predict
 #
@@ -73,7 +72,7 @@ panel
 # Five things to find:
 #
 # 1. Walk **Move shown** from 0 to the end. Who is cut first on a poor device, who grows first on a rich one?
-# 2. Change **Cut** to *one layer to 1 bit first* and walk again. Which layer pays?
+# 2. Change **Cut** to *a bit from each in turn* and walk again. Which layer pays?
 # 3. Drag ε up. Below which value does no layer fall, and where does the first one fall twice?
 # 4. *Pruning only*: how many bits are sent after ten rounds? How much of the accuracy is gone? Now *… and growing*.
 # 5. *Primal-dual*, with η from small to large. Look at the bits first, then at the accuracy.
@@ -108,7 +107,7 @@ print("\n".join(rows))
 # The device's half is short:
 
 # %%
-show_source(FedMPQ.pruned)
+show_source(FedMPQ.prune)
 
 # %% [markdown]
 # The server ranks the layers by $\rho^{(l)} = M_l\,(\Delta b^{(l)} + 1)$. $\Delta b^{(l)}$ is what the layer gave up on
@@ -118,7 +117,7 @@ show_source(FedMPQ.pruned)
 show_source(moves)
 
 # %%
-widths = pruning_growing([5, 5, 5, 4], [0, 1, 0, 1], SIZES, budget=4)
+widths = pruning_growing([5, 5, 5, 4], [0, 1, 0, 1], SIZES, 4, "round_robin")
 print(widths, f"mean {mean_bits(SIZES, widths):.3f} of 4 bits")
 
 # %% [markdown]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from fqlab.federation import Experiment, Federation
-from fqlab.methods.fedmpq import common_base
+from fqlab.methods.fedmpq import common_base, history
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.precision import Federated, Matrix, Prune
-from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
+from fqlab.quant import adjust, mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
 from fqlab.studies.fedmpq import BUDGETS, CLIENTS, ROUNDS, SIZES, bell, experiment, fresh
 
 __all__ = ["LAST", "Precision", "State", "local_widths", "options", "walks"]
@@ -44,7 +45,7 @@ class State(Settings):
     pruning: bool = control(True, label="Pruning")
     epsilon: float = control(
         0.05,
-        label="Prune while δ ≤ ε",
+        label="Prune while δ < ε",
         unit="share",
         low=0.0,
         high=0.6,
@@ -55,11 +56,11 @@ class State(Settings):
     )
     scheme: str = control("full", label="Budgets", group="At the server", choices=SCHEMES)
     cutting: str = control(
-        "round_robin",
+        "drain",
         label="Cut",
-        choices={"round_robin": "a bit from each in turn", "drain": "one layer to 1 bit first"},
+        choices={"drain": "one layer to 1 bit first", "round_robin": "a bit from each in turn"},
         when=lambda s: s.scheme == "full",
-        help="two readings of the published algorithm",
+        help="first: the public code; second: ours",
     )
     eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: s.scheme == "dual")
     move: int = control(
@@ -135,7 +136,7 @@ def _budget(state: State, device: int) -> float:
 
 
 def options(state: State) -> dict[str, Any]:
-    """The settings of :class:`~fqlab.methods.fedmpq.FedMPQ` that a state means."""
+    """The settings of :class:`~fqlab.methods.fedmpq_plus.FedMPQPlus` that a state means."""
     chosen = {"budgets": state.budgets, "pruning": state.pruning, "epsilon": state.epsilon, "cutting": state.cutting}
     if state.scheme == "dual":
         return chosen | {"penalty": 0.0, "growing": False, "dual_step": state.eta}
@@ -158,13 +159,14 @@ def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4096)
 def _left(layer: int, bits: int, epsilon: float, seed: int) -> int:
-    """Bits left once no top plane is as rare as ε."""
-    return bits - sum(1 for _ in itertools.takewhile(lambda delta: delta <= epsilon, densities(layer, bits, seed)))
+    """Bits left once the planes at both ends that are rarer than ε have gone."""
+    return adjust(bell(layer, bits, seed), threshold=epsilon).grid.bits
 
 
 def local_widths(state: State, device: int) -> tuple[int, ...]:
-    """What a device sends of the four bell-shaped layers: its budget, less the MSBs that are rare."""
+    """What a device sends of the four bell-shaped layers: its budget, less the planes that are rare."""
     bits = 8 if state.scheme == "dual" else int(_budget(state, device))
     if not state.pruning:
         return (bits,) * len(SIZES)
@@ -176,9 +178,11 @@ def walks(state: State, sent: list[tuple[int, ...]]) -> list[list[tuple[int, ...
     if state.scheme != "full":
         return [[widths] for widths in sent]
     budgets = [_budget(state, n) for n in range(CLIENTS)]
-    base = common_base(sent, budgets)
-    reduced = [[int(budgets[n]) - b for b in sent[n]] for n in range(CLIENTS)]
-    return [[sent[n], *moves(base, reduced[n], SIZES, budgets[n], state.cutting)] for n in range(CLIENTS)]
+    widths = torch.tensor(sent)
+    base = common_base(widths, budgets)
+    lost = torch.tensor([[int(budget)] for budget in budgets]) - widths
+    reduced = [delta - 1 for delta in history(lost, budgets)]
+    return [[sent[n], *moves(base, reduced, SIZES, budgets[n], state.cutting)] for n in range(CLIENTS)]
 
 
 def _stage(state: State, last: int) -> str:

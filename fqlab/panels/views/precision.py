@@ -79,8 +79,8 @@ class Precision(Panel):
         "As sent": {"move": 0},
         "Common base": {"move": 1},
         "Budgets": {},
-        "Pruning only": {"penalty": 0.0, "epsilon": 0.5, "scheme": "none"},
-        "... and growing": {"penalty": 0.0, "epsilon": 0.5},
+        "Pruning only": {"penalty": 0.0, "epsilon": 0.48, "scheme": "none"},
+        "... and growing": {"penalty": 0.0, "epsilon": 0.48},
         "Too much λ": {"penalty": 0.03},
         "Primal-dual": {"scheme": "dual"},
     }

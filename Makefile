@@ -44,6 +44,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 bench: $(READY)
+	$(BIN)/python tests/benchmarks/rounds.py
 	$(BIN)/python tests/benchmarks/tour.py
 	$(BIN)/python tests/benchmarks/panels.py
 

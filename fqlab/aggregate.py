@@ -6,11 +6,20 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, WireError
 from fqlab.quant import Codes, stack_alike
 from fqlab.wire import Payload
 
-__all__ = ["mean", "inverse_error", "inverse_error_weights", "masked_mean", "validate_update", "decode", "decode_all"]
+__all__ = [
+    "mean",
+    "inverse_error",
+    "inverse_error_weights",
+    "masked_mean",
+    "validate_update",
+    "validate_updates",
+    "decode",
+    "decode_all",
+]
 
 LIMIT = 1e6
 """Largest magnitude a weight may have; beyond it an update is taken for diverged."""
@@ -99,3 +108,49 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size]) -> str
         if numbers.is_floating_point() and not float(torch.linalg.vector_norm(numbers, torch.inf)) <= LIMIT:
             return f"{name} is not finite or beyond {LIMIT:g}"
     return None
+
+
+def validate_updates(
+    payloads: Sequence[Payload | WireError], expected: Mapping[str, torch.Size]
+) -> list[Payload | WireError]:
+    """Each client's payload, or why it must be left out: the guard for a whole round.
+
+    Args:
+        payloads: what arrived; an error stays what it is.
+        expected: names and shapes, see :func:`validate_update`.
+    """
+    arrived = [payload.entries() for payload in payloads if not isinstance(payload, WireError)]
+    if all(entries.keys() == arrived[0].keys() for entries in arrived) and _sound(arrived, expected):
+        return list(payloads)
+    return [payload if isinstance(payload, WireError) else _judged(payload, expected) for payload in payloads]
+
+
+def _judged(payload: Payload, expected: Mapping[str, torch.Size]) -> Payload | WireError:
+    problem = validate_update(payload, expected)
+    return payload if problem is None else WireError(problem)
+
+
+def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mapping[str, torch.Size]) -> bool:
+    """Whether nothing is wrong with any of the payloads, which hold the same names: one look at each entry of all."""
+    for name, shape in expected.items():
+        if payloads and (name not in payloads[0] or any(payload[name].shape != shape for payload in payloads)):
+            return False
+    for name in payloads[0] if payloads else ():
+        entries = [payload[name] for payload in payloads]
+        for layers in stack_alike(entry for entry in entries if isinstance(entry, Codes)):
+            if not _within(layers.values, layers.grid.low, layers.grid.high):
+                return False
+        numbers = [entry.clip if isinstance(entry, Codes) else entry for entry in entries]
+        small = numbers[0].numel() < 10_000 and all(n.shape == numbers[0].shape for n in numbers)
+        for value in [torch.stack(numbers)] if small else numbers:
+            if value.is_floating_point() and not _within(value, -LIMIT, LIMIT):
+                return False
+    return True
+
+
+def _within(values: torch.Tensor, low: float, high: float) -> bool:
+    """Whether all values lie from ``low`` to ``high``; NaN does not."""
+    if not values.numel():
+        return True
+    least, most = values.aminmax()
+    return bool(least >= low) and bool(most <= high)

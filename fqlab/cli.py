@@ -1,4 +1,4 @@
-"""The command line: ``fqlab run``, ``fqlab data fetch``, ``fqlab reproduce``, ``fqlab figures``, ``fqlab lab``."""
+"""The command line: ``fqlab run``, ``compare``, ``data fetch``, ``reproduce``, ``figures`` and ``lab``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ NO_FLAG = ("options", "split", "method")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input, said in one sentence)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "" not in sys.path:
+        sys.path.append("")  # so that --method package.module:Class finds what lies in the working directory
     try:
         return _dispatch(arguments)
     except FqlabError as error:
@@ -41,6 +43,8 @@ def _dispatch(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train a federation and print its rounds (fqlab run --help)")
     commands.add_parser("lab", help="open the lessons in JupyterLab; options go to JupyterLab")
+    pair = commands.add_parser("compare", help="two runs that 'fqlab run --out' wrote, side by side")
+    pair.add_argument("runs", type=Path, nargs=2, metavar="RUN.json")
     data = commands.add_parser("data", help="get data sets").add_subparsers(dest="action", required=True)
     fetch = data.add_parser("fetch", help="download a data set, with a progress bar and a checksum")
     fetch.add_argument("name")
@@ -54,11 +58,23 @@ def _dispatch(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.command == "figures":
         return _figures(chosen.out, chosen.format)
+    if chosen.command == "compare":
+        return _compare(*chosen.runs)
     if chosen.command == "reproduce":
         return _reproduce(chosen.claim, chosen.scale, chosen.store)
     from fqlab.data import fetch as fetch_data
 
     print(f"{chosen.name} is in {fetch_data(chosen.name)}")
+    return 0
+
+
+def _compare(left: Path, right: Path) -> int:
+    from fqlab.federation.repeats import compare, read_run
+
+    found = compare(read_run(left), read_run(right))
+    print(f"{'':<26} {left.name:>20} {right.name:>20}")
+    for line in found.lines():
+        print(line)
     return 0
 
 
@@ -102,20 +118,34 @@ def _figures(out: Path, form: str) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """``fqlab run``: an experiment from flags, from a file, or from a file with some flags changed."""
+    """``fqlab run``: an experiment from flags, from a file or a ticket, or from these with some flags changed."""
     first = argparse.ArgumentParser(add_help=False)
     first.add_argument("--method", default=None)
     first.add_argument("--config", type=Path, default=None)
+    first.add_argument("--ticket", default=None)
     known, _ = first.parse_known_args(arguments)
     from fqlab.federation import Experiment
+    from fqlab.federation.repeats import seeded
 
-    base = Experiment.from_toml(known.config) if known.config else Experiment()
+    if known.config and known.ticket:
+        raise ConfigError(f"ticket is {known.ticket!r}, but a config is given too; choose one of them.")
+    if known.ticket:
+        from fqlab.panels.shared import experiment_of
+
+        base = experiment_of(known.ticket)
+    else:
+        base = Experiment.from_toml(known.config) if known.config else Experiment()
     method = known.method or base.method
     chosen = vars(_parser(method).parse_args(arguments))
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
     if chosen["out"] and not chosen["out"].parent.is_dir():
         raise ConfigError(f"out is {str(chosen['out'])!r}, but its folder does not exist.")
-    _train(experiment, chosen["out"], chosen["checkpoint"])
+    alike = seeded(experiment, chosen["seeds"])
+    text = _train(experiment, chosen["checkpoint"]) if len(alike) == 1 else _repeat(alike, chosen["checkpoint"])
+    if chosen["out"]:
+        from fqlab.files import atomic_write
+
+        atomic_write(chosen["out"], text.encode())
     return 0
 
 
@@ -125,8 +155,10 @@ def _parser(method: str) -> argparse.ArgumentParser:
     from fqlab.federation import Experiment
 
     parser = argparse.ArgumentParser("fqlab run", description="Train a federation; print a table of its rounds.")
-    parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}")
+    parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
     parser.add_argument("--config", type=Path, help="a TOML file; flags override it")
+    parser.add_argument("--ticket", help="a panel's ticket instead of a file, such as tour-0G4K8-1R2M")
+    parser.add_argument("--seeds", type=int, default=1, help="run under so many seeds in a row; print mean ± spread")
     parser.add_argument("--out", type=Path, help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", type=Path, help="write every round to this file, and resume from it")
     group = parser.add_argument_group("experiment")
@@ -174,11 +206,11 @@ def _experiment(base: Any, method: str, chosen: dict[str, Any]) -> Any:
     )
 
 
-def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> None:
+def _train(experiment: Any, checkpoint: Path | None) -> str:
+    """Run an experiment, print its rounds, and return them as JSON."""
     from tqdm import tqdm
 
     from fqlab.federation import Federation
-    from fqlab.files import atomic_write
 
     federation = Federation(experiment, checkpoint=checkpoint)
     print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
@@ -191,8 +223,37 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> None:
     history = federation.history()
     if history.rounds:
         print(f"{'total':>5} {history.accuracy:>9.4f} {history.bytes_up:>12,} {history.bytes_down:>12,}")
-    if out:
-        atomic_write(out, history.to_json().encode())
+    return history.to_json()
+
+
+def _repeat(experiments: Sequence[Any], checkpoint: Path | None) -> str:
+    """Run an experiment under several seeds, print their mean and spread, and return all as JSON.
+
+    Each seed has a checkpoint of its own beside ``checkpoint``.
+    """
+    from tqdm import tqdm
+
+    from fqlab.federation.repeats import Repeats, run_all
+
+    own = (lambda seed: checkpoint.with_stem(f"{checkpoint.stem}-seed{seed}")) if checkpoint else None
+    with tqdm(total=sum(e.rounds for e in experiments), unit="round", leave=False) as bar:
+        repeats = Repeats(tuple(run_all(experiments, own, bar.update)))
+    print(
+        f"{'round':>5} {'accuracy':>9} {'± spread':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}"
+    )
+    for row in repeats.rows():
+        print(
+            "{index:>5} {accuracy:>9.4f} {spread:>9.4f} {bytes_up:>12,.0f} {bytes_down:>12,.0f} {mse:>19.3e}".format(
+                **row
+            )
+        )
+    total = repeats.summary()
+    mean = {key: value[0] for key, value in total.items()}
+    spread = total["accuracy"][1]
+    print(
+        f"{'total':>5} {mean['accuracy']:>9.4f} {spread:>9.4f} {mean['bytes_up']:>12,.0f} {mean['bytes_down']:>12,.0f}"
+    )
+    return repeats.to_json()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from typing import Any
 
 from fqlab.errors import ConfigError, one_of
 
-__all__ = ["Registry", "load", "register"]
+__all__ = ["GROUPS", "Registry", "load", "register"]
+
+GROUPS = {"method": "fqlab.methods", "model": "fqlab.models", "dataset": "fqlab.data"}
+"""Kind -> the module that knows it, which is also its group of entry points."""
 
 _REGISTRIES: dict[str, Registry] = {}
 
@@ -18,8 +21,9 @@ _REGISTRIES: dict[str, Registry] = {}
 class Registry:
     """Names of one kind, and what they stand for.
 
-    A name of this library stands for a thing, or for ``module:attribute``, loaded on first use. Others come by :meth:`register`, or from
-    an installed package's entry point in the group ``fqlab.KINDs``. ``module:attribute`` itself is a name, too.
+    A name of this library stands for a thing, or for ``module:attribute``, loaded on first use. Others come by
+    :meth:`register`, or from an installed package's entry point in the group of that kind (:data:`GROUPS`).
+    ``module:attribute`` itself is a name, too.
 
     Args:
         kind: ``"method"``, ``"model"`` or ``"dataset"``.
@@ -38,6 +42,7 @@ class Registry:
         self.kind = kind
         self._builtin = dict(builtin)
         self._added: dict[str, Any] = {}
+        self._lent: dict[str, Any] = {}
         self._check = check
         self._former = dict(former or {})
         _REGISTRIES[kind] = self
@@ -56,14 +61,16 @@ class Registry:
         Raises:
             ConfigError: if nobody knows it, or a plug-in cannot be imported.
         """
-        if name in self._added:
-            return self._added[name]
+        if not isinstance(name, str):
+            one_of(self.kind, name, self.names)
+        if name in self._added or name in self._lent:
+            return self._added.get(name) or self._lent[name]
         if name in self._builtin:
             place = self._builtin[name]
             return load(self.kind, place) if isinstance(place, str) else place
         if name in self._former and name not in self._plugins:
             raise ConfigError(f"{self.kind} is {name!r}, but {self._former[name]}.")
-        place = self._plugins.get(name) or (name if isinstance(name, str) and ":" in name else None)
+        place = self._plugins.get(name) or (name if ":" in name else None)
         if place is None:
             one_of(self.kind, name, self.names)
         thing = load(self.kind, str(place))
@@ -71,30 +78,48 @@ class Registry:
         return thing
 
     def register(self, name: str, thing: Any) -> None:
-        """Let ``name`` stand for ``thing``.
+        """Let ``name`` stand for ``thing``; what the same place defines anew takes the place of what it defined before.
 
         Raises:
             ConfigError: if the name is taken or no plain word, or the thing is not of this kind.
         """
         if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
             raise ConfigError(f"name is {name!r}, but must be one word of letters, digits, '_' and '-'.")
-        if name in self.names and self._added.get(name) is not thing:
+        if name in self.names and not _same(self._added.get(name), thing):
             raise ConfigError(f"name is {name!r}, but this {self.kind} exists already; choose another name.")
         self._check(name, thing)
         self._added[name] = thing
 
     def name_of(self, thing: Any) -> str:
-        """The name under which ``thing`` can be found again: a registered one, else ``module:attribute``."""
+        """The name under which ``thing`` can be found again: a registered one, else ``module:attribute``.
+
+        A class of a notebook or inside a function is found by that name in this process alone.
+        """
         for name, other in self._added.items():
             if other is thing:
                 return name
-        place = f"{thing.__module__}:{thing.__qualname__}"
-        return next((name for name, where in self._builtin.items() if where == place), place)
+        place = _place(thing)
+        known = next((name for name, where in self._builtin.items() if where == place), None)
+        if known is None:
+            self._check(place, thing)
+            self._lent[place] = thing
+        return known or place
 
     @cached_property
     def _plugins(self) -> dict[str, str]:
-        """Name -> ``module:attribute`` of the entry points of installed packages."""
-        return {point.name: point.value for point in entry_points(group=f"fqlab.{self.kind}s")}
+        """Name -> ``module:attribute`` of the entry points of installed packages, without names that are taken."""
+        points = entry_points(group=GROUPS[self.kind])
+        return {point.name: point.value for point in points if point.name not in self._builtin}
+
+
+def _place(thing: Any) -> str:
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether ``new`` is ``old``, or the same class or function after its cell ran again."""
+    places = [getattr(thing, "__qualname__", None) for thing in (old, new)]
+    return old is new or (None not in places and _place(old) == _place(new))
 
 
 def load(kind: str, place: str) -> Any:
@@ -104,6 +129,11 @@ def load(kind: str, place: str) -> Any:
         ConfigError: if the module cannot be imported or has no such attribute.
     """
     module, _, attribute = place.partition(":")
+    if module == "__main__" or "<locals>" in attribute:
+        raise ConfigError(
+            f"{kind} is {place!r}, but what a notebook, a script or a function defines has no address; "
+            "put it into a module of its own."
+        )
     try:
         thing: Any = importlib.import_module(module)
         for part in attribute.split("."):
@@ -126,6 +156,5 @@ def register(kind: str, name: str, thing: Any) -> None:
     Raises:
         ConfigError: for another kind, a taken name, or a thing that is not of this kind; nothing is added then.
     """
-    rooms = {"method": "fqlab.methods", "model": "fqlab.models", "dataset": "fqlab.data"}
-    importlib.import_module(rooms[one_of("kind", kind, rooms)])
+    importlib.import_module(GROUPS[one_of("kind", kind, GROUPS)])
     _REGISTRIES[kind].register(name, thing)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-__all__ = ["Weights", "expand_like", "stack", "unstack", "with_prefix"]
+__all__ = ["Weights", "expand_like", "leading", "stack", "unstack", "with_prefix"]
 
 Weights = dict[str, torch.Tensor]
 """Name -> float32 tensor."""
@@ -15,6 +15,11 @@ Weights = dict[str, torch.Tensor]
 def expand_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``value`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
     return value.reshape(value.shape + (1,) * (like.dim() - value.dim()))
+
+
+def leading(stacked: Mapping[str, torch.Tensor], count: int | None) -> Weights:
+    """The first ``count`` members of stacked tensors, as views; all of them if None."""
+    return {name: value[:count] for name, value in stacked.items()} if count is not None else dict(stacked)
 
 
 def stack(members: Sequence[Mapping[str, torch.Tensor]]) -> Weights:

@@ -28,7 +28,8 @@ class Experiment:
     """A federated training run.
 
     Args:
-        method: name of the method; ``options`` are its settings.
+        method: name of the method; ``options`` are its settings. Method, data set and model may also be the name of
+            what was registered or installed, or ``package.module:Class``.
         dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
         model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet8, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.
@@ -44,6 +45,7 @@ class Experiment:
         validation: share of each client's samples it holds back for validation, in [0, 1).
         evaluate_every: rounds between two evaluations; the last round is always evaluated.
         coding: ``"fixed"`` or ``"zstd"`` packets.
+        entropy: also find out what every packet would weigh entropy-coded (``bytes_up_coded``), which takes time.
         seed: of every random draw.
         engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
         workers: threads of the engine ``"threads"``.
@@ -70,6 +72,7 @@ class Experiment:
     validation: float = 0.0
     evaluate_every: int = 1
     coding: str = "fixed"
+    entropy: bool = False
     seed: int = 0
     engine: str = "serial"
     workers: int = 2

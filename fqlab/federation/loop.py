@@ -13,20 +13,19 @@ import numpy as np
 import torch
 
 from fqlab import methods, models, seeds, wire
-from fqlab.aggregate import validate_update
+from fqlab.aggregate import validate_updates
 from fqlab.data import Dataset
 from fqlab.errors import ConfigError, WireError
 from fqlab.federation import checkpoint as files
 from fqlab.federation import engines
 from fqlab.federation.engines import ClientResult, ClientTask
-from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.engines.crew import one_thread
 from fqlab.federation.engines.simulation import build_simulation
 from fqlab.federation.experiment import Experiment
 from fqlab.federation.records import History, Round
 from fqlab.methods import Method, ReceivedUpdate, Server, State
 from fqlab.models.statistics import with_fresh_statistics
 from fqlab.tensors import Weights, with_prefix
-from fqlab.training.sgd import infer
 
 __all__ = ["Federation", "fit", "run"]
 
@@ -104,7 +103,7 @@ class Federation:
             updates, left_out, up = self._receive(index, results)
             if updates:
                 self.server = self.method.aggregate(self.server, updates)
-            self._remember(results)
+            self._remember(results, {update.client for update in updates})
             accuracy, personal = self._evaluate(index)
         record = Round(
             index,
@@ -151,7 +150,7 @@ class Federation:
                 owner = seeds.SERVER if self.method.broadcast else client
                 generator = seeds.torch_generator(self.experiment.seed, "download", index, owner)
                 payload = self.method.download(self.server, client, generator)
-                packet, size = wire.pack_measured(payload, coding=self.experiment.coding)
+                packet, size = self.simulation.pack([payload])[0]
             self.ledger.add(index, client, "down", size)
             sizes.append(size)
             tasks.append(ClientTask(client, index, packet, self.client_states.get(client)))
@@ -161,26 +160,25 @@ class Federation:
         self, index: int, results: Sequence[ClientResult]
     ) -> tuple[list[ReceivedUpdate], list[str], list[wire.Size]]:
         """Unpack and guard: what is damaged, mis-shaped or not finite is left out and named."""
+        sent = [result for result in results if result.size is not None]
+        for result in sent:
+            self.ledger.add(index, result.client, "up", result.size)
+        senders = [result.client for result in sent]
+        payloads = wire.unpack_all([result.packet for result in sent], senders)
+        checked = dict(zip(senders, validate_updates(payloads, self.method.expected_shapes(self.server)), strict=True))
         updates: list[ReceivedUpdate] = []
         left_out: list[str] = []
-        sizes: list[wire.Size] = []
-        expected = self.method.expected_shapes(self.server)
         for result in results:
-            if result.size is not None:
-                self.ledger.add(index, result.client, "up", result.size)
-                sizes.append(result.size)
-            try:
-                payload = _accepted(result, expected)
-            except WireError as error:
-                left_out.append(f"client {result.client}: {error}")
+            payload = WireError(result.fault) if result.fault is not None else checked[result.client]
+            if isinstance(payload, WireError):
+                left_out.append(f"client {result.client}: {payload}")
             else:
-                samples = self.server.samples[result.client]
-                updates.append(ReceivedUpdate(result.client, samples, payload))
-        return updates, left_out, sizes
+                updates.append(ReceivedUpdate(result.client, self.server.samples[result.client], payload))
+        return updates, left_out, [result.size for result in sent]
 
-    def _remember(self, results: Sequence[ClientResult]) -> None:
-        """What the clients keep for themselves until they take part again."""
-        for result in results:
+    def _remember(self, results: Sequence[ClientResult], accepted: set[int]) -> None:
+        """What clients keep for themselves until they take part again; one that is left out keeps what it had."""
+        for result in (r for r in results if r.client in accepted):
             if result.state is None:
                 self.client_states.pop(result.client, None)
             else:
@@ -191,7 +189,7 @@ class Federation:
         if index % self.experiment.evaluate_every and index != self.experiment.rounds:
             return float("nan"), float("nan")
         data = self.simulation.dataset
-        logits = infer(self.simulation.model, self.method.evaluation_weights(self.server), data.test_x)
+        logits = self.simulation.logits(self.method.evaluation_weights(self.server), data.test_x)
         accuracy = float((logits.argmax(1) == data.test_y).float().mean())
         return accuracy, _mean(self.personal(index)) if self.method.personal else float("nan")
 
@@ -241,23 +239,8 @@ class Federation:
 
     def _identity(self) -> str:
         """The experiment without what may differ between two halves of a run."""
-        free = ("engine", "workers", "rounds")
+        free = ("engine", "workers", "rounds", "entropy")
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
-
-
-def _accepted(result: ClientResult, expected: dict[str, torch.Size]) -> wire.Payload:
-    """The payload of a client's packet, once it is whole and the guard has nothing against it.
-
-    Raises:
-        WireError: with the reason why it must be left out.
-    """
-    if result.fault is not None:
-        raise WireError(result.fault)
-    payload = wire.unpack(result.packet, client=result.client)
-    problem = validate_update(payload, expected)
-    if problem is not None:
-        raise WireError(problem)
-    return payload
 
 
 def _moved(results: Sequence[ClientResult]) -> dict[str, tuple[float, ...]]:

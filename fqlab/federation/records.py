@@ -21,7 +21,8 @@ class Round:
         loss: mean training loss over the round's clients.
         mse: mean squared quantization error of an uploaded weight; 0 if nothing was quantized.
         bytes_up, bytes_down: bytes on the wire, all clients together.
-        bytes_up_coded, bytes_down_coded: the same packets' bytes once entropy coded (zstandard level 1).
+        bytes_up_coded, bytes_down_coded: the same packets' bytes once entropy coded (zstandard level 1); NaN unless the
+            experiment asks for ``entropy``.
         code_bits: bits of integer codes in all uploads, without scales, floats and headers.
         participants: clients that took part.
         left_out: ``"client 3: ..."`` for each one the guard refused.
@@ -38,8 +39,8 @@ class Round:
     mse: float
     bytes_up: int
     bytes_down: int
-    bytes_up_coded: int
-    bytes_down_coded: int
+    bytes_up_coded: float
+    bytes_down_coded: float
     code_bits: int
     participants: tuple[int, ...]
     left_out: tuple[str, ...] = ()

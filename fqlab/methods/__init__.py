@@ -34,6 +34,10 @@ METHODS = Registry(
         "fedmpq": "fqlab.methods.fedmpq:FedMPQ",
         "fedmpq_plus": "fqlab.methods.fedmpq_plus:FedMPQPlus",
         "aqfl": "fqlab.methods.aqfl:AQFL",
+        "fedpaq": "fqlab.methods.fedpaq:FedPAQ",
+        "uveqfed": "fqlab.methods.uveqfed:UVeQFed",
+        "eden": "fqlab.methods.eden:EDEN",
+        "sign": "fqlab.methods.sign:Sign",
         "lottery": "fqlab.methods.lottery:Lottery",
         "standalone": "fqlab.methods.standalone:Standalone",
         "lg_fedavg": "fqlab.methods.lg_fedavg:LGFedAvg",
@@ -68,7 +72,15 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 
 
 def describe(method: Method) -> tuple[str, dict[str, Any]]:
-    """Name and settings from which :func:`make` makes ``method`` again, defaults left out."""
+    """Name and settings from which :func:`make` makes ``method`` again, defaults left out.
+
+    Raises:
+        ConfigError: if it is no object of a class derived from :class:`Method`.
+    """
+    if not isinstance(method, Method):
+        hint = f"; write {method.__name__}()" if isinstance(method, type) else ""
+        raise ConfigError(f"method is {method!r}, but must be an object of a class derived from Method{hint}.")
+    name = METHODS.name_of(type(method))
     settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
     defaults = {field.name: field.default for field in dataclasses.fields(method)}
-    return METHODS.name_of(type(method)), {k: v for k, v in settings.items() if v != defaults[k]}
+    return name, {k: v for k, v in settings.items() if v != defaults[k]}

@@ -13,7 +13,8 @@ import torch
 
 from fqlab.aggregate import decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, split
+from fqlab.methods.differences import differences
 from fqlab.quant import (
     GRADIENTS,
     KINDS,
@@ -90,6 +91,9 @@ class Clipped(Method):
         qat: quantize in the forward pass of local training; without it only the upload is quantized.
         gradient: backward rule of the quantizer in local training: ste, pwl or mad.
         downlink: quantize what the server sends as well.
+        send: ``"weights"``, or ``"differences"`` between the trained weights and those received, which the server adds
+            to its own (FedPAQ); our extension. Differences are best sent without ``qat``, which trains the weights to
+            bear a quantization that they never meet.
         epsilon: drop empty-enough MSB planes of the upload, δ(l) ≤ ε; needs ``grid="sign_magnitude"``; our extension.
 
     >>> from fqlab.federation import Experiment, fit
@@ -110,6 +114,7 @@ class Clipped(Method):
     qat: bool = True
     gradient: str = "ste"
     downlink: bool = False
+    send: str = "weights"
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
@@ -118,6 +123,7 @@ class Clipped(Method):
         one_of("grid", self.grid, KINDS)
         one_of("averaging", self.averaging, ("inverse_error", "size"))
         one_of("gradient", self.gradient, GRADIENTS)
+        one_of("send", self.send, ("weights", "differences"))
         in_range("clip_factor", self.clip_factor, 0, 100, open_low=True)
         in_range("epsilon", self.epsilon, 0, 1)
         if self.limit:
@@ -173,6 +179,8 @@ class Clipped(Method):
     def uploads(
         self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
     ) -> list[ClientUpdate]:
+        if self.send == "differences":
+            params, buffers = split(differences(params, buffers, problems), clients[0].spec)
         kinds = [self.grids(client.spec.quantizable, client.id) for client in clients]
         if len(set(kinds)) == 1:
             return self._stacked(params, buffers, problems, clients)
@@ -223,6 +231,8 @@ class Clipped(Method):
                 weights[name] = inverse_error(values, self.floor_errors(errors))
             else:
                 weights[name] = mean(values)
+        if self.send == "differences":
+            weights = {name: server.weights[name] + change for name, change in weights.items()}
         return server.next(weights)
 
     def floor_errors(self, errors: Sequence[float]) -> list[float]:

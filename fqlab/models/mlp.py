@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from fqlab.models.backprop import MLPGradient
 from fqlab.models.layers import stacked_linear
 from fqlab.tensors import Weights
 
@@ -26,6 +27,7 @@ class MLP(nn.Module):
             self.add_module(f"fc{k + 1}", nn.Linear(widths[k], widths[k + 1]))
             if k + 2 < len(widths):
                 self.add_module(f"act{k + 1}", nn.ReLU())
+        self.backprop = MLPGradient([f"fc{k + 1}" for k in range(len(widths) - 1)])
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, ...]`` to logits ``[n, classes]``."""

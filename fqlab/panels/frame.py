@@ -54,6 +54,7 @@ from typing import Any, ClassVar
 import ipywidgets as w
 
 from fqlab.errors import FqlabError, in_range, one_of
+from fqlab.federation import Experiment
 from fqlab.panels import page, teaching, ticket
 from fqlab.panels.assist import assistant
 from fqlab.panels.canvas import Canvas
@@ -115,6 +116,11 @@ class Panel(w.VBox):
     def run(self, state: Any) -> Iterator[Frame]:
         """Longer work, in a background thread: yields frames, the last one is the result."""
         yield from ()
+
+    @classmethod
+    def experiment(cls, state: Any) -> Experiment | None:
+        """The federation that :meth:`run` trains, if it is one that could run by itself: for TOML and ``fqlab run``."""
+        return None
 
     def seconds(self, state: Any) -> float:
         """Expected duration of :meth:`run` on this machine; said beforehand if it is more than a second."""

@@ -15,8 +15,11 @@ from fqlab.quant.clipping import (
     sweep,
 )
 from fqlab.quant.codes import Codes, error_parts, quantize, stack_alike, stochastic_round
+from fqlab.quant.eden import eden_decode, eden_encode, eden_error, lloyd_max
 from fqlab.quant.gradients import GRADIENTS, fake_quantize, slope, straight_through
 from fqlab.quant.grids import KINDS, ROUNDINGS, Grid
+from fqlab.quant.lattice import LATTICES, code_shape, dithered, lattice_error, lattice_step, undithered
+from fqlab.quant.norm import norm, qsgd_bound
 from fqlab.quant.planes import (
     from_planes,
     group_lasso,
@@ -36,12 +39,16 @@ from fqlab.quant.precision import (
     signed_sum,
 )
 from fqlab.quant.pruning import adjust
+from fqlab.quant.rotation import hadamard, pieces, random_signs, rotate, rotate_back
+from fqlab.quant.sign import majority
 
 __all__ = [
-    "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",
-    "aciq_laplace", "adjust", "stack_alike", "bit_variables", "clip_for", "compression", "error_parts", "expected_error",
-    "fake_quantize", "from_planes", "group_lasso", "max_abs", "mean_bits", "moves", "msb_density", "signed_sum",
-    "octav", "octav_step", "octav_update", "parse_budgets", "percentile", "plane_density", "prune_msb",
-    "pruning_growing", "quantize", "requantize_to_step", "requantize", "requantize_net", "slope", "stochastic_round", "straight_through",
-    "sweep", "to_planes", "narrow_bits", "zero_bits",
+    "CUTTINGS", "Codes", "GRADIENTS", "Grid", "KINDS", "LATTICES", "MAX_BITS", "ROUNDINGS", "RULES", "aciq_gauss",
+    "aciq_laplace", "adjust", "bit_variables", "clip_for", "code_shape", "compression", "dithered", "eden_decode",
+    "eden_encode", "eden_error", "error_parts", "expected_error", "fake_quantize", "from_planes", "group_lasso",
+    "hadamard", "lattice_error", "lattice_step", "lloyd_max", "majority", "max_abs", "mean_bits", "moves",
+    "msb_density", "narrow_bits", "norm", "octav", "octav_step", "octav_update", "parse_budgets", "percentile",
+    "pieces", "plane_density", "prune_msb", "pruning_growing", "qsgd_bound", "quantize", "random_signs",
+    "requantize", "requantize_net", "requantize_to_step", "rotate", "rotate_back", "signed_sum", "slope",
+    "stack_alike", "stochastic_round", "straight_through", "sweep", "to_planes", "undithered", "zero_bits",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ def trace(
     """Round by round: bytes so far and, in every round or at ``stops`` alone, both accuracies."""
     from fqlab.training.sgd import accuracy
 
-    federation = Federation(e, cancelled=cancelled)
+    federation = Federation(replace(e, entropy=True), cancelled=cancelled)
     total = dict.fromkeys(("bytes_up", "bytes_down", "bytes_up_coded", "bytes_down_coded"), 0)
     test = federation.simulation.dataset
     for record in federation:

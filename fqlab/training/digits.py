@@ -85,38 +85,32 @@ class IntegerWalk:
     momentum: float
     buffers: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
 
-    def step(self, params: Weights, gradients: Weights, noise: Weights, active: torch.Tensor | None) -> Weights:
-        """The magnitudes after a step; clients that are not ``active`` stand still."""
-        return {f"{name}/magnitude": self._layer(name, params, gradients, noise, active) for name in self.layers}
+    def step(self, params: Weights, gradients: Weights, noise: Weights) -> set[str]:
+        """Move the magnitudes, in place."""
+        for name in self.layers:
+            key = f"{name}/magnitude"
+            seeds = noise[f"{name}/seed"].reshape(-1).tolist()
+            layer, slope = (part if self._stacked else part[None] for part in (params[key], gradients[key]))
+            for client, seed in enumerate(seeds):
+                self._move(name, client, layer[client], slope[client].flatten(), seed)
+        return {f"{name}/magnitude" for name in self.layers}
 
-    def _layer(
-        self, name: str, params: Weights, gradients: Weights, noise: Weights, active: torch.Tensor | None
-    ) -> torch.Tensor:
-        """One layer of all clients; the tensor itself where nothing can move."""
-        magnitude = params[f"{name}/magnitude"]
-        clients = self.context[f"{name}/top"].numel()
-        before = magnitude.reshape(clients, -1).unbind()
-        slopes = gradients[f"{name}/magnitude"].reshape(clients, -1).unbind()
-        seeds = noise[f"{name}/seed"].reshape(-1).tolist()
-        after = [
-            self._moved(name, k, before[k], slopes[k], seeds[k]) if active is None or active[k] else before[k]
-            for k in range(clients)
-        ]
-        if all(new is old for new, old in zip(after, before, strict=True)):
-            return magnitude
-        return torch.stack(after).reshape(magnitude.shape)
+    @property
+    def _stacked(self) -> bool:
+        return self.context[f"{self.layers[0]}/top"].dim() > 0
 
-    def _moved(self, name: str, client: int, r: torch.Tensor, slope: torch.Tensor, seed: int) -> torch.Tensor:
-        """One layer of one client, flat; ``r`` itself where nothing can move."""
+    def _move(self, name: str, client: int, layer: torch.Tensor, slope: torch.Tensor, seed: int) -> None:
+        """One layer of one client; it is not touched where nothing can move."""
         bits = int(self.context[f"{name}/top"].reshape(-1)[client]).bit_length()
         strength = float(self.context[f"{name}/strength"].reshape(-1)[client])
         if not self.momentum and reach(slope, bits, strength, self.lr) < NO_MOVE:
-            return r
+            return
         if (name, client) not in self.buffers:
-            self.buffers[name, client] = torch.zeros(bits, r.numel())
-        buffer = self.buffers[name, client]
+            self.buffers[name, client] = torch.zeros(bits, slope.numel())
+        buffer, r = self.buffers[name, client], layer.flatten()
         accumulate(buffer, r, slope, strength, self.momentum)
-        return integer_step(r, buffer, self.lr, torch.rand(r.numel(), generator=torch.Generator().manual_seed(seed)))
+        draws = torch.rand(r.numel(), generator=torch.Generator().manual_seed(seed))
+        layer.copy_(integer_step(r, buffer, self.lr, draws).view(layer.shape))
 
 
 def digit_params(codes: Mapping[str, Codes]) -> Weights:

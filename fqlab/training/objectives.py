@@ -8,7 +8,7 @@ for many at once: under ``vmap``, or quicker where they are :class:`Stackable`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -16,7 +16,17 @@ import torch
 
 from fqlab.tensors import Weights
 
-__all__ = ["Drawing", "KurtosisPenalty", "Objective", "Stackable", "Stacked", "kurtosis", "stackable"]
+__all__ = [
+    "Drawing",
+    "KurtosisPenalty",
+    "Objective",
+    "OwnSteps",
+    "Stackable",
+    "Stacked",
+    "Walk",
+    "kurtosis",
+    "stackable",
+]
 
 Transform = Callable[[Weights, Weights, Weights], Weights]
 """(params, context, noise) -> weights the model sees."""
@@ -57,8 +67,12 @@ class Drawing(Protocol):
 class Walk(Protocol):
     """The steps of one round of local training: it may keep tensors of its own, such as momentum."""
 
-    def step(self, params: Weights, gradients: Weights, noise: Weights, active: torch.Tensor | None) -> Weights:
-        """New values of the parameters that it moves; the others are left to SGD."""
+    def step(self, params: Weights, gradients: Weights, noise: Weights) -> Collection[str]:
+        """Move some parameters in place and name them; the others are left to SGD.
+
+        Stacked clients that have finished are no longer in the tensors, which then are the leading ones.
+        """
+        ...
 
 
 class OwnSteps(Protocol):
@@ -66,6 +80,7 @@ class OwnSteps(Protocol):
 
     def walk(self, context: Weights, lr: float, momentum: float) -> Walk:
         """A fresh walk for one client, or for clients that are stacked as their ``context`` is."""
+        ...
 
 
 @dataclass(frozen=True)

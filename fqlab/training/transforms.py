@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -34,6 +35,11 @@ class FakeQuantize:
     gradient: str = "ste"
     level_aware: bool = False
     factor: float = 1.0
+
+    @property
+    def straight_through(self) -> bool:
+        """Whether gradients pass unchanged."""
+        return self.gradient == "ste"
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         return self._apply(params, noise, 0)
@@ -125,6 +131,8 @@ class Masked(Stacked):
 class MultiBit(Stacked):
     """Transform: layers rounded to a width drawn from ``widths`` for this step (QAT with one width, MQAT with several)."""
 
+    straight_through: ClassVar[bool] = True
+
     layers: tuple[str, ...]
     widths: tuple[int, ...]
     range_rule: str = "max_abs"
@@ -143,6 +151,8 @@ class MultiBit(Stacked):
 @dataclass(frozen=True)
 class PseudoNoise(Stacked):
     """Transform: additive noise in place of rounding, w + Δ_b·u (DiffQ; Défossez et al. 2021). No gradient through Δ."""
+
+    straight_through: ClassVar[bool] = True
 
     layers: tuple[str, ...]
     widths: tuple[int, ...]

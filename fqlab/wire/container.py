@@ -22,11 +22,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
 import numpy as np
-from safetensors.numpy import save
 
 from fqlab.errors import WireError
 from fqlab.quant.grids import KINDS, Grid
@@ -52,6 +52,7 @@ VERSION = 1
 MAX_ENTRIES = 2**26  # of one packet: an absent bit plane costs nothing to send, so what it unpacks to needs a bound
 INTS = {"uint8": 1, "int16": 2, "int32": 4, "int64": 8}  # type -> bytes
 MARK = b'"fqlab":"'
+FRONT = b'{"__metadata__":{' + MARK
 
 
 _grid = lru_cache(maxsize=64)(Grid)
@@ -99,7 +100,7 @@ class Row(NamedTuple):
 class Segment(NamedTuple):
     """Bytes under one checksum, on their way into a packet."""
 
-    raw: np.ndarray  # uint8, fixed length
+    pieces: Sequence[np.ndarray]  # fixed length, one after the other
     symbols: np.ndarray | None = None  # what the entropy coder reads instead, if these are codes
     used: int = 0
 
@@ -142,12 +143,21 @@ def fail(client: object, field: str, why: str) -> NoReturn:
 # ---------------------------------------------------------------------------------------------------------- write
 
 
-def _stored(segment: Segment, coding: str) -> tuple[bytes | np.ndarray, int]:
-    """The bytes to send and their length if they are compressed, else 0."""
-    if coding == "fixed" or not segment.raw.size:
-        return segment.raw, 0
-    zipped = compress(segment.raw if segment.symbols is None else to_groups(segment.symbols, segment.used))
-    return (zipped, len(zipped)) if len(zipped) < segment.raw.size else (segment.raw, 0)
+def _stored(segment: Segment, coding: str) -> tuple[Sequence[Any], int, int]:
+    """What to send, its length, and its length again if it is compressed, else 0."""
+    size = sum([piece.nbytes for piece in segment.pieces])
+    if coding == "fixed" or not size:
+        return segment.pieces, size, 0
+    codes = segment.symbols is not None
+    zipped = compress(to_groups(segment.symbols, segment.used) if codes else b"".join(segment.pieces))
+    return ([zipped], len(zipped), len(zipped)) if len(zipped) < size else (segment.pieces, size, 0)
+
+
+def _crc(pieces: Sequence[Any]) -> int:
+    value = 0
+    for piece in pieces:
+        value = crc32(piece, value)
+    return value
 
 
 def _header_crc(packet: bytes | memoryview, digits: int, end: int) -> bytes:
@@ -156,44 +166,52 @@ def _header_crc(packet: bytes | memoryview, digits: int, end: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def _text(rows: tuple[Row, ...]) -> str:
-    """The layer table. Most packets of a run have the same one, so it is kept, as is what it means (:func:`_plan`)."""
-    return json.dumps([row.columns() for row in rows], separators=(",", ":"))
+    """The layer table inside a JSON string. Most packets of a run have the same one, so it is kept, as is what it means
+    (:func:`_meaning`)."""
+    return json.dumps(json.dumps([row.columns() for row in rows], separators=(",", ":")))[1:-1]
 
 
-def write(rows: list[Row], segments: list[Segment], coding: str) -> Packed:
+@lru_cache(maxsize=256)
+def _tensors(floats: int, ints: int, planes: int, zipped: bool) -> str:
+    """The header's last part: dtype and place of each buffer that is not empty, as safetensors writes it."""
+    text, start = "", 0
+    for name, size in (("floats", floats), ("ints", ints), ("planes", planes)):
+        kind, width = ("U8", 1) if zipped or name != "floats" else ("F32", 4)
+        place = f'"shape":[{size // width}],"data_offsets":[{start},{start + size}]'
+        text += f',"{name}":{{"dtype":"{kind}",{place}}}' if size else ""
+        start += size
+    return text + "}"
+
+
+def write(rows: Sequence[Row], segments: Sequence[Segment], coding: str) -> Packed:
     """Join segments (floats, ints, then one for each coded row) under a header."""
-    bodies, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
-    sums = [crc32(body) for body in bodies]
-    sums = json.dumps([sums, *[sizes] * any(sizes)], separators=(",", ":"))
-    floats, ints, *planes = [np.frombuffer(body, np.uint8) for body in bodies]
-    buffers = {
-        "floats": floats if sizes[0] else floats.view("<f4"),
-        "ints": ints,
-        "planes": np.concatenate(planes) if planes else ints[:0],
-    }
-    known = tuple(rows)
-    notes = {"fqlab": f"{0:08x} {VERSION} {sums} {_text(known)}"}
-    packet = save({k: v for k, v in buffers.items() if v.size}, notes)
-    digits, end = packet.index(MARK) + len(MARK), 8 + int.from_bytes(packet[:8], "little")
-    signed = b"".join((packet[:digits], _header_crc(packet, digits, end), packet[digits + 8 :]))
-    return Packed(signed, known, tuple(len(body) for body in bodies))
+    bodies, lengths, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
+    sums = ",".join([str(_crc(body)) for body in bodies])
+    packed = f",[{','.join(map(str, sizes))}]" if any(sizes) else ""
+    known, buffers = tuple(rows), _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
+    rest = f' {VERSION} [[{sums}]{packed}] {_text(known)}"}}{buffers}'.encode()
+    rest += b" " * (-(len(FRONT) + 8 + len(rest)) % 8)  # the buffers start at a multiple of 8
+    head = (len(FRONT) + 8 + len(rest)).to_bytes(8, "little") + FRONT
+    signed = (head, b"%08x" % crc32(rest, crc32(head)), rest)
+    return Packed(b"".join(chain(signed, *bodies)), known, lengths)
 
 
 # ----------------------------------------------------------------------------------------------------------- read
 
 
-def _header(packet: bytes, client: object) -> tuple[str, str, int]:
-    """Sums, layer table and the end of the header, once its checksum holds."""
+def _header(packet: bytes, client: object) -> tuple[bytes, bytes, int]:
+    """The sums, the header without sums, and the end of the header, once its checksum holds."""
     end = 8 + int.from_bytes(packet[:8], "little")
     if len(packet) < 8 or end > len(packet):
         fail(client, "the header", f"the packet ends after {len(packet)} bytes")
     digits = packet.find(MARK, 8, end) + len(MARK)
     if digits < len(MARK) or packet[digits : digits + 8] != _header_crc(packet, digits, end):
         fail(client, "the header", "its checksum does not match")
-    _, version, sums, table = json.loads(packet[8:end])["__metadata__"]["fqlab"].split(" ", 3)
-    if version != str(VERSION):
-        fail(client, "the header", f"it is of version {version}, but this library reads version {VERSION}")
-    return sums, table, end
+    _, version, sums, rest = packet[digits:end].split(b" ", 3)
+    if version != b"%d" % VERSION:
+        found = version.decode()
+        fail(client, "the header", f"it is of version {found}, but this library reads version {VERSION}")
+    return sums, packet[8:digits] + rest, end
 
 
 def _row(columns: list[Any]) -> Row:
@@ -207,13 +225,13 @@ def _row(columns: list[Any]) -> Row:
 
 
 @lru_cache(maxsize=256)
-def _plan(table: str) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row | None], ...]]:
-    """The rows of a layer table; field, fixed-length bytes and row of every part that they imply.
+def _meaning(header: bytes) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row | None], ...]]:
+    """The rows of the layer table in a header without sums; field, fixed-length bytes and row of every part that they imply.
 
     Raises:
         ValueError or another error: if the table makes no sense.
     """
-    rows = tuple(_row(columns) for columns in json.loads(table))
+    rows = tuple(_row(columns) for columns in json.loads(json.loads(header)["__metadata__"]["fqlab"]))
     if len({row.name for row in rows}) < len(rows) or sum(row.count for row in rows) > MAX_ENTRIES:
         raise ValueError("names repeat or entries are too many")
     floats = sum(4 * row.count if row.type == "float32" else 4 * bool(row.grid) for row in rows)
@@ -240,7 +258,7 @@ def read(packet: bytes, client: object = None) -> Layout:
     """
     try:
         sums, table, end = _header(packet, client)
-        (crcs, *sizes), (rows, plan) = json.loads(sums), _plan(table)
+        (crcs, *sizes), (rows, plan) = json.loads(sums), _meaning(table)
         layout = Layout(rows, end, _parts(plan, crcs, sizes[0] if sizes else [], end))
     except WireError:
         raise

@@ -21,7 +21,7 @@ class Entry:
     direction: str
     total: int
     fixed: int
-    entropy: int
+    entropy: float
     code_bits: int
     float_bytes: int
     overhead: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,7 +15,7 @@ import torch
 from fqlab.errors import ConfigError, WireError, one_of
 from fqlab.quant.codes import Codes
 from fqlab.tensors import Weights
-from fqlab.wire.container import INTS, MAX_ENTRIES, Packed, Part, Row, Segment, fail, load, read, write
+from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
 from fqlab.wire.symbols import (
     as_numpy,
     from_groups,
@@ -26,7 +27,7 @@ from fqlab.wire.symbols import (
     used_bits,
 )
 
-__all__ = ["CODINGS", "Payload", "pack", "pack_both", "unpack"]
+__all__ = ["CODINGS", "Payload", "checked_row", "entries_of", "number_bytes", "pack", "prepare", "unpack"]
 
 CODINGS = ("fixed", "zstd")
 
@@ -60,6 +61,10 @@ class Payload(Mapping[str, "Codes | torch.Tensor"]):
     def __len__(self) -> int:
         return len(self.codes) + len(self.tensors)
 
+    def entries(self) -> dict[str, Codes | torch.Tensor]:
+        """The whole mapping as a dictionary, which is quicker to look through."""
+        return {**self.codes, **self.tensors}
+
     def decode(self) -> Weights:
         """Every entry as the tensor that it stands for."""
         return {name: layer.dequantize() for name, layer in self.codes.items()} | dict(self.tensors)
@@ -68,7 +73,7 @@ class Payload(Mapping[str, "Codes | torch.Tensor"]):
 _TYPES = {getattr(torch, name): name for name in ("float32", "bool", *INTS)}
 
 
-def _row(name: str, value: Any) -> Row:
+def checked_row(name: str, value: Any) -> Row:
     """The row of an entry, its ``used`` planes still unknown."""
     if not isinstance(name, str):
         raise ConfigError(f"payload has the key {name!r}, but every key must be a string.")
@@ -86,29 +91,32 @@ def _row(name: str, value: Any) -> Row:
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 
-def _join(arrays: list[np.ndarray]) -> Segment:
-    return Segment(np.concatenate(arrays).view(np.uint8) if arrays else np.zeros(0, np.uint8))
+def entries_of(payload: Mapping[str, Codes | torch.Tensor]) -> dict[str, Codes | torch.Tensor]:
+    """A payload, or any mapping, as a dictionary."""
+    return payload.entries() if isinstance(payload, Payload) else dict(payload)
 
 
-def _prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], list[Segment]]:
+def number_bytes(tensor: torch.Tensor) -> np.ndarray:
+    """The entries of ``tensor``, in row-major order, as they travel: little-endian."""
+    array = np.ascontiguousarray(tensor.numpy(force=True))
+    return array if sys.byteorder == "little" else array.byteswap()
+
+
+def prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], list[Segment]]:
     """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
     rows, floats, ints, coded = [], [], [], []
-    for name, value in payload.items():
-        row = _row(name, value)
+    for name, value in entries_of(payload).items():
+        row = checked_row(name, value)
         if row.coded:
             symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
-            row = row._replace(used=used_bits(symbols))
-            coded.append(Segment(to_planes(symbols, row.used), symbols, row.used))
-            if row.type != "bool":
-                floats.append(as_numpy(value.clip).astype("<f4", copy=False))
-        elif row.type == "float32":
-            floats.append(as_numpy(value).astype("<f4", copy=False))
-        else:
-            ints.append(as_numpy(value).view(np.uint8))
+            row = row._replace(used=int(used_bits(symbols)))
+            coded.append(Segment([to_planes(symbols, row.used)], symbols, row.used))
+        if not row.coded or row.grid:
+            (ints if row.type in INTS else floats).append(number_bytes(value.clip if row.grid else value))
         rows.append(row)
     if sum(row.count for row in rows) > MAX_ENTRIES:
         raise ConfigError(f"payload has {sum(row.count for row in rows)} entries, but a packet holds {MAX_ENTRIES}.")
-    return rows, [_join(floats), _join(ints), *coded]
+    return rows, [Segment(floats), Segment(ints), *coded]
 
 
 def pack(payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed") -> bytes:
@@ -127,13 +135,7 @@ def pack(payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed") 
         ConfigError: for an unknown coding, or an entry of another type, naming it.
     """
     one_of("coding", coding, CODINGS)
-    return write(*_prepare(payload), coding).bytes
-
-
-def pack_both(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[Packed, Packed]:
-    """The packet in either coding, ``(fixed, zstd)``; cheaper than calling :func:`pack` twice."""
-    rows, segments = _prepare(payload)
-    return write(rows, segments, "fixed"), write(rows, segments, "zstd")
+    return write(*prepare(payload), coding).bytes
 
 
 class _Tape:
@@ -143,7 +145,7 @@ class _Tape:
         self.data, self.at = data.copy(), 0
 
     def take(self, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
-        start, self.at = self.at, self.at + math.prod(shape) * np.dtype(dtype).itemsize
+        start, self.at = self.at, self.at + math.prod(shape) * (4 if dtype == "float32" else INTS[dtype])
         return torch.from_numpy(self.data[start : self.at].view(dtype).reshape(shape))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from fqlab.errors import one_of
-from fqlab.wire.container import INTS, MARK, Packed, Part, Row, read
-from fqlab.wire.packet import CODINGS, Payload, pack_both, unpack
+from fqlab.wire.container import INTS, MARK, Packed, Part, Row, Segment, read, write
+from fqlab.wire.packet import CODINGS, Payload, prepare, unpack
 
-__all__ = ["Field", "Size", "explain", "measure", "pack_measured"]
+__all__ = ["Field", "Size", "explain", "measure", "pack_measured", "weighed"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Size:
     Attributes:
         total: ``len(packet)``, in bytes.
         fixed_bytes: bytes of the same payload at fixed length (its all-zero planes left out).
-        entropy_bytes: bytes of the same payload with zstandard level 1.
+        entropy_bytes: bytes of the same payload with zstandard level 1; NaN if nobody asked for it.
         code_bits: Σ entries · bits per code, before any plane is left out or compressed; masks count one bit an entry.
             On ``sign_magnitude`` the sign is counted (bits + 1).
         magnitude_bits: the same without signs, which is what BSQ and FedMPQ count.
@@ -31,7 +32,7 @@ class Size:
 
     total: int
     fixed_bytes: int
-    entropy_bytes: int
+    entropy_bytes: float
     code_bits: int
     magnitude_bits: int
     code_bytes: int
@@ -39,7 +40,7 @@ class Size:
     overhead_bytes: int
 
 
-def _size(packet: Packed, fixed: int, entropy: int) -> Size:
+def _size(packet: Packed, fixed: int, entropy: float) -> Size:
     """The size of ``packet``, whose payload takes ``fixed`` bytes at fixed length and ``entropy`` bytes coded."""
     floats, ints, *coded = packet.lengths
     total, numbers, codes = len(packet.bytes), floats + ints, sum(coded)
@@ -61,22 +62,33 @@ def measure(packet: bytes, *, client: object = None) -> Size:
     Raises:
         WireError: if the packet is damaged.
     """
-    fixed, entropy = pack_both(unpack(packet, client=client))
+    payload = prepare(unpack(packet, client=client))
+    fixed, entropy = write(*payload, "fixed"), write(*payload, "zstd")
     layout = read(packet, client)
     found = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
     return _size(found, len(fixed.bytes), len(entropy.bytes))
 
 
-def pack_measured(payload: Payload, *, coding: str = "fixed") -> tuple[bytes, Size]:
+def pack_measured(payload: Payload, *, coding: str = "fixed", entropy: bool = True) -> tuple[bytes, Size]:
     """:func:`~fqlab.wire.packet.pack` and :func:`measure` in one go, for the ledger.
+
+    Args:
+        entropy: False leaves out what takes longest, ``entropy_bytes`` of a packet that is not so coded.
 
     Raises:
         ConfigError: as ``pack``.
     """
-    one_of("coding", coding, CODINGS)
-    fixed, entropy = pack_both(payload)
-    packet = fixed if coding == "fixed" else entropy
-    return packet.bytes, _size(packet, len(fixed.bytes), len(entropy.bytes))
+    return weighed(*prepare(payload), one_of("coding", coding, CODINGS), entropy)
+
+
+def weighed(rows: Sequence[Row], segments: Sequence[Segment], coding: str, entropy: bool) -> tuple[bytes, Size]:
+    """The packet of what :func:`~fqlab.wire.packet.prepare` made of a payload, and its size."""
+    fixed = write(rows, segments, "fixed")
+    if coding == "fixed" and not entropy:
+        return fixed.bytes, _size(fixed, len(fixed.bytes), math.nan)
+    zipped = write(rows, segments, "zstd")
+    packet = fixed if coding == "fixed" else zipped
+    return packet.bytes, _size(packet, len(fixed.bytes), len(zipped.bytes))
 
 
 @dataclass(frozen=True)

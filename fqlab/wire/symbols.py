@@ -57,9 +57,10 @@ def from_symbols(symbols: np.ndarray, grid: Grid) -> np.ndarray:
     return (values >> 1) * (1 - 2 * (values & 1))
 
 
-def used_bits(symbols: np.ndarray) -> int:
-    """Mask of the bit planes that are not zero everywhere: bit p stands for plane p, plane 0 the lowest."""
-    return int(np.bitwise_or.reduce(symbols)) if symbols.size else 0
+def used_bits(symbols: np.ndarray) -> np.ndarray:
+    """Masks of the bit planes that are not zero everywhere, one a row of ``[..., n]``: bit p stands for plane p, plane 0
+    the lowest."""
+    return np.bitwise_or.reduce(symbols, axis=-1)
 
 
 def stored_planes(used: int) -> list[int]:
@@ -68,21 +69,23 @@ def stored_planes(used: int) -> list[int]:
 
 
 def to_planes(symbols: np.ndarray, used: int) -> np.ndarray:
-    """Bit planes, highest first, each padded to whole bytes: flat uint8.
+    """Bit planes, highest first, each padded to whole bytes: uint8, flat for every row of ``symbols`` ``[..., n]``.
 
     Within a plane, entry 0 is the highest bit of byte 0. Planes outside ``used`` are zero and take no bytes.
     """
     masks = np.array([1 << p for p in stored_planes(used)], symbols.dtype)
-    return np.packbits(symbols & masks[:, None], axis=1).reshape(-1)
+    planes = np.packbits(symbols[..., None, :] & masks[:, None], axis=-1)
+    return planes.reshape(*symbols.shape[:-1], planes.shape[-2] * planes.shape[-1])
 
 
 def from_planes(packed: np.ndarray, used: int, count: int) -> np.ndarray:
-    """Inverse of :func:`to_planes` for ``count`` symbols."""
+    """Inverse of :func:`to_planes` for ``count`` symbols a row."""
+    lead = packed.shape[:-1]
     if not used or not count:
-        return np.zeros(count, np.uint8)
+        return np.zeros((*lead, count), np.uint8)
     weights = np.array([1 << p for p in stored_planes(used)], np.uint16 if used > 255 else np.uint8)
-    rows = np.unpackbits(packed.reshape(weights.size, -1), axis=1, count=count)
-    return np.bitwise_or.reduce(rows * weights[:, None], axis=0)
+    bits = np.unpackbits(packed.reshape(*lead, weights.size, -1), axis=-1, count=count)
+    return np.bitwise_or.reduce(bits * weights[:, None], axis=-2)
 
 
 def _per_byte(used: int) -> int:

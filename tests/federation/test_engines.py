@@ -18,6 +18,13 @@ CASES = {
     "upload": dict(method="clipped", options={"bits": 2, "rounding": "stochastic", "qat": False}),
     "aware": dict(method="clipped", options={"bits": "4-2", "rounding": "stochastic"}, partition="quantity_skew"),
     "widths": dict(method="clipped", options={"client_bits": "8-2-2", "averaging": "size"}, participants=5),
+    "differences": dict(method="clipped", options={"client_bits": "8-2-2", "send": "differences"}, participants=5),
+    "feedback": dict(method="fedpaq", options={"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True}),
+    "qsgd": dict(method="fedpaq", options={"bits": 2, "clip": "norm", "grid": "sign_magnitude"}, participants=5),
+    "dithered": dict(method="uveqfed", options={"bits": 2}),
+    "hexagonal": dict(method="uveqfed", options={"lattice": "hexagonal"}),
+    "rotated": dict(method="eden"),
+    "votes": dict(method="sign", partition="quantity_skew"),
 }
 
 
@@ -98,7 +105,7 @@ def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, optio
     stacks = []
     train = vectorized._train
     monkeypatch.setattr(
-        vectorized, "_train", lambda simulation, stack: stacks.append(len(stack)) or train(simulation, stack)
+        vectorized, "_train", lambda s, stack, model: stacks.append(len(stack)) or train(s, stack, model)
     )
     fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
     assert stacks == [4]

@@ -80,7 +80,7 @@ def test_clients_of_all_widths_train_in_one_stack(monkeypatch, update):
     sizes = []
     train = vectorized._train
     monkeypatch.setattr(
-        vectorized, "_train", lambda simulation, members: sizes.append(len(members)) or train(simulation, members)
+        vectorized, "_train", lambda s, members, model: sizes.append(len(members)) or train(s, members, model)
     )
     fit(experiment(rounds=1, options={"update": update}))
     assert sizes == [5]

@@ -69,11 +69,11 @@ def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
     params = digit_params({"w": layer})
     walk = objective.walk(objective.context, 0.1, momentum)
     generator = torch.Generator().manual_seed(1)
-    expected, buffer = params["w/magnitude"].flatten(), torch.zeros(8, 400)
+    expected, buffer = params["w/magnitude"].flatten().clone(), torch.zeros(8, 400)
     for seed in range(5):
         slope = size * torch.randn(100, 4, generator=generator)
         gradients = {"w/magnitude": slope, "w/scale": torch.zeros(())}
-        params |= walk.step(params, gradients, {"w/seed": torch.tensor(seed)}, None)
+        assert walk.step(params, gradients, {"w/seed": torch.tensor(seed)}) == {"w/magnitude"}
         accumulate(buffer, expected, slope.flatten(), 0.0002, momentum)
         draws = torch.rand(400, generator=torch.Generator().manual_seed(seed))
         expected = integer_step(expected, buffer, 0.1, draws)
@@ -82,26 +82,43 @@ def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
     assert moved == (size > 0.01) or momentum
 
 
-def test_stacked_clients_walk_as_each_would_alone_and_may_stand_still():
-    layers = [codes(bits, bits) for bits in (2, 5, 8)]
+def test_stacked_clients_walk_as_each_would_alone_and_the_last_may_have_finished():
+    layers = [codes(bits, bits) for bits in (8, 5, 2)]
     objectives = [integer_objective({"w": layer}, [0.001]) for layer in layers]
     context = stack([o.context for o in objectives])
     params = stack([digit_params({"w": layer}) for layer in layers])
+    own = [digit_params({"w": layer}) for layer in layers]
     together = objectives[0].walk(context, 0.1, 0.9)
     alone = [o.walk(o.context, 0.1, 0.9) for o in objectives]
     generator = torch.Generator().manual_seed(0)
     for step in range(4):
-        slope = 0.3 * torch.randn(params["w/magnitude"].shape, generator=generator)
-        seeds = torch.arange(3) + 10 * step
-        active = torch.tensor([True, step < 2, True])
-        own = []
-        for k, walk in enumerate(alone):
-            mine = {key: value[k] for key, value in params.items()}
-            moved = walk.step(mine, {"w/magnitude": slope[k]}, {"w/seed": seeds[k]}, None) if active[k] else mine
-            own.append(moved["w/magnitude"])
-        params |= together.step(params, {"w/magnitude": slope}, {"w/seed": seeds}, active)
-        assert torch.equal(params["w/magnitude"], torch.stack(own))
-    assert not torch.equal(params["w/magnitude"][2], layers[2].values.abs().float())
+        left = 3 if step < 2 else 2
+        slope = 0.3 * torch.randn((left, *layers[0].shape), generator=generator)
+        seeds = torch.arange(left) + 10 * step
+        for k in range(left):
+            alone[k].step(own[k], {"w/magnitude": slope[k]}, {"w/seed": seeds[k]})
+        leading = {key: value[:left] for key, value in params.items()}
+        together.step(leading, {"w/magnitude": slope}, {"w/seed": seeds})
+        assert torch.equal(params["w/magnitude"], torch.stack([p["w/magnitude"] for p in own]))
+    assert not torch.equal(params["w/magnitude"][0], layers[0].values.abs().float())
+
+
+def test_a_layer_in_another_memory_format_moves_all_the_same():
+    """Convolutions may have their channels last; the draws belong to the weights, not to their places in memory."""
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randint(-255, 256, (4, 3, 3, 3), generator=generator).to(torch.int16)
+    layer = Codes(values, Grid(8, "sign_magnitude"), torch.tensor(1.0))
+    slope = 0.3 * torch.randn(4, 3, 3, 3, generator=generator)
+    moved = []
+    for form in (torch.contiguous_format, torch.channels_last):
+        objective = integer_objective({"w": layer}, [0.001])
+        params = digit_params({"w": layer})
+        params["w/magnitude"] = params["w/magnitude"].contiguous(memory_format=form)
+        gradient = {"w/magnitude": slope.contiguous(memory_format=form)}
+        objective.walk(objective.context, 0.1, 0.9).step(params, gradient, {"w/seed": torch.tensor(3)})
+        moved.append(params["w/magnitude"])
+    assert torch.equal(*moved)
+    assert not torch.equal(moved[0], values.abs().float())
 
 
 @pytest.mark.parametrize("update", UPDATES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -73,6 +75,21 @@ def test_a_packet_is_a_safetensors_file():
     packet = wire.pack({"w": codes_of(Grid(4), (64, 10)), "b": torch.arange(10.0)})
     opened = safetensors.numpy.load(packet)
     assert opened["floats"].view(np.float32)[-10:].tolist() == list(range(10))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 8), st.sampled_from(KINDS)), max_size=3),
+    st.sampled_from(wire.CODINGS),
+    st.booleans(),
+)
+def test_a_packet_is_what_safetensors_writes(layers, coding, floats):
+    """The header is composed by hand; the library that reads it elsewhere writes the same bytes."""
+    payload = {f'w"{i}é': codes_of(Grid(bits, kind), (3, n), i) for i, (n, bits, kind) in enumerate(layers)}
+    payload |= {"b": torch.zeros(100), "n": torch.arange(3)} if floats else {"mask": torch.ones(9, dtype=torch.bool)}
+    packet = wire.pack(payload, coding=coding)
+    header = json.loads(packet[8 : 8 + int.from_bytes(packet[:8], "little")])
+    buffers = safetensors.numpy.load(packet)
+    assert safetensors.numpy.save(buffers, header["__metadata__"]) == packet
 
 
 def test_cutting_a_top_plane_is_a_byte_slice():

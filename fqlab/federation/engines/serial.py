@@ -8,24 +8,14 @@ from contextlib import contextmanager
 import torch
 
 from fqlab.errors import FqlabError
+from fqlab.federation.engines.crew import one_thread
 from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 
-__all__ = ["ClientError", "one_thread", "run"]
+__all__ = ["ClientError", "located", "run"]
 
 
 class ClientError(FqlabError):
     """Something failed inside a client; the message names round, client and layer."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One intra-op thread: small tensors gain nothing from more, and sums keep their order, hence their bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -14,14 +14,19 @@ from fqlab import data, methods, models, partition, seeds, wire
 from fqlab.data import Dataset
 from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
+from fqlab.federation.engines.crew import Crew
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, uses_noise
 from fqlab.tensors import Weights
-from fqlab.training.sgd import Batch, accuracy, autograd_grad, batches, client_loss, sgd
+from fqlab.training.gradients import channels_last, network_grad, objective_grad
+from fqlab.training.sgd import Batch, accuracy, batches, infer, sgd
 from fqlab.wire import Payload
 
 __all__ = ["Simulation", "ClientTask", "ClientResult", "build_simulation", "local_round"]
+
+EVALUATED_AT_ONCE = 1000
+"""Test samples that one thread takes."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Simulation:
 
     Attributes:
         train, validation, test: sample numbers of every client; ``test`` counts in the test set.
+        crew: the threads that work.
     """
 
     experiment: Experiment
@@ -64,6 +70,7 @@ class Simulation:
     train: list[np.ndarray]
     validation: list[np.ndarray]
     test: list[np.ndarray]
+    crew: Crew
 
     def client(self, task: ClientTask, model: torch.nn.Module) -> Client:
         """The client's own view of the round."""
@@ -92,6 +99,11 @@ class Simulation:
             return accuracy(model, weights, whole.test_x[samples], whole.test_y[samples])
         return accuracy(model, weights, whole.train_x[samples], whole.train_y[samples])
 
+    def logits(self, weights: Weights, x: torch.Tensor) -> torch.Tensor:
+        """Logits ``[n, classes]``, worked out by all threads if there is much to do."""
+        seen = channels_last(weights)
+        return torch.cat(list(self.crew.map(lambda model, part: infer(model, seen, part), x.split(EVALUATED_AT_ONCE))))
+
     def plan(self, client: Client) -> list[np.ndarray]:
         """Sample numbers of each of the client's minibatches."""
         rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
@@ -99,6 +111,10 @@ class Simulation:
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)
+
+    def pack(self, payloads: Sequence[Payload]) -> list[tuple[bytes, wire.Size]]:
+        """Packets as the experiment wants them, and what they weigh."""
+        return wire.pack_all(payloads, coding=self.experiment.coding, entropy=self.experiment.entropy)
 
     def send(
         self,
@@ -120,8 +136,8 @@ class Simulation:
         if len(sound) < len(clients):
             params, buffers = ({n: v[sound] for n, v in tensors.items()} for tensors in (params, buffers))
         updates = self.method.uploads(params, buffers, [problems[i] for i in sound], [clients[i] for i in sound])
-        for i, update in zip(sound, updates, strict=True):
-            packet, size = wire.pack_measured(update.payload, coding=self.experiment.coding)
+        packets = self.pack([update.payload for update in updates])
+        for i, update, (packet, size) in zip(sound, updates, packets, strict=True):
             results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, update.moved, losses[i])
         return results
 
@@ -155,15 +171,12 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     model.train()
     if uses_noise(model):
         set_generator(model, client.generator("dropout"))
-
-    def loss(params: Weights, batch: Batch) -> torch.Tensor:
-        return client_loss(model, objective, params, buffers, batch)
-
     project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
-    batches_of = steps(simulation, client, problem)
+    grad = objective_grad(objective, network_grad(model, buffers))
+    start = channels_last(problem.params)
     training = client.training
     walk = objective.walk(objective.context, training.lr, training.momentum)
-    params, losses = sgd(autograd_grad(loss), problem.params, batches_of, training, project, walk)
+    params, losses = sgd(grad, start, steps(simulation, client, problem), training, project, walk)
     alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
     return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
 
@@ -193,7 +206,8 @@ def build_simulation(
     spec = Spec(models.parameter_names(model), models.quantizable(model), numel)
     train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)
     test = partition.personal_test(dataset, parts)
-    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test)
+    crew = Crew(model, experiment.workers)
+    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test, crew)
 
 
 def _hold_back(part: np.ndarray, experiment: Experiment, client: int) -> tuple[np.ndarray, np.ndarray]:

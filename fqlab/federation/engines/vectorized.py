@@ -2,8 +2,9 @@
 
 The gradient of the sum of all clients' losses is every client's own gradient, so plain autograd sits outside the vmap.
 A model that can run stacked by itself (``MLP.stacked``) skips the vmap, whose overhead is most of the time on tiny
-models. Clients with fewer batches stand still while the others finish. What cannot be stacked (objectives or shapes that
-differ, dropout, BatchNorm on unequal batches) runs alone, as in the serial engine.
+models. The clients with most batches come first in a stack, so that those who still train are its head. What cannot be
+stacked (objectives or shapes that differ, dropout, BatchNorm on unequal batches) runs alone, as in the serial engine.
+Which clients share a stack depends on nothing but them, so the number of threads changes no bit.
 """
 
 from __future__ import annotations
@@ -11,24 +12,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.func import vmap
 
-from fqlab.federation.engines.serial import one_thread
 from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
-from fqlab.tensors import Weights, stack
-from fqlab.training.objectives import Objective, Stackable, stackable
-from fqlab.training.sgd import Batch, autograd_grad, client_loss, sample_mean, sgd
+from fqlab.models.backprop import Buffers
+from fqlab.tensors import Weights, leading, stack
+from fqlab.training.gradients import objective_grad, stacked, stacked_network_grad
+from fqlab.training.objectives import Objective
+from fqlab.training.sgd import Batch, sgd
 
 __all__ = ["run"]
 
-LARGEST_STACK = 2_000_000
+LARGEST_STACK = 1_000_000
 """Parameters in one stack; beyond that they fall out of the cache and stacking stops paying."""
 
 Member = tuple[Client, LocalProblem, list[np.ndarray]]
@@ -38,18 +38,19 @@ def run(
     simulation: Simulation, tasks: list[ClientTask], stop: Callable[[], bool], workers: int = 1
 ) -> Iterator[ClientResult]:
     """Replies in the order of ``tasks``; stops between two stacks once ``stop()`` is true."""
-    with one_thread():
-        results: dict[int, ClientResult] = {}
-        if uses_noise(simulation.model):
-            for task in tasks:
-                if stop():
-                    return
-                results[task.client] = local_round(simulation, task, simulation.model)
-        else:
-            for stack in _stacks(simulation, tasks):
-                if stop():
-                    return
-                results.update((result.client, result) for result in _train(simulation, stack))
+    results: dict[int, ClientResult] = {}
+    alone = uses_noise(simulation.model)
+    work: list[Any] = [[task] for task in tasks] if alone else _stacks(simulation, tasks)
+
+    def train(model: torch.nn.Module, members: list[Any]) -> list[ClientResult] | None:
+        if stop():
+            return None
+        return [local_round(simulation, members[0], model)] if alone else _train(simulation, members, model)
+
+    for done in simulation.crew.map(train, work):
+        if done is None:
+            return
+        results.update((result.client, result) for result in done)
     yield from (results[task.client] for task in tasks)
 
 
@@ -66,7 +67,9 @@ def _stacks(simulation: Simulation, tasks: list[ClientTask]) -> list[list[Member
         groups[_kind(problem, plan if coupled else None)].append((client, problem, plan))
     stacks = []
     for members in groups.values():
-        size = max(1, LARGEST_STACK // max(1, sum(v.numel() for v in members[0][1].params.values())))
+        members.sort(key=lambda member: -len(member[2]))
+        whole = len(members) * sum(v.numel() for v in members[0][1].params.values())
+        size = -(-len(members) // -(-whole // LARGEST_STACK))  # as many to each as the largest that fits, evenly
         stacks += [members[i : i + size] for i in range(0, len(members), size)]
     return stacks
 
@@ -83,82 +86,62 @@ def _shapes(*tensors: Weights) -> Hashable:
     return tuple((name, value.shape) for part in tensors for name, value in part.items())
 
 
-def _train(simulation: Simulation, members: list[Member]) -> list[ClientResult]:
+def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module) -> list[ClientResult]:
     """Train one stack of clients and send their results."""
     problems = [problem for _, problem, _ in members]
     context = stack([problem.objective.context for problem in problems])
     objective = replace(problems[0].objective, context=context)
     buffers = stack([problem.buffers for problem in problems])
-    simulation.model.train()
+    model.train()
 
-    grad = autograd_grad(_loss(simulation.model, objective, buffers))
-    inside = _stacked(objective.project) if objective.project else None
-    project = (lambda moved: inside(moved, context)) if inside else None
+    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True)
     start = stack([problem.params for problem in problems])
     training = members[0][0].training
     walk = objective.walk(context, training.lr, training.momentum)
-    params, losses = sgd(grad, start, _batches(simulation, members), training, project, walk)
-    seen = torch.stack(losses)
-    means = [float(seen[: len(plan), i].mean()) for i, (_, _, plan) in enumerate(members)]
+    params, losses = sgd(grad, start, _batches(simulation, members), training, _projection(objective), walk)
+    total = torch.zeros(len(members))
+    for loss in losses:
+        total[: len(loss)] += loss
+    means = [value / len(plan) for value, (_, _, plan) in zip(total.tolist(), members, strict=True)]
     return simulation.send([client for client, _, _ in members], problems, params, buffers, means)
 
 
-def _loss(model: torch.nn.Module, objective: Objective, buffers: Weights) -> Callable[[Weights, Batch], torch.Tensor]:
-    """``loss(params, batch)`` of stacked clients: a vector. ``buffers`` are updated in place."""
-    if stackable(model):
-        return partial(_stacked_loss, model, objective)
-
-    def one(params: Weights, buffers: Weights, context: Weights, noise: Weights, *tensors: torch.Tensor) -> Any:
-        return client_loss(model, replace(objective, context=context), params, buffers, Batch(*tensors, noise=noise))
-
-    def loss(params: Weights, batch: Batch) -> torch.Tensor:
-        weight = torch.ones(batch.y.shape) if batch.weight is None else batch.weight
-        return vmap(one)(params, buffers, objective.context, batch.noise, batch.x, batch.y, weight)
-
-    return loss
-
-
-def _stacked_loss(model: Stackable, objective: Objective, params: Weights, batch: Batch) -> torch.Tensor:
-    """:func:`fqlab.training.sgd.client_loss` of stacked clients for a model with a stacked forward pass."""
-    seen = _stacked(objective.transform)(params, objective.context, batch.noise) if objective.transform else params
-    loss = sample_mean(model.stacked(seen, batch.x), batch)
-    return loss + _stacked(objective.penalty)(params, objective.context) if objective.penalty else loss
-
-
-def _stacked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` for stacked clients: its own form for them, or else under ``vmap``."""
-    return function.stacked if stackable(function) else vmap(function)
+def _projection(objective: Objective) -> Callable[[Weights], Weights] | None:
+    """The objective's projection of the clients that still train."""
+    if objective.project is None:
+        return None
+    inside = stacked(objective.project)
+    return lambda moved: inside(moved, leading(objective.context, len(next(iter(moved.values())))))
 
 
 def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
-    """All clients' minibatches side by side, the shorter ones padded with weight 0."""
+    """The minibatches of the clients that still have one side by side, the shorter ones padded with weight 0."""
     plans = [plan for _, _, plan in members]
-    count = max(map(len, plans))
-    width = max(len(batch) for plan in plans for batch in plan)
-    index = np.zeros((count, len(plans), width), dtype=np.int64)
-    real = np.zeros(index.shape, dtype=np.float32)
-    for c, plan in enumerate(plans):
-        for s, samples in enumerate(plan):
-            index[s, c, : len(samples)] = samples
-            real[s, c, : len(samples)] = 1
-    active = real.any(axis=2)
-    widths = real.sum(axis=2).max(axis=1).astype(int)
-    waiting = ~active.all(axis=1)
-    ragged = real.sum(axis=(1, 2)) < len(plans) * widths
-    noises = _noises(members, count)
-    data = simulation.dataset
-    for s, noise in enumerate(noises):
-        rows = torch.from_numpy(index[s, :, : widths[s]])
-        weight = torch.from_numpy(real[s, :, : widths[s]]) if ragged[s] else None
-        still = torch.from_numpy(active[s]) if waiting[s] else None
-        yield Batch(data.train_x[rows], data.train_y[rows], weight, still, noise)
+    data, memory = simulation.dataset, Buffers()
+    inputs = data.train_x.flatten(1)
+    noises = _noises(members)
+    for s in range(len(plans[0])):
+        rows = [plan[s] for plan in plans if s < len(plan)]
+        lengths = np.array([len(own) for own in rows])
+        width = int(lengths.max())
+        if int(lengths.min()) < width:
+            rows = [np.concatenate([own, np.zeros(width - len(own), own.dtype)]) for own in rows]
+            weight = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.float32))
+        else:
+            weight = None
+        index = torch.from_numpy(np.concatenate(rows))
+        x = torch.index_select(inputs, 0, index, out=memory("x", len(index), inputs.shape[1]))
+        x = x.view(len(rows), width, *data.train_x.shape[1:])
+        y = torch.index_select(data.train_y, 0, index).view(len(rows), width)
+        yield Batch(x, y, weight, len(rows) if len(rows) < len(plans) else None, next(noises))
 
 
-def _noises(members: list[Member], count: int) -> Iterator[Weights]:
-    """The random draws of each of ``count`` steps, stacked; every client's from its own generator."""
+def _noises(members: list[Member]) -> Iterator[Weights]:
+    """The random draws of every step, stacked; each client's from its own generator while it trains."""
     if not members[0][1].objective.draws:
-        yield from ({} for _ in range(count))
+        yield from ({} for _ in members[0][2])
         return
     generators = [client.generator("noise") for client, _, _ in members]
-    for _ in range(count):
-        yield stack([p.objective.draw(p.params, g) for (_, p, _), g in zip(members, generators, strict=True)])
+    for s in range(len(members[0][2])):
+        active = [(p, g) for (_, p, plan), g in zip(members, generators, strict=True) if s < len(plan)]
+        yield stack([p.objective.draw(p.params, g) for p, g in active])

@@ -101,6 +101,10 @@ class ClippedFederation(Panel):
             message = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."
             yield Frame(pictures, message, list(rows), record.index / ROUNDS)
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
+
     def seconds(self, state: State) -> float:
         return 2.0
 

@@ -102,6 +102,10 @@ class Drift(Panel):
             message = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."
             yield Frame(pictures, message, list(rows), seen.record.index / ROUNDS)
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
+
     def seconds(self, state: State) -> float:
         counts = holdings(state.skew, state.seed).sum(axis=1)
         return 0.3 + 0.0011 * ROUNDS * state.epochs * float(np.ceil(counts.max() / SHARED["batch_size"]))

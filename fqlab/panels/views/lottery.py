@@ -94,6 +94,10 @@ class LotteryPanel(Panel):
             frame = _frame(state, *found)
             yield replace(frame, message="") if known else frame
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
+
     def seconds(self, state: State) -> float:
         return 0.1 if experiment(state).to_toml() in _MODELS else 4.5
 

@@ -126,6 +126,10 @@ class Precision(Panel):
         )
         return Frame({Federated: data}, message, rows, last.index / ROUNDS)
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return described(state)
+
     def seconds(self, state: State) -> float:
         return 5.0
 

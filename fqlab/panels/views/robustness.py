@@ -117,6 +117,10 @@ class Robustness(Panel):
             frame = _frame(state, pair[1], pair[0])
             yield replace(frame, message="") if known else frame
 
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
+
     def seconds(self, state: State) -> float:
         if _seen(experiment(state)) is not None:
             return 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -132,7 +132,7 @@ class Tour(Panel):
         full = reference(state.split, state.layers, state.seed, self.stopping)
         shown = {"full": [r.accuracy for r in full], "full_up": full[0].bytes_up if full else 0}
         rounds = []
-        for record in Federation(experiment(state), cancelled=self.stopping):
+        for record in Federation(replace(experiment(state), entropy=True), cancelled=self.stopping):
             rounds.append(record)
             rows = [
                 dict(round=r.index, accuracy=r.accuracy, up=r.bytes_up, down=r.bytes_down, error=r.mse) for r in rounds
@@ -145,6 +145,10 @@ class Tour(Panel):
             }
             message = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.bytes_up / 1000:.1f} kB up a round."
             yield Frame({TrainingCurve: {**shown, **curve}}, message, rows, record.index / _rounds(state.layers))
+
+    @classmethod
+    def experiment(cls, state: State) -> Experiment:
+        return experiment(state)
 
     def seconds(self, state: State) -> float:
         return 15.0 if state.layers == "paper" else 0.9

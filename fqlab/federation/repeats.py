@@ -1,0 +1,165 @@
+"""One experiment under several seeds, and two stored runs side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fqlab.errors import ConfigError, in_range
+from fqlab.federation.experiment import Experiment
+from fqlab.federation.loop import Federation
+from fqlab.federation.records import History
+
+__all__ = ["MEASURES", "Comparison", "Repeats", "Stored", "compare", "mean_and_spread", "read_run", "run_all", "seeded"]
+
+MEASURES = {
+    "accuracy": "accuracy, last round",
+    "bytes_up": "bytes up",
+    "bytes_up_coded": "bytes up, entropy-coded",
+    "bytes_down": "bytes down",
+    "bytes_down_coded": "bytes down, entropy-coded",
+    "seconds": "seconds",
+}
+"""What a run is judged by: the last round's accuracy, and sums over all rounds."""
+
+
+def seeded(experiment: Experiment, count: int) -> list[Experiment]:
+    """The experiment under ``count`` seeds in a row, from its own on.
+
+    Raises:
+        ConfigError: if ``count`` is not 1 or more.
+    """
+    in_range("seeds", count, 1, 10_000, integer=True)
+    return [replace(experiment, seed=experiment.seed + k) for k in range(count)]
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (n − 1); 0 for a single value."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def run_all(
+    experiments: Sequence[Experiment],
+    checkpoint: Callable[[int], Path] | None = None,
+    after: Callable[[], object] = lambda: None,
+) -> Iterator[History]:
+    """Run experiments to their ends, one after the other.
+
+    Args:
+        experiments: what to run.
+        checkpoint: gives the file of a seed.
+        after: called after every round.
+    """
+    for experiment in experiments:
+        federation = Federation(experiment, checkpoint=checkpoint(experiment.seed) if checkpoint else None)
+        for _ in federation:
+            after()
+        yield federation.history()
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The finished runs of one experiment, a seed each."""
+
+    histories: tuple[History, ...]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Round by round: mean accuracy, its spread over seeds, and mean bytes of one round."""
+        for same in zip(*(history.rounds for history in self.histories), strict=True):
+            accuracy, spread = mean_and_spread([r.accuracy for r in same])
+            sums = {
+                key: mean_and_spread([getattr(r, key) for r in same])[0] for key in ("bytes_up", "bytes_down", "mse")
+            }
+            yield {"index": same[0].index, "accuracy": accuracy, "spread": spread, **sums}
+
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """Mean and spread of each of :data:`MEASURES`."""
+        found = _measured([[vars(r) for r in history.rounds] for history in self.histories])
+        return {key: mean_and_spread(found[key]) for key in MEASURES}
+
+    def to_json(self) -> str:
+        """All runs as JSON, with mean and spread of :data:`MEASURES` ahead."""
+        summary = {key: {"mean": mean, "spread": spread} for key, (mean, spread) in self.summary().items()}
+        runs = [json.loads(history.to_json()) for history in self.histories]
+        return json.dumps(
+            {"seeds": [h.experiment.seed for h in self.histories], "summary": summary, "runs": runs}, indent=1
+        )
+
+
+def _measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
+    """Every measure of every run, given the rounds of each."""
+    found = {key: [sum(r[key] for r in rounds) for rounds in runs] for key in MEASURES if key != "accuracy"}
+    return {"accuracy": [rounds[-1]["accuracy"] for rounds in runs], **found}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run read back: its settings without the seed, and every measure of each of its seeds."""
+
+    settings: dict[str, Any]
+    measures: dict[str, list[float]]
+
+
+def read_run(path: Path) -> Stored:
+    """What ``fqlab run --out`` wrote, for one seed or for several.
+
+    Raises:
+        ConfigError: if the file cannot be read or holds no run.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        runs = found.get("runs", [found])
+        settings = {key: value for key, value in runs[0]["experiment"].items() if key != "seed"}
+        return Stored(_flat(settings), _measured([run["rounds"] for run in runs]))
+    except OSError as error:
+        raise ConfigError(f"run is {str(path)!r}, but no readable file is there ({error.strerror}).") from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise ConfigError(f"run is {str(path)!r}, but must be a file that 'fqlab run --out' wrote.") from None
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those of the method and of the partition among them, as flags of the command line name them."""
+    inner = {**settings.pop("options"), **settings.pop("split")}
+    return {**settings, **inner}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side.
+
+    Attributes:
+        settings: name -> the two values, for every setting in which they differ; None where a run has no such setting.
+        measures: name -> mean and spread of the one and of the other.
+    """
+
+    settings: dict[str, tuple[Any, Any]]
+    measures: dict[str, tuple[tuple[float, float], tuple[float, float]]]
+
+    def lines(self) -> Iterator[str]:
+        """The comparison as a table: one row a setting, then one a measure with the difference or the ratio."""
+        for name, (left, right) in self.settings.items():
+            yield f"{name:<26} {_shown(left):>20} {_shown(right):>20}"
+        for key, ((left, wobble), (right, other)) in self.measures.items():
+            if key == "accuracy":
+                shown, change = [f"{left:.4f} ± {wobble:.4f}", f"{right:.4f} ± {other:.4f}"], f"{right - left:+.4f}"
+            else:
+                shown = [f"{left:,.1f}", f"{right:,.1f}"] if key == "seconds" else [f"{left:,.0f}", f"{right:,.0f}"]
+                change = f"× {right / left:.3g}" if left else ""
+            yield f"{MEASURES[key]:<26} {shown[0]:>20} {shown[1]:>20} {change:>10}"
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def compare(left: Stored, right: Stored) -> Comparison:
+    """In what two runs differ, and what each is worth."""
+    names = [*left.settings, *(name for name in right.settings if name not in left.settings)]
+    pairs = {name: (left.settings.get(name), right.settings.get(name)) for name in names}
+    both = {key: (mean_and_spread(left.measures[key]), mean_and_spread(right.measures[key])) for key in MEASURES}
+    return Comparison({name: pair for name, pair in pairs.items() if pair[0] != pair[1]}, both)

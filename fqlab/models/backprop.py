@@ -1,0 +1,97 @@
+"""The gradient of many stacked multi-layer perceptrons, written out: no graph, and every buffer made once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Buffers", "MLPGradient"]
+
+
+class Buffers:
+    """Memory that a loop uses again and again: large tensors made anew at every step cost page faults.
+
+    What was handed out under a name is overwritten by whoever asks for that name next. A copy starts empty: two threads
+    never share memory.
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[object, Tensor] = {}
+        self._views: dict[object, Tensor] = {}
+
+    def __deepcopy__(self, memo: object) -> Buffers:
+        return Buffers()
+
+    def __call__(self, name: object, *shape: int) -> Tensor:
+        """A float32 tensor of this shape; what is in it is left over."""
+        view = self._views.get((name, shape))
+        if view is None:
+            size, memory = math.prod(shape), self._memory.get(name)
+            if memory is None or memory.numel() < size:
+                memory = self._memory[name] = torch.empty(size)
+            view = self._views[name, shape] = memory[:size].view(shape)
+        return view
+
+
+class MLPGradient:
+    """Mean cross-entropy of stacked ``linear - ReLU - ... - linear`` networks, and its gradient.
+
+    With z_l = h_{l-1} W_lᵀ + b_l, h_l = max(z_l, 0) and logits z_L: ∂/∂z_L = (softmax(z_L) − onehot(y))/n, then
+    ∂/∂W_l = (∂/∂z_l)ᵀ h_{l-1} and ∂/∂h_{l-1} = ∂/∂z_l W_l, which passes where h_{l-1} > 0. This is what autograd gives for
+    :meth:`fqlab.models.MLP.stacked`, in a third of the time: one batched product a line.
+
+    Args:
+        layers: names of the linear layers, from the input on.
+    """
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers = tuple(layers)
+        self.buffer = Buffers()
+
+    def __call__(
+        self, weights: dict[str, Tensor], x: Tensor, y: Tensor, weight: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Gradients and losses of one minibatch for each client.
+
+        Args:
+            weights: ``name.weight`` ``[clients, out, in]`` and ``name.bias`` ``[clients, out]`` of every layer.
+            x: inputs ``[clients, n, ...]``.
+            y: labels ``[clients, n]``.
+            weight: 1 for a real sample and 0 for padding, ``[clients, n]``; None if all are real.
+
+        Returns:
+            The gradients by name and the losses ``[clients]``. The gradients are overwritten by the next call.
+        """
+        hidden = self._forward(weights, x.flatten(2))
+        share = 1 / y.shape[1] if weight is None else weight / weight.sum(1, keepdim=True).clamp(min=1)
+        log_p, index = hidden.pop().log_softmax(-1), y.unsqueeze(-1)
+        losses = -(log_p.gather(-1, index).squeeze(-1) * share).sum(1)
+        slope = log_p.exp_()
+        slope.scatter_add_(-1, index, slope.new_full((), -1).expand(index.shape))
+        slope *= share if weight is None else share.unsqueeze(-1)
+        return self._backward(weights, hidden, slope), losses
+
+    def _forward(self, weights: dict[str, Tensor], x: Tensor) -> list[Tensor]:
+        """What enters each layer, and the logits: all ``[clients, n, ...]``."""
+        values = [x]
+        for name in self.layers:
+            w, b = weights[f"{name}.weight"], weights[f"{name}.bias"].unsqueeze(1)
+            out = self.buffer((name, "out"), *values[-1].shape[:2], w.shape[1])
+            torch.baddbmm(b, values[-1], w.transpose(1, 2), out=out)
+            values.append(out if name == self.layers[-1] else out.relu_())
+        return values
+
+    def _backward(self, weights: dict[str, Tensor], entering: list[Tensor], slope: Tensor) -> dict[str, Tensor]:
+        """Gradients of all layers from that of the logits; what entered the layers is used up."""
+        gradients = {}
+        for name in reversed(self.layers):
+            w, h = weights[f"{name}.weight"], entering.pop()
+            by_weight, by_bias = self.buffer((name, "weight"), *w.shape), self.buffer((name, "bias"), *w.shape[:2])
+            gradients[f"{name}.weight"] = torch.bmm(slope.transpose(1, 2), h, out=by_weight)
+            gradients[f"{name}.bias"] = torch.sum(slope, 1, out=by_bias)
+            if entering:
+                slope = torch.bmm(slope, w, out=self.buffer((name, "in"), *h.shape)).mul_(h.sign_())
+        return gradients

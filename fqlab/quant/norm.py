@@ -1,0 +1,34 @@
+"""QSGD's range (Alistarh et al. 2017): the length of the whole vector instead of its largest entry.
+
+With ``clip = ‖x‖₂`` the ``sign_magnitude`` grid of b bits is QSGD's quantizer with s = 2^b − 1 levels, and stochastic
+rounding makes it unbiased: Q(x)_i = ‖x‖·sign(x_i)·ξ_i with ξ_i one of the two neighbours of |x_i|/‖x‖ on the ladder
+0, 1/s, ..., 1. Nothing is ever clipped; on a long vector most entries round to 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from fqlab.errors import in_range
+
+__all__ = ["norm", "qsgd_bound"]
+
+
+def norm(x: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
+    """s = ‖x‖₂ of shape ``x.shape[:batch_dims]``: 1 for zeros, where any clip is exact, NaN for what is not finite."""
+    size = torch.linalg.vector_norm(x.detach().float().reshape(*x.shape[:batch_dims], -1), dim=-1)
+    return torch.where(size == 0, 1.0, torch.where(size.isfinite(), size, math.nan))
+
+
+def qsgd_bound(entries: int, levels: int) -> float:
+    """Largest E‖Q(x) − x‖²/‖x‖² of QSGD: min(p/s², √p/s) (Alistarh et al. 2017, Lemma 3.1).
+
+    Args:
+        entries: p, 1 or more.
+        levels: s, 1 or more; the ``sign_magnitude`` grid of b bits has 2^b − 1.
+    """
+    in_range("entries", entries, 1, integer=True)
+    in_range("levels", levels, 1, integer=True)
+    return min(entries / levels**2, math.sqrt(entries) / levels)

@@ -1,0 +1,206 @@
+"""Who sends few bits, and what they are worth: every system at equal packets. ``python -m fqlab.studies.rivals`` stores it.
+
+Ten devices with evenly dealt digits, all in every round; a hundred with skewed labels of MNIST (Dirichlet, α = 0.5), ten
+of them a round.
+Every setting under three seeds. Bytes are those of packets on the wire, added up over clients and rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fqlab import wire
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines import ClientTask
+from fqlab.federation.engines.simulation import local_round
+from fqlab.federation.repeats import MEASURES, Repeats, run_all, seeded
+from fqlab.quant import (
+    Grid,
+    eden_decode,
+    eden_encode,
+    expected_error,
+    lattice_error,
+    max_abs,
+    random_signs,
+    rotate,
+    rotate_back,
+)
+from fqlab.seeds import SERVER, torch_generator
+
+__all__ = [
+    "DATA", "SETTINGS", "Row", "changes", "dither", "eden_error", "eden_error_1", "eden_error_2", "experiment", "fedpaq_1",
+    "measure", "rows", "sign", "store", "table", "weights_1",
+]  # fmt: skip
+
+STORE = Path(__file__).parent / "points" / "rivals.json"
+SEEDS = 3
+DATA: dict[str, dict[str, Any]] = {
+    "digits": dict(lr=0.3, batch_size=32, clients=10, rounds=30),
+    "mnist": dict(
+        dataset="mnist", lr=0.2, batch_size=50, clients=100, participants=10, rounds=30,
+        partition="dirichlet", split={"alpha": 0.5},
+    ),
+}  # fmt: skip
+_WEIGHTS = {"rounding": "stochastic", "averaging": "size", "qat": False}
+_FEEDBACK = {"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True}
+
+SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "FedAvg, 32 bit": ("weights", "fedavg", {}),
+    **{f"clipped, {b} bit": ("weights", "clipped", {**_WEIGHTS, "bits": b}) for b in (1, 2, 4)},
+    **{f"FedPAQ, {b} bit": ("differences", "fedpaq", {"bits": b}) for b in (1, 2, 4)},
+    "FedPAQ, QSGD's norm, 2 bit": ("differences", "fedpaq", {"bits": 2, "clip": "norm", "grid": "sign_magnitude"}),
+    "FedPAQ, error feedback, 1 bit": ("differences", "fedpaq", _FEEDBACK),
+    **{f"UVeQFed, {b} bit": ("differences", "uveqfed", {"bits": b}) for b in (1, 2, 4)},
+    "UVeQFed, hexagonal, 4 bit": ("differences", "uveqfed", {"bits": 4, "lattice": "hexagonal"}),
+    **{f"EDEN, {b} bit": ("differences", "eden", {"bits": b}) for b in (1, 2, 4)},
+    "sign, majority vote": ("differences", "sign", {}),
+}
+"""Name of a setting -> what its clients send, the method and its options."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting on one data set.
+
+    Attributes:
+        sends: ``"weights"`` or ``"differences"``.
+        state: whether a client must keep something between rounds.
+        mean, spread: of every measure of :data:`~fqlab.federation.repeats.MEASURES` over the seeds.
+    """
+
+    name: str
+    data: str
+    sends: str
+    state: bool
+    mean: dict[str, float]
+    spread: dict[str, float]
+
+
+def experiment(name: str, data: str) -> Experiment:
+    """The federation of a setting, with the first seed."""
+    _, method, options = SETTINGS[name]
+    shared = DATA[data]
+    return Experiment(
+        method=method, options=options, model="mlp", engine="vectorized", evaluate_every=shared["rounds"], **shared
+    )
+
+
+def measure(name: str, data: str) -> Row:
+    """Run a setting under all seeds."""
+    sends, _, options = SETTINGS[name]
+    found = Repeats(tuple(run_all(seeded(experiment(name, data), SEEDS)))).summary()
+    mean = {key: round(value, 4) for key, (value, _) in found.items()}
+    spread = {key: round(value, 4) for key, (_, value) in found.items()}
+    return Row(name, data, sends, bool(options.get("feedback")), mean, spread)
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """The stored rows, in the order of :data:`SETTINGS`."""
+    return tuple(Row(**row) for row in json.loads(STORE.read_text(encoding="utf-8")))
+
+
+def store(only: Iterable[str] = DATA) -> None:
+    """Measure every setting on the data sets ``only`` and store the rows; those of other data sets stay."""
+    from fqlab.files import atomic_write
+
+    wanted = list(only)
+    kept = [row for row in rows() if row.data not in wanted] if STORE.exists() else []
+    made = [*kept]
+    for data in wanted:
+        for name in SETTINGS:
+            made.append(measure(name, data))
+            print(f"{data:<8} {name:<32} {made[-1].mean['accuracy']:.4f} {made[-1].mean['seconds']:.1f} s", flush=True)
+    lines = ",\n".join(json.dumps(vars(row)) for row in made)
+    atomic_write(STORE, f"[\n{lines}\n]\n".encode())
+    rows.cache_clear()
+
+
+def table(data: str) -> str:
+    """The stored rows of a data set as a Markdown table; bytes in megabytes."""
+    head = [
+        "",
+        "sends",
+        "state",
+        "accuracy",
+        *(MEASURES[key] for key in MEASURES if key.startswith("bytes")),
+        "seconds",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for row in (r for r in rows() if r.data == data):
+        accuracy = f"{row.mean['accuracy']:.3f} ± {row.spread['accuracy']:.3f}"
+        sent = [f"{row.mean[key] / 1e6:.3f}" for key in MEASURES if key.startswith("bytes")]
+        kept = "residual" if row.state else "-"
+        cells = [row.name, row.sends, kept, accuracy, *sent, f"{row.mean['seconds']:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _accuracy(name: str, seed: int) -> float:
+    return fit(replace(experiment(name, "digits"), seed=seed)).accuracy
+
+
+def weights_1(seed: int, scale: str) -> float:
+    """Accuracy of weights at one bit."""
+    return _accuracy("clipped, 1 bit", seed)
+
+
+def fedpaq_1(seed: int, scale: str) -> float:
+    """Accuracy of differences at one bit."""
+    return _accuracy("FedPAQ, 1 bit", seed)
+
+
+def sign(seed: int, scale: str) -> float:
+    """Accuracy of the majority of signs."""
+    return _accuracy("sign, majority vote", seed)
+
+
+def changes(seed: int) -> torch.Tensor:
+    """The first layer's change of ten devices in one local round on digits: ``[10, 4096]``."""
+    federation = Federation(replace(experiment("FedAvg, 32 bit", "digits"), seed=seed, rounds=1, engine="serial"))
+    simulation = federation.simulation
+    packet = wire.pack(federation.method.download(federation.server, SERVER, torch_generator(seed, "download")))
+    results = [local_round(simulation, ClientTask(c, 1, packet), simulation.model) for c in range(10)]
+    trained = torch.stack([wire.unpack(result.packet)["fc1.weight"] for result in results])
+    return (trained - federation.server.weights["fc1.weight"]).flatten(1)
+
+
+def eden_error(bits: int, seed: int) -> float:
+    """EDEN's normalised error on real changes."""
+    x = changes(seed)
+    generators = [torch_generator(seed, "rotation", client=c) for c in range(len(x))]
+    signs = random_signs(x.shape[1], generators)
+    decoded = rotate_back([eden_decode(eden_encode(part, bits)) for part in rotate(x, signs)], signs, x.shape[1])
+    return float(((decoded - x).square().sum(1) / x.square().sum(1)).mean())
+
+
+def eden_error_1(seed: int, scale: str) -> float:
+    """:func:`eden_error` at one bit."""
+    return eden_error(1, seed)
+
+
+def eden_error_2(seed: int, scale: str) -> float:
+    """:func:`eden_error` at two bits."""
+    return eden_error(2, seed)
+
+
+def dither(seed: int, scale: str) -> float:
+    """Squared error of stochastic rounding over that of subtractive dither, on real changes at two bits."""
+    x = changes(seed)
+    grid = Grid(2)
+    clip = max_abs(x, batch_dims=1)
+    return float(
+        (expected_error(x, clip, grid, "stochastic", batch_dims=1) / lattice_error("scalar", grid, clip)).mean()
+    )
+
+
+if __name__ == "__main__":
+    store(sys.argv[1:] or DATA)

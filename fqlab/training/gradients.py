@@ -1,0 +1,143 @@
+"""The gradient of a local objective: that of the network in the weights it sees, pulled back to what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+from torch.nn.functional import cross_entropy
+
+from fqlab.models.backprop import MLPGradient
+from fqlab.tensors import Weights, leading
+from fqlab.training.objectives import Objective, stackable
+from fqlab.training.sgd import Batch, GradFn
+
+__all__ = ["channels_last", "network_grad", "objective_grad", "sample_mean", "stacked", "stacked_network_grad"]
+
+
+def sample_mean(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy over the real samples of a batch, of shape ``batch.y.shape[:-1]``: one a stacked client.
+
+    Args:
+        logits: ``[*clients, batch, classes]``.
+        batch: gives labels and weights.
+    """
+    each = cross_entropy(logits.flatten(0, -2), batch.y.flatten(), reduction="none").reshape(batch.y.shape)
+    if batch.weight is None:
+        return each.mean(-1)
+    return (each * batch.weight).sum(-1) / batch.weight.sum(-1).clamp(min=1)
+
+
+def channels_last(tensors: Weights) -> Weights:
+    """Kernels of convolutions with their channels innermost in memory: on CPUs they train faster that way.
+
+    The values are the same, and so is their order to whoever indexes them.
+    """
+    return {n: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v for n, v in tensors.items()}
+
+
+def network_grad(model: nn.Module, buffers: Weights) -> GradFn:
+    """Gradient of the mean cross-entropy of one client in the weights that the network sees.
+
+    Written out for a network that can (:class:`~fqlab.models.backprop.MLPGradient`), by autograd for the others.
+
+    Args:
+        model: in training mode; no other thread may use it meanwhile.
+        buffers: of the model (BatchNorm statistics), which are updated in place.
+    """
+
+    def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        leaves = {name: value.detach().requires_grad_() for name, value in channels_last(weights).items()}
+        loss = sample_mean(functional_call(model, {**leaves, **buffers}, (batch.x,)), batch)
+        return list(torch.autograd.grad(loss, list(leaves.values()))), loss.detach()
+
+    written = _written(model)
+    if written is None:
+        return by_autograd
+    alone = _by_hand(written)
+
+    def by_hand(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        weight = None if batch.weight is None else batch.weight[None]
+        one = Batch(batch.x[None], batch.y[None], weight)
+        try:
+            gradients, losses = alone({name: value[None] for name, value in weights.items()}, one)
+        except RuntimeError:
+            return by_autograd(weights, batch)  # fails again, where the layers say which of them it was
+        return [gradient[0] for gradient in gradients], losses[0]
+
+    return by_hand
+
+
+def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
+    """:func:`network_grad` of stacked clients: every tensor has a leading client dimension, the loss is a vector."""
+    written = _written(model)
+    if written is not None:
+        return _by_hand(written)
+    forward: Callable[..., torch.Tensor]
+    if stackable(model):
+        forward = lambda weights, state, x: model.stacked(weights, x)
+    else:
+        forward = vmap(lambda weights, state, x: functional_call(model, {**weights, **state}, (x,)))
+
+    def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
+        losses = sample_mean(forward(leaves, leading(buffers, batch.active), batch.x), batch)
+        return list(torch.autograd.grad(losses.sum(), list(leaves.values()))), losses.detach()
+
+    return by_autograd
+
+
+def _written(model: nn.Module) -> MLPGradient | None:
+    """The gradient that the network has written out, if it has and may be stacked."""
+    return getattr(model, "backprop", None) if stackable(model) else None
+
+
+def _by_hand(written: MLPGradient) -> GradFn:
+    def grad(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        gradients, losses = written(weights, batch.x, batch.y, batch.weight)
+        return [gradients[name] for name in weights], losses
+
+    return grad
+
+
+def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = False) -> GradFn:
+    """Gradient of loss(model(transform(params))) + penalty(params) in ``params``, given the network's own.
+
+    A transform that passes gradients on unchanged (``straight_through``) needs no graph; any other is pulled back by
+    autograd, together with the penalty.
+
+    Args:
+        objective: of one client, or with a leading client dimension in its context.
+        network: from :func:`network_grad` or :func:`stacked_network_grad`.
+        of_stack: clients are stacked.
+    """
+    lift = stacked if of_stack else (lambda function: function)
+    transform = lift(objective.transform) if objective.transform else lambda params, context, noise: params
+    penalty = lift(objective.penalty) if objective.penalty else None
+    straight = objective.transform is None or getattr(objective.transform, "straight_through", False)
+
+    def passed_on(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        with torch.no_grad():
+            seen = transform(params, leading(objective.context, batch.active), batch.noise)
+        return network(seen, batch)
+
+    def pulled_back(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        context = leading(objective.context, batch.active)
+        seen = transform(leaves, context, batch.noise)
+        slopes, loss = network({name: value.detach() for name, value in seen.items()}, batch)
+        ends = list(seen.values())
+        if penalty:
+            cost = penalty(leaves, context)
+            ends, slopes, loss = [*ends, cost], [*slopes, torch.ones_like(cost)], loss + cost.detach()
+        return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
+
+    return passed_on if straight and penalty is None else pulled_back
+
+
+def stacked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` for stacked clients: its own form for them, or else under ``vmap``."""
+    return function.stacked if stackable(function) else vmap(function)

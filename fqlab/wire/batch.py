@@ -1,0 +1,180 @@
+"""Packets of many clients at once: what alike payloads have in common is worked out once, and their codes as one array.
+
+The bytes are those of :func:`fqlab.wire.pack`, one packet a client.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from fqlab.errors import WireError, one_of
+from fqlab.quant.codes import Codes
+from fqlab.wire.container import INTS, MAX_ENTRIES, Row, Segment, load, read
+from fqlab.wire.packet import CODINGS, Payload, checked_row, entries_of, number_bytes, prepare, unpack
+from fqlab.wire.sizes import Size, weighed
+from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols, top_symbol, used_bits
+
+__all__ = ["pack_all", "unpack_all"]
+
+Entries = Mapping[str, "Codes | torch.Tensor"]
+Prepared = tuple[Sequence[Row], Sequence[Segment]]
+
+
+def pack_all(payloads: Sequence[Entries], *, coding: str = "fixed", entropy: bool = False) -> list[tuple[bytes, Size]]:
+    """Each payload as a packet, and its size.
+
+    Args:
+        payloads: one a client, see :func:`fqlab.wire.pack`.
+        coding: ``"fixed"`` or ``"zstd"``.
+        entropy: also find out how many bytes each would take entropy-coded.
+
+    Raises:
+        ConfigError: as ``pack``.
+    """
+    one_of("coding", coding, CODINGS)
+    packets: list[Any] = [None] * len(payloads)
+    entries = [entries_of(payload) for payload in payloads]
+    for members in _groups([_kind(one) for one in entries]):
+        own = [entries[i] for i in members]
+        for i, (rows, segments) in zip(members, _prepare(own) if len(own) > 1 else [prepare(own[0])], strict=True):
+            packets[i] = weighed(rows, segments, coding, entropy)
+    return packets
+
+
+def _groups(kinds: Sequence[Hashable]) -> list[list[int]]:
+    """The places of equal values."""
+    places: dict[Hashable, list[int]] = {}
+    for i, kind in enumerate(kinds):
+        places.setdefault(kind, []).append(i)
+    return list(places.values())
+
+
+def _kind(payload: Entries) -> Hashable:
+    """What payloads of one group share: names, shapes, types and grids. An entry of a wrong type is in a group of its own."""
+    return tuple(
+        (n, v.shape, v.grid if isinstance(v, Codes) else v.dtype) if _sound(v) else n for n, v in payload.items()
+    )
+
+
+def _sound(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) or (isinstance(value, Codes) and not value.clip.dim())
+
+
+def _prepare(payloads: Sequence[Entries]) -> Iterator[Prepared]:
+    """Rows and segments of every payload of one group."""
+    rows = tuple(checked_row(name, value) for name, value in payloads[0].items())
+    if sum(row.count for row in rows) > MAX_ENTRIES:
+        prepare(payloads[0])  # says what is wrong
+    coded = {at: _planes(_symbols(row, payloads)) for at, row in enumerate(rows) if row.coded}
+    clips = [row.name for row in rows if row.grid]
+    integers = [row.name for row in rows if row.type in INTS]
+    plain = [row.name for row in rows if row.type == "float32" or row.grid]
+    for c, payload in enumerate(payloads):
+        own = rows
+        if coded:
+            own = tuple(row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows))
+        floats = [number_bytes(payload[name].clip if name in clips else payload[name]) for name in plain]
+        planes = [Segment([packed[c]], symbols[c], used[c]) for symbols, used, packed in coded.values()]
+        yield own, [Segment(floats), Segment([number_bytes(payload[name]) for name in integers]), *planes]
+
+
+def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
+    """The symbols of one entry of all clients, ``[clients, n]``."""
+    values = [payload[row.name] for payload in payloads]
+    if row.type == "bool":
+        return torch.stack(values).numpy(force=True).reshape(len(values), -1).view(np.uint8)
+    stack = Codes(torch.stack([v.values for v in values]), row.grid, values[0].clip)
+    return to_symbols(stack).reshape(len(values), -1)
+
+
+def _planes(symbols: np.ndarray) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
+    """Symbols ``[clients, n]``, each client's used planes, and its packed planes."""
+    used, packed = used_bits(symbols).tolist(), [symbols[0]] * len(symbols)
+    for members in _groups(used):
+        planes = to_planes(symbols if len(members) == len(used) else symbols[members], used[members[0]])
+        for i, own in zip(members, planes, strict=True):
+            packed[i] = own
+    return symbols, used, packed
+
+
+def unpack_all(packets: Sequence[bytes], clients: Sequence[object]) -> list[Payload | WireError]:
+    """Inverse of :func:`pack_all`: each client's payload, or the :class:`~fqlab.errors.WireError` that says what is wrong.
+
+    Tensors of different clients share memory: nobody may write to them.
+    """
+    opened = [_opened(packet, client) for packet, client in zip(packets, clients, strict=True)]
+    found: list[Any] = [one if isinstance(one, WireError) else None for one in opened]
+    for members in _groups([i if isinstance(one, WireError) else one[0] for i, one in enumerate(opened)]):
+        if len(members) > 1:
+            payloads = _decode(opened[members[0]][0], [opened[i][1] for i in members])
+            for i, payload in zip(members, payloads, strict=False):
+                found[i] = payload
+    return [_alone(packets[i], clients[i]) if one is None else one for i, one in enumerate(found)]
+
+
+def _opened(packet: bytes, client: object) -> tuple[Hashable, list[np.ndarray]] | WireError:
+    """The rows of a packet and its parts, checked; a compressed one stays apart from all others."""
+    try:
+        layout = read(packet, client)
+        if any(part.zipped for part in layout.parts):
+            return object(), []
+        return layout.rows, [load(packet, part, client) for part in layout.parts]
+    except WireError as error:
+        return error
+
+
+def _alone(packet: bytes, client: object) -> Payload | WireError:
+    try:
+        return unpack(packet, client=client)
+    except WireError as error:
+        return error
+
+
+def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> list[Payload]:
+    """The payloads of packets with the same rows; none at all if a code lies outside its grid."""
+    floats, ints, *planes = [np.stack(of) for of in zip(*parts, strict=True)]
+    numbers, counts = _Tape(floats), _Tape(ints)
+    codes: dict[str, Sequence[Codes]] = {}
+    tensors: dict[str, Sequence[torch.Tensor]] = {}
+    for row in rows:
+        if not row.coded:
+            tensors[row.name] = (numbers if row.type == "float32" else counts).take(row.type, row.shape)
+            continue
+        symbols = from_planes(planes.pop(0), row.used, row.count)
+        if row.grid is None:
+            tensors[row.name] = torch.from_numpy(symbols.view(np.bool_).reshape(len(parts), *row.shape)).unbind()
+        elif symbols.max(initial=0) > top_symbol(row.grid):
+            return []
+        else:
+            values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(len(parts), *row.shape)).unbind()
+            clips = numbers.take("float32", ())
+            codes[row.name] = [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
+    return [
+        Payload(own, rest) for own, rest in zip(_members(codes, len(parts)), _members(tensors, len(parts)), strict=True)
+    ]
+
+
+def _members(columns: Mapping[str, Sequence[Any]], count: int) -> Iterator[dict[str, Any]]:
+    """The entries of each client, from those of all clients by name."""
+    names = tuple(columns)
+    if not names:
+        return iter([{} for _ in range(count)])
+    return (dict(zip(names, own, strict=True)) for own in zip(*columns.values(), strict=True))
+
+
+class _Tape:
+    """Numbers of all clients, ``[clients, bytes]``, read one tensor after the other."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data, self.at = torch.from_numpy(data), 0
+
+    def take(self, kind: str, shape: tuple[int, ...]) -> Sequence[torch.Tensor]:
+        start, self.at = self.at, self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
+        own = self.data[:, start : self.at]
+        own = own if kind == "float32" else own.clone()  # integers may lie at an odd place
+        return own.view(getattr(torch, kind)).reshape(len(own), *shape).unbind()

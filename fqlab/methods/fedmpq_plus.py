@@ -14,7 +14,19 @@ from fqlab.methods.aqfl import Widths, layer_sizes, sent_widths
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, ReceivedUpdate, Server, State
 from fqlab.methods.changes import Held, Known, receive
 from fqlab.methods.fedmpq import FedMPQ
-from fqlab.quant import CUTTINGS, MAX_BITS, RULES, Codes, Grid, clip_for, mean_bits, pruning_growing, quantize
+from fqlab.quant import (
+    CUTTINGS,
+    MAX_BITS,
+    RULES,
+    Codes,
+    Grid,
+    clip_for,
+    mean_bits,
+    narrow_bits,
+    prune_msb,
+    pruning_growing,
+    quantize,
+)
 from fqlab.tensors import Weights
 from fqlab.training.bitplanes import dual_ascent, layer_strengths
 from fqlab.training.updates import LocalForm, latent_form, trained_codes
@@ -46,6 +58,8 @@ class FedMPQPlus(FedMPQ):
         averaging: ``"mean"``; ``"size"`` weighs clients by |D_n|, ``"budget"`` by v_n|D_n|, ``"inverse_error"`` layer
             by layer by the inverse of the quantization error.
         bit_factor: weigh a layer by M_l b_l/M in the penalty; False for M_l/M.
+        strip: ``"both"`` ends by shares counted once, as the public code does; ``"msb"`` drops top planes alone while
+            δ(l) ≤ ε, with δ(l) taken anew after every cut (:func:`fqlab.quant.prune_msb`).
         cutting: order in which bits are cut, see :func:`fqlab.quant.pruning_growing`.
         clip: rule for the scale at the download; ``"octav"`` is level-aware here.
         precondition: for latent planes, let ``lr`` mean about what it means for plain weights, see
@@ -64,6 +78,7 @@ class FedMPQPlus(FedMPQ):
 
     averaging: str = "mean"
     bit_factor: bool = True
+    strip: str = "both"
     cutting: str = "drain"
     clip: str = "max_abs"
     precondition: bool = True
@@ -74,6 +89,7 @@ class FedMPQPlus(FedMPQ):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("averaging", self.averaging, AVERAGES)
+        one_of("strip", self.strip, ("both", "msb"))
         one_of("cutting", self.cutting, CUTTINGS)
         one_of("clip", self.clip, RULES)
         one_of("step", self.step, ("subgradient", "proximal"))
@@ -127,6 +143,12 @@ class FedMPQPlus(FedMPQ):
 
     def trained(self, params: Weights, problem: LocalProblem) -> dict[str, tuple[Codes, torch.Tensor]]:
         return trained_codes(params, problem.objective, growth=self.dual_step > 0)
+
+    def prune(self, codes: Codes) -> Codes:
+        if self.strip == "both" or not self.pruning:
+            return super().prune(codes)
+        fewer, left = prune_msb(codes, self.epsilon)
+        return narrow_bits(fewer, int(left))
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         update = super().upload(params, buffers, problem, client)

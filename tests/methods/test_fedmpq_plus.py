@@ -94,7 +94,7 @@ def test_every_switch_changes_the_run():
     plain = fit(experiment(rounds=2, options={"epsilon": 0.6}))
     for options in (
         {"clip": "octav"}, {"bit_factor": False, "penalty": 0.5}, {"precondition": False}, {"step": "proximal"},
-        {"cutting": "round_robin"},
+        {"cutting": "round_robin"}, {"strip": "msb"},
     ):  # fmt: skip
         other = fit(experiment(rounds=2, options={"epsilon": 0.6} | options))
         assert not torch.equal(plain.weights["fc1.weight"], other.weights["fc1.weight"]), options
@@ -200,7 +200,7 @@ def test_a_refused_upload_does_not_put_server_and_client_at_odds():
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("cutting", "even"), ("averaging", "median"), ("clip", "best"), ("step", "newton"), ("dual_step", -1),
+        ("cutting", "even"), ("strip", "lsb"), ("averaging", "median"), ("clip", "best"), ("step", "newton"), ("dual_step", -1),
         ("downlink", "half"), ("budgets", 9), ("epsilon", 2),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from fqlab import panels
 from fqlab.federation import fit
 from fqlab.methods.fedmpq_plus import FedMPQPlus
 from fqlab.plots.precision import Federated, Matrix, Prune
-from fqlab.quant import adjust, msb_density, pruning_growing
+from fqlab.quant import msb_density, prune_msb, pruning_growing
 from fqlab.studies.fedmpq import CLIENTS, SIZES, bell, experiment
 
 
@@ -35,11 +35,11 @@ def seen(panel, module, **settings):
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.03, 0.05, 0.31, 0.6])
-def test_what_a_device_sends_is_what_pruning_leaves(panel, module, epsilon):
+def test_what_a_device_sends_is_what_prune_msb_leaves(panel, module, epsilon):
     for seed in (0, 1):
         state, shown = seen(panel, module, epsilon=epsilon, move=0, seed=seed)
         for n, budget in enumerate((2, 2, 4, 4, 4, 6, 6, 6, 8, 8)):
-            left = [adjust(bell(k, budget, seed), threshold=epsilon).grid.bits for k in range(len(SIZES))]
+            left = [int(prune_msb(bell(k, budget, seed), epsilon)[1]) for k in range(len(SIZES))]
             assert list(shown[Matrix]["widths"][n]) == left
 
 

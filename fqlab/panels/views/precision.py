@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ from fqlab.federation import Experiment, Federation
 from fqlab.methods.fedmpq import common_base, history
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.precision import Federated, Matrix, Prune
-from fqlab.quant import adjust, mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
+from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
 from fqlab.studies.fedmpq import BUDGETS, CLIENTS, ROUNDS, SIZES, bell, experiment, fresh
 
 __all__ = ["LAST", "Precision", "State", "local_widths", "options", "walks"]
@@ -45,7 +46,7 @@ class State(Settings):
     pruning: bool = control(True, label="Pruning")
     epsilon: float = control(
         0.05,
-        label="Prune while δ < ε",
+        label="Prune while δ ≤ ε",
         unit="share",
         low=0.0,
         high=0.6,
@@ -79,8 +80,8 @@ class Precision(Panel):
         "As sent": {"move": 0},
         "Common base": {"move": 1},
         "Budgets": {},
-        "Pruning only": {"penalty": 0.0, "epsilon": 0.48, "scheme": "none"},
-        "... and growing": {"penalty": 0.0, "epsilon": 0.48},
+        "Pruning only": {"penalty": 0.0, "epsilon": 0.5, "scheme": "none"},
+        "... and growing": {"penalty": 0.0, "epsilon": 0.5},
         "Too much λ": {"penalty": 0.03},
         "Primal-dual": {"scheme": "dual"},
     }
@@ -141,7 +142,12 @@ def _budget(state: State, device: int) -> float:
 
 def options(state: State) -> dict[str, Any]:
     """The settings of :class:`~fqlab.methods.fedmpq_plus.FedMPQPlus` that a state means."""
-    chosen = {"budgets": state.budgets, "pruning": state.pruning, "epsilon": state.epsilon, "cutting": state.cutting}
+    chosen = {
+        "budgets": state.budgets,
+        "pruning": state.pruning,
+        "epsilon": state.epsilon,
+        "cutting": state.cutting,
+    }
     if state.scheme == "dual":
         return chosen | {"penalty": 0.0, "growing": False, "dual_step": state.eta}
     return chosen | {"penalty": state.penalty, "growing": state.scheme == "full"}
@@ -163,14 +169,13 @@ def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=4096)
 def _left(layer: int, bits: int, epsilon: float, seed: int) -> int:
-    """Bits left once the planes at both ends that are rarer than ε have gone."""
-    return adjust(bell(layer, bits, seed), threshold=epsilon).grid.bits
+    """Bits left once no top plane is as rare as ε."""
+    return bits - sum(1 for _ in itertools.takewhile(lambda delta: delta <= epsilon, densities(layer, bits, seed)))
 
 
 def local_widths(state: State, device: int) -> tuple[int, ...]:
-    """What a device sends of the four bell-shaped layers: its budget, less the planes that are rare."""
+    """What a device sends of the four bell-shaped layers: its budget, less the MSBs that are rare."""
     bits = 8 if state.scheme == "dual" else int(_budget(state, device))
     if not state.pruning:
         return (bits,) * len(SIZES)

@@ -171,7 +171,7 @@ figure("08-ablation")
 # [8.00](#claim-fedmpq-dual-tiny-bits) bits for a budget of 5. η = 0.05 sends [4.16](#claim-fedmpq-dual-good-bits) bits
 # and reaches [0.849](#claim-fedmpq-dual-good), below the [0.882](#claim-fedmpq-arm-full) of a fixed λ with enforced
 # budgets at [4.71](#claim-fedmpq-bits-full) bits. Worst is the middle: with η = 0.005 the price goes on adding up while
-# the bits hesitate, and is too high when they fall. The accuracy is [0.218](#claim-fedmpq-dual-slow).
+# the bits hesitate, and is too high when they fall. The accuracy is [0.219](#claim-fedmpq-dual-slow).
 #
 # ## Quiz
 

@@ -1,12 +1,17 @@
 # make lab    the lessons in JupyterLab        make test   every test, notebooks included
 # The first of either sets up .venv; nothing is installed anywhere else. GNU make 3.81 is enough.
+#                       make test-lowest-cpu   the same on the oldest processor's arithmetic
 
 PYTHON ?= python3
-# What the machine installs as PyTorch, in a pip line of its own so that nothing else decides it.
-# A CPU build where a plain install is the CUDA one (Linux):
-#     make lab TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+# What the machine installs as PyTorch, in a pip line of its own so that nothing else decides it. Where TORCH_ARGS is
+# not set, .ci/find_torch.py looks for a CPU build and says what it took. For the build that pip takes by itself:
+#     make lab TORCH_ARGS=
 TORCH ?= torch==2.13.0
-TORCH_ARGS ?=
+ifeq ($(origin TORCH_ARGS),undefined)
+TORCH_BUILD = `$(PYTHON) .ci/find_torch.py "$(TORCH)"`
+else
+TORCH_BUILD = $(TORCH_ARGS)
+endif
 # Passed on: make lab ARGS=--no-browser, make test ARGS="-k wire"
 ARGS ?=
 
@@ -16,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test notebooks site slides figures lint bench clean
+.PHONY: lab test test-lowest-cpu notebooks site slides figures lint bench clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -24,6 +29,11 @@ lab: $(READY)
 # One file to one process: a notebook's cells share a kernel, a module's tests share a browser.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests $(wildcard notebooks) $(ARGS)
+
+# The kernels of the oldest processor that PyTorch runs on: other sums, other last bits. No browser, it does not compute.
+test-lowest-cpu: $(READY)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) --ignore-glob='*browser*' tests $(wildcard notebooks) $(ARGS)
 
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)
@@ -40,8 +50,11 @@ slides: $(READY)
 figures: $(READY)
 	$(BIN)/fqlab figures --out build/figures $(ARGS)
 
+# Style, and the types of everything below the pictures.
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/rounds.py
@@ -61,7 +74,7 @@ $(READY): pyproject.toml
 	  exit 1; }
 	@echo "Setting up .venv, which takes some minutes the first time: $(TORCH) ..."
 	@$(PYTHON) -m venv .venv
-	@$(PIP) $(TORCH_ARGS) "$(TORCH)"
+	@$(PIP) $(TORCH_BUILD) "$(TORCH)"
 	@echo "... fqlab, JupyterLab and the test tools ..."
 	@$(PIP) --editable '.[lab,site,test]'
 	@echo "... done."

@@ -85,7 +85,8 @@ def decode(entry: Codes | torch.Tensor) -> torch.Tensor:
 
 def decode_all(entries: Sequence[Codes | torch.Tensor]) -> torch.Tensor:
     """The same entry of many clients as float tensors, stacked ``[clients, ...]``; codes on one grid in one go."""
-    batches = stack_alike(entries) if all(isinstance(entry, Codes) for entry in entries) else []
+    codes = [entry for entry in entries if isinstance(entry, Codes)]
+    batches = stack_alike(codes) if len(codes) == len(entries) else []
     return batches[0].dequantize() if len(batches) == 1 else torch.stack([decode(entry) for entry in entries])
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["atomic_write"]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+__all__ = ["atomic_write", "tomllib"]
 
 
 def atomic_write(path: Path, content: bytes) -> None:

@@ -76,7 +76,8 @@ panel
 show_source(Clipped.encode)
 
 # %% [markdown]
-# Every setting has a ticket. Paste one into the panel and the same picture comes back, to the last bit.
+# Every setting has a ticket. Paste one into the panel and the same picture comes back: to the last bit on the same
+# processor, elsewhere up to rounding, which a long training can turn into a few test images more or less.
 
 # %%
 panel.ticket

@@ -113,7 +113,7 @@ for law, x in (
 ):
     for grid, s in ((Grid(4), 1.0), (Grid(4), 2.5), (Grid(2), 1.5)):
         error = float(expected_error(x, torch.tensor(s), grid))
-        print(f"{law:7}  {grid.bits} bit, clip {s}: error {error:.6f}, Δ²/12 {grid.step(s) ** 2 / 12:.6f}")
+        print(f"{law:7}  {grid.bits} bit, clip {s}: error {error:.5f}, Δ²/12 {grid.step(s) ** 2 / 12:.5f}")
 
 # %% [markdown]
 # The formula is right for uniform weights that fill the grid: [1.00](#claim-grids-twelfth-uniform) times. It knows
@@ -146,7 +146,7 @@ check("02-midrise", ...)
 
 # %% tags=["nbval-check-output"]
 codes = quantize(torch.tensor([-2.0, -0.3, 0.05, 0.8]), 1.0, Grid(2))
-print(codes.values.tolist(), codes.dequantize().tolist())
+print(codes.values.tolist(), [round(value, 4) for value in codes.dequantize().tolist()])
 
 # %% [markdown]
 # ## Paper

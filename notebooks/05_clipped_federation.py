@@ -97,7 +97,7 @@ print(f"weights {w.round(4)}: variance {best:.4f}, equal weights {equal:.4f}")
 # %% tags=["nbval-check-output"]
 for fine, coarse in ((8, 4), (8, 2), (4, 2), (3, 2)):
     w = weights((fine, *(coarse,) * 9))
-    print(f"one {fine}-bit device among nine {coarse}-bit ones: {w[0] / w[1]:6.1f} : 1, its share {w[0]:.1%}")
+    print(f"one {fine}-bit device among nine {coarse}-bit ones: {w[0] / w[1]:4.0f} : 1, its share {w[0]:.1%}")
 
 # %% [markdown]
 # The theorem's first word was *same*. Clients do not hold the same weights: they trained on different data. What the
@@ -117,7 +117,7 @@ show_source(Clipped.aggregate)
 # limit $r$, one fine device among nine has a share of at most $r/(r+9)$.
 
 # %%
-show_source(Clipped.counted)
+show_source(Clipped.floor_errors)
 
 # %% [markdown]
 # ## Check

@@ -74,7 +74,7 @@ panel
 # with $m_k[j]=1$ if client $k$ kept weight $j$, and the old $\theta[j]$ where nobody did.
 
 # %%
-show_source(Lottery.begin)
+show_source(Lottery.prepare)
 
 # %%
 show_source(prune)

@@ -79,14 +79,14 @@ panel
 show_source(PointNet.forward)
 
 # %% [markdown]
-# `amax(1)` is the maximum over points. Shuffle them, repeat some of them: nothing changes, to the last bit.
+# `amax(1)` is the maximum over points. Shuffle them, repeat some of them: nothing changes but the rounding of sums.
 
 # %% tags=["nbval-check-output"]
 data = load("lidar")
 net, cloud = make("pointnet", data, seed=0), data.train_x[:100]
 shuffled = cloud[:, torch.randperm(64, generator=torch.Generator().manual_seed(0))]
-print("shuffled:", torch.equal(net(cloud), net(shuffled)))
-print("half of the points twice:", torch.equal(net(cloud), net(torch.cat([cloud, cloud[:, :32]], 1))))
+print("shuffled:", torch.allclose(net(cloud), net(shuffled), atol=1e-5))
+print("half twice:", torch.allclose(net(cloud), net(torch.cat([cloud, cloud[:, :32]], 1)), atol=1e-5))
 print("objects of each car:", torch.bincount(data.groups).tolist())
 
 # %% [markdown]

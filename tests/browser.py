@@ -18,7 +18,7 @@ Sheet (one open notebook)
     run_all(timeout)              run every cell; a failing one raises AssertionError with its traceback
     wait_idle(timeout)            until the kernel reports idle
     slider(name)                  locator of the slider's handle (``.noUi-handle``)
-    slider_value(name)            what the handle says (``aria-valuenow``), as a float
+    slider_value(name)            where the handle stands, to the last digit
     press(name, key, n=1)         focus the control and press a key n times (``ArrowRight``, ``Home``...)
     drag(name, fraction, steps)   drag the handle with the mouse over a fraction of the slider's length
     choose(name, option)          pick an option of a dropdown or of toggle buttons by its visible text
@@ -200,7 +200,8 @@ class Sheet:
         return self.page.locator(f".{name} .noUi-handle").first
 
     def slider_value(self, name: str) -> float:
-        return float(self.slider(name).get_attribute("aria-valuenow"))
+        track = self.page.locator(f".{name} .noUi-target").first
+        return float(track.evaluate("target => target.noUiSlider.get(true)"))
 
     def control(self, name: str) -> Any:
         """The part of a widget that takes the keyboard."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,19 @@ def one_thread() -> None:
     """Small tensors gain nothing from intra-op threads, and on a busy machine they wait for each other."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def somebodys_matplotlib() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """Settings that a user may have made for pictures of their own, all at once; call it, and enter what it gives."""
+    import matplotlib.style
+
+    own = {
+        "figure.constrained_layout.use": True, "text.usetex": True, "font.family": ["serif"], "font.size": 20.0,
+        "axes.grid": True, "lines.linewidth": 5.0, "svg.fonttype": "none", "path.sketch": (1, 100, 2), "figure.dpi": 31.0,
+        "axes.unicode_minus": False, "axes.formatter.use_mathtext": True, "xtick.top": True, "image.cmap": "jet",
+    }  # fmt: skip
+    return lambda: matplotlib.style.context(["dark_background", own])
 
 
 @pytest.fixture(scope="session")

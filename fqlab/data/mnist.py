@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ def load_mnist() -> Dataset:
     groups = None if sources.find(writers.path) is None else _read(writers)[:, 2].astype(np.int64)
     note = "no writer ids: QMNIST's label file is not there" if groups is None else "writers: QMNIST"
     groups = None if groups is None else torch.from_numpy(groups)
-    return Dataset("mnist", *_arrays(images, 0.1307, 0.3081), tuple("0123456789"), groups, note)
+    arrays = _arrays(images, 0.1307, 0.3081)
+    return Dataset("mnist", **arrays, classes=tuple("0123456789"), groups=groups, note=note)
 
 
 def load_fashion_mnist() -> Dataset:
@@ -39,12 +41,19 @@ def load_fashion_mnist() -> Dataset:
     Raises:
         DataError: if a file is missing or damaged.
     """
-    return Dataset("fashion_mnist", *_arrays(sources.FILES["fashion_mnist"], 0.2860, 0.3530), _CLOTHES)
+    arrays = _arrays(sources.FILES["fashion_mnist"], 0.2860, 0.3530)
+    return Dataset("fashion_mnist", **arrays, classes=_CLOTHES)
 
 
-def _arrays(files: Sequence[sources.Source], mean: float, std: float) -> list[torch.Tensor]:
+def _arrays(files: Sequence[sources.Source], mean: float, std: float) -> dict[str, Any]:
+    """The four arrays of a data set by their names in :class:`~fqlab.data.Dataset`."""
     train_x, train_y, test_x, test_y = (_read(file) for file in files)
-    return [_pixels(train_x, mean, std), _labels(train_y), _pixels(test_x, mean, std), _labels(test_y)]
+    return {
+        "train_x": _pixels(train_x, mean, std),
+        "train_y": _labels(train_y),
+        "test_x": _pixels(test_x, mean, std),
+        "test_y": _labels(test_y),
+    }
 
 
 def _read(source: sources.Source) -> np.ndarray:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fqlab.errors import DataError, one_of
 
@@ -166,6 +167,7 @@ def _download(source: Source, target: Path, progress: bool) -> None:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
+    last: Exception | None = None
     for url in source.urls:
         try:
             pooch.retrieve(
@@ -184,7 +186,7 @@ def _download(source: Source, target: Path, progress: bool) -> None:
     raise DataError(f"File {source.path} could not be fetched from {tried} ({reason.rstrip('.')}).") from last
 
 
-def _downloader(label: str, progress: bool) -> Callable[[str, str, object], None]:
+def _downloader(label: str, progress: bool) -> Any:
     """What pooch calls with an address and a temporary file; the connection is closed whatever happens."""
     import requests
     from tqdm.auto import tqdm

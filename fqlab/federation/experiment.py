@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,8 @@ from typing import Any
 
 from fqlab import methods, partition
 from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.files import tomllib
 from fqlab.training.sgd import Training
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 __all__ = ["Experiment", "ENGINES"]
 

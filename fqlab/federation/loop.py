@@ -161,9 +161,10 @@ class Federation:
     ) -> tuple[list[ReceivedUpdate], list[str], list[wire.Size]]:
         """Unpack and guard: what is damaged, mis-shaped or not finite is left out and named."""
         sent = [result for result in results if result.size is not None]
-        for result in sent:
-            self.ledger.add(index, result.client, "up", result.size)
+        sizes = [result.size for result in results if result.size is not None]
         senders = [result.client for result in sent]
+        for client, size in zip(senders, sizes, strict=True):
+            self.ledger.add(index, client, "up", size)
         payloads = wire.unpack_all([result.packet for result in sent], senders)
         checked = dict(zip(senders, validate_updates(payloads, self.method.expected_shapes(self.server)), strict=True))
         updates: list[ReceivedUpdate] = []
@@ -174,7 +175,7 @@ class Federation:
                 left_out.append(f"client {result.client}: {payload}")
             else:
                 updates.append(ReceivedUpdate(result.client, self.server.samples[result.client], payload))
-        return updates, left_out, [result.size for result in sent]
+        return updates, left_out, sizes
 
     def _remember(self, results: Sequence[ClientResult], accepted: set[int]) -> None:
         """What clients keep for themselves until they take part again; one that is left out keeps what it had."""

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fqlab.aggregate import decode_all, mean, validate_update
 from fqlab.errors import ConfigError, WireError, in_range
@@ -108,7 +108,8 @@ def serve(clients: int, timeout: float) -> dict[str, Any]:
 
 def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
     """The mean of what can be used, and why the rest cannot."""
-    payloads, left_out = [], []
+    payloads: list[Payload] = []
+    left_out: list[str] = []
     for client, packet in enumerate(packets):
         try:
             payload = unpack(packet, client=client)
@@ -122,7 +123,7 @@ def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
         else:
             left_out.append(f"client {client}: {problem}")
     names = payloads[0] if payloads else ()
-    return {name: mean(decode_all([p[name] for p in payloads]).float()) for name in names}, left_out
+    return Payload(tensors={name: mean(decode_all([p[name] for p in payloads]).float()) for name in names}), left_out
 
 
 # -------------------------------------------------------------------------------------------------------- clients
@@ -148,15 +149,16 @@ def exchange(packets: Sequence[bytes], *, timeout: float = 60.0) -> Exchange:
     with server:
         try:
             sent, answers = _talk(_port(server, timeout), packets, timeout)
-            report = json.loads(server.stdout.read())
+            report = json.loads(_words(server).read())
         except (OSError, json.JSONDecodeError) as error:
             raise WireError(f"the server process did not finish the round within {timeout:g} s ({error}).") from None
         finally:
             watchdog.cancel()
             server.kill()
     received = tuple(PREFIX + len(answer) for answer in answers)
-    counts = (tuple(report[key]) for key in ("heard", "spoken", "left_out"))
-    return Exchange(unpack(answers[0]), sent, received, *counts, server.pid, time.perf_counter() - began)
+    heard, spoken, left_out = (tuple(report[key]) for key in ("heard", "spoken", "left_out"))
+    seconds = time.perf_counter() - began
+    return Exchange(unpack(answers[0]), sent, received, heard, spoken, left_out, server.pid, seconds)
 
 
 def _start(clients: int, timeout: float) -> subprocess.Popen[str]:
@@ -164,13 +166,20 @@ def _start(clients: int, timeout: float) -> subprocess.Popen[str]:
     package = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
     command = [sys.executable, "-m", "fqlab.federation.loopback", str(clients), str(timeout)]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, text=True, **pipes)
+
+
+def _words(server: subprocess.Popen[str]) -> IO[str]:
+    """What the server prints."""
+    if server.stdout is None:
+        raise WireError("the server process has no output to read.")
+    return server.stdout
 
 
 def _port(server: subprocess.Popen[str], timeout: float) -> int:
     """The port on which the server listens, as it prints it."""
-    said = server.stdout.readline()
+    said = _words(server).readline()
     if not said.strip().isdigit():
         raise WireError(f"the server process did not open a port within {timeout:g} s.")
     return int(said)

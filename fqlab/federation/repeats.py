@@ -93,8 +93,8 @@ class Repeats:
 
 def _measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
     """Every measure of every run, given the rounds of each."""
-    found = {key: [sum(r[key] for r in rounds) for rounds in runs] for key in MEASURES if key != "accuracy"}
-    return {"accuracy": [rounds[-1]["accuracy"] for rounds in runs], **found}
+    sums = {key: [float(sum(r[key] for r in rounds)) for rounds in runs] for key in MEASURES if key != "accuracy"}
+    return {"accuracy": [rounds[-1]["accuracy"] for rounds in runs], **sums}
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def read_run(path: Path) -> Stored:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with those of the method and of the partition among them, as flags of the command line name them."""
-    inner = {**settings.pop("options"), **settings.pop("split")}
-    return {**settings, **inner}
+    outer = {name: value for name, value in settings.items() if name not in ("options", "split")}
+    return {**outer, **settings["options"], **settings["split"]}
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ class BSQ(Method):
         warmup: rounds of plain FedAvg first; the paper starts from a trained network.
         finetune_after: rounds with planes after which the scheme is frozen and the weights are fine-tuned;
             0 for never.
-        precondition: let ``lr`` mean about what it means for plain weights, see :func:`fqlab.training.bitplanes.units`;
-            our extension.
+        precondition: let ``lr`` mean about what it means for plain weights, see
+            :class:`fqlab.training.bitplanes.LikePlainSGD`; our extension.
         activation_bits: 1-8, see :class:`fqlab.models.QuantizedActivation`; 0 for full precision. The paper
             has 4.
         step: ``"subgradient"`` (the paper) or ``"proximal"``, a group soft-threshold after every step.
@@ -210,12 +210,12 @@ class BSQ(Method):
         objective = self.objective(payload, codes, client)
         start = bitwise.net_params(codes) if int(state.phase) == TUNE else bitwise.plane_params(codes)
         start = bitwise.resume(start, codes, client.state.planes if client.state else {})
-        return LocalProblem(params | bitwise.to_units(start, objective.context), buffers, objective, state)
+        return LocalProblem(params | start, buffers, objective, state)
 
     def objective(self, payload: Payload, codes: dict[str, Codes], client: Client) -> Objective:
         """Loss of the rounded weights and group lasso on the planes, or the loss alone while fine-tuning."""
         if int(payload.tensors["phase"]) == TUNE:
-            return bitwise.net_objective(codes, precondition=self.precondition)
+            return bitwise.net_objective(codes, lr=client.training.lr, precondition=self.precondition)
         sizes, widths = zip(*((client.spec.numel[n], layer.grid.bits) for n, layer in codes.items()), strict=True)
         penalty = float(payload.tensors.get("penalty", self.penalty))
         strengths = [penalty * c for c in bitwise.layer_strengths(sizes, widths, by_size=self.reweigh)]
@@ -228,7 +228,6 @@ class BSQ(Method):
         if phase == FLOAT:
             return ClientUpdate(Payload(tensors=params | buffers))
         context = problem.objective.context
-        params = bitwise.to_units(params, context, back=True)
         codes: dict[str, Codes] = {}
         mse: dict[str, float] = {}
         for name in self.layers(client.spec):

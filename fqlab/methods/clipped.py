@@ -29,7 +29,7 @@ from fqlab.quant import (
     quantize,
     stack_alike,
 )
-from fqlab.tensors import Weights, unstack
+from fqlab.tensors import Weights, stack, unstack
 from fqlab.training.objectives import Objective
 from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
@@ -187,8 +187,9 @@ class Clipped(Method):
         updates: dict[int, ClientUpdate] = {}
         for kind in dict.fromkeys(kinds):  # only clients with the same grids stack
             own = [i for i, other in enumerate(kinds) if other == kind]
-            parts = ({name: value[own] for name, value in tensors.items()} for tensors in (params, buffers))
-            stacked = self._stacked(*parts, [problems[i] for i in own], [clients[i] for i in own])
+            part = {name: value[own] for name, value in params.items()}
+            rest = {name: value[own] for name, value in buffers.items()}
+            stacked = self._stacked(part, rest, [problems[i] for i in own], [clients[i] for i in own])
             updates.update(zip(own, stacked, strict=True))
         return [updates[i] for i in range(len(clients))]
 
@@ -217,8 +218,7 @@ class Clipped(Method):
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
-        alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-        return self.uploads(*alone, [problem], [client])[0]
+        return self.uploads(stack([params]), stack([buffers]), [problem], [client])[0]
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         weights = {}

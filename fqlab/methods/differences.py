@@ -95,8 +95,7 @@ class Differences(Method):
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
-        alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-        return self.uploads(*alone, [problem], [client])[0]
+        return self.uploads(stack([params]), stack([buffers]), [problem], [client])[0]
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
         shapes = {"seed": torch.Size([])} if self.shared_seed else {}

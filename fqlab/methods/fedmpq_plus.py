@@ -63,7 +63,7 @@ class FedMPQPlus(FedMPQ):
         cutting: order in which bits are cut, see :func:`fqlab.quant.pruning_growing`.
         clip: rule for the scale at the download; ``"octav"`` is level-aware here.
         precondition: for latent planes, let ``lr`` mean about what it means for plain weights, see
-            :func:`fqlab.training.bitplanes.units`.
+            :class:`fqlab.training.bitplanes.LikePlainSGD`.
         step: for latent planes, ``"subgradient"`` or ``"proximal"``, as for BSQ.
         dual_step: η. Above 0 the budget is not enforced but has a price: clients start at 8 bits, keep the widths
             that their own training gives them, and λ_n ← max(0, λ_n + η(mean bits − v_n)). Needs ``growing=False``.

@@ -38,7 +38,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class _Entry:
-    build: Callable[[Shape, int], nn.Module]  # input shape, number of classes
+    build: Callable[..., nn.Module]  # input shape, number of classes
     fits: Callable[[Shape], bool]
     needs: str
 

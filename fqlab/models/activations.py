@@ -70,5 +70,5 @@ def quantize_activations(model: nn.Module, bits: int) -> nn.Module:
         raise ConfigError(f"activation_bits is {bits!r}, but {type(model).__name__} has no activation modules.")
     for parent, name, child in sites:
         setattr(parent, name, QuantizedActivation(child, bits))
-    model.stacked = None  # the batch maximum is one client's: only vmap keeps clients apart
+    model.__dict__["stacked"] = None  # the batch maximum is one client's: only vmap keeps clients apart
     return model

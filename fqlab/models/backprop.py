@@ -66,12 +66,14 @@ class MLPGradient:
             The gradients by name and the losses ``[clients]``. The gradients are overwritten by the next call.
         """
         hidden = self._forward(weights, x.flatten(2))
-        share = 1 / y.shape[1] if weight is None else weight / weight.sum(1, keepdim=True).clamp(min=1)
+        share = (
+            torch.tensor([[1 / y.shape[1]]]) if weight is None else weight / weight.sum(1, keepdim=True).clamp(min=1)
+        )
         log_p, index = hidden.pop().log_softmax(-1), y.unsqueeze(-1)
         losses = -(log_p.gather(-1, index).squeeze(-1) * share).sum(1)
         slope = log_p.exp_()
         slope.scatter_add_(-1, index, slope.new_full((), -1).expand(index.shape))
-        slope *= share if weight is None else share.unsqueeze(-1)
+        slope *= share.unsqueeze(-1)
         return self._backward(weights, hidden, slope), losses
 
     def _forward(self, weights: dict[str, Tensor], x: Tensor) -> list[Tensor]:

@@ -23,6 +23,8 @@ class BatchNorm(nn.Module):
     """
 
     couples_samples = True
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -129,8 +131,9 @@ def _allocate(layer: nn.Module) -> None:
 
 
 def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None:
-    if hasattr(layer, "initialise"):
-        layer.initialise(generator)
+    own_start = getattr(layer, "initialise", None)
+    if callable(own_start):
+        own_start(generator)
     elif isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
         bound = layer.weight[0].numel() ** -0.5
         for values in layer.parameters(recurse=False):

@@ -44,7 +44,8 @@ class PointNet(nn.Module):
         for name in self.POINT:
             x = getattr(self, name)(x).relu()
         x = self.norm(x.amax(1))
-        return self.head2(self.head1(x).relu())
+        hidden, last = (getattr(self, name) for name in self.HEAD)
+        return last(hidden(x).relu())
 
     def stacked(self, weights: Weights, x: Tensor) -> Tensor:
         """Many networks at once: weights ``[clients, ...]``, clouds ``[clients, n, points, channels]``.

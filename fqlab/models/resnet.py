@@ -60,7 +60,7 @@ class Block(nn.Module):
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            shortcut.quantizable = False
+            shortcut.__dict__["quantizable"] = False
             self.shortcut = nn.Sequential(shortcut, _norm(norm, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,6 +90,9 @@ class ResNet(nn.Module):
 
     activation_bits = 4
     """To which FedMPQ, and BSQ in most tables, quantize the activations of this network."""
+    stage1: nn.Sequential
+    stage2: nn.Sequential
+    stage3: nn.Sequential
 
     def __init__(
         self,
@@ -112,11 +115,12 @@ class ResNet(nn.Module):
         for k, stride in enumerate(strides):
             first = Block(widths[k], widths[k + 1], stride, norm, activation, conv)
             others = (Block(widths[k + 1], widths[k + 1], 1, norm, activation, conv) for _ in range(blocks - 1))
-            self.add_module(f"stage{k + 1}", nn.Sequential(first, *others))
+            setattr(self, f"stage{k + 1}", nn.Sequential(first, *others))
         self.fc = nn.Linear(64, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, channels, h, w]`` to logits ``[n, classes]``."""
         x = self.norm(self.conv(x)).relu()
-        x = self.stage3(self.stage2(self.stage1(x)))
+        for stage in (self.stage1, self.stage2, self.stage3):
+            x = stage(x)
         return self.fc(x.mean((2, 3)))

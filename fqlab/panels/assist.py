@@ -21,8 +21,8 @@ function render({ model, el }) {
     let missing = !root;
     const each = (words, query, set) => {
       for (const [name, text] of Object.entries(words)) {
-        const found = root && root.querySelector(query(name));
-        if (found) set(found, text); else missing = true;
+        const part = root && root.querySelector(query(name));
+        if (part) set(part, text); else missing = true;
       }
     };
     each(model.get("names"), (name) => `.${name} .noUi-handle`, (x, text) => x.setAttribute("aria-label", text));
@@ -53,8 +53,8 @@ export default { render };
 """
 
 
-def assistant(names: dict[str, str]) -> Any | None:
-    """The helper widget, or None where anywidget is not installed.
+def assistant(names: dict[str, str]) -> Any:
+    """The helper widget; where anywidget is not installed, one that does nothing.
 
     Args:
         names: CSS class of a slider -> its accessible name.
@@ -63,17 +63,24 @@ def assistant(names: dict[str, str]) -> Any | None:
         A widget with the traits ``alts`` (CSS class of a picture -> alt text) and ``sharp`` (screen pixels per CSS
         pixel, 1 to 2, set by the browser); ``send({"save": filename, "href": address})`` saves a file.
     """
-    kind = _kind()
-    return kind and kind(names=names)
+    return _kind()(names=names)
 
 
 @cache
-def _kind() -> type | None:
+def _kind() -> type:
+    import ipywidgets
+    import traitlets
+
     try:
         import anywidget
-        import traitlets
     except ImportError:
-        return None
+
+        class Silent(ipywidgets.Box):
+            names = traitlets.Dict()
+            alts = traitlets.Dict()
+            sharp = traitlets.Float(1.0)
+
+        return Silent
 
     class Assistant(anywidget.AnyWidget):
         _esm = SCRIPT

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from fqlab.panels.sprites import Sprites
-from fqlab.plots.picture import DRAWING, Picture
-from fqlab.plots.style import figure
+from fqlab.plots.picture import Picture
+from fqlab.plots.style import figure, matplotlib_defaults
 
 __all__ = ["Canvas", "png"]
 
@@ -46,7 +46,7 @@ class Canvas:
 
     def __init__(self, picture: Picture, zoom: float = 1.0) -> None:
         self.picture = picture
-        with DRAWING:
+        with matplotlib_defaults():
             self.figure = figure(picture.width, picture.height, zoom)
             self._canvas = FigureCanvasAgg(self.figure)
             picture.build(self.figure)
@@ -63,7 +63,7 @@ class Canvas:
 
     def render(self, data: Any, ghost: Any = None) -> tuple[bytes, str]:
         """The picture of ``data`` as PNG, and its alt text."""
-        with DRAWING:
+        with matplotlib_defaults():
             alt = self.picture.update(data, ghost)
             self._restore()
             renderer = self._canvas.get_renderer()

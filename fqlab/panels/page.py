@@ -12,13 +12,18 @@ from typing import Any
 from fqlab.panels.state import Settings, controls
 from fqlab.plots.picture import Drawing, to_png
 
-__all__ = ["bundle", "data_uri", "table"]
+__all__ = ["bundle", "data_uri", "link", "table"]
 
 
 def data_uri(content: str | bytes, mime: str) -> str:
     """The content as an address that needs no server."""
     raw = content.encode() if isinstance(content, str) else content
     return f"data:{mime};base64,{base64.b64encode(raw).decode()}"
+
+
+def link(name: str, address: str, content: str) -> str:
+    """A link that saves ``content``, whose address is ``address``, as the file ``name``."""
+    return f'<a download="{name}" href="{address}">{name}</a> ({len(content) / 1000:.0f} kB)'
 
 
 def table(ticket: str, state: Settings, rows: Sequence[Mapping[str, Any]]) -> str:

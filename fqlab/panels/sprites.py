@@ -6,16 +6,20 @@ rounded to a whole pixel. Numbers on a dragged slider come back again and again,
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform
+
+from fqlab.panels.lru import LRUCache
 
 __all__ = ["Sprites"]
 
 MOST = 2000
-"""Words kept; the one that was used longest ago goes first."""
+"""Words kept."""
 EDGE = 5
 """Pixels around a word's box that a halo or an overhanging letter may take."""
 
@@ -24,7 +28,7 @@ class Sprites:
     """The words of one picture as images."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple, tuple[np.ndarray, int, int] | None] = OrderedDict()
+        self._kept: LRUCache[tuple, tuple[np.ndarray, int, int] | None] = LRUCache(MOST)
         self._scratch: RendererAgg | None = None
 
     def draw(self, text: Text, renderer: RendererAgg) -> None:
@@ -33,16 +37,16 @@ class Sprites:
             return
         x, y = (round(v) for v in text.get_transform().transform(text.get_unitless_position()))
         key = _key(text, renderer.dpi)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        else:
+        if key not in self._kept:
             self._kept[key] = self._cut(text, renderer, x, y)
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
-        sprite = self._kept[key]
+        sprite = self._kept.get(key)
         if sprite is not None:
             pixels, dx, dy = sprite
             renderer.draw_image(renderer.new_gc(), x + dx, y + dy, pixels)
+
+    def __len__(self) -> int:
+        """Words that are kept."""
+        return len(self._kept)
 
     def _cut(self, text: Text, like: RendererAgg, x: int, y: int) -> tuple[np.ndarray, int, int] | None:
         """Draw on the scratch buffer; the pixels of the word and where they lie from its anchor, or None if empty."""
@@ -50,9 +54,10 @@ class Sprites:
         if self._scratch is None or (self._scratch.width, self._scratch.height, self._scratch.dpi) != size:
             self._scratch = RendererAgg(*size)
         self._scratch.clear()
-        text.draw(self._scratch)
+        with _anchored(text, x, y):
+            text.draw(self._scratch)
+            box = text.get_window_extent(self._scratch)
         page = np.asarray(self._scratch.buffer_rgba())
-        box = text.get_window_extent(self._scratch)
         left, low = max(0, int(box.x0) - EDGE), max(0, int(box.y0) - EDGE)
         right, high = int(box.x1) + EDGE + 1, int(box.y1) + EDGE + 1
         tall = page.shape[0]
@@ -60,6 +65,19 @@ class Sprites:
         if not pixels.size or left < 0:
             return None
         return np.ascontiguousarray(pixels[::-1]), left - x, low - y
+
+
+@contextlib.contextmanager
+def _anchored(text: Text, x: int, y: int) -> Iterator[None]:
+    """Inside, the text stands at a whole pixel, so that its image does not hang on where it was first drawn."""
+    place, transform = text.get_position(), text.get_transform()
+    text.set_transform(IdentityTransform())
+    text.set_position((x, y))
+    try:
+        yield
+    finally:
+        text.set_transform(transform)
+        text.set_position(place)
 
 
 def _key(text: Text, dpi: float) -> tuple:

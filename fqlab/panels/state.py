@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from fqlab.errors import ConfigError, in_range, one_of
 
 __all__ = ["Control", "Settings", "changed", "control", "controls", "words"]
@@ -82,16 +84,27 @@ class Control:
         Raises:
             ConfigError: otherwise.
         """
+        value = _plain(value)
         if self.choices is not None:
-            return one_of(self.name, value, self.choices)
+            return self.at(self.index(one_of(self.name, value, self.choices)))
         in_range(self.name, value, self.low, self.high, integer=isinstance(self.step, int))
         return self.at(self.index(value))
 
-    def message(self, value: Any) -> str:
+    def in_words(self, value: Any) -> str:
         """The value in words, with its unit."""
         if self.choices is not None:
             return self.choices[value]
         return f"{value:g} {self.unit}".strip() if self.unit != "×" else f"{value:g}×"
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's own, which tickets, JSON and widgets can hold; anything else that is no scalar as text.
+
+    A text that is no choice and no number is refused by name, where an array would be compared element by element.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, (bool, int, float, str, type(None))) else repr(value)
 
 
 def control(default: Any, *, label: str, **about: Any) -> Any:
@@ -141,7 +154,10 @@ def changed(state: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def words(state: Settings) -> str:
-    """The state as one line: ``bits per weight 4 bit, rounding nearest, ...``."""
-    return ", ".join(
-        f"{c.label[0].lower()}{c.label[1:]} {c.message(getattr(state, c.name))}" for c in controls(type(state))
-    )
+    """The state as one line: ``bits per weight: 4 bit; rounding: nearest; OCTAV's step: 0; ...``."""
+    return "; ".join(f"{_inside(c.label)}: {c.in_words(getattr(state, c.name))}" for c in controls(type(state)))
+
+
+def _inside(label: str) -> str:
+    """A label inside a sentence: a small first letter, unless the word is an abbreviation."""
+    return label if label[:2].isupper() else f"{label[:1].lower()}{label[1:]}"

@@ -14,14 +14,14 @@ value: presets and tickets still move it. Prose, code and quiz grow at once, in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from fqlab.errors import in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of
 
-__all__ = ["Teaching", "now", "teach"]
+__all__ = ["Teaching", "hidden", "now", "teach"]
 
 LARGE, LEAST, MOST = 1.5, 1.0, 3.0
 """Enlargement without an argument, and the allowed range; at 1.5 a panel is 1440 px wide."""
@@ -85,7 +85,7 @@ def now() -> Teaching:
     return _CHOSEN[0]
 
 
-def teach(zoom: float | bool = True, *, hide: Sequence[str] = ()) -> Any:
+def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
     """Enlarge text and panels for a projector and hide chosen controls; ``teach(False)`` goes back.
 
     Args:
@@ -98,15 +98,28 @@ def teach(zoom: float | bool = True, *, hide: Sequence[str] = ()) -> Any:
     Raises:
         ConfigError: for a zoom out of range, or a name that no panel knows.
     """
-    names = (hide,) if isinstance(hide, str) else tuple(hide)
-    known = _known() if names else ()
-    for name in names:
-        one_of("hide", name, known)
+    names = hidden(hide, _known)
     factor = {True: LARGE, False: 1.0}[zoom] if isinstance(zoom, bool) else in_range("zoom", zoom, LEAST, MOST)
-    _CHOSEN[0] = Teaching() if zoom is False else Teaching(float(factor), frozenset(names))
+    _CHOSEN[0] = Teaching() if zoom is False else Teaching(float(factor), names)
     shown = _widget()
     shown.css, shown.words = now().css(), now().words()
     return shown
+
+
+def hidden(hide: Any, known: Callable[[], Collection[str]]) -> frozenset[str]:
+    """The names in ``hide``, where a string is one name.
+
+    Args:
+        known: gives the names that are allowed; asked only if there is a name.
+
+    Raises:
+        ConfigError: for something else, or for a name that is not known.
+    """
+    if isinstance(hide, str):
+        hide = (hide,)
+    if not isinstance(hide, Collection):
+        raise ConfigError(f"hide is {hide!r}, but must be a name or a list of names.")
+    return frozenset(one_of("hide", name, known()) for name in hide)
 
 
 @cache

@@ -8,19 +8,21 @@ mistyped ticket, or one made by a version with other controls, is refused in one
 from __future__ import annotations
 
 import zlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fqlab.errors import ConfigError
 from fqlab.panels.state import Settings, controls
 
-__all__ = ["read", "spell", "value", "write"]
+__all__ = ["read", "seal", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
+LONGEST, SHOWN = 200, 40
+"""Characters that a ticket may have, and characters of a wrong one that its refusal repeats."""
 S = TypeVar("S", bound=Settings)
 
 
-def _seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
+def seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
     """20-bit checksum that also binds the ticket to the panel's version and to what its controls are."""
     schema = [(c.name, c.count, c.at(0), c.at(c.count - 1)) for c in controls(kind)]
     return zlib.crc32(f"{panel}|{version}|{schema}|{number}".encode()) >> 12
@@ -40,7 +42,7 @@ def write(panel: str, version: int, state: Settings) -> str:
     number = 0
     for known in controls(type(state)):
         number = number * known.count + known.index(getattr(state, known.name))
-    return f"{panel}-{spell(number)}-{spell(_seal(panel, version, type(state), number), CHECK)}"
+    return f"{panel}-{spell(number)}-{spell(seal(panel, version, type(state), number), CHECK)}"
 
 
 def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
@@ -49,21 +51,39 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     Raises:
         ConfigError: if the ticket belongs to another panel, is damaged, or is from another version.
     """
-    text = "".join(ticket.split())
-    name, _, code = text.partition("-")
+    model = write(panel, version, kind())
+    if not isinstance(ticket, str) or len(ticket) > LONGEST:
+        raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
+    name, _, code = "".join(ticket.split()).partition("-")
     if name.lower() != panel:
-        raise ConfigError(f"ticket is {ticket!r}, but must start with '{panel}-': it belongs to another panel.")
+        raise ConfigError(f"ticket is {_short(ticket)}, but must start with '{panel}-': it belongs to another panel.")
     code = code.replace("-", "")
-    body, seal = value(code[:-CHECK]), value(code[-CHECK:])
-    if body is None or seal is None:
-        raise ConfigError(f"ticket is {ticket!r}, but must look like {write(panel, version, kind())}.")
-    if seal != _seal(panel, version, kind, body):
-        raise ConfigError(f"ticket is {ticket!r}, but its check digits do not fit: mistyped, or from another version.")
+    number, check = value(code[:-CHECK]), value(code[-CHECK:])
+    if number is None or check is None:
+        raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
+    settings = _settings(kind, number)
+    if settings is None or check != seal(panel, version, kind, number):
+        raise ConfigError(
+            f"ticket is {_short(ticket)}, but its check digits do not fit: mistyped, or from another version."
+        )
+    return kind(**settings)
+
+
+def _settings(kind: type[Settings], number: int) -> dict[str, Any] | None:
+    """The values that a number counts to; None if it is beyond the last state."""
     values = {}
     for known in reversed(controls(kind)):
-        body, index = divmod(body, known.count)
+        number, index = divmod(number, known.count)
         values[known.name] = known.at(index)
-    return kind(**values)
+    return None if number else values
+
+
+def _short(ticket: Any) -> str:
+    """What somebody pasted, cut where a sentence ends to be one."""
+    text = ticket if isinstance(ticket, str) else repr(ticket)
+    if len(text) <= SHOWN:
+        return repr(ticket)
+    return f"{text[:SHOWN]!r}... ({len(text):,} characters)"
 
 
 def value(code: str) -> int | None:

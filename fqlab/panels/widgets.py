@@ -9,7 +9,7 @@ import ipywidgets as w
 
 from fqlab.panels.state import Control
 
-__all__ = ["STYLE", "button", "column", "css_class", "marks", "widget"]
+__all__ = ["STYLE", "button", "close_children", "column", "css_class", "marks", "widget"]
 
 LONG_LABEL = 11
 """Letters of a label that fit beside its control; a longer one stands above it, as with sliders."""
@@ -19,6 +19,17 @@ STYLE = """
 @container (min-width: 880px) and (max-width: 959px) { .fqlab-panel > * { zoom: .916; } }
 @container (min-width: 800px) and (max-width: 879px) { .fqlab-panel > * { zoom: .833; } }
 @container (min-width: 720px) and (max-width: 799px) { .fqlab-panel > * { zoom: .75; } }
+@container (max-width: 719px) {
+  .fqlab-panel .fqlab-gallery { order: -1; width: 100%; align-items: center; }
+  .fqlab-panel .fqlab-row { max-width: 100%; justify-content: center; }
+  .fqlab-panel .fqlab-picture { flex: 0 1 auto !important; min-width: 0; max-width: 100%; height: auto !important; }
+  .fqlab-panel .fqlab-column { width: 100% !important; }
+  .fqlab-panel .fqlab-presets, .fqlab-panel .fqlab-bar { flex-wrap: wrap; }
+  .fqlab-panel .fqlab-presets .fqlab-preset { flex: 1 1 30%; }
+  .fqlab-panel .fqlab-bar, .fqlab-panel .fqlab-bar .fqlab-status { height: auto !important; }
+  .fqlab-panel .fqlab-bar .fqlab-status { min-height: 34px; flex: 1 1 100%; }
+}
+@container (max-width: 499px) { .fqlab-panel .fqlab-row { flex-wrap: wrap; } }
 .fqlab-panel .fqlab-heading { height: 20px; margin: 4px 2px 1px; border-bottom: 1px solid var(--jp-border-color2, #ccc); }
 .fqlab-panel .fqlab-heading .widget-html-content { font-weight: 600; font-size: var(--fqlab-font, 12px); line-height: 20px; opacity: .8; }
 .fqlab-panel .fqlab-control { width: auto; margin: 1px 2px; }
@@ -109,9 +120,21 @@ def column(controls: Iterable[Control], widgets: dict[str, w.Widget], width: int
             title.add_class("fqlab-heading")
             children.append(title)
         children.append(widgets[control.name])
-    return w.VBox(children, layout=w.Layout(width=f"{width}px", flex="0 0 auto", overflow="hidden"))
+    made = w.VBox(children, layout=w.Layout(width=f"{width}px", flex="0 0 auto", overflow="hidden"))
+    made.add_class("fqlab-column")
+    return made
 
 
-def button(text: str, tip: str, width: str = "auto") -> w.Button:
+def button(text: str, tip: str, width: str = "auto", icon: str = "") -> w.Button:
     """A small button."""
-    return w.Button(description=text, tooltip=tip, layout=w.Layout(width=width, height="28px", margin="0"))
+    return w.Button(description=text, icon=icon, tooltip=tip, layout=w.Layout(width=width, height="28px", margin="0"))
+
+
+def close_children(box: w.Box) -> None:
+    """Close everything inside a box, with its layouts and styles: closing the box alone keeps all of it in memory."""
+    for child in box.children:
+        if isinstance(child, w.Box):
+            close_children(child)
+        for part in (child.layout, getattr(child, "style", None), child):
+            if part is not None:
+                part.close()

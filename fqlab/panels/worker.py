@@ -29,6 +29,7 @@ class Worker:
         self._waiting: tuple[contextvars.Context, Job] | None = None
         self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     @property
     def busy(self) -> bool:
@@ -40,6 +41,7 @@ class Worker:
         """Run ``job`` as soon as the running one, which is asked to stop, has ended."""
         with self._state:
             self._waiting = (contextvars.copy_context(), job)
+            self._closed = False
             if self._stop is not None:
                 self._stop.set()
             if self._thread is None:
@@ -55,18 +57,27 @@ class Worker:
                 self._stop.set()
             self._state.notify_all()
 
+    def close(self) -> None:
+        """Cancel everything, and let the thread end now instead of after a quiet time."""
+        self.cancel()
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing runs or waits; False if that took longer than ``timeout`` seconds."""
         with self._state:
             return self._state.wait_for(lambda: self._stop is None and self._waiting is None, timeout)
 
     def _next(self) -> tuple[contextvars.Context, Job, threading.Event] | None:
-        """The next job, or None (and the end of the thread) after a quiet time."""
+        """The next job, or None (and the end of the thread) after a quiet time, or once closed."""
         with self._state:
-            if not self._state.wait_for(lambda: self._waiting is not None, LINGER):
+            self._state.wait_for(lambda: self._waiting is not None or self._closed, LINGER)
+            if self._waiting is None:
                 self._thread = None
                 return None
-            (context, job), self._waiting = self._waiting, None
+            context, job = self._waiting
+            self._waiting = None
             self._stop = threading.Event()
             return context, job, self._stop
 
@@ -75,7 +86,9 @@ class Worker:
             context, work, stop = job
             try:
                 context.run(work, stop)
-            except Exception:  # a job reports its own errors; this is the last resort
+            except (
+                BaseException
+            ):  # a job reports its own errors; a thread that died here would take every later job along
                 traceback.print_exc()
             finally:
                 with self._state:

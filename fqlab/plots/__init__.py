@@ -1,9 +1,22 @@
 """Pictures: one look for every quantity, built once, updated in place, with alt text."""
 
 from fqlab.plots.picture import Drawing, Picture, PictureView, draw, mosaic, to_png, to_svg
-from fqlab.plots.style import COLORS, LOOKS, Look, axes, figure, line, note, separate_labels, size, style_for, title
+from fqlab.plots.style import (
+    COLORS,
+    LOOKS,
+    Look,
+    axes,
+    figure,
+    line,
+    note,
+    number_of,
+    separate_labels,
+    size,
+    style_for,
+    title,
+)
 
 __all__ = [
-    "COLORS", "Drawing", "LOOKS", "Look", "Picture", "PictureView", "separate_labels", "axes", "draw", "figure", "line", "style_for", "mosaic", "note",
-    "size", "title", "to_png", "to_svg",
+    "COLORS", "Drawing", "LOOKS", "Look", "Picture", "PictureView", "axes", "draw", "figure", "line", "mosaic", "note",
+    "number_of", "separate_labels", "size", "style_for", "title", "to_png", "to_svg",
 ]  # fmt: skip

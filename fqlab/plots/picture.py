@@ -24,7 +24,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -32,13 +31,11 @@ from typing import Any, ClassVar, TypeVar
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure, FigureBase
 
-from fqlab.plots.style import PAPER, figure
+from fqlab.plots.style import PAPER, figure, matplotlib_defaults
 
-__all__ = ["DRAWING", "Drawing", "Picture", "PictureView", "draw", "mosaic", "to_png", "to_svg"]
+__all__ = ["Drawing", "Picture", "PictureView", "draw", "mosaic", "to_png", "to_svg"]
 
 A = TypeVar("A", bound=Artist)
-DRAWING = threading.RLock()
-"""Held while Matplotlib draws: it is not thread-safe, and panels draw from callbacks and from workers."""
 
 
 class Picture:
@@ -99,6 +96,7 @@ def draw(picture: type[Picture], data: Any, ghost: Any = None, *, zoom: float = 
     return mosaic([[PictureView(picture, data, ghost)]], zoom=zoom)
 
 
+@matplotlib_defaults()
 def mosaic(rows: Sequence[Sequence[PictureView]], *, zoom: float = 1.0, gap: int = 10) -> Drawing:
     """Several pictures in one figure, row by row, ``gap`` pixels apart."""
     heights = [max(shown.picture.height for shown in row) for row in rows]
@@ -129,11 +127,10 @@ def _part(whole: Figure, corner: tuple[float, float], picture: type[Picture], to
 
 def to_svg(drawing: Drawing) -> str:
     """The drawing as SVG text: no date, no random ids, the alt text as its description."""
-    from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     page = io.StringIO()
-    with DRAWING, rc_context({"svg.hashsalt": "fqlab", "svg.fonttype": "path"}):
+    with matplotlib_defaults(svg__hashsalt="fqlab", svg__fonttype="path"):
         FigureCanvasSVG(drawing.figure).print_svg(page, metadata={"Date": None, "Description": drawing.alt})
     return page.getvalue()
 
@@ -144,7 +141,7 @@ def to_png(drawing: Drawing) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    with DRAWING:
+    with matplotlib_defaults():
         canvas = FigureCanvasAgg(drawing.figure)
         canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256, dither=Image.Dither.NONE)

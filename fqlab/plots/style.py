@@ -1,23 +1,27 @@
 """One visual language: the same quantity has the same colour, dash and marker in every picture.
 
 Sizes are pixels: figures are made at 72 dots per inch, so that one point is one pixel and a font of 11 is 11 px high.
-Nothing here touches ``matplotlib.pyplot`` or ``rcParams``: both are global, and panels draw from several threads.
+Nothing here touches ``matplotlib.pyplot``, which is global, and nothing hangs on the user's ``rcParams``: whatever makes
+or draws a picture does so inside :func:`matplotlib_defaults`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 __all__ = [
-    "COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "separate_labels", "axes", "figure", "line", "style_for", "note", "size",
-    "title", "untrained",
+    "COLORS", "INK", "LOOKS", "Look", "MUTED", "PAPER", "SERIES", "axes", "figure", "line", "matplotlib_defaults", "note",
+    "number_of", "separate_labels", "size", "style_for", "title", "untrained",
 ]  # fmt: skip
 
 COLORS = {
@@ -79,6 +83,37 @@ def style_for(quantity: str | int) -> Look:
     return SERIES[quantity % len(SERIES)] if isinstance(quantity, int) else LOOKS[quantity]
 
 
+_DRAWING = threading.RLock()
+_OURS = {
+    key: value
+    for key, value in dict.items(matplotlib.rcParamsDefault)
+    if key not in ("backend", "backend_fallback", "date.epoch", "interactive", "toolbar")
+}
+
+
+@contextlib.contextmanager
+def matplotlib_defaults(**more: Any) -> Iterator[None]:
+    """Inside, Matplotlib is ours: no other thread draws, and its settings are the defaults it ships with.
+
+    Matplotlib is not thread-safe, and panels draw from callbacks and from workers. Its settings are global as well: a
+    user's dark style, TeX or constrained layout would reach into every picture. What differs from the defaults is put
+    aside and comes back afterwards; where nothing differs, as on most machines, nothing is touched. Also a decorator.
+
+    Args:
+        more: further settings, with ``__`` for the dot: ``svg__fonttype="path"``.
+    """
+    settings = matplotlib.rcParams
+    wanted = _OURS | {name.replace("__", "."): value for name, value in more.items()}
+    with _DRAWING:
+        aside = {key: now for key, now in dict.items(settings) if key in wanted and now != wanted[key]}
+        settings.update({key: wanted[key] for key in aside})
+        try:
+            yield
+        finally:  # a setting that somebody changed in the meantime stays as they want it
+            settings.update({key: theirs for key, theirs in aside.items() if settings[key] == wanted[key]})
+
+
+@matplotlib_defaults()
 def figure(width: float, height: float, zoom: float = 1.0) -> Figure:
     """An empty figure of ``width`` x ``height`` pixels; ``zoom`` multiplies the pixels, not the layout."""
     return Figure(figsize=(width / 72, height / 72), dpi=72 * zoom, facecolor=PAPER)
@@ -146,6 +181,11 @@ def untrained(headline: Text) -> str:
     """What a picture says, and its alt text, before the first run is done."""
     headline.set_text("Training comes first")
     return "Nothing is trained yet, so the picture is empty."
+
+
+def number_of(count: int, thing: str) -> str:
+    """The count and the thing, in the plural unless there is one: ``1 level``, ``3 levels``."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def note(

@@ -66,7 +66,7 @@ def percentile(
 def _gauss_constant(noise: float) -> float:
     """Minimiser of c·s² + E(|X|−s)₊² for a standard normal X: c·s = E(|X|−s)₊."""
     excess = lambda s: math.sqrt(2 / math.pi) * math.exp(-s * s / 2) - s * special.erfc(s / math.sqrt(2))
-    return float(optimize.brentq(lambda s: noise * s - excess(s), 0.0, 20.0, xtol=1e-14))
+    return float(optimize.brentq(lambda s: noise * s - excess(s), 0.0, 20.0, xtol=1e-14))  # type: ignore[arg-type]
 
 
 def aciq_gauss(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0) -> torch.Tensor:

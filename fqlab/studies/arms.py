@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from fqlab.federation import Experiment, fit
 
@@ -14,7 +15,9 @@ __all__ = [
 
 def _arm(seed: int, scale: str, clip: str, rounding: str, averaging: str) -> float:
     options = {"bits": 2, "clip": clip, "rounding": rounding, "averaging": averaging}
-    shared = dict(model="mlp", lr=0.3, batch_size=32, rounds=20, seed=seed, engine="vectorized", evaluate_every=20)
+    shared: dict[str, Any] = dict(
+        model="mlp", lr=0.3, batch_size=32, rounds=20, seed=seed, engine="vectorized", evaluate_every=20
+    )
     return fit(Experiment(method="clipped", options=options, **shared)).accuracy
 
 

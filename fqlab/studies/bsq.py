@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from fqlab import models
 from fqlab.federation import Experiment, fit
@@ -37,7 +38,9 @@ def experiment(
         "penalty": penalty, "reweigh": reweigh, "interval": interval, "strip": strip, "threshold": threshold / 100,
         "warmup": WARMUP, "finetune_after": PLANES,
     }  # fmt: skip
-    shared = dict(model="mlp", clients=1, batch_size=64, lr=0.1, seed=seed, rounds=WARMUP + PLANES + TUNING)
+    shared: dict[str, Any] = dict(
+        model="mlp", clients=1, batch_size=64, lr=0.1, seed=seed, rounds=WARMUP + PLANES + TUNING
+    )
     return Experiment(method="bsq", options=options, **shared)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from fqlab import wire
@@ -49,13 +51,13 @@ def traffic_4224(seed: int, scale: str) -> float:
 
 def digits_4224(seed: int, scale: str) -> float:
     """Accuracy of the paper's network and method on digits: 10 clients, 10 rounds, 4-2-2-4, defaults of the method."""
-    shared = dict(model="clipped_cnn", batch_size=32, lr=0.1, rounds=10, seed=seed, engine="threads")
+    shared: dict[str, Any] = dict(model="clipped_cnn", batch_size=32, lr=0.1, rounds=10, seed=seed, engine="threads")
     return fit(Experiment(method="clipped", options={"bits": "4-2-2-4"}, **shared)).accuracy
 
 
 def _tour(seed: int, **settings: object) -> float:
     options = {"bits": 2, "level_aware": True, "averaging": "size", "qat": False, **settings}
-    shared = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
+    shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
     return fit(Experiment(method="clipped", options=options, **shared)).accuracy
 
 

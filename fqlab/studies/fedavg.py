@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 BIAS = "fc2.bias"
-SHARED = dict(model="mlp", lr=0.3, batch_size=32, clients=10, engine="vectorized")
+SHARED: dict[str, Any] = dict(model="mlp", lr=0.3, batch_size=32, clients=10, engine="vectorized")
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def own_start_average(seed: int, scale: str) -> float:
 
 def skewed(seed: int, epochs: int, rounds: int = 20, participants: int = 10) -> float:
     """Accuracy under label skew α = 0.1."""
-    split = dict(partition="dirichlet", split={"alpha": 0.1})
+    split: dict[str, Any] = dict(partition="dirichlet", split={"alpha": 0.1})
     shared: dict[str, Any] = {**SHARED, **split}
     return fit(
         Experiment(method="fedavg", rounds=rounds, epochs=epochs, participants=participants, seed=seed, **shared)

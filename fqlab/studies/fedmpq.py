@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -35,7 +36,9 @@ SIZES = (432, 2304, 9216, 36864)
 def experiment(options: dict[str, object], *, rounds: int = ROUNDS, seed: int = 0) -> Experiment:
     """Ten devices with digits dealt by Dirichlet(0.5), three local epochs a round; options over :data:`OURS`."""
     options = OURS | options
-    shared = dict(model="mlp", clients=CLIENTS, rounds=rounds, epochs=3, batch_size=32, lr=0.3, seed=seed)
+    shared: dict[str, Any] = dict(
+        model="mlp", clients=CLIENTS, rounds=rounds, epochs=3, batch_size=32, lr=0.3, seed=seed
+    )
     return Experiment(
         method="fedmpq_plus",
         options=options,

@@ -103,7 +103,7 @@ class Point:
 def experiment(family: str, options: dict[str, Any], labels: str, seed: int = 0, **changes: Any) -> Experiment:
     """The federation of a setting; ``changes`` are fields of the experiment."""
     partition, split = LABELS[labels]
-    shared = dict(
+    shared: dict[str, Any] = dict(
         model="mlp", lr=0.3, batch_size=32, clients=10, rounds=max(STOPS), seed=seed, engine="vectorized",
         evaluate_every=max(STOPS), partition=partition, split=split, options=options,
         validation=0.1 if family == "lottery" else 0.0,
@@ -135,7 +135,7 @@ def trace(
 def points() -> tuple[Point, ...]:
     """The stored points."""
     rows = json.loads(STORE.read_text(encoding="utf-8"))["points"]
-    return tuple(Point(**{**row, "spread": tuple(row["spread"])}) for row in rows)
+    return tuple(Point(**row | {"spread": tuple(row["spread"])}) for row in rows)
 
 
 def front(costs: list[tuple[float, float]]) -> list[int]:
@@ -162,13 +162,14 @@ def measure(name: str, labels: str) -> list[Point]:
     """The points of one setting, run anew."""
     family, options, epochs = names(labels)[name]
     runs = [{f["round"]: f for f in _stops(experiment(family, options, labels, s, epochs=epochs))} for s in SEEDS]
-    made = []
+    setting = []
     for stop in STOPS:
         each = [run[stop] for run in runs]
         mean = {key: _mean([f[key] for f in each]) for key in each[0] if key != "round"}
-        spread = tuple(round(_spread([f[key] for f in each]), 4) for key in ("everyone", "own"))
-        made.append(Point(name, family, labels, stop, spread=spread, **{k: round(v, 4) for k, v in mean.items()}))
-    return made
+        everyone, own = (round(_spread([f[key] for f in each]), 4) for key in ("everyone", "own"))
+        rounded = {key: round(value, 4) for key, value in mean.items()}
+        setting.append(Point(name, family, labels, stop, spread=(everyone, own), **rounded))
+    return setting
 
 
 def _stops(e: Experiment) -> Iterator[dict[str, float]]:

@@ -12,7 +12,7 @@ __all__ = [
     "mix_accuracy", "mix_gain", "up_gain",
 ]  # fmt: skip
 
-MIX = {"epochs": 5, "participants": 5, "rounds": 10}
+MIX: dict[str, Any] = {"epochs": 5, "participants": 5, "rounds": 10}
 """FedAvg's own levers, at a setting that suits digits."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +89,7 @@ def _federated(seed: int, grid: str, bits: int = 2) -> float:
         "grid": grid,
         "rounding": "nearest",
     }
-    shared = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
+    shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
     return fit(Experiment(method="clipped", options=options, **shared)).accuracy
 
 

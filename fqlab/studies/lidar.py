@@ -26,8 +26,10 @@ BITS = 3
 
 def experiment(seed: int, method: str = "fedavg", **options: Any) -> Experiment:
     """Eight cars, each with the objects of its own town; PointNet, 15 rounds of one local epoch."""
-    shared = dict(dataset="lidar", model="pointnet", partition="by_writer", clients=8, epochs=1, batch_size=16)
-    steps = dict(lr=0.08, momentum=0.9, lr_decay=0.93, rounds=ROUNDS, evaluate_every=ROUNDS)
+    shared: dict[str, Any] = dict(
+        dataset="lidar", model="pointnet", partition="by_writer", clients=8, epochs=1, batch_size=16
+    )
+    steps: dict[str, Any] = dict(lr=0.08, momentum=0.9, lr_decay=0.93, rounds=ROUNDS, evaluate_every=ROUNDS)
     return Experiment(method=method, options=options, seed=seed, engine="vectorized", **shared, **steps)
 
 
@@ -63,7 +65,7 @@ def alone(seed: int) -> tuple[list[float], list[float]]:
 @lru_cache(maxsize=24)
 def together(seed: int, bits: int = 32, rounding: str = "nearest") -> list[float]:
     """Accuracy of the common model in each town; below 32 bits uploads are quantized between the largest weights."""
-    options = dict(bits=bits, clip="max_abs", rounding=rounding, averaging="size", qat=False)
+    options: dict[str, Any] = dict(bits=bits, clip="max_abs", rounding=rounding, averaging="size", qat=False)
     federation = _trained(experiment(seed) if bits == 32 else experiment(seed, "clipped", **options))
     return by_town(federation, federation.method.evaluation_weights(federation.server))
 

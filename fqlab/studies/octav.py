@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -33,7 +34,7 @@ def laplace(n: int = 1_000_000) -> torch.Tensor:
 @lru_cache(maxsize=1)
 def digits_layers() -> tuple[torch.Tensor, torch.Tensor]:
     """The two layers of the digits network after ten federated rounds in full precision."""
-    shared = dict(model="mlp", lr=0.3, batch_size=32, rounds=10, clients=10, engine="vectorized")
+    shared: dict[str, Any] = dict(model="mlp", lr=0.3, batch_size=32, rounds=10, clients=10, engine="vectorized")
     trained = fit(Experiment(method="fedavg", **shared)).weights
     first, second = (w for w in trained.values() if w.dim() > 1)
     return first, second

@@ -169,7 +169,7 @@ def changes(seed: int) -> torch.Tensor:
     simulation = federation.simulation
     packet = wire.pack(federation.method.download(federation.server, SERVER, torch_generator(seed, "download")))
     results = [local_round(simulation, ClientTask(c, 1, packet), simulation.model) for c in range(10)]
-    trained = torch.stack([wire.unpack(result.packet)["fc1.weight"] for result in results])
+    trained = torch.stack([wire.unpack(result.packet).tensors["fc1.weight"] for result in results])
     return (trained - federation.server.weights["fc1.weight"]).flatten(1)
 
 

@@ -44,8 +44,12 @@ EARLIER = {
 def smoke(method: str, seed: int) -> dict[int, float]:
     """Accuracy in % of one row of the table, by deployed width, max-abs ranges."""
     options = METHODS[method]
-    shared = dict(model="robust_mlp", partition="dirichlet", split={"alpha": 0.5}, clients=20, participants=10)
-    train = dict(rounds=150, epochs=5, batch_size=32, lr=0.1, evaluate_every=150, seed=seed, engine="vectorized")
+    shared: dict[str, Any] = dict(
+        model="robust_mlp", partition="dirichlet", split={"alpha": 0.5}, clients=20, participants=10
+    )
+    train: dict[str, Any] = dict(
+        rounds=150, epochs=5, batch_size=32, lr=0.1, evaluate_every=150, seed=seed, engine="vectorized"
+    )
     history = fit(Experiment(method="robust" if options else "fedavg", options=options, **shared, **train))
     return {bits: 100 * accuracy for bits, accuracy in robustness(history, WIDTHS).items()}
 
@@ -94,8 +98,10 @@ def earlier_distance(seed: int, scale: str) -> float:
 @lru_cache(maxsize=64)
 def quick(seed: int, variant: str, bits: int = 2, range_rule: str = "mse", widths: tuple[int, ...] = (2, 32)) -> Any:
     """Accuracies in % of a small run, the lesson's: 64-64-10, 10 clients, 20 rounds; deployed with the same range."""
-    options = {"variant": variant, "range_rule": range_rule} | ({"bits": bits} if variant in ("qat", "apqn") else {})
-    shared = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized", seed=seed)
+    options: dict[str, Any] = {"variant": variant, "range_rule": range_rule} | (
+        {"bits": bits} if variant in ("qat", "apqn") else {}
+    )
+    shared: dict[str, Any] = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized", seed=seed)
     method = {"method": "fedavg"} if variant == "fedavg" else {"method": "robust", "options": options}
     found = robustness(fit(Experiment(**method, **shared)), widths, range_rule)
     return {b: 100 * a for b, a in found.items()}

@@ -145,7 +145,7 @@ def suresh_bound(seed: int, scale: str) -> float:
 
 def _federation(seed: int, rounding: str) -> float:
     options = {"bits": 2, "clip": "max_abs", "grid": "midrise", "rounding": rounding, "averaging": "size", "qat": False}
-    shared = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
+    shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
     return fit(Experiment(method="clipped", options=options, **shared)).accuracy
 
 

@@ -7,7 +7,7 @@ import torch
 
 from fqlab import models, wire
 from fqlab.models.layers import build
-from fqlab.quant import Codes, Grid, clip_for, expected_error, quantize
+from fqlab.quant import Grid, clip_for, expected_error, quantize
 
 __all__ = [
     "both_ways_2222", "clip_coded", "clip_fixed", "formula_2222", "mnist_upload", "packet_2222", "socket",
@@ -26,12 +26,15 @@ def mnist_upload(bits: tuple[int, ...]) -> wire.Payload:
         bits: of conv1, conv2, fc1 and fc2; 32 leaves a layer in full precision.
     """
     model = build(models.ClippedCNN, torch.Generator().manual_seed(0))
-    payload: wire.Payload = dict(models.weights_of(model))
+    tensors = models.weights_of(model)
+    codes = {}
     for seed, (name, width) in enumerate(zip(models.quantizable(model), bits, strict=True)):
         if width < 32:
-            w, grid = _normal(seed, payload[name].numel()).reshape(payload[name].shape), Grid(width)
-            payload[name] = quantize(w, clip_for("octav", w, grid), grid)
-    return payload
+            shape = tensors.pop(name).shape
+            w = _normal(seed, shape.numel()).reshape(shape)
+            grid = Grid(width)
+            codes[name] = quantize(w, clip_for("octav", w, grid), grid)
+    return wire.Payload(codes, tensors)
 
 
 def _size(bits: int) -> wire.Size:
@@ -41,8 +44,8 @@ def _size(bits: int) -> wire.Size:
 def formula_2222(seed: int, scale: str) -> float:
     """32-bit uplink over 2-2-2-2 uplink, counting codes, clips and the trained parameters that stay in 32 bit."""
     payload = mnist_upload((2, 2, 2, 2))
-    codes = [v for v in payload.values() if isinstance(v, Codes)]
-    rest = sum(v.numel() for n, v in payload.items() if isinstance(v, torch.Tensor) and "running" not in n)
+    codes = list(payload.codes.values())
+    rest = sum(v.numel() for n, v in payload.tensors.items() if "running" not in n)
     code_bits = wire.measure(wire.pack(payload)).code_bits
     return 32 * (sum(c.values.numel() for c in codes) + rest) / (code_bits + 32 * (len(codes) + rest))
 

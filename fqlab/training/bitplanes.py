@@ -8,8 +8,6 @@ one stack:
 ==================  ======================================================================================
 ``name/signed``     ``[2·planes]``: ±2^b in the order of the planes, 0 for planes that are not in use
 ``name/top``        2^n − 1
-``name/unit``       planes (or net) are stored in this unit: 1, or what :func:`units` finds
-``name/gain``       the scale is stored in this unit
 ``name/strength``   λ·c_l of the group lasso, or ``name/threshold``, lr·λ·c_l, of its proximal form
 ==================  ======================================================================================
 
@@ -29,9 +27,9 @@ from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Objective, Stacked
 
 __all__ = [
-    "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "dual_ascent", "group_norms", "layer_strengths",
-    "net_objective", "net_params", "plane_objective", "plane_params", "remembered", "resume", "shrink",
-    "to_codes", "to_units", "units",
+    "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "LikePlainSGD", "dual_ascent", "group_norms",
+    "layer_strengths", "net_objective", "net_params", "plane_objective", "plane_params", "plane_pace", "remembered",
+    "resume", "shrink", "to_codes",
 ]  # fmt: skip
 
 HIGHEST = 2.0
@@ -46,6 +44,13 @@ def _rounded(net: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     return straight_through(net, torch.clamp(net.detach(), -top, top).round())
 
 
+def _net(planes: torch.Tensor, signed: torch.Tensor) -> torch.Tensor:
+    """Σ_b 2^b (W_p − W_n), of the shape of the layer; ``signed`` as in the table of contexts above."""
+    lead = signed.shape[:-1]
+    net = signed.unsqueeze(-2) @ planes.reshape(*lead, signed.shape[-1], -1)
+    return net.reshape(lead + planes.shape[len(lead) + 2 :])
+
+
 @dataclass(frozen=True)
 class FromPlanes(Stacked):
     """Transform: W = s·Round[clip(Σ_b 2^b (W_p − W_n), ±(2^n − 1))]/(2^n − 1), straight-through (eq. 2-3)."""
@@ -56,16 +61,9 @@ class FromPlanes(Stacked):
         """What the model sees."""
         weights = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
         for name in self.layers:
-            planes, signed, top = (
-                params[f"{name}/planes"],
-                context[f"{name}/signed"],
-                context[f"{name}/top"],
-            )
-            lead = signed.shape[:-1]
-            signed = (signed * expand_like(context[f"{name}/unit"], signed)).unsqueeze(-2)
-            net = signed @ planes.reshape(*lead, signed.shape[-1], -1)
-            net = net.reshape(lead + planes.shape[len(lead) + 2 :])
-            step = params[f"{name}/scale"] * context[f"{name}/gain"] / top
+            net = _net(params[f"{name}/planes"], context[f"{name}/signed"])
+            top = context[f"{name}/top"]
+            step = params[f"{name}/scale"] / top
             weights[name] = expand_like(step, net) * _rounded(net, top)
         return weights
 
@@ -81,9 +79,8 @@ class FromNet(Stacked):
         weights = {name: value for name, value in params.items() if not name.endswith(("/net", "/scale"))}
         for name in self.layers:
             top, net = context[f"{name}/top"], params[f"{name}/net"]
-            net = net * expand_like(context[f"{name}/unit"] * top, net)
-            step = params[f"{name}/scale"] * context[f"{name}/gain"] / top
-            weights[name] = expand_like(step, net) * _rounded(net, top)
+            step = params[f"{name}/scale"] / top
+            weights[name] = expand_like(step, net) * _rounded(net * expand_like(top, net), top)
         return weights
 
 
@@ -102,8 +99,8 @@ class GroupLasso(Stacked):
         """The penalty, a scalar for each client."""
         terms = []
         for name in self.layers:
-            unit, strength = context[f"{name}/unit"], context[f"{name}/strength"]
-            norms = group_norms(params[f"{name}/planes"], batch_dims=unit.dim()) * unit.unsqueeze(-1)
+            strength = context[f"{name}/strength"]
+            norms = group_norms(params[f"{name}/planes"], batch_dims=strength.dim())
             terms.append(strength * (norms.square() + 1e-8).sqrt().sum(-1))
         return torch.stack(terms).sum(0)
 
@@ -129,20 +126,23 @@ class InBox(Stacked):
     """Projection: every bit variable into [0, 2] after each step; ``proximal`` then shrinks the groups.
 
     First the box, then the shrinking: on B ≥ 0 this order is the exact proximal step of penalty and bound
-    together.
+    together. With ``precondition`` the threshold is in proportion to the planes' learning rate.
     """
 
     layers: tuple[str, ...]
     proximal: bool = False
+    precondition: bool = False
 
     def __call__(self, params: Weights, context: Weights) -> Weights:
         """The projected parameters."""
         inside = dict(params)
         for name in self.layers:
-            unit, planes = context[f"{name}/unit"], params[f"{name}/planes"]
-            planes = torch.clamp(planes, torch.zeros(()), expand_like(HIGHEST / unit, planes))
+            planes = params[f"{name}/planes"].clamp(0, HIGHEST)
             if self.proximal:
-                planes = shrink(planes, context[f"{name}/threshold"] * unit, batch_dims=unit.dim())
+                threshold, scale = context[f"{name}/threshold"], params[f"{name}/scale"]
+                if self.precondition:
+                    threshold = threshold * plane_pace(scale, context[f"{name}/signed"], context[f"{name}/top"])
+                planes = shrink(planes, threshold, batch_dims=scale.dim())
             inside[f"{name}/planes"] = planes
         return inside
 
@@ -157,10 +157,61 @@ class InNet(Stacked):
         """The projected parameters."""
         inside = dict(params)
         for name in self.layers:
-            net = params[f"{name}/net"]
-            limit = expand_like(1 / context[f"{name}/unit"], net)
-            inside[f"{name}/net"] = torch.clamp(net, -limit, limit)
+            inside[f"{name}/net"] = params[f"{name}/net"].clamp(-1, 1)
         return inside
+
+
+def plane_pace(scale: torch.Tensor, signed: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
+    """κ = 1/(s² Σ_b (2^b/(2^n − 1))²): with κ times the learning rate, planes move weights as plain SGD does.
+
+    Args:
+        scale: s, of shape ``[*batch]``.
+        signed: ±2^b of the planes in use, ``[*batch, 2·planes]``.
+        top: 2^n − 1, ``[*batch]``.
+    """
+    shares = signed.square().sum(-1) / (2 * top.square())
+    return 1 / (scale.square() * shares).clamp(min=1e-12)
+
+
+@dataclass(frozen=True)
+class LikePlainSGD(Stacked):
+    """Preconditioner: learning rates of planes (or net) and scale at which a step moves weights as far as plain SGD.
+
+    A plane moves the weights by s 2^b/(2^n − 1), so a step of SGD moves them by lr s² Σ_b (2^b/(2^n − 1))²,
+    some hundred times less than lr for freshly initialised layers; the scale moves all weights at once, by
+    ‖q‖² times more, W = s·q. Both rates follow the current s and q: rates that stay as they were at the start
+    of a round feed on each other, since a layer that fills up again takes ‖q‖² times too large steps of s,
+    and planes s² times too large ones with it. A step changes s by half of itself at most.
+
+    The gradients of loss, penalty and weight decay are multiplied by the same positive numbers. So nothing
+    changes where they balance, but how soon. An extension: BSQ starts from trained networks with batch norm
+    and does without.
+
+    Args:
+        layers: that have planes or a net.
+        lr: the learning rate, for the bound on s.
+    """
+
+    layers: tuple[str, ...]
+    lr: float
+
+    def __call__(self, gradients: Weights, params: Weights, context: Weights) -> Weights:
+        """The preconditioned gradients."""
+        scaled = dict(gradients)
+        for name in self.layers:
+            scale, top = params[f"{name}/scale"], context[f"{name}/top"]
+            if f"{name}/planes" in params:
+                key, pace = f"{name}/planes", plane_pace(scale, context[f"{name}/signed"], top)
+                net = _net(params[key], context[f"{name}/signed"])
+            else:
+                key, pace = f"{name}/net", 1 / scale.square().clamp(min=1e-12)
+                net = params[key] * expand_like(top, params[key])
+            energy = (_rounded(net, top) / expand_like(top, net)).square().flatten(scale.dim()).sum(-1)
+            slope = gradients[f"{name}/scale"] / energy.clamp(min=1)
+            most = scale.abs() / (2 * self.lr)
+            scaled[f"{name}/scale"] = slope.clamp(-most, most)
+            scaled[key] = gradients[key] * expand_like(pace, gradients[key])
+        return scaled
 
 
 def layer_strengths(sizes: Sequence[int], widths: Sequence[int] | None = None, *, by_size: bool = True) -> list[float]:
@@ -191,47 +242,35 @@ def plane_objective(
         lr: learning rate of the local steps, for the proximal threshold.
         proximal: penalise by a group soft-threshold after each step, not by the subgradient in the loss.
         width: number of planes, as for :func:`plane_params`.
-        precondition: see :func:`units`.
+        precondition: see :class:`LikePlainSGD`.
     """
-    layers, context = tuple(codes), _context(codes, width, "planes", precondition)
+    layers, context = tuple(codes), _context(codes, width)
     entry, factor = ("threshold", lr) if proximal else ("strength", 1.0)
     for name, strength in zip(layers, strengths, strict=True):
         context[f"{name}/{entry}"] = torch.tensor(factor * strength, dtype=torch.float32)
     return Objective(
-        FromPlanes(layers), None if proximal else GroupLasso(layers), InBox(layers, proximal), context=context
+        FromPlanes(layers),
+        None if proximal else GroupLasso(layers),
+        InBox(layers, proximal, precondition),
+        LikePlainSGD(layers, lr) if precondition else None,
+        context,
     )
 
 
-def net_objective(codes: Mapping[str, Codes], *, precondition: bool = False) -> Objective:
-    """The objective of fine-tuning at the bit-widths of ``codes``, without a penalty."""
+def net_objective(codes: Mapping[str, Codes], *, lr: float, precondition: bool = False) -> Objective:
+    """The objective of fine-tuning at the bit-widths of ``codes``, without a penalty; ``lr`` for the preconditioner."""
     layers = tuple(codes)
-    return Objective(FromNet(layers), project=InNet(layers), context=_context(codes, 0, "net", precondition))
+    scaled = LikePlainSGD(layers, lr) if precondition else None
+    return Objective(FromNet(layers), project=InNet(layers), precondition=scaled, context=_context(codes, 0))
 
 
-def _context(codes: Mapping[str, Codes], width: int, kind: str, precondition: bool) -> Weights:
+def _context(codes: Mapping[str, Codes], width: int) -> Weights:
     context = {}
     for name, layer in codes.items():
         power = 2.0 ** torch.arange(width or layer.grid.bits)
         power = torch.where(power <= layer.grid.high, power, 0.0)
         context[f"{name}/signed"], context[f"{name}/top"] = torch.cat([power, -power]), power.sum()
-        unit, gain = units(layer, kind) if precondition else (torch.ones(()), torch.ones(()))
-        context[f"{name}/unit"], context[f"{name}/gain"] = unit, gain
     return context
-
-
-def units(codes: Codes, kind: str = "planes") -> tuple[torch.Tensor, torch.Tensor]:
-    """Units of planes (or net) and scale in which a step of SGD moves weights about as far as plain SGD.
-
-    A plane moves the weights by s 2^b/(2^n − 1), so a step moves them by lr s² Σ_b (2^b/(2^n − 1))², some
-    hundred times less than lr for freshly initialised layers; the scale moves all weights at once, by ‖q‖²
-    times more. Storing a variable in units of √κ multiplies its learning rate by κ and changes nothing
-    else: not the optimum, not the balance of loss and penalty. An extension: BSQ starts from trained
-    networks with batch norm and does without.
-    """
-    shares = 2.0 ** torch.arange(codes.grid.bits) / codes.grid.high if kind == "planes" else torch.ones(1)
-    reach = codes.clip * shares.square().sum().sqrt()
-    unit = torch.where(reach > 0, 1 / reach.clamp(min=1e-12), 1.0)
-    return unit, (codes.values / codes.grid.high).square().sum().clamp(min=1).rsqrt()
 
 
 # ----------------------------------------------------------------------------------- codes and variables
@@ -254,18 +293,8 @@ def net_params(codes: Mapping[str, Codes]) -> Weights:
     return params | {f"{name}/scale": layer.clip.clone() for name, layer in codes.items()}
 
 
-def to_units(params: Weights, context: Weights, *, back: bool = False) -> Weights:
-    """Variables in the units of ``context``, as they are trained; ``back`` is the inverse."""
-    kinds, stored = {"planes": "unit", "net": "unit", "scale": "gain"}, {}
-    for key, value in params.items():
-        name, _, kind = key.rpartition("/")
-        unit = context.get(f"{name}/{kinds.get(kind)}")
-        stored[key] = value if unit is None else value * unit if back else value / unit
-    return stored
-
-
 def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = False) -> tuple[Codes, torch.Tensor]:
-    """A trained layer (in plain units) as codes, and as the real-valued weights that these round.
+    """A trained layer as codes, and as the real-valued weights that these round.
 
     Args:
         params: holds ``name/planes`` or ``name/net``, and ``name/scale``.
@@ -282,7 +311,7 @@ def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = Fal
 
 
 def remembered(params: Weights) -> Weights:
-    """What :func:`resume` takes up again: real values in plain units, turned so that scales are positive."""
+    """What :func:`resume` takes up again: real values, turned so that scales are positive."""
     kept = {}
     for key, value in params.items():
         name, _, kind = key.rpartition("/")

@@ -1,9 +1,10 @@
 """What a client minimises: loss(model(transform(params))) + penalty(params).
 
 A transform is a pure function from the trained parameters to the weights that the model sees; a penalty is a scalar of
-the parameters; a projection follows every optimiser step. Models know nothing of them. Per-client tensors (masks,
-bit-widths) go through ``context`` and random numbers through ``noise``, so that the same functions run for one client or
-for many at once: under ``vmap``, or quicker where they are :class:`Stackable`.
+the parameters; a preconditioner scales the gradients before an optimiser step, a projection follows the step. Models
+know nothing of them. Per-client tensors (masks, bit-widths) go through ``context`` and random numbers through
+``noise``, so that the same functions run for one client or for many at once: under ``vmap``, or quicker where they are
+:class:`Stackable`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ Penalty = Callable[[Weights, Weights], torch.Tensor]
 """(params, context) -> scalar."""
 Projection = Callable[[Weights, Weights], Weights]
 """(params, context) -> params, applied after every optimiser step."""
+Preconditioner = Callable[[Weights, Weights, Weights], Weights]
+"""(gradients, params, context) -> gradients of loss, penalty and weight decay, times a positive number each."""
 
 
 class Stackable(Protocol):
@@ -62,6 +65,7 @@ class Drawing(Protocol):
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The noise tensors of one optimiser step."""
+        ...
 
 
 class Walk(Protocol):
@@ -94,6 +98,7 @@ class Objective:
     transform: Transform | None = None
     penalty: Penalty | None = None
     project: Projection | None = None
+    precondition: Preconditioner | None = None
     steps: OwnSteps | None = None
     context: Weights = field(default_factory=dict)
 

@@ -64,6 +64,7 @@ def sgd(
     steps: Iterable[Batch],
     training: Training,
     project: Callable[[Weights], Weights] | None = None,
+    precondition: Callable[[Weights, Weights], Weights] | None = None,
     walk: Walk | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
@@ -77,7 +78,8 @@ def sgd(
         steps: the batches.
         training: learning rate, momentum and weight decay.
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
-        walk: moves some of the parameters in a way of its own.
+        precondition: ``(gradients, params)`` to gradients, weight decay included, before momentum.
+        walk: moves some of the parameters in a way of its own, weight decay left out.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -90,30 +92,32 @@ def sgd(
         gradients, loss = grad(moving, batch)
         losses.append(loss)
         with torch.no_grad():
-            own = walk.step(moving, dict(zip(moving, gradients, strict=True)), batch.noise) if walk else ()
-            for (name, value), gradient in zip(moving.items(), gradients, strict=True):
+            slopes = dict(zip(moving, gradients, strict=True))
+            own = walk.step(moving, slopes, batch.noise) if walk else ()
+            if training.weight_decay:
+                for name, slope in slopes.items():
+                    slope.add_(moving[name], alpha=training.weight_decay)
+            if precondition is not None:
+                slopes = precondition(slopes, moving)
+            for name, slope in slopes.items():
                 if name in own:
                     continue
-                value.add_(_direction(name, value, gradient, training, velocity), alpha=-training.lr)
+                moving[name].add_(_direction(name, slope, training.momentum, velocity), alpha=-training.lr)
             for name, inside in project(moving).items() if project else ():
                 if inside is not moving[name]:
                     moving[name].copy_(inside)
     return values, losses
 
 
-def _direction(
-    name: str, value: torch.Tensor, gradient: torch.Tensor, training: Training, velocity: Weights
-) -> torch.Tensor:
-    """The gradient with weight decay and momentum; ``gradient`` and ``velocity`` are updated in place."""
-    if training.weight_decay:
-        gradient = gradient.add_(value, alpha=training.weight_decay)
-    if not training.momentum:
+def _direction(name: str, gradient: torch.Tensor, momentum: float, velocity: Weights) -> torch.Tensor:
+    """The gradient with momentum; ``velocity`` is updated in place."""
+    if not momentum:
         return gradient
     if name not in velocity:
         velocity[name] = gradient.clone()
         return gradient
     moving = velocity[name] if gradient.shape == velocity[name].shape else velocity[name][: len(gradient)]
-    return torch.add(gradient, moving, alpha=training.momentum, out=moving)
+    return torch.add(gradient, moving, alpha=momentum, out=moving)
 
 
 def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 250) -> torch.Tensor:

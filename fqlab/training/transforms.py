@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -52,7 +52,7 @@ class FakeQuantize:
         quantized = {}
         for name, grid in self.grids:
             w = params[name]
-            how = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
+            how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
             clip = self.factor * clip_for(self.clip, w.detach(), grid, self.rounding, **how)
             quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient)
         return {**params, **quantized}
@@ -76,7 +76,10 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
         bits: b, 1-8, a tensor: it may differ by client.
         range_rule: ``"max_abs"`` for Δ = max|w|/(2^(b−1)−1), which clips nothing and leaves the lowest level empty (at one
             bit Δ = max|w|); ``"mse"`` for the least squared error: OCTAV's recursion for the start, then three times
-            the best Δ for the codes of the last one, Δ ← ⟨w, q⟩/⟨q, q⟩. Seldom more than 2 % above the optimum.
+            the best Δ for the codes of the last one, Δ ← ⟨w, q⟩/⟨q, q⟩. Quick enough for every step of training, but a
+            local optimum: on bell-shaped, flat and trained layers of thousands of weights up to 6 % above the least
+            error, on hundreds up to 10 %; on tens, or where a few weights lie a hundred times farther out than the
+            rest, many times. :func:`fqlab.federation.deployment.deploy` sweeps.
 
     Returns:
         Of the shape of ``bits``.

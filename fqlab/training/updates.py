@@ -74,7 +74,7 @@ def latent_form(
     """
     how = {"lr": lr, "proximal": proximal, "precondition": precondition}
     objective = bitplanes.plane_objective(codes, strengths, width=MAX_BITS, **how)
-    return LocalForm(bitplanes.to_units(bitplanes.plane_params(codes, MAX_BITS), objective.context), objective)
+    return LocalForm(bitplanes.plane_params(codes, MAX_BITS), objective)
 
 
 def trained_codes(
@@ -89,8 +89,7 @@ def trained_codes(
     """
     transform, context = objective.transform, objective.context
     if isinstance(transform, bitplanes.FromPlanes):
-        plain = bitplanes.to_units(params, context, back=True)
-        return {name: bitplanes.to_codes(plain, name, context, growth=growth) for name in transform.layers}
+        return {name: bitplanes.to_codes(params, name, context, growth=growth) for name in transform.layers}
     if isinstance(transform, FromDigits):
         exact = {name: digit_codes(params, name, context) for name in transform.layers}
         return {name: (codes, codes.dequantize()) for name, codes in exact.items()}

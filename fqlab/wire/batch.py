@@ -21,7 +21,7 @@ from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols,
 
 __all__ = ["pack_all", "unpack_all"]
 
-Entries = Mapping[str, "Codes | torch.Tensor"]
+Entries = Mapping[str, Any]  # of one group, so an entry is of the same kind in every payload
 Prepared = tuple[Sequence[Row], Sequence[Segment]]
 
 
@@ -86,7 +86,7 @@ def _prepare(payloads: Sequence[Entries]) -> Iterator[Prepared]:
 def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
     """The symbols of one entry of all clients, ``[clients, n]``."""
     values = [payload[row.name] for payload in payloads]
-    if row.type == "bool":
+    if row.grid is None:
         return torch.stack(values).numpy(force=True).reshape(len(values), -1).view(np.uint8)
     stack = Codes(torch.stack([v.values for v in values]), row.grid, values[0].clip)
     return to_symbols(stack).reshape(len(values), -1)
@@ -107,7 +107,7 @@ def unpack_all(packets: Sequence[bytes], clients: Sequence[object]) -> list[Payl
 
     Tensors of different clients share memory: nobody may write to them.
     """
-    opened = [_opened(packet, client) for packet, client in zip(packets, clients, strict=True)]
+    opened: list[Any] = [_opened(packet, client) for packet, client in zip(packets, clients, strict=True)]
     found: list[Any] = [one if isinstance(one, WireError) else None for one in opened]
     for members in _groups([i if isinstance(one, WireError) else one[0] for i, one in enumerate(opened)]):
         if len(members) > 1:

@@ -124,6 +124,13 @@ class Part(NamedTuple):
     zipped: bool
     row: Row | None = None
 
+    @property
+    def coded_row(self) -> Row:
+        """The row of a part that holds codes or a mask."""
+        if self.row is None:
+            raise ValueError(f"{self.field} is no coded layer")
+        return self.row
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -148,8 +155,10 @@ def _stored(segment: Segment, coding: str) -> tuple[Sequence[Any], int, int]:
     size = sum([piece.nbytes for piece in segment.pieces])
     if coding == "fixed" or not size:
         return segment.pieces, size, 0
-    codes = segment.symbols is not None
-    zipped = compress(to_groups(segment.symbols, segment.used) if codes else b"".join(segment.pieces))
+    if segment.symbols is None:
+        zipped = compress(b"".join(bytes(piece) for piece in segment.pieces))
+    else:
+        zipped = compress(to_groups(segment.symbols, segment.used))
     return ([zipped], len(zipped), len(zipped)) if len(zipped) < size else (segment.pieces, size, 0)
 
 

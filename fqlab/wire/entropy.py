@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from typing import Any
 
@@ -22,7 +23,7 @@ def compress(data: bytes | np.ndarray) -> bytes:
     """``data`` as one zstandard frame (level 1, length stored, no checksum of its own)."""
     if not hasattr(_local, "compressor"):
         _local.compressor = zstandard.ZstdCompressor(level=LEVEL)
-    return _local.compressor.compress(data)
+    return _local.compressor.compress(data)  # type: ignore[arg-type]  # it takes any buffer
 
 
 def decompress(frame: bytes, length: int) -> bytes:
@@ -56,7 +57,7 @@ def entropy(codes: Codes) -> float:
 
 
 def _model(counts: np.ndarray) -> Any:
-    import constriction
+    constriction: Any = importlib.import_module("constriction")
 
     p = np.maximum(counts, 1e-9) / max(counts.sum(), 1)
     return constriction.stream.model.Categorical(p.astype(np.float32), perfect=False)
@@ -70,7 +71,7 @@ def ans_encode(codes: Codes) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         ``(words, counts)``: the uint32 words and how often each symbol occurs, which the receiver must know.
     """
-    import constriction
+    constriction: Any = importlib.import_module("constriction")
 
     counts, coder = _counts(codes), constriction.stream.stack.AnsCoder()
     coder.encode_reverse(to_symbols(codes).astype(np.int32), _model(counts))
@@ -79,7 +80,7 @@ def ans_encode(codes: Codes) -> tuple[np.ndarray, np.ndarray]:
 
 def ans_decode(words: np.ndarray, counts: np.ndarray, like: Codes) -> np.ndarray:
     """Inverse of :func:`ans_encode`: int16 codes of the shape and on the grid of ``like`` (its values are not read)."""
-    import constriction
+    constriction: Any = importlib.import_module("constriction")
 
     symbols = constriction.stream.stack.AnsCoder(words).decode(_model(counts), like.values.numel())
     return from_symbols(symbols, like.grid).reshape(like.shape)

@@ -107,12 +107,14 @@ def prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], lis
     rows, floats, ints, coded = [], [], [], []
     for name, value in entries_of(payload).items():
         row = checked_row(name, value)
-        if row.coded:
-            symbols = as_numpy(value).view(np.uint8) if row.type == "bool" else to_symbols(value)
+        if isinstance(value, Codes) or row.coded:
+            symbols = to_symbols(value) if isinstance(value, Codes) else as_numpy(value).view(np.uint8)
             row = row._replace(used=int(used_bits(symbols)))
             coded.append(Segment([to_planes(symbols, row.used)], symbols, row.used))
-        if not row.coded or row.grid:
-            (ints if row.type in INTS else floats).append(number_bytes(value.clip if row.grid else value))
+        if isinstance(value, Codes):
+            floats.append(number_bytes(value.clip))
+        elif not row.coded:
+            (ints if row.type in INTS else floats).append(number_bytes(value))
         rows.append(row)
     if sum(row.count for row in rows) > MAX_ENTRIES:
         raise ConfigError(f"payload has {sum(row.count for row in rows)} entries, but a packet holds {MAX_ENTRIES}.")
@@ -151,9 +153,10 @@ class _Tape:
 
 def _coded(packet: bytes, part: Part, client: object) -> np.ndarray:
     """Flat codes (int16) or mask (bool) of a coded part."""
-    row, body = part.row, load(packet, part, client)
+    row = part.coded_row
+    body = load(packet, part, client)
     symbols = (from_groups if part.zipped else from_planes)(body, row.used, row.count)
-    if row.type == "bool":
+    if row.grid is None:
         return symbols.view(np.bool_)
     if row.used > top_symbol(row.grid) and symbols.max(initial=0) > top_symbol(row.grid):
         fail(client, part.field, f"a code lies outside {row.grid}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from fqlab.errors import one_of
+from fqlab.quant.codes import Codes
 from fqlab.wire.container import INTS, MARK, Packed, Part, Row, Segment, read, write
-from fqlab.wire.packet import CODINGS, Payload, prepare, unpack
+from fqlab.wire.packet import CODINGS, prepare, unpack
 
 __all__ = ["Field", "Size", "explain", "measure", "pack_measured", "weighed"]
 
@@ -69,7 +72,9 @@ def measure(packet: bytes, *, client: object = None) -> Size:
     return _size(found, len(fixed.bytes), len(entropy.bytes))
 
 
-def pack_measured(payload: Payload, *, coding: str = "fixed", entropy: bool = True) -> tuple[bytes, Size]:
+def pack_measured(
+    payload: Mapping[str, Codes | torch.Tensor], *, coding: str = "fixed", entropy: bool = True
+) -> tuple[bytes, Size]:
     """:func:`~fqlab.wire.packet.pack` and :func:`measure` in one go, for the ledger.
 
     Args:
@@ -141,7 +146,8 @@ def _plane_name(row: Row, plane: int) -> str:
 
 def _code_fields(part: Part) -> Iterator[Field]:
     """Fields of one coded layer: its planes, highest first; a plane that is all zero is there with no bytes."""
-    row, at = part.row, part.start
+    row = part.coded_row
+    at = part.start
     if part.zipped:
         yield Field(at, part.stop, row.name, f"{row.count} codes of {row.code_bits} bits in a zstandard frame")
         return

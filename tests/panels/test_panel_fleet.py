@@ -69,7 +69,7 @@ def test_the_view_is_a_turn_and_a_tilt():
 def test_titles_say_who_gains_and_who_pays(panel):
     panel.reset()
     panel.wait()
-    title = panel._canvases[Cars].picture.title
+    title = panel.gallery.picture(Cars).title
     assert title.get_text() == "Together the canal car gains 46 points in other towns, −5 in its own"
     assert np.mean(FULL[:7]) - AWAY[7] == pytest.approx(0.461, abs=1e-3)
     panel.set(bits=3)

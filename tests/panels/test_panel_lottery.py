@@ -50,14 +50,14 @@ def test_overlap_by_counting(panel, alone):
     masks = np.stack([alone.server.state.masks["fc1.weight"][c].numpy() for c in range(CLIENTS)])
     assert np.array_equal(panel.frame.pictures[Masks]["masks"], masks)
     common = sum(bool(all(m[i, j] for m in masks)) for i in range(64) for j in range(64)) / masks[0].sum()
-    assert f"{common:.0%} of it is kept by all ten" in panel._canvases[Masks].picture.title.get_text()
+    assert f"{common:.0%} of it is kept by all ten" in panel.gallery.picture(Masks).title.get_text()
     assert common > 100 * 0.09**9  # far more than masks drawn by chance would share
 
 
 def test_another_client_shows_at_once_and_trains_nothing(panel):
     panel.set(client=4)
     assert panel.frame.pictures[Masks]["client"] == 3
-    assert "Client 4" in panel._canvases[Masks].picture.title.get_text()
+    assert "Client 4" in panel.gallery.picture(Masks).title.get_text()
     assert panel.wait(60)
     panel.reset()
     assert panel.wait(60)

@@ -65,6 +65,6 @@ def test_a_model_trained_at_two_bits_is_worse_in_full_precision(panel):
     assert panel.wait(120)
     accuracy = panel.frame.pictures[Deployed]["accuracy"]
     assert accuracy[0] > accuracy[-1] + 0.03
-    assert "in full precision" in panel._canvases[Deployed].picture.title.get_text()
+    assert "in full precision" in panel.gallery.picture(Deployed).title.get_text()
     panel.reset()
     assert panel.wait(60)

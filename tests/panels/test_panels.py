@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from fqlab import panels
 from fqlab.errors import ConfigError
 from fqlab.panels.frame import Panel
+from fqlab.panels.gallery import Gallery
 from fqlab.panels.state import controls
+from fqlab.panels.widgets import close_children
+from fqlab.plots.picture import to_svg
 
 KINDS = {name: getattr(panels, name) for name in panels.PANELS}
 
@@ -110,8 +113,21 @@ def test_files_and_the_page_without_a_kernel(panel):
     assert panel.title in bundle["text/html"]
     assert bundle["text/plain"] == panel.description
     assert len(panel.description) > 100
-    for image in panel._images.values():
+    for image in panel.gallery.images.values():
         assert len(image.value) > 2000
+
+
+def test_pictures_do_not_hang_on_somebodys_matplotlib(panel, somebodys_matplotlib):
+    def painted():
+        fresh = Gallery(panel.rows)
+        fresh.show({kind: view.data for kind, view in panel.gallery.views.items()})
+        pictures = {kind: bytes(image.value) for kind, image in fresh.images.items()}
+        close_children(fresh.widget)
+        return pictures, to_svg(fresh.drawing())
+
+    wanted = painted()
+    with somebodys_matplotlib():
+        assert painted() == wanted
 
 
 def test_memory_stays_flat_over_500_moves(panel):
@@ -119,8 +135,8 @@ def test_memory_stays_flat_over_500_moves(panel):
     moves = [panel.State(**{c.name: c.at(i % c.count)}) for i in range(500)]
 
     def move(state):
-        with panel._lock:
-            panel._show("instant", panel.instant(state))
+        with panel.lock:
+            panel.show(panel.instant(state), "instant")
 
     def held():
         gc.collect()

@@ -6,6 +6,7 @@ All panels stand in one notebook, so that they share a kernel and a page, as in 
 from __future__ import annotations
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from PIL import Image
 
 from browser import Lab, Sheet
 from fqlab import panels
+from fqlab.panels import ticket
 from fqlab.panels.state import Control, controls
+from fqlab.panels.widgets import css_class
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,69 @@ def test_a_key_moves_the_picture_and_the_words(sheet: Sheet, name: str) -> None:
     worded = "([name, alts]) => [...document.querySelectorAll(`.fqlab-${name} .fqlab-picture`)].some((p, i) => p.alt != alts[i])"
     sheet.page.wait_for_function(worded, arg=[name, alts], timeout=90_000)
     assert all(alts), "every picture has an alt text"
+
+
+def sliders(name: str) -> list[tuple[Control, dict]]:
+    """Every slider of a panel, each with the fewest changes to the default settings under which it can be moved."""
+    kind = getattr(panels, name).State
+    found = []
+    for c in controls(kind):
+        if c.choices is None and not c.box:
+            changes = [{}, *({o.name: value} for o in controls(kind) if o.choices for value in o.values)]
+            found.append((c, next(ch for ch in changes if c.when is None or c.when(kind(**ch)))))
+    return found
+
+
+def ticket_of(name: str, **settings: float) -> str:
+    panel = getattr(panels, name)
+    return ticket.write(name, panel.version, panel.State(**settings))
+
+
+def settled(sheet: Sheet, name: str, c: Control, changes: dict, patience: float = 20) -> float:
+    """Where a slider stands once the kernel holds the same and nothing moves any more."""
+    slider, box = f"fqlab-{name} .{css_class(c.name)}", sheet.page.locator(f".fqlab-{name} .fqlab-ticket input")
+    deadline, quiet = time.monotonic() + patience, 0
+    while time.monotonic() < deadline and quiet < 5:
+        value = c.at(c.index(sheet.slider_value(slider)))
+        quiet = quiet + 1 if box.input_value() == ticket_of(name, **changes, **{c.name: value}) else 0
+        sheet.page.wait_for_timeout(60)
+    assert quiet == 5, f"{c.name} shows {value}, and the kernel holds another value"
+    return sheet.slider_value(slider)
+
+
+def go(sheet: Sheet, name: str, code: str) -> None:
+    """Paste a ticket, and wait until the panel stands there."""
+    box = sheet.page.locator(f".fqlab-{name} .fqlab-ticket input")
+    box.fill(code)
+    box.press("Enter")
+    on = "([name, code]) => document.querySelector(`.fqlab-${name} .fqlab-ticket input`).value == code"
+    sheet.page.wait_for_function(on, arg=[name, code])
+
+
+@pytest.mark.parametrize("name", list(panels.PANELS))
+def test_every_slider_ends_where_the_hand_leaves_it(sheet: Sheet, name: str) -> None:
+    """Twenty quick presses, then a fast drag; what the kernel holds is what the slider shows."""
+    for c, changes in sliders(name):
+        slider, start = f"fqlab-{name} .{css_class(c.name)}", c.index(getattr(getattr(panels, name).State(), c.name))
+        right = c.count - 1 - start >= start
+        go(sheet, name, ticket_of(name, **changes))
+        settled(sheet, name, c, changes)
+        sheet.press(slider, "ArrowRight" if right else "ArrowLeft", 20)
+        end = c.at(min(max(start + (20 if right else -20), 0), c.count - 1))
+        assert settled(sheet, name, c, changes) == pytest.approx(end, abs=1e-9), c.name
+
+        track, from_x = sheet.page.locator(f".{slider} .noUi-target").bounding_box(), centre(sheet, slider)
+        way = (-0.4 if from_x > track["x"] + track["width"] / 2 else 0.4) * track["width"]
+        sheet.drag(slider, way / track["width"], steps=25)
+        settled(sheet, name, c, changes)
+        off = abs(centre(sheet, slider) - from_x - way)
+        assert off <= 0.5 * track["width"] / (c.count - 1) + 3, f"{c.name} ended {off:.0f} px from the hand"
+
+
+def centre(sheet: Sheet, slider: str) -> float:
+    """Where the middle of a slider's handle is, in pixels from the left."""
+    box = sheet.slider(slider).bounding_box()
+    return box["x"] + box["width"] / 2
 
 
 @pytest.mark.parametrize("name", list(panels.PANELS))

@@ -17,10 +17,10 @@ def page():
     fig = figure(338, 280)
     canvas = FigureCanvasAgg(fig)
     ax = axes(fig, 40, 40, 250, 200)
-    words = [
+    words = [  # all at whole pixels, where a word stands once it is a sprite
         title(fig, "Rounding noise rules: 3.5 σ"),
         note(ax, "with a halo", x=0.5, y=0.5, color="#0072B2"),
-        note(ax, "to the right", x=0.93, y=0.8, ha="right", halo=False),
+        note(ax, "to the right", x=0.932, y=0.8, ha="right", halo=False),
         note(ax, "boxed", x=0.2, y=0.2, bbox=BOX),
         note(ax, "turned", x=0.7, y=0.3, rotation=90, halo=False),
         note(ax, "over the edge of the page", x=1.1, y=0.2),
@@ -69,4 +69,16 @@ def test_a_handful_of_words_is_kept_not_all(page, monkeypatch):
     for i in range(20):
         words[0].set_text(f"number {i}")
         drawn(canvas, sprites.draw, words[:1])
-    assert len(sprites._kept) == 5
+    assert len(sprites) == 5
+
+
+def test_a_word_looks_the_same_whatever_was_drawn_before(page):
+    canvas, words = page
+    rows = []
+    for first in (0.5, 0.5013):  # the second stands a third of a pixel aside
+        sprites = Sprites()
+        words[1].set(x=first)
+        drawn(canvas, sprites.draw, words)
+        words[1].set(x=0.5)
+        rows.append(drawn(canvas, sprites.draw, words))
+    assert np.array_equal(*rows)

@@ -51,10 +51,10 @@ def test_a_panel_takes_it_over_when_it_is_made():
     made, own = panels.tour(), panels.tour(zoom=1)
     try:
         headings = [c.value for c in made.children[2].children[0].children if hasattr(c, "value")]
-        assert made._widgets["seed"] not in everything(made)
+        assert made.controls.widgets["seed"] not in everything(made)
         assert "Run" not in headings, "a group without a control has no heading"
-        assert made._widgets["clip"] in everything(made)
-        assert before._widgets["seed"] in everything(before)
+        assert made.controls.widgets["clip"] in everything(made)
+        assert before.controls.widgets["seed"] in everything(before)
         assert "fqlab-zoom-200" in made._dom_classes
         assert "fqlab-zoom-100" in own._dom_classes
         assert width(made) == 2 * width(own) == 2 * width(before)
@@ -70,7 +70,7 @@ def everything(widget) -> list:
 
 
 def width(panel) -> int:
-    return Image.open(io.BytesIO(next(iter(panel._images.values())).value)).size[0]
+    return Image.open(io.BytesIO(next(iter(panel.gallery.images.values())).value)).size[0]
 
 
 def test_bad_input_is_one_sentence():

@@ -78,4 +78,4 @@ def test_the_newest_setting_wins_and_the_ghost_is_the_run_before(panel):
     assert panel.frame.pictures[TrainingCurve]["accuracy"] == [
         r.accuracy for r in fit(experiment(State(bits=8))).rounds
     ]
-    assert panel._shown[TrainingCurve][1]["accuracy"] == before
+    assert panel.gallery.views[TrainingCurve].ghost["accuracy"] == before

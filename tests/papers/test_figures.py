@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 
+import matplotlib
 import pytest
 from PIL import Image
 
@@ -11,7 +13,7 @@ from fqlab import cli
 from fqlab.papers import figures as registry
 from fqlab.papers.figures import export as exporter
 from fqlab.plots import Drawing, axes, figure, line
-from fqlab.plots.picture import Picture, PictureView, mosaic
+from fqlab.plots.picture import Picture, PictureView, mosaic, to_png, to_svg
 
 
 class Trial(Picture):
@@ -41,11 +43,7 @@ def broken() -> Drawing:
 
 @pytest.fixture
 def trials(monkeypatch):
-    import sys
-
-    from fqlab import plots
-
-    monkeypatch.setitem(sys.modules, f"{plots.__name__}.trials", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, f"{registry.__name__}.trials", sys.modules[__name__])
     monkeypatch.setattr(registry, "FIGURES", {"99-one": "trials:one", "99-two": "trials:two"})
     return registry.FIGURES
 
@@ -105,3 +103,14 @@ def test_a_drawing_is_sharp_in_a_notebook_and_stays_as_it_was():
     assert Image.open(io.BytesIO(picture)).size == (400, 420)
     assert 'width="200"' in shown
     assert drawing.figure.dpi == 72
+
+
+@pytest.mark.parametrize("name", list(registry.FIGURES))
+def test_a_figure_does_not_hang_on_somebodys_matplotlib(name, somebodys_matplotlib):
+    drawing = registry.figure(name)
+    wanted = to_svg(drawing), to_png(drawing)
+    with somebodys_matplotlib():
+        before = dict(matplotlib.rcParams)
+        drawing = registry.figure(name)
+        assert (to_svg(drawing), to_png(drawing)) == wanted
+        assert dict(matplotlib.rcParams) == before, "and the settings are theirs again"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize
 from torch.func import vmap
 
 from fqlab.quant import Codes, Grid, group_lasso, quantize
+from fqlab.tensors import Weights
 from fqlab.training import bitplanes as bits
+from fqlab.training.gradients import objective_grad
+from fqlab.training.objectives import Objective
+from fqlab.training.sgd import Batch, Training, sgd
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -119,11 +123,12 @@ def test_stacked_clients_of_different_widths_are_the_clients_alone(proximal, pre
     for i, width in enumerate((1, 4, 8)):
         codes = {"w": layer(width, seed=i)}
         objective = bits.plane_objective(codes, [0.05 * (i + 1)], **how)
-        alone.append((bits.to_units(bits.plane_params(codes, 8), objective.context), objective))
+        alone.append((bits.plane_params(codes, 8), objective))
     params = {k: torch.stack([p[k] for p, _ in alone]) for k in alone[0][0]}
     context = {k: torch.stack([o.context[k] for _, o in alone]) for k in alone[0][1].context}
     first = alone[0][1]
-    assert all((o.transform, o.penalty, o.project) == (first.transform, first.penalty, first.project) for _, o in alone)
+    kinds = ("transform", "penalty", "project", "precondition")
+    assert all(getattr(o, kind) == getattr(first, kind) for _, o in alone for kind in kinds)
     for function, extra in ((first.transform, ({},)), (first.penalty, ()), (first.project, ())):
         if function is None:
             continue
@@ -139,34 +144,90 @@ def test_stacked_clients_of_different_widths_are_the_clients_alone(proximal, pre
 # ------------------------------------------------------------------------------------------ preconditioning
 
 
+def one_step(params: Weights, objective: Objective, g: torch.Tensor, lr: float, decay: float = 0.0) -> Weights:
+    """``params`` after a step of SGD on the loss ⟨g, W⟩, as a client takes it."""
+    slopes = objective_grad(objective, lambda seen, _: ([g.clone()], (seen["w"] * g).sum()))
+    condition = objective.precondition and (lambda slope, p: objective.precondition(slope, p, objective.context))
+    step, training = Batch(torch.empty(0), torch.empty(0)), Training(lr=lr, weight_decay=decay)
+    return sgd(slopes, params, [step], training, precondition=condition)[0]
+
+
 @pytest.mark.parametrize("width", [1, 3, 8])
-def test_a_step_in_units_moves_weights_like_plain_sgd(width):
-    """On planes away from their bounds, Δ(Σ 2^b W_p^(b)) s/(2^n − 1) = −lr·g; plain planes move far less."""
+def test_a_preconditioned_step_moves_planes_like_plain_sgd(width):
+    """On planes away from their bounds, Δ(Σ 2^b (W_p − W_n)^(b)) s/(2^n − 1) = −lr·g; plain planes move far less."""
     codes, lr = layer(width), 1e-4
     g = torch.randn(3, 4, generator=generator(3))
-    for precondition, expected in ((True, 1.0), (False, None)):
+    start = {"w/planes": torch.full((2, width, 3, 4), 0.5), "w/scale": codes.clip}
+    power = 2.0 ** torch.arange(width).reshape(-1, 1, 1)
+    reach = float(codes.clip) ** 2 * sum((2**b / (2**width - 1)) ** 2 for b in range(width))
+    for precondition, expected in ((True, 1.0), (False, reach)):
         objective = bits.plane_objective({"w": codes}, [0.0], lr=lr, precondition=precondition)
-        start = {"w/planes": torch.full((2, width, 3, 4), 0.5), "w/scale": codes.clip}
-        leaves = {k: v.requires_grad_() for k, v in bits.to_units(start, objective.context).items()}
-        (objective.weights(leaves)["w"] * g).sum().backward()
-        after = {k: (v - lr * v.grad).detach() for k, v in leaves.items()}
-        planes = bits.to_units(after, objective.context, back=True)["w/planes"]
-        power = 2.0 ** torch.arange(width).reshape(-1, 1, 1)
+        planes = one_step(start, objective, g, lr)["w/planes"]
         moved = float(codes.clip) / (2**width - 1) * (power * (planes[0].double() - 0.5)).sum(0)
-        ratio = float(((-moved / lr) / g).mean())
-        if expected:
-            assert ratio == pytest.approx(expected, rel=0.02)
-        else:
-            shares = [2**b / (2**width - 1) for b in range(width)]
-            assert ratio == pytest.approx(float(codes.clip) ** 2 * sum(s * s for s in shares), rel=0.05)
+        assert float(((-moved / lr) / g).mean()) == pytest.approx(expected, rel=0.05)
 
 
-def test_units_there_and_back():
+@given(
+    width=st.integers(1, 8),
+    filled=st.floats(0, 1),
+    size=st.floats(-3, 1),
+    pull=st.floats(-3, 2),
+    along=st.floats(-1, 1),
+    seed=st.integers(0, 99),
+)
+@example(width=7, filled=0.16, size=-2.8, pull=0.5, along=0.97, seed=75)
+def test_no_preconditioned_step_is_much_longer_than_one_of_plain_sgd(width, filled, size, pull, along, seed):
+    """‖ΔW‖ ≤ lr‖g‖ by the planes, as much by the scale, half as much by both at once, and the rounding.
+
+    Codes that were all but zero when the round began do not let the scale leap once they have filled up.
+    """
+    draw, lr = generator(seed), 0.1
+    start = Codes(torch.zeros(300, dtype=torch.int16), Grid(width, "sign_magnitude"), torch.tensor(10.0**size))
+    planes = 2 * torch.rand(2, width, 300, generator=draw)
+    planes *= torch.rand(planes.shape, generator=draw) < filled
+    params = {"w/planes": planes, "w/scale": start.clip}
+    objective = bits.plane_objective({"w": start}, [0.0], lr=lr, precondition=True)
+    seen = objective.weights(params)["w"]
+    g = along * seen / seen.norm().clamp(min=1e-9) + (1 - abs(along)) * torch.randn(300, generator=draw) / 300**0.5
+    g = g * 10.0**pull * 300**0.5
+    after = objective.project(one_step(params, objective, g, lr), objective.context)
+    moved = (objective.weights(after)["w"] - seen).norm()
+    rounding = 10.0**size / (2**width - 1) * 300**0.5
+    assert float(moved) <= 2.5 * lr * float(g.norm()) + rounding
+
+
+@pytest.mark.parametrize("kind", ["planes", "net"])
+def test_preconditioning_moves_no_optimum(kind):
+    """Loss and weight decay that balance before preconditioning balance after it, at any rate of their own."""
     codes = {"w": layer(4)}
-    context = bits.plane_objective(codes, [0.0], lr=0.1, precondition=True).context
-    params = trained(codes["w"]) | {"bias": torch.ones(2)}
-    back = bits.to_units(bits.to_units(params, context), context, back=True)
-    assert all(torch.allclose(back[k], v, rtol=1e-6) for k, v in params.items())
+    build = bits.plane_objective if kind == "planes" else bits.net_objective
+    objective = build(codes, *([[0.0]] if kind == "planes" else []), lr=0.5, precondition=True)
+    params = trained(codes["w"]) if kind == "planes" else bits.net_params(codes)
+    condition = lambda slope, p: objective.precondition(slope, p, objective.context)
+    decay, step = 0.5, Batch(torch.empty(0), torch.empty(0))
+    balance = lambda p, _: ([-decay * v for v in p.values()], torch.zeros(()))
+    after, _ = sgd(balance, params, [step], Training(lr=0.5, weight_decay=decay), precondition=condition)
+    assert all(torch.equal(after[k], v) for k, v in params.items())
+    slopes = {k: torch.rand(v.shape, generator=generator(5)) - 0.5 for k, v in params.items()}
+    rates = {k: v / slopes[k] for k, v in condition(slopes, params).items()}
+    assert all(bool((r > 0).all()) and torch.allclose(r, r.max(), rtol=1e-4) for r in rates.values())
+
+
+def test_stacked_preconditioning_is_every_clients_own():
+    alone = []
+    for i, width in enumerate((1, 4, 8)):
+        codes = {"w": layer(width, seed=i)}
+        params = bits.plane_params(codes, 8)
+        params["w/planes"] = params["w/planes"] * torch.rand(params["w/planes"].shape, generator=generator(i))
+        slopes = {k: torch.randn(v.shape, generator=generator(9 + i)) for k, v in params.items()}
+        objective = bits.plane_objective(codes, [0.0], lr=0.3, width=8, precondition=True)
+        alone.append((slopes, params, objective.context))
+    stacked = [{k: torch.stack([one[i][k] for one in alone]) for k in alone[0][i]} for i in range(3)]
+    together, mapped = objective.precondition.stacked(*stacked), vmap(objective.precondition)(*stacked)
+    for i, one in enumerate(alone):
+        for key, value in objective.precondition(*one).items():
+            assert torch.allclose(together[key][i], value, rtol=1e-4)
+            assert torch.allclose(mapped[key][i], value, rtol=1e-4)
 
 
 # ------------------------------------------------------------------------------------------------- memory
@@ -204,7 +265,7 @@ def test_codes_and_the_weights_they_round():
 
 def test_fine_tuning_form_is_the_same_quantizer():
     codes = {"w": layer(3)}
-    objective = bits.net_objective(codes)
+    objective = bits.net_objective(codes, lr=0.1)
     params = bits.net_params(codes)
     assert torch.allclose(objective.weights(params)["w"], codes["w"].dequantize(), atol=1e-6)
     sent, _ = bits.to_codes(params, "w", objective.context)

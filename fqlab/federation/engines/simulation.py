@@ -18,7 +18,7 @@ from fqlab.federation.engines.crew import Crew
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, uses_noise
-from fqlab.tensors import Weights
+from fqlab.tensors import Weights, stack
 from fqlab.training.gradients import channels_last, network_grad, objective_grad
 from fqlab.training.sgd import Batch, accuracy, batches, infer, sgd
 from fqlab.wire import Payload
@@ -171,14 +171,18 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     model.train()
     if uses_noise(model):
         set_generator(model, client.generator("dropout"))
-    project = (lambda moved: objective.project(moved, objective.context)) if objective.project else None
+    rule = objective.project
+    project = (lambda moved: rule(moved, objective.context)) if rule else None
+    scaled = objective.precondition
+    precondition = (lambda slopes, params: scaled(slopes, params, objective.context)) if scaled else None
     grad = objective_grad(objective, network_grad(model, buffers))
     start = channels_last(problem.params)
+    batches_of = steps(simulation, client, problem)
     training = client.training
     walk = objective.walk(objective.context, training.lr, training.momentum)
-    params, losses = sgd(grad, start, steps(simulation, client, problem), training, project, walk)
-    alone = ({name: value[None] for name, value in tensors.items()} for tensors in (params, buffers))
-    return simulation.send([client], [problem], *alone, [float(torch.stack(losses).mean())])[0]
+    params, losses = sgd(grad, start, batches_of, training, project, precondition, walk)
+    seen = [float(torch.stack(losses).mean())]
+    return simulation.send([client], [problem], stack([params]), stack([buffers]), seen)[0]
 
 
 def build_simulation(

@@ -79,7 +79,7 @@ def _kind(problem: LocalProblem, plan: list[np.ndarray] | None) -> Hashable:
     o = problem.objective
     shapes = _shapes(problem.params, problem.buffers, o.context)
     lengths = tuple(len(batch) for batch in plan or ())
-    return (o.transform, o.penalty, o.project, o.steps, shapes, lengths)
+    return (o.transform, o.penalty, o.project, o.precondition, o.steps, shapes, lengths)
 
 
 def _shapes(*tensors: Weights) -> Hashable:
@@ -98,7 +98,8 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     start = stack([problem.params for problem in problems])
     training = members[0][0].training
     walk = objective.walk(context, training.lr, training.momentum)
-    params, losses = sgd(grad, start, _batches(simulation, members), training, _projection(objective), walk)
+    hooks = (_projection(objective), _preconditioner(objective), walk)
+    params, losses = sgd(grad, start, _batches(simulation, members), training, *hooks)
     total = torch.zeros(len(members))
     for loss in losses:
         total[: len(loss)] += loss
@@ -112,6 +113,14 @@ def _projection(objective: Objective) -> Callable[[Weights], Weights] | None:
         return None
     inside = stacked(objective.project)
     return lambda moved: inside(moved, leading(objective.context, len(next(iter(moved.values())))))
+
+
+def _preconditioner(objective: Objective) -> Callable[[Weights, Weights], Weights] | None:
+    """The objective's preconditioner of the clients that still train."""
+    if objective.precondition is None:
+        return None
+    scaled = stacked(objective.precondition)
+    return lambda slopes, params: scaled(slopes, params, leading(objective.context, len(next(iter(params.values())))))
 
 
 def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:

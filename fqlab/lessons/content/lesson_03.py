@@ -134,7 +134,10 @@ LESSON = Lesson(
             (
                 Option("2s/2^B", "Yes: Δ²/12 with Δ = 2s/2^B is s²·4^−B/3.", True),
                 Option("2s/(2^B − 1)", "That is the mid-rise grid; its constant is 1/(3(2^B − 1)²)."),
-                Option("s/(2^B − 1)", "That is sign-magnitude; the textbook constant would clip too wide a grid."),
+                Option(
+                    "s/(2^B − 1)",
+                    "That is sign-magnitude: finer steps, so the textbook constant clips it too tight (2 bits: 1.74 σ, not 1.99).",
+                ),
             ),
         ),
     ),

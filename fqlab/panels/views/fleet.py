@@ -76,7 +76,7 @@ class Fleet(Panel):
     def run(self, state: State) -> Iterator[Frame]:
         home, away = alone(state.seed)
         known: dict[str, Any] = dict(towns=NAMES, home=home, away=away, full=[], few=[], way=_way(state))
-        yield Frame({Cars: known}, progress=0.3)
+        yield Frame({Cars: dict(known)}, progress=0.3)
         if self.stopping():
             return
         known |= {"full": together(state.seed)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from fqlab.federation import Experiment
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.lru import LRUCache
 from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
 from fqlab.studies.frontier import (
     COSTS,
@@ -87,23 +88,21 @@ class Frontier(Panel):
     }
 
     def __init__(self, **settings: Any) -> None:
-        self._runs: dict[tuple[Any, ...], list[dict[str, float]]] = {}
+        self._runs: LRUCache[tuple[Any, ...], list[dict[str, float]]] = LRUCache(MOST)
         super().__init__(**settings)
 
     def instant(self, state: State) -> Frame:
-        done = self._runs.get(_key(state), [])
+        done = self._runs.get(_key(state)) or []
         return self._frame(state, done)
 
     def run(self, state: State) -> Iterator[Frame]:
-        done = self._runs.get(_key(state), [])
+        done = self._runs.get(_key(state)) or []
         if not done:
             for found in trace(own(state), self.stopping):
                 done = [*done, found]
                 yield self._frame(state, done, found["round"] / state.rounds)
             if len(done) == state.rounds:
                 self._runs[_key(state)] = done
-                while len(self._runs) > MOST:
-                    self._runs.pop(next(iter(self._runs)))
         yield self._frame(state, done)
 
     @classmethod

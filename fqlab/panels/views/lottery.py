@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from fqlab.federation import Experiment, Federation
 from fqlab.methods.lottery import Tickets, published_mib
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.lru import LRUCache
 from fqlab.plots.lottery import Costs, Masks, PersonalAccuracy
 from fqlab.studies.lottery import CLIENTS, ROUNDS
 from fqlab.studies.lottery import experiment as described
@@ -80,7 +80,7 @@ class LotteryPanel(Panel):
         found = [_MODELS.get(experiment(state, m).to_toml()) for m in METHODS]
         if None not in found:
             return _frame(state, *found)
-        return Frame({} if self._shown else {PersonalAccuracy: {}, Costs: {}, Masks: {}})
+        return Frame({} if self.gallery.views else {PersonalAccuracy: {}, Costs: {}, Masks: {}})
 
     def run(self, state: State) -> Iterator[Frame]:
         found, known = [], experiment(state).to_toml() in _MODELS
@@ -114,7 +114,7 @@ def experiment(state: State, method: str = "lottery") -> Experiment:
     return described(method, seed=state.seed, classes=state.classes, **options)
 
 
-_MODELS: OrderedDict[str, Outcome] = OrderedDict()
+_MODELS: LRUCache[str, Outcome] = LRUCache(60)
 """The last runs, by their experiment as text: another client then shows at once."""
 
 
@@ -129,8 +129,6 @@ def play(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> It
         yield record.index / wanted.rounds
     if len(own) == wanted.rounds:
         _MODELS[wanted.to_toml()] = found = _outcome(federation, own)
-        while len(_MODELS) > 60:
-            _MODELS.popitem(last=False)
         yield found
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from fqlab.federation import Experiment, Federation, History
 from fqlab.federation.deployment import deploy, robustness
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.lru import LRUCache
 from fqlab.plots.robustness import CHIPS, Deployed, KurtosisPath, Shape
 from fqlab.tensors import Weights
 from fqlab.training.objectives import kurtosis
@@ -103,7 +102,7 @@ class Robustness(Panel):
         trained, plain = _seen(experiment(state)), _seen(experiment(_plain(state)))
         if trained is not None and plain is not None:
             return _frame(state, trained, plain)
-        return Frame({} if self._shown else {Deployed: {}, Shape: {}, KurtosisPath: {}})
+        return Frame({} if self.gallery.views else {Deployed: {}, Shape: {}, KurtosisPath: {}})
 
     def run(self, state: State) -> Iterator[Frame]:
         pair, known = [], _seen(experiment(state)) is not None
@@ -149,7 +148,7 @@ def _plain(state: State) -> State:
     return State(split=state.split, seed=state.seed, method="fedavg")
 
 
-_MODELS: OrderedDict[str, Trained] = OrderedDict()
+_MODELS: LRUCache[str, Trained] = LRUCache(40)
 """The last runs, by their experiment as text: the chip's controls then answer at once."""
 
 
@@ -171,8 +170,6 @@ def train(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> I
     if len(path) > wanted.rounds:
         curves = {name: tuple(p[k] for p in path) for k, name in enumerate(layers)}
         _MODELS[wanted.to_toml()] = found = Trained(federation.history(), curves)
-        while len(_MODELS) > 40:
-            _MODELS.popitem(last=False)
         yield found
 
 
@@ -180,14 +177,20 @@ def _kurtoses(weights: Weights, layers: tuple[str, ...]) -> tuple[float, ...]:
     return tuple(float(kurtosis(weights[name])) for name in layers)
 
 
-@lru_cache(maxsize=128)
-def _answers(wanted: str, range_rule: str) -> dict[int, float]:
-    """Accuracy by deployed width of a run that :data:`_MODELS` holds."""
-    return robustness(_MODELS[wanted].history, CHIPS, range_rule)
+_ANSWERS: LRUCache[tuple[str, str], dict[int, float]] = LRUCache(128)
+
+
+def _answers(trained: Trained, range_rule: str) -> dict[int, float]:
+    """Accuracy of a run by deployed width."""
+    key = (trained.history.experiment.to_toml(), range_rule)
+    known = _ANSWERS.get(key)
+    if known is None:
+        _ANSWERS[key] = known = robustness(trained.history, CHIPS, range_rule)
+    return known
 
 
 def _frame(state: State, trained: Trained, plain: Trained) -> Frame:
-    now, before = (_answers(t.history.experiment.to_toml(), state.range) for t in (trained, plain))
+    now, before = (_answers(t, state.range) for t in (trained, plain))
     about = {"method": state.method, "bits": state.bits, "chip": state.chip}
     answer = about | {"accuracy": list(now.values()), "fedavg": list(before.values())}
     shape = _shape(state, trained.history.weights, next(iter(trained.curves)))

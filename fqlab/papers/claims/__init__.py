@@ -5,18 +5,13 @@ from __future__ import annotations
 import html
 import json
 import math
-import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from fqlab.errors import one_of
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
+from fqlab.files import tomllib
 
 __all__ = [
     "Claim",

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 
 from fqlab.plots.picture import Drawing
-from fqlab.plots.style import COLORS, INK, MUTED, axes, figure, line, note, style_for, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, figure, line, matplotlib_defaults, note, style_for, title
 from fqlab.quant import Grid, aciq_gauss, aciq_laplace, expected_error, octav, octav_step
 from fqlab.studies.octav import digits_layers, laplace, normal
 
@@ -23,6 +23,7 @@ GRID = Grid(4, "octav")
 STEPS = 6
 
 
+@matplotlib_defaults()
 def clip_figure() -> Drawing:
     """OCTAV's Fig. 1 (a) on two layers of the digits network at 4 bits; ACIQ's clips by bits, published and ours.
 

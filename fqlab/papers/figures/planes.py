@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fqlab.papers import claim, stored_value
 from fqlab.plots.picture import Drawing
-from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
+from fqlab.plots.style import INK, MUTED, axes, figure, line, matplotlib_defaults, note, style_for, title
 
 __all__ = ["penalty"]
 
 ALPHAS = {0.005: "005", 0.02: "02", 0.03: "03"}
 
 
+@matplotlib_defaults()
 def penalty() -> Drawing:
     """Bits a weight and accuracy against α: stored results on digits, and the published ResNet-20 at α = 0.005."""
     fig = figure(686, 250)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fqlab.papers import claim, stored_value
 from fqlab.plots.picture import Drawing
-from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
+from fqlab.plots.style import INK, MUTED, axes, figure, line, matplotlib_defaults, note, style_for, title
 from fqlab.studies.fedmpq import ETAS
 
 __all__ = ["ablation"]
@@ -21,6 +21,7 @@ ARMS = {
 GREEN, BLUE = style_for("accuracy").color, style_for("bits").color
 
 
+@matplotlib_defaults()
 def ablation() -> Drawing:
     """Accuracy of the five arms, and accuracy and bits against η; stored results, mean and spread of three seeds."""
     fig = figure(686, 290)

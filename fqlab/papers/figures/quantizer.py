@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from fqlab.papers import stored_value
 from fqlab.plots.picture import Drawing
 from fqlab.plots.quantizer import LOOKS
-from fqlab.plots.style import INK, MUTED, axes, figure, line, note, style_for, title
+from fqlab.plots.style import INK, MUTED, axes, figure, line, matplotlib_defaults, note, style_for, title
 from fqlab.quant import Grid
 from fqlab.studies.grids import least
 
@@ -25,6 +25,7 @@ NAMES = {
 }
 
 
+@matplotlib_defaults()
 def bits_figure() -> Drawing:
     """Least error of a normal law on five grids, against bits as said (left) and log₂ of the levels (middle).
 

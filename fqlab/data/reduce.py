@@ -30,15 +30,15 @@ def reduced(dataset: Dataset, *, side: int = 0, train: int = 0, test: int = 0) -
     in_range("train", train, 0, len(dataset.train_y), integer=True)
     in_range("test", test, 0, len(dataset.test_y), integer=True)
     factor = _factor(dataset, side)
-    first = lambda values, count: values[:count] if values is not None and count else values
+    few, fewer = slice(train or None), slice(test or None)
     return dataclasses.replace(
         dataset,
-        train_x=_averaged(first(dataset.train_x, train), factor),
-        train_y=first(dataset.train_y, train),
-        test_x=_averaged(first(dataset.test_x, test), factor),
-        test_y=first(dataset.test_y, test),
-        groups=first(dataset.groups, train),
-        test_groups=first(dataset.test_groups, test),
+        train_x=_averaged(dataset.train_x[few], factor),
+        train_y=dataset.train_y[few],
+        test_x=_averaged(dataset.test_x[fewer], factor),
+        test_y=dataset.test_y[fewer],
+        groups=None if dataset.groups is None else dataset.groups[few],
+        test_groups=None if dataset.test_groups is None else dataset.test_groups[fewer],
     )
 
 

@@ -75,8 +75,8 @@ class AQFL(Method):
             in_range("activation_bits", self.activation_bits, 0, 8, integer=True)
 
     def network(self, model: nn.Module) -> nn.Module:
-        automatic = self.activation_bits == "auto"
-        return quantize_activations(model, getattr(model, "activation_bits", 0) if automatic else self.activation_bits)
+        bits = self.activation_bits
+        return quantize_activations(model, bits if isinstance(bits, int) else getattr(model, "activation_bits", 0))
 
     def budget(self, client: int) -> float:
         """v_n, the mean bits a weight that ``client`` may have."""

@@ -55,8 +55,10 @@ def accumulate(
     for g, own in zip(buffer.split(columns, 1), slope.split(columns), strict=True):
         g.mul_(momentum).addcmul_(power, own)
     if strength:
-        count = sum(binary_digits(own, len(buffer)).sum(1, keepdim=True) for own in parts)
-        pull = strength / (count + GUARD).sqrt()
+        count = torch.full_like(power, GUARD)
+        for own in parts:
+            count += binary_digits(own, len(buffer)).sum(1, keepdim=True)
+        pull = strength / count.sqrt()
         for g, own in zip(buffer.split(columns, 1), parts, strict=True):
             g.addcmul_(binary_digits(own, len(buffer)), pull)
 

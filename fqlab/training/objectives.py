@@ -99,8 +99,8 @@ class Objective:
     penalty: Penalty | None = None
     project: Projection | None = None
     precondition: Preconditioner | None = None
-    steps: OwnSteps | None = None
     context: Weights = field(default_factory=dict)
+    steps: OwnSteps | None = None
 
     @property
     def draws(self) -> bool:

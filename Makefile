@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test test-lowest-cpu notebooks site slides figures lint bench clean
+.PHONY: lab test test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -57,12 +57,32 @@ lint: $(READY)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(READY)
+	$(BIN)/python tests/benchmarks/quantizer.py
 	$(BIN)/python tests/benchmarks/rounds.py
 	$(BIN)/python tests/benchmarks/tour.py
 	$(BIN)/python tests/benchmarks/panels.py
 
+# Hostile bytes, 100 000 for every decoder: make fuzz ARGS="--inputs 1000 idx packet"
+fuzz: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+# The lowest versions that pyproject.toml promises, in an environment of their own.
+LOWEST_PYTHON ?= python3.10
+test-lowest:
+	@test -d .venv-lowest || $(LOWEST_PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) \
+	  --constraint tests/lowest.txt torch
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/lowest.txt --editable . hypothesis pytest
+	.venv-lowest/bin/python -m pytest -q tests $(ARGS)
+
+# Known weaknesses of what is installed.
+audit: $(READY)
+	@$(PIP) pip-audit
+	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 
-from fqlab.errors import ConfigError, WireError
-from fqlab.quant import Codes, stack_alike
+from fqlab.errors import ConfigError, WireError, in_range, one_of, shown
+from fqlab.quant import Codes, Grid, stack_alike
 from fqlab.wire import Payload
 
 __all__ = [
-    "mean",
-    "inverse_error",
-    "inverse_error_weights",
-    "masked_mean",
-    "validate_update",
-    "validate_updates",
-    "decode",
-    "decode_all",
-]
+    "AVERAGES", "Form", "average", "decode", "decode_all", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
+    "median", "trimmed_mean", "validate_update", "validate_updates",
+]  # fmt: skip
+
+AVERAGES = ("size", "equal", "median", "trimmed_mean")
+"""The rules of :func:`average`."""
 
 LIMIT = 1e6
 """Largest magnitude a weight may have; beyond it an update is taken for diverged."""
@@ -42,10 +41,87 @@ def mean(values: Stack, sizes: Sequence[float] | None = None) -> torch.Tensor:
     """
     if not len(values):
         raise ConfigError("values is empty, but a mean needs at least one client.")
-    shares = torch.ones(len(values)) if sizes is None else torch.tensor(list(sizes), dtype=torch.float32)
-    if bool((shares < 0).any()) or float(shares.sum()) <= 0:
-        raise ConfigError(f"sizes is {list(sizes or [])}, but must be 0 or more with a positive sum.")
+    shares = torch.tensor([1.0] * len(values) if sizes is None else list(sizes), dtype=torch.float32)
+    if len(shares) != len(values):
+        raise ConfigError(f"sizes has {len(shares)} entries, but there are {len(values)} values.")
+    if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
+        raise ConfigError(f"sizes is {shown(list(sizes or []))}, but must be 0 or more with a positive, finite sum.")
     return _weighted(values, shares / shares.sum())
+
+
+def median(values: Stack, masks: Stack | None = None) -> torch.Tensor:
+    """The middle value of each coordinate, the mean of the two middle ones of an even number (Yin et al. 2018).
+
+    Whatever fewer than half of the clients send, each coordinate stays between the least and the largest of the others.
+
+    Args:
+        values: one tensor a client.
+        masks: bool, of the same shapes: which clients count in a coordinate; 0 where none does.
+
+    Raises:
+        ConfigError: for no values.
+    """
+    ordered, count = _ordered(values, masks)
+    last = (count - 1).clamp(min=0)
+    low = ordered.gather(0, (last // 2)[None])[0]
+    high = ordered.gather(0, torch.minimum(count // 2, last)[None])[0]
+    middle = low / 2 + high / 2  # not (low + high) / 2, which may overflow
+    return torch.where(count > 0, middle, torch.zeros_like(middle))
+
+
+def trimmed_mean(values: Stack, cut: float = 0.1, masks: Stack | None = None) -> torch.Tensor:
+    """The mean of each coordinate without its ⌊cut·n⌋ largest and ⌊cut·n⌋ least values (Yin et al. 2018).
+
+    Survives ⌊cut·n⌋ clients that send anything at all: each coordinate stays within the range of the others.
+
+    Args:
+        values: one tensor a client.
+        cut: β, from 0 (the mean) to less than one half.
+        masks: as for :func:`median`; n is then the number of clients that count.
+
+    Raises:
+        ConfigError: for no values, or ``cut`` out of range.
+    """
+    in_range("cut", cut, 0, 0.499)
+    ordered, count = _ordered(values, masks)
+    drop = torch.floor(cut * count.double() + 1e-9).long()  # 0.3 of 10 is 3, not 2.9999
+    place = torch.arange(len(ordered), dtype=torch.int64).reshape((-1,) + (1,) * count.dim())
+    kept = (place >= drop) & (place < count - drop)
+    total = torch.where(kept, ordered, torch.zeros_like(ordered)).sum(0)
+    return total / (count - 2 * drop).clamp(min=1)
+
+
+def _ordered(values: Stack, masks: Stack | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each coordinate's values in increasing order ``[clients, ...]``, those that do not count last, and how many do."""
+    if not len(values):
+        raise ConfigError("values is empty, but an average needs at least one client.")
+    stacked = values if isinstance(values, torch.Tensor) else torch.stack(list(values))
+    if masks is None:
+        return stacked.sort(0).values, torch.full(stacked.shape[1:], len(stacked), dtype=torch.int64)
+    kept = (masks if isinstance(masks, torch.Tensor) else torch.stack(list(masks))).bool()
+    return torch.where(kept, stacked, torch.full_like(stacked, math.inf)).sort(0).values, kept.sum(0)
+
+
+def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) -> torch.Tensor:
+    """One tensor of many by a rule's name.
+
+    Args:
+        rule: ``"size"`` (FedAvg's n_k), ``"equal"``, ``"median"`` or ``"trimmed_mean"``; the last two know no sizes.
+        values: one tensor a client.
+        sizes: each client's number of samples.
+        cut: of ``"trimmed_mean"``.
+
+    Raises:
+        ConfigError: for an unknown rule.
+    """
+    match one_of("averaging", rule, AVERAGES):
+        case "size":
+            return mean(values, sizes)
+        case "equal":
+            return mean(values)
+        case "median":
+            return median(values)
+    return trimmed_mean(values, cut)
 
 
 def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:
@@ -90,16 +166,33 @@ def decode_all(entries: Sequence[Codes | torch.Tensor]) -> torch.Tensor:
     return batches[0].dequantize() if len(batches) == 1 else torch.stack([decode(entry) for entry in entries])
 
 
-def validate_update(payload: Payload, expected: Mapping[str, torch.Size]) -> str | None:
+class Form(NamedTuple):
+    """What an entry of an upload must be.
+
+    Attributes:
+        shape: its shape.
+        kind: ``"number"`` (float32, or codes that stand for numbers), ``"codes"``, ``"mask"`` (bool) or ``"integer"``.
+        grid: kind of the grid that codes must have; empty for any.
+        bits: width of that grid; 0 for any.
+    """
+
+    shape: torch.Size
+    kind: str = "number"
+    grid: str = ""
+    bits: int = 0
+
+
+def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> str | None:
     """Why a client's upload must not reach the global model, or None if it may.
 
-    Checks that every expected tensor is there in its shape, and that all numbers are finite and below :data:`LIMIT`.
+    Checks that every expected entry is there, of its shape and its kind (a bare shape means numbers), and that all
+    numbers are finite and below :data:`LIMIT`.
     """
-    for name, shape in expected.items():
+    for name, form in expected.items():
         if name not in payload:
             return f"{name} is missing"
-        if payload[name].shape != shape:
-            return f"{name} has shape {tuple(payload[name].shape)} instead of {tuple(shape)}"
+        if (problem := _unlike(payload[name], form)) is not None:
+            return f"{name} {problem}"
     for name, entry in payload.items():
         if isinstance(entry, Codes):
             grid, (low, high) = entry.grid, entry.values.aminmax() if entry.values.numel() else (0, 0)
@@ -111,14 +204,30 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size]) -> str
     return None
 
 
+def _unlike(entry: Codes | torch.Tensor, form: torch.Size | Form) -> str | None:
+    """How ``entry`` differs from ``form``, in words; a bare shape means numbers."""
+    form = form if isinstance(form, Form) else Form(form)
+    if entry.shape != form.shape:
+        return f"has shape {tuple(entry.shape)} instead of {tuple(form.shape)}"
+    wanted = {"mask": torch.bool, "integer": torch.int64}.get(form.kind, torch.float32)
+    if isinstance(entry, Codes):
+        if wanted is not torch.float32:
+            return f"holds codes, but must be {wanted}"
+        grid = Grid(form.bits or entry.grid.bits, form.grid or entry.grid.kind)
+        return None if entry.grid == grid else f"is on {entry.grid} instead of {grid}"
+    if form.kind == "codes" or entry.dtype != wanted:
+        return f"holds {entry.dtype}, but must be {'codes' if form.kind == 'codes' else wanted}"
+    return None
+
+
 def validate_updates(
-    payloads: Sequence[Payload | WireError], expected: Mapping[str, torch.Size]
+    payloads: Sequence[Payload | WireError], expected: Mapping[str, torch.Size | Form]
 ) -> list[Payload | WireError]:
     """Each client's payload, or why it must be left out: the guard for a whole round.
 
     Args:
         payloads: what arrived; an error stays what it is.
-        expected: names and shapes, see :func:`validate_update`.
+        expected: names and forms, see :func:`validate_update`.
     """
     arrived = [payload.entries() for payload in payloads if not isinstance(payload, WireError)]
     if all(entries.keys() == arrived[0].keys() for entries in arrived) and _sound(arrived, expected):
@@ -126,15 +235,15 @@ def validate_updates(
     return [payload if isinstance(payload, WireError) else _judged(payload, expected) for payload in payloads]
 
 
-def _judged(payload: Payload, expected: Mapping[str, torch.Size]) -> Payload | WireError:
+def _judged(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> Payload | WireError:
     problem = validate_update(payload, expected)
     return payload if problem is None else WireError(problem)
 
 
-def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mapping[str, torch.Size]) -> bool:
+def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mapping[str, torch.Size | Form]) -> bool:
     """Whether nothing is wrong with any of the payloads, which hold the same names: one look at each entry of all."""
-    for name, shape in expected.items():
-        if payloads and (name not in payloads[0] or any(payload[name].shape != shape for payload in payloads)):
+    for name, form in expected.items():
+        if payloads and (name not in payloads[0] or any(_unlike(payload[name], form) for payload in payloads)):
             return False
     for name in payloads[0] if payloads else ():
         entries = [payload[name] for payload in payloads]
@@ -142,7 +251,9 @@ def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mappin
             if not _within(layers.values, layers.grid.low, layers.grid.high):
                 return False
         numbers = [entry.clip if isinstance(entry, Codes) else entry for entry in entries]
-        small = numbers[0].numel() < 10_000 and all(n.shape == numbers[0].shape for n in numbers)
+        small = numbers[0].numel() < 10_000 and all(
+            n.shape == numbers[0].shape and n.dtype == numbers[0].dtype for n in numbers
+        )
         for value in [torch.stack(numbers)] if small else numbers:
             if value.is_floating_point() and not _within(value, -LIMIT, LIMIT):
                 return False

@@ -7,10 +7,11 @@ import dataclasses
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from fqlab.errors import ConfigError, FqlabError
+from fqlab.errors import ConfigError, FqlabError, shown
 
 __all__ = ["main"]
 
@@ -20,6 +21,9 @@ NO_FLAG = ("options", "split", "method")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input, said in one sentence)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no ± still gets the number
     if "" not in sys.path:
         sys.path.append("")  # so that --method package.module:Class finds what lies in the working directory
     try:
@@ -51,9 +55,9 @@ def _dispatch(arguments: list[str]) -> int:
     again = commands.add_parser("reproduce", help="recompute the number of a claim")
     again.add_argument("claim")
     again.add_argument("--scale", default="demo")
-    again.add_argument("--store", type=Path, help="a folder for the result as JSON")
+    again.add_argument("--store", help="a folder for the result as JSON")
     drawn = commands.add_parser("figures", help="rebuild every figure of a paper, one file each")
-    drawn.add_argument("--out", type=Path, default=Path("figures"), help="a folder, made if missing (default: figures)")
+    drawn.add_argument("--out", default="figures", help="a folder, made if missing (default: figures)")
     drawn.add_argument("--format", default="svg", help="svg (default) or png")
     chosen = parser.parse_args(arguments)
     if chosen.command == "figures":
@@ -78,12 +82,12 @@ def _compare(left: Path, right: Path) -> int:
     return 0
 
 
-def _reproduce(identity: str, scale: str, store: Path | None) -> int:
+def _reproduce(identity: str, scale: str, store: str | None) -> int:
+    from fqlab.files import writable_folder
     from fqlab.papers import claim, reproduce, verdict
 
-    if store and not store.is_dir():
-        raise ConfigError(f"store is {str(store)!r}, but must be a folder that exists.")
-    found, c = reproduce(identity, scale, store), claim(identity)
+    folder = None if store is None else writable_folder(store, "store")
+    found, c = reproduce(identity, scale, folder), claim(identity)
     target = c.published if c.expect is None else f"{c.published}, expected {c.expect}"
     print(
         f"{c.id}: {c.says}\npublished {target}; ours {found.value:.6g}{c.unit} ± {found.spread:.2g} ({found.seconds} s)"
@@ -91,62 +95,68 @@ def _reproduce(identity: str, scale: str, store: Path | None) -> int:
     return 0 if verdict(c, found.value) else 1
 
 
-def _figures(out: Path, form: str) -> int:
+def _figures(out: str, form: str) -> int:
     """``fqlab figures``: every registered figure as a file; one that fails is named, and the others still come."""
     from tqdm import tqdm
 
     from fqlab.errors import one_of
+    from fqlab.files import expand
     from fqlab.papers.figures import FIGURES
     from fqlab.papers.figures.export import FORMATS, write
 
     one_of("format", form, FORMATS)
+    folder = expand(out, "out")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as wrong:
-        raise ConfigError(f"out is {str(out)!r}, but no folder can be made there: {wrong.strerror}.") from None
+        raise ConfigError(f"out is {out!r}, but no folder can be made there: {wrong.strerror}.") from None
     failed = 0
     with tqdm(sorted(FIGURES), unit="figure", leave=False) as bar:
         for name in bar:
             bar.set_postfix_str(name)
             try:
-                bar.write(str(write(name, out, form)))
+                bar.write(str(write(name, folder, form)))
             except Exception as wrong:
                 failed += 1
                 bar.write(f"fqlab: figure {name} failed: {type(wrong).__name__}: {wrong}", file=sys.stderr)
-    print(f"{len(FIGURES) - failed} of {len(FIGURES)} figures in {out}")
+    print(f"{len(FIGURES) - failed} of {len(FIGURES)} figures in {folder}")
     return 1 if failed else 0
 
 
 def _run(arguments: list[str]) -> int:
     """``fqlab run``: an experiment from flags, from a file or a ticket, or from these with some flags changed."""
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--method", default=None)
-    first.add_argument("--config", type=Path, default=None)
-    first.add_argument("--ticket", default=None)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("method", "config", "ticket"):
+        first.add_argument(f"--{name}", default=None)
     known, _ = first.parse_known_args(arguments)
-    from fqlab.federation import Experiment
     from fqlab.federation.repeats import seeded
+    from fqlab.files import UntilClosed, writable_file
 
-    if known.config and known.ticket:
-        raise ConfigError(f"ticket is {known.ticket!r}, but a config is given too; choose one of them.")
-    if known.ticket:
-        from fqlab.panels.shared import experiment_of
-
-        base = experiment_of(known.ticket)
-    else:
-        base = Experiment.from_toml(known.config) if known.config else Experiment()
+    base = _base(known.config, known.ticket)
     method = known.method or base.method
     chosen = vars(_parser(method).parse_args(arguments))
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
-    if chosen["out"] and not chosen["out"].parent.is_dir():
-        raise ConfigError(f"out is {str(chosen['out'])!r}, but its folder does not exist.")
+    given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
+    places = {name: writable_file(path, name) for name, path in given.items()}
     alike = seeded(experiment, chosen["seeds"])
-    text = _train(experiment, chosen["checkpoint"]) if len(alike) == 1 else _repeat(alike, chosen["checkpoint"])
-    if chosen["out"]:
-        from fqlab.files import atomic_write
+    with redirect_stdout(UntilClosed(sys.stdout)), redirect_stderr(UntilClosed(sys.stderr)):
+        if len(alike) > 1:
+            return _repeat(alike, places.get("out"), places.get("checkpoint"))
+        return _train(experiment, places.get("out"), places.get("checkpoint"))
 
-        atomic_write(chosen["out"], text.encode())
-    return 0
+
+def _base(config: str | None, ticket: str | None) -> Any:
+    """The experiment that flags change: a file's, a ticket's, or the default."""
+    from fqlab.federation import Experiment
+    from fqlab.files import expand
+
+    if config is not None and ticket is not None:
+        raise ConfigError(f"ticket is {shown(ticket)}, but a config is given too; choose one of them.")
+    if ticket is not None:
+        from fqlab.panels.shared import experiment_of
+
+        return experiment_of(ticket)
+    return Experiment() if config is None else Experiment.from_toml(expand(config, "config"))
 
 
 def _parser(method: str) -> argparse.ArgumentParser:
@@ -154,13 +164,14 @@ def _parser(method: str) -> argparse.ArgumentParser:
     from fqlab import methods, partition
     from fqlab.federation import Experiment
 
-    parser = argparse.ArgumentParser("fqlab run", description="Train a federation; print a table of its rounds.")
+    about = "Train a federation; print a table of its rounds."
+    parser = argparse.ArgumentParser("fqlab run", description=about, allow_abbrev=False)
     parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
-    parser.add_argument("--config", type=Path, help="a TOML file; flags override it")
+    parser.add_argument("--config", help="a TOML file; flags override it")
     parser.add_argument("--ticket", help="a panel's ticket instead of a file, such as tour-0G4K8-1R2M")
     parser.add_argument("--seeds", type=int, default=1, help="run under so many seeds in a row; print mean ± spread")
-    parser.add_argument("--out", type=Path, help="write experiment and rounds to this JSON file")
-    parser.add_argument("--checkpoint", type=Path, help="write every round to this file, and resume from it")
+    parser.add_argument("--out", help="write experiment and rounds to this JSON file")
+    parser.add_argument("--checkpoint", help="write every round to this file, and resume from it")
     group = parser.add_argument_group("experiment")
     for field in dataclasses.fields(Experiment):
         if field.name not in NO_FLAG:
@@ -206,38 +217,78 @@ def _experiment(base: Any, method: str, chosen: dict[str, Any]) -> Any:
     )
 
 
-def _train(experiment: Any, checkpoint: Path | None) -> str:
-    """Run an experiment, print its rounds, and return them as JSON."""
+def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
+    """Run to the end, or until Ctrl-C; either way ``out`` gets the rounds that there are."""
     from tqdm import tqdm
 
     from fqlab.federation import Federation
 
     federation = Federation(experiment, checkpoint=checkpoint)
     print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
+    problem: BaseException | None = None
     with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:
-        for r in federation:
-            bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
-            for who in r.left_out:
-                bar.write(f"      left out: {who}")
-            bar.update()
-    history = federation.history()
+        try:
+            for r in federation:
+                bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
+                for who in r.left_out:
+                    bar.write(f"      left out: {who}")
+                sys.stdout.flush()
+                bar.update()
+        except (KeyboardInterrupt, FqlabError) as error:
+            problem = error
+    _finish(federation.history(), out, stopped=problem is not None)
+    if problem is not None:
+        raise problem
+    return 0
+
+
+def _finish(history: Any, out: Path | None, stopped: bool) -> None:
+    """The line of totals and the file; a run that was stopped says what there is."""
+    from fqlab.files import write_or_keep
+
     if history.rounds:
         print(f"{'total':>5} {history.accuracy:>9.4f} {history.bytes_up:>12,} {history.bytes_down:>12,}")
-    return history.to_json()
+        if out:
+            write_or_keep(out, history.to_json().encode(), "out")
+    if stopped:
+        kept = f"; they are in {out}" if out and history.rounds else ""
+        done = f"{len(history.rounds)} of {history.experiment.rounds}"
+        print(f"fqlab: stopped after {done} rounds{kept}", file=sys.stderr)
 
 
-def _repeat(experiments: Sequence[Any], checkpoint: Path | None) -> str:
-    """Run an experiment under several seeds, print their mean and spread, and return all as JSON.
+def _repeat(experiments: Sequence[Any], out: Path | None, checkpoint: Path | None) -> int:
+    """Run an experiment under several seeds, print their mean and spread; Ctrl-C leaves the seeds that are finished.
 
     Each seed has a checkpoint of its own beside ``checkpoint``.
     """
     from tqdm import tqdm
 
     from fqlab.federation.repeats import Repeats, run_all
+    from fqlab.files import write_or_keep
 
     own = (lambda seed: checkpoint.with_stem(f"{checkpoint.stem}-seed{seed}")) if checkpoint else None
+    finished: list[Any] = []
+    problem: BaseException | None = None
     with tqdm(total=sum(e.rounds for e in experiments), unit="round", leave=False) as bar:
-        repeats = Repeats(tuple(run_all(experiments, own, bar.update)))
+        try:
+            for history in run_all(experiments, own, bar.update):
+                finished.append(history)  # one by one: Ctrl-C leaves those that are there
+        except (KeyboardInterrupt, FqlabError) as error:
+            problem = error
+    if finished:
+        repeats = Repeats(tuple(finished))
+        _print_repeats(repeats)
+        if out:
+            write_or_keep(out, repeats.to_json().encode(), "out")
+    if problem is not None:
+        kept = f"; they are in {out}" if out and finished else ""
+        print(f"fqlab: stopped after {len(finished)} of {len(experiments)} seeds{kept}", file=sys.stderr)
+        raise problem
+    return 0
+
+
+def _print_repeats(repeats: Any) -> None:
+    """The table of ``fqlab run --seeds``."""
     print(
         f"{'round':>5} {'accuracy':>9} {'± spread':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}"
     )
@@ -253,7 +304,6 @@ def _repeat(experiments: Sequence[Any], checkpoint: Path | None) -> str:
     print(
         f"{'total':>5} {mean['accuracy']:>9.4f} {spread:>9.4f} {mean['bytes_up']:>12,.0f} {mean['bytes_down']:>12,.0f}"
     )
-    return repeats.to_json()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["FqlabError", "ConfigError", "DataError", "WireError", "one_of", "in_range"]
+__all__ = [
+    "FqlabError",
+    "ConfigError",
+    "DataError",
+    "StoreError",
+    "WireError",
+    "boolean",
+    "in_range",
+    "one_of",
+    "shown",
+]
 
 
 class FqlabError(ValueError):
@@ -21,8 +32,24 @@ class DataError(FqlabError):
     """A data file is missing, truncated or not what its checksum says."""
 
 
+class StoreError(FqlabError):
+    """A result could not be written where it was meant to go; the message says where it is instead."""
+
+
 class WireError(FqlabError):
     """A packet is damaged; the message names the client and the field."""
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """``repr(value)`` for a sentence: on one line, of at most ``most`` characters, whatever the value is."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__}"
+        if isinstance(value, int):
+            text = f"a whole number of {value.bit_length()} bits"
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= most else f"{text[: most - 9]} ... {text[-4:]}"
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
@@ -32,26 +59,47 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
         ConfigError: otherwise, naming the argument and the allowed values.
     """
     allowed = list(allowed)
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, allowed))}.")
+    try:
+        known = value in allowed
+    except Exception:
+        known = False
+    if not known:
+        raise ConfigError(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, allowed))}.")
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Raises:
+        ConfigError: otherwise; ``"no"`` would count as yes.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {shown(value)}, but must be true or false.")
     return value
 
 
 def in_range(
     name: str, value: Any, low: float, high: float = math.inf, *, integer: bool = False, open_low: bool = False
 ) -> Any:
-    """Return ``value`` if it is a number in ``[low, high]`` (``(low, high]`` with ``open_low``).
+    """``value`` as Python's own int or float, if it is a number in ``[low, high]`` (``(low, high]`` with ``open_low``).
+
+    NumPy's numbers are numbers. A whole number is written without a point: 4, not 4.0.
 
     Raises:
         ConfigError: otherwise (NaN, a boolean or a non-number included).
     """
-    number = isinstance(value, int if integer else (int, float)) and not isinstance(value, bool)
-    above = number and (value > low if open_low else value >= low)
-    if not (above and value <= high):
+    number: Any = value if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    within = (number > low if open_low else number >= low) and number <= high
+    whole = isinstance(value, numbers.Integral)
+    if not within or (integer and not whole):
         kind = "a whole number" if integer else "a number"
-        if math.isinf(high):
-            bounds = f"above {low:g}" if open_low else f"{low:g} or more"
-        else:
-            bounds = f"above {low:g} and at most {high:g}" if open_low else f"from {low:g} to {high:g}"
-        raise ConfigError(f"{name} is {value!r}, but must be {kind} {bounds}.")
-    return value
+        hint = f"; write {int(number)}" if within and number % 1 == 0 else ""
+        raise ConfigError(f"{name} is {shown(value)}, but must be {kind} {_bounds(low, high, open_low)}{hint}.")
+    return int(number) if whole else float(number)
+
+
+def _bounds(low: float, high: float, open_low: bool) -> str:
+    if math.isinf(high):
+        return f"above {low:g}" if open_low else f"{low:g} or more"
+    return f"above {low:g} and at most {high:g}" if open_low else f"from {low:g} to {high:g}"

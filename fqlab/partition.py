@@ -7,18 +7,30 @@ on its arguments. Importing this module loads no PyTorch.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, boolean, in_range, one_of, shown
 
 if TYPE_CHECKING:
     from fqlab.data import Dataset
 
-__all__ = ["NAMES", "label_counts", "personal_test", "settings", "split"]
+__all__ = ["NAMES", "USES", "check_settings", "label_counts", "personal_test", "settings", "split"]
 
-NAMES = ("iid", "dirichlet", "n_class", "by_writer", "quantity_skew", "class_balanced", "by_label", "dirichlet_capped")
+USES: dict[str, tuple[str, ...]] = {
+    "iid": (),
+    "dirichlet": ("alpha",),
+    "dirichlet_capped": ("alpha",),
+    "n_class": ("classes_per_client", "samples_per_class", "balance", "distinct"),
+    "by_writer": (),
+    "quantity_skew": ("alpha",),
+    "class_balanced": (),
+    "by_label": ("holds",),
+}
+"""The settings that each way of sharing uses."""
+NAMES = tuple(USES)
 
 Parts = list[np.ndarray]
 MAX_REDRAWS = 1000
@@ -29,6 +41,22 @@ def settings() -> dict[str, Any]:
     """The settings that :func:`split` takes, with their defaults."""
     kinds = inspect.signature(split).parameters.values()
     return {p.name: p.default for p in kinds if p.kind is p.KEYWORD_ONLY}
+
+
+def check_settings(name: str, values: Mapping[str, Any]) -> None:
+    """Refuse settings that ``name`` does not use: they would change nothing, silently.
+
+    Raises:
+        ConfigError: for an unknown partition, an unknown setting, or one that belongs to another partition.
+    """
+    one_of("partition", name, NAMES)
+    for key, value in values.items():
+        one_of("split key", key, tuple(settings()))
+        if key not in USES[name]:
+            owners = " or ".join(repr(other) for other, own in USES.items() if key in own)
+            raise ConfigError(f"{key} is {shown(value)}, but partition {name!r} does not use it; choose {owners}.")
+        if isinstance(settings()[key], bool):
+            boolean(key, value)
 
 
 def split(

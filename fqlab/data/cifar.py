@@ -1,17 +1,16 @@
 """CIFAR-10 from the published archive, or from a folder with as many of its batches as are there.
 
-The batches are Python pickles, so they are read by an unpickler that can build NumPy arrays and nothing else,
-and only after the unpacked bytes have the published MD5 checksum.
+The batches are Python pickles, so they are read only after the unpacked bytes have the published MD5 checksum, and by an
+unpickler that knows what a batch is made of and nothing else: no code of a pickle runs, not even NumPy's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import lzma
 import pickle
+import pickletools
 import tarfile
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,9 +20,10 @@ import numpy as np
 import torch
 
 from fqlab.data import Dataset, sources
+from fqlab.data.unpack import limit, unxz
 from fqlab.errors import DataError
 
-__all__ = ["MD5", "load", "unpickle"]
+__all__ = ["MD5", "load", "read_archive", "read_batch", "unpickle"]
 
 MD5 = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -37,12 +37,13 @@ MD5 = {
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-_RECONSTRUCT = np.empty(0).__reduce__()[0]  # NumPy's own array rebuilder; its module changes with the version
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
+_OPCODES = frozenset((
+    "PROTO", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "MARK", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
+    "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINUNICODE", "GLOBAL", "TUPLE", "TUPLE1", "TUPLE2",
+    "TUPLE3", "REDUCE", "BUILD", "BININT", "BININT1", "BININT2", "NONE", "NEWTRUE", "NEWFALSE", "APPEND", "APPENDS",
+    "SETITEM", "SETITEMS", "STOP",
+))  # fmt: skip
+"""What pickles of lists, numbers, byte strings and arrays consist of, in protocols 2 and 3."""
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -58,7 +59,8 @@ def load() -> Dataset:
     Raises:
         DataError: if the test batch or every training batch is missing, or a file is damaged.
     """
-    batches = _from_archive() or _from_folder()
+    archive = sources.find(sources.FILES["cifar10"][0].path)
+    batches = read_archive(archive) if archive else _from_folder()
     train = [name for name in batches if name != "test_batch"]
     if not train or "test_batch" not in batches:
         raise sources.missing("cifar10/test_batch" if train else "cifar10/cifar-10-python.tar.gz")
@@ -76,19 +78,59 @@ def unpickle(data: bytes, name: str) -> Batch:
         DataError: if the pickle asks for anything but NumPy arrays, or does not hold images and their labels.
     """
     try:
+        _check_opcodes(data)
         batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-        images, labels = batch[b"data"], np.asarray(batch[b"labels"], dtype=np.int64)
-        if images.dtype != np.uint8 or images.shape != (len(labels), 3072):
-            raise ValueError(f"it holds {images.dtype} of shape {images.shape}")
-    except DataError as error:
-        raise DataError(f"File {name} is not a CIFAR-10 batch: {error}") from error
+        images, labels = batch[b"data"], batch[b"labels"]
+        if type(labels) is not list or not all(type(label) is int and 0 <= label < 10 for label in labels):
+            raise ValueError("its labels are not numbers from 0 to 9")
+        if not isinstance(images, _Array) or images.shape != (len(labels), 3072) or images.kind.code != b"u1":
+            raise ValueError("its data are not images of 3072 bytes, one a label")
+        pixels = np.frombuffer(images.content, dtype=np.uint8).reshape(-1, 3, 32, 32)
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise DataError(f"File {name} is not a CIFAR-10 batch ({type(error).__name__}: {error}).") from error
-    return images.reshape(-1, 3, 32, 32), labels
+        why = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}."
+        raise DataError(f"File {name} is not a CIFAR-10 batch: {why}") from error
+    return pixels, np.array(labels, dtype=np.int64)
+
+
+def _check_opcodes(data: bytes) -> None:
+    """Refuse what no batch contains, and memo numbers that no pickler writes (a list of that length would be made)."""
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if opcode.name not in _OPCODES or (opcode.name.endswith("BINPUT") and (argument or 0) > count):
+            raise DataError(f"it contains {opcode.name}, and only plain arrays, lists and numbers are allowed.")
+
+
+class _Kind:
+    """Stands for ``numpy.dtype``: only its name is kept."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        self.code = code.encode() if isinstance(code, str) else code
+
+    def __setstate__(self, state: object) -> None:
+        """Byte order, alignment and so on, which one byte does not have."""
+
+
+class _Array:
+    """Stands for ``numpy.ndarray``: shape, type and bytes as they were written."""
+
+    def __init__(self, *_: object) -> None:
+        self.shape, self.kind, self.content = (), _Kind(b""), b""
+
+    def __setstate__(self, state: Any) -> None:
+        _, self.shape, self.kind, fortran, self.content = state
+        if fortran:
+            raise DataError("its array is stored column by column.")
+
+
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Kind,
+}
 
 
 class _Unpickler(pickle.Unpickler):
-    """Refuses every global but the three that a pickled NumPy array needs."""
+    """Refuses every global but the names that a pickled NumPy array needs, and builds none of them."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -105,15 +147,18 @@ def _checked(data: bytes, batch: str, file: str | Path) -> Batch:
     return unpickle(data, batch)
 
 
-def _from_archive() -> dict[str, Batch]:
-    """Every batch of the published archive, or nothing where there is no archive."""
-    place = sources.find(sources.FILES["cifar10"][0].path)
-    if place is None:
-        return {}
+def read_archive(place: Path) -> dict[str, Batch]:
+    """Every batch of the published archive.
+
+    Raises:
+        DataError: if it is damaged, or lacks one.
+    """
     try:
         with tarfile.open(place, "r:gz") as archive:
             found = dict(_members(archive, place))
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive may raise nearly anything
         raise DataError(f"File {place} is damaged ({error}); delete it and run `fqlab data fetch cifar10`.") from error
     if lost := [name for name in MD5 if name not in found]:
         raise DataError(f"File {place} is not the published archive: it lacks {', '.join(lost)}.")
@@ -121,9 +166,14 @@ def _from_archive() -> dict[str, Batch]:
 
 
 def _members(archive: tarfile.TarFile, place: Path) -> Iterator[tuple[str, Batch]]:
+    most, seen = limit(place.stat().st_size), 0
     for member in archive:
         name = Path(member.name).name
-        if name in MD5 and (file := archive.extractfile(member)) is not None:
+        seen += member.size
+        if seen > most:
+            raise DataError(f"File {place} is damaged: it unpacks to more than {most} bytes.")
+        file = archive.extractfile(member) if name in MD5 and member.isreg() else None
+        if file is not None:
             yield name, _checked(file.read(), name, place)
 
 
@@ -131,7 +181,7 @@ def _from_folder() -> dict[str, Batch]:
     """The batches that lie in a folder, unpacked two at a time (lzma lets go of the interpreter lock)."""
     places = {name: place for name in MD5 if (place := _place(name)) is not None}
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(places, pool.map(_read, places, places.values()), strict=True))
+        return dict(zip(places, pool.map(read_batch, places, places.values()), strict=True))
 
 
 def _place(batch: str) -> Path | None:
@@ -139,22 +189,26 @@ def _place(batch: str) -> Path | None:
     return next((place for name in names if (place := sources.find(name)) is not None), None)
 
 
-def _read(batch: str, place: Path) -> Batch:
+def read_batch(batch: str, place: Path) -> Batch:
+    """The batch of that name from a file, plain or with ``.xz``.
+
+    Raises:
+        DataError: if it cannot be read, or is not the published one.
+    """
     try:
         data = place.read_bytes()
-        data = lzma.decompress(data) if place.suffix == ".xz" else data
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise DataError(f"File {place} is damaged: it does not unpack ({error}).") from error
-    return _checked(data, batch, place)
+    except OSError as error:
+        raise DataError(f"File {place} cannot be read: {error.strerror}.") from error
+    return _checked(unxz(data, str(place)) if place.suffix == ".xz" else data, batch, place)
 
 
 def _join(batches: list[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised float32 images and int64 labels; batch by batch, so that memory holds the images once."""
     labels = torch.from_numpy(np.concatenate([labels for _, labels in batches]))
-    images = torch.empty(len(labels), 3, 32, 32)
+    images = torch.empty(len(labels), 3, 32, 32, dtype=torch.float32)
     start = 0
     for batch, _ in batches:
         images[start : start + len(batch)] = torch.tensor(batch)
         start += len(batch)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
+    mean, std = (torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (_MEAN, _STD))
     return images.div_(255).sub_(mean).div_(std), labels

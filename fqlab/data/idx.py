@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import math
 
 import numpy as np
 
+from fqlab.data.unpack import gunzip
 from fqlab.errors import DataError
 
 __all__ = ["decode"]
 
+MOST_DIMENSIONS = 8
 _TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -31,20 +32,15 @@ def decode(data: bytes, name: str) -> np.ndarray:
         DataError: if the bytes are not a complete IDX file.
     """
     if data[:2] == b"\x1f\x8b":
-        data = _gunzip(data, name)
+        data = gunzip(data, name)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES:
         raise DataError(f"File {name} is not an IDX file: it starts with {data[:4].hex(' ') or 'nothing'}.")
+    if data[3] > MOST_DIMENSIONS:
+        raise DataError(f"File {name} is damaged: it claims {data[3]} dimensions, more than {MOST_DIMENSIONS}.")
     values = 4 + 4 * data[3]
     shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, values, 4))
     dtype = np.dtype(_TYPES[data[2]])
-    expected = values + dtype.itemsize * int(np.prod(shape, dtype=object))
-    if len(data) != expected:
+    expected = values + dtype.itemsize * math.prod(shape)
+    if len(data) != expected or math.prod(max(1, n) for n in shape) >= 2**48:  # no array has a shape beyond that
         raise DataError(f"File {name} holds {len(data)} bytes, but its shape {shape} asks for {expected}.")
     return np.frombuffer(data, dtype, offset=values).reshape(shape)
-
-
-def _gunzip(data: bytes, name: str) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"File {name} is damaged: it does not unpack ({error}).") from error

@@ -8,12 +8,15 @@ rect = R0_rect (Tr_velo_to_cam [velo; 1]).
 
 from __future__ import annotations
 
+import math
 import os
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fqlab import files
 from fqlab.data.lidar import clouds
 from fqlab.errors import DataError
 
@@ -21,6 +24,10 @@ __all__ = ["OURS", "Calib", "Crop", "Label", "corners", "crop_objects", "frames"
            "read_frame", "read_labels", "read_velodyne", "to_clouds"]  # fmt: skip
 
 OURS = {"Car": "car", "Pedestrian": "pedestrian", "Cyclist": "cyclist"}
+LARGEST = 1e6
+"""Beyond it no number of a label (metres, radians, pixels) or a calibration (1000 = absent) is meant."""
+MOST_LINES = 1000
+"""Of one frame's labels; the benchmark's busiest frame has some dozens."""
 _KINDS = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")
 
 
@@ -100,7 +107,10 @@ def read_labels(path: str | Path) -> list[Label]:
     Raises:
         DataError: if the file is missing, or a line is not a label; the message names the line.
     """
-    rows = [(line.split(), f"{path} line {i}") for i, line in enumerate(_lines(path), 1)]
+    lines = _lines(path)
+    if len(lines) > MOST_LINES:
+        raise DataError(f"File {path} has {len(lines)} lines, but no frame has more than {MOST_LINES} objects.")
+    rows = [(line.split(), f"{path} line {i}") for i, line in enumerate(lines, 1)]
     return [_label(fields, where) for fields, where in rows if fields]
 
 
@@ -213,7 +223,7 @@ def _files(name: str) -> tuple[str, str, str]:
 def _root(folder: str | Path | None) -> Path:
     if folder is None and not os.environ.get("FQLAB_DATA"):
         raise DataError("KITTI frames are not fetched: point FQLAB_DATA at a folder that holds kitti/.")
-    root = Path(os.environ["FQLAB_DATA"]) / "kitti" if folder is None else Path(folder)
+    root = files.expand(os.environ["FQLAB_DATA"], "FQLAB_DATA") / "kitti" if folder is None else Path(folder)
     if not root.is_dir():
         raise DataError(f"Folder {root} does not exist; KITTI frames are looked for there.")
     return root
@@ -221,6 +231,8 @@ def _root(folder: str | Path | None) -> Path:
 
 def _bytes(path: str | Path) -> bytes:
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise DataError(f"File {path} cannot be read (it is no plain file).")
         return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"File {path} cannot be read ({error.strerror}).") from None
@@ -228,7 +240,7 @@ def _bytes(path: str | Path) -> bytes:
 
 def _lines(path: str | Path) -> list[str]:
     try:
-        return _bytes(path).decode("ascii").splitlines()
+        return _bytes(path).removeprefix(BOM_UTF8).decode("ascii").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"File {path} is damaged: it is not plain text.") from None
 
@@ -237,9 +249,9 @@ def _numbers(fields: list[str], where: str) -> list[float]:
     try:
         numbers = [float(field) for field in fields]
     except ValueError:
-        numbers = [np.nan]
-    if not np.isfinite(numbers).all():
-        raise DataError(f"File {where} is damaged: {' '.join(fields)[:60]!r} are not all numbers.")
+        numbers = [math.nan]
+    if not all(abs(number) < LARGEST for number in numbers):  # False for NaN as well
+        raise DataError(f"File {where} is damaged: {' '.join(fields)[:60]!r} are not all numbers below {LARGEST:g}.")
     return numbers
 
 

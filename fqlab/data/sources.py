@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fqlab import files
 from fqlab.errors import DataError, one_of
 
 __all__ = ["FILES", "Source", "cache_folder", "fetch", "find", "folders", "missing", "read"]
@@ -103,13 +104,21 @@ def cache_folder() -> Path:
 def folders() -> Iterator[Path]:
     """The folders to look in, in order: ``FQLAB_DATA`` where it is set, then the cache."""
     if os.environ.get("FQLAB_DATA"):
-        yield Path(os.environ["FQLAB_DATA"]).expanduser()
+        yield files.expand(os.environ["FQLAB_DATA"], "FQLAB_DATA")
     yield cache_folder()
 
 
 def find(path: str) -> Path | None:
     """The first place that has the file ``path`` (relative, as in :data:`FILES`), or None."""
-    return next((folder / path for folder in folders() if (folder / path).is_file()), None)
+    return next((folder / path for folder in folders() if _is_file(folder / path)), None)
+
+
+def _is_file(place: Path) -> bool:
+    """Whether a regular file is there; one that may not be looked at, or has an impossible name, is not."""
+    try:
+        return place.is_file()
+    except OSError:
+        return False
 
 
 def missing(path: str) -> DataError:
@@ -129,12 +138,13 @@ def read(source: Source) -> bytes:
     if place is None:
         raise missing(source.path)
     try:
-        data = place.read_bytes()
+        length = place.stat().st_size
+        data = place.read_bytes() if length == source.size else b""
     except OSError as error:
         raise DataError(f"File {place} cannot be read: {error.strerror}.") from error
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise DataError(
-            f"File {place} is damaged: {len(data)} bytes that do not have the SHA-256 checksum of the "
+            f"File {place} is damaged: {length} bytes that do not have the SHA-256 checksum of the "
             f"published file; delete it and run `fqlab data fetch {source.path.split('/')[0]}`."
         )
     return data
@@ -163,11 +173,18 @@ def fetch(name: str, progress: bool = True) -> Path:
     return folder / name
 
 
-def _download(source: Source, target: Path, progress: bool) -> None:
-    import pooch
+class _Damaged(Exception):
+    """What came is not what was published."""
 
+
+def _download(source: Source, target: Path, progress: bool) -> None:
+    """Put a file into its place, from the first of its addresses that has it."""
+    import pooch
+    import requests
+
+    _prepare(target)
     pooch.get_logger().setLevel("WARNING")
-    last: Exception | None = None
+    reason = "no address is known"
     for url in source.urls:
         try:
             pooch.retrieve(
@@ -175,18 +192,41 @@ def _download(source: Source, target: Path, progress: bool) -> None:
                 f"sha256:{source.sha256}",
                 fname=target.name,
                 path=target.parent,
-                downloader=_downloader(target.name, progress),
+                downloader=_downloader(source, target.name, progress),
             )
             return
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum a ValueError
-            last = error
-    damaged = isinstance(last, ValueError)
-    reason = "the file that came is damaged" if damaged else f"{type(last).__name__}: {last}"
+        except _Damaged:
+            reason = "the file that came is damaged"
+        except (requests.RequestException, ValueError) as error:
+            reason = _reason(error, url)
+        except OSError as error:  # of this machine: requests' own are RequestExceptions
+            raise DataError(f"File {target} cannot be written: {error.strerror or error}.") from error
     tried = ", ".join(source.urls)
-    raise DataError(f"File {source.path} could not be fetched from {tried} ({reason.rstrip('.')}).") from last
+    raise DataError(f"File {source.path} could not be fetched from {tried} ({reason.rstrip('.')}).")
 
 
-def _downloader(label: str, progress: bool) -> Any:
+def _prepare(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file():
+            raise DataError(f"File {target} cannot be written: something else has its name.")
+    except OSError as error:
+        raise DataError(f"Folder {target.parent} cannot be used for data: {error.strerror}.") from error
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Why an address gave nothing. Our addresses are sound, so a malformed one is the proxy's."""
+    from requests.exceptions import InvalidSchema, InvalidURL, ProxyError
+
+    text = f"{type(error).__name__}: {error}"
+    wanted = (f"{url.partition(':')[0]}_proxy", "all_proxy")
+    proxies = [name for name in os.environ if name.lower() in wanted and os.environ[name]]
+    if proxies and isinstance(error, (InvalidSchema, InvalidURL, ProxyError)):
+        return f"the proxy in {' or '.join(proxies)} cannot be used: {text}"
+    return text
+
+
+def _downloader(source: Source, label: str, progress: bool) -> Any:
     """What pooch calls with an address and a temporary file; the connection is closed whatever happens."""
     import requests
     from tqdm.auto import tqdm
@@ -196,9 +236,15 @@ def _downloader(label: str, progress: bool) -> Any:
             answer.raise_for_status()
             size = int(answer.headers.get("Content-Length", 0)) or None
             bar = tqdm(total=size, desc=label, unit="B", unit_scale=True, disable=not progress)
+            seen = hashlib.sha256()
             with bar, open(file, "wb") as target:
                 for chunk in answer.iter_content(1 << 16):
                     target.write(chunk)
+                    seen.update(chunk)
                     bar.update(len(chunk))
+                    if target.tell() > source.size:
+                        raise _Damaged
+            if seen.hexdigest() != source.sha256:
+                raise _Damaged
 
     return download

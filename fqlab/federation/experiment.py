@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fqlab import methods, partition
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab import files, methods, partition
+from fqlab.errors import ConfigError, boolean, in_range, one_of, shown
 from fqlab.files import tomllib
 from fqlab.training.sgd import Training
 
-__all__ = ["Experiment", "ENGINES"]
+__all__ = ["Experiment", "ENGINES", "Settings"]
 
+TABLES = ("options", "split", "reduce")
+"""Fields of an experiment that are tables of settings."""
 ENGINES = ("serial", "vectorized", "threads")
+LONGEST_FILE = 2**20
+"""Bytes of the largest TOML file that is read."""
+
+
+class Settings(Mapping[str, Any]):
+    """A table of settings that nobody can change: a copy, lists made tuples, NumPy's numbers made Python's.
+
+    >>> Settings({"bits": [4, 2]}) == {"bits": (4, 2)}
+    True
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {name: _fixed(value) for name, value in values.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self._values.items(), key=lambda item: item[0])))
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def plain(self) -> dict[str, Any]:
+        """A dictionary of one's own, for TOML and JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._values.items()}
+
+
+def _fixed(value: Any) -> Any:
+    """``value`` as something that stays as it is."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_fixed(part) for part in value)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return Settings(value) if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True)
@@ -76,24 +120,31 @@ class Experiment:
     reduce: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for field_ in dataclasses.fields(self):
+            value = getattr(self, field_.name)
+            if field_.name in TABLES or not isinstance(value, (list, tuple, Mapping)):
+                object.__setattr__(self, field_.name, _fixed(value))
         in_range("clients", self.clients, 1, integer=True)
         in_range("participants", self.participants, 0, self.clients, integer=True)
-        for name in ("rounds", "epochs", "batch_size", "workers", "evaluate_every"):
+        for name in ("rounds", "epochs", "batch_size", "evaluate_every"):
             in_range(name, getattr(self, name), 1, integer=True)
+        in_range("workers", self.workers, 1, 1024, integer=True)
         in_range("seed", self.seed, 0, 2**63 - 1, integer=True)
         in_range("lr", self.lr, 0, 1000, open_low=True)
         in_range("lr_decay", self.lr_decay, 0, 1, open_low=True)
         in_range("momentum", self.momentum, 0, 1)
-        in_range("weight_decay", self.weight_decay, 0)
+        in_range("weight_decay", self.weight_decay, 0, 1000)
         in_range("validation", self.validation, 0, 0.9)
+        boolean("entropy", self.entropy)
         one_of("coding", self.coding, ("fixed", "zstd"))
         one_of("engine", self.engine, ENGINES)
-        one_of("partition", self.partition, partition.NAMES)
-        for key in self.split:
-            one_of("split key", key, tuple(partition.settings()))
+        for name in TABLES:
+            if not isinstance(getattr(self, name), Settings):
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}, but must be a table of settings by name.")
+        partition.check_settings(self.partition, self.split)
         for key, value in self.reduce.items():
             in_range(one_of("reduce key", key, ("side", "train", "test")), value, 0, integer=True)
-        methods.make(self.method, self.options)
+        methods.make(self.method, self.options).check(self)
 
     def training(self, round_index: int) -> Training:
         """Local optimiser settings in round 1, 2, ..."""
@@ -102,24 +153,22 @@ class Experiment:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for TOML and JSON."""
-        return {
-            **dataclasses.asdict(self),
-            "options": dict(self.options),
-            "split": dict(self.split),
-            "reduce": dict(self.reduce),
-        }
+        values = {field_.name: getattr(self, field_.name) for field_ in dataclasses.fields(self)}
+        return values | {name: Settings(values[name]).plain() for name in TABLES}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
         """Inverse of :meth:`to_dict`; missing keys take their defaults.
 
         Raises:
-            ConfigError: for an unknown key.
+            ConfigError: for an unknown key, or something else than a table.
         """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"experiment is {shown(values)}, but must be a table of settings by name.")
         known = [f.name for f in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                raise ConfigError(f"key {key!r} of the experiment is unknown; allowed: {', '.join(known)}.")
+                raise ConfigError(f"key {shown(key)} of the experiment is unknown; allowed: {', '.join(known)}.")
         return cls(**values)
 
     def to_toml(self) -> str:
@@ -133,13 +182,14 @@ class Experiment:
         """Read an experiment from a ``.toml`` file (a ``Path``) or from TOML text (a ``str``).
 
         Raises:
-            ConfigError: if the file is missing, is not TOML, or holds an unknown key.
+            ConfigError: if the file is missing, is not TOML in UTF-8 of at most 1 MiB, or holds an unknown key.
         """
         try:
-            text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-            values = tomllib.loads(text)
+            data = files.read_bytes(source, LONGEST_FILE) if isinstance(source, Path) else source.encode()
+            values = tomllib.loads(data.removeprefix(BOM_UTF8).decode())
         except OSError as error:
-            raise ConfigError(f"config is {str(source)!r}, but no readable file is there ({error.strerror}).") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"config is {str(source)[:60]!r}, but must be valid TOML: {error}.") from None
+            message = f"config is {shown(str(source))}, but no readable file is there ({error.strerror})."
+            raise ConfigError(message) from None
+        except (ValueError, RecursionError) as error:  # no TOML or UTF-8, 5000 digits, a thousand brackets
+            raise ConfigError(f"config is {shown(str(source))}, but must be valid TOML: {str(error)[:200]}.") from None
         return cls.from_dict(values)

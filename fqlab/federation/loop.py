@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,23 @@ import numpy as np
 import torch
 
 from fqlab import methods, models, seeds, wire
-from fqlab.aggregate import validate_updates
 from fqlab.data import Dataset
 from fqlab.errors import ConfigError, WireError
 from fqlab.federation import checkpoint as files
 from fqlab.federation import engines
+from fqlab.federation.checkpoint import Saved
 from fqlab.federation.engines import ClientResult, ClientTask
 from fqlab.federation.engines.crew import one_thread
 from fqlab.federation.engines.simulation import build_simulation
 from fqlab.federation.experiment import Experiment
+from fqlab.federation.guard import answers, judged
 from fqlab.federation.records import History, Round
+from fqlab.files import writable_file
 from fqlab.methods import Method, ReceivedUpdate, Server, State
 from fqlab.models.statistics import with_fresh_statistics
-from fqlab.tensors import Weights, with_prefix
+from fqlab.tensors import Weights
 
 __all__ = ["Federation", "fit", "run"]
-
-FORMAT = "2"
-"""Version of the checkpoint file."""
 
 
 class Federation:
@@ -52,7 +52,9 @@ class Federation:
         rounds: the records so far, those of the checkpoint included.
 
     Raises:
-        ConfigError: if a client would have no samples, or the checkpoint belongs to another experiment.
+        ConfigError: if a client would have no samples, or the checkpoint belongs to another experiment, has more rounds
+            than are asked for, or lies where nothing can be written.
+        DataError: if the checkpoint is damaged.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Federation:
         self.experiment = experiment
         self.method = method or methods.make(experiment.method, experiment.options)
         self.cancelled = cancelled
-        self.checkpoint = Path(checkpoint) if checkpoint else None
+        self.checkpoint = None if checkpoint is None else writable_file(checkpoint, "checkpoint")
         self.simulation = build_simulation(experiment, self.method, dataset, model)
         self.ledger = wire.Ledger()
         self.client_states: dict[int, State] = {}
@@ -90,46 +92,65 @@ class Federation:
             yield record
 
     def step(self) -> Round | None:
-        """Run one more round; None if it was cancelled, and then nothing has changed."""
+        """Run one more round; None if it was cancelled. Until a round is complete nothing changes, whatever ends it.
+
+        Raises:
+            StoreError: if the checkpoint can't be written; the round itself counts.
+        """
         began = time.perf_counter()
         index = len(self.rounds) + 1
-        chosen = self._participants(index)
-        tasks, down = self._download(index, chosen)
+        tasks, down = self._download(index, self._participants(index))
         run = engines.get(self.experiment.engine)
-        results = list(run(self.simulation, tasks, self.cancelled, self.experiment.workers))
-        if len(results) < len(tasks):
+        results = answers(tasks, run(self.simulation, tasks, self.cancelled, self.experiment.workers))
+        if results is None:
             return None
         with one_thread():
-            updates, left_out, up = self._receive(index, results)
-            if updates:
-                self.server = self.method.aggregate(self.server, updates)
-            self._remember(results, {update.client for update in updates})
-            accuracy, personal = self._evaluate(index)
+            updates, left_out = self._receive(results)
+            server = self.method.aggregate(self.server, updates) if updates else self.server
+            states = self._states([result for result in results if result.client not in left_out])
+            accuracy, personal = self._evaluate(index, server, states)
+            extras = self.method.report(server, updates) if updates else {}
+        up = {result.client: result.size for result in results if result.size is not None}
         record = Round(
             index,
             accuracy,
-            _mean([r.loss for r in results]),
+            _mean([r.loss for r in results if not math.isnan(r.loss)]),
             self._mse(results),
-            bytes_up=sum(s.total for s in up),
-            bytes_down=sum(s.total for s in down),
-            bytes_up_coded=sum(s.entropy_bytes for s in up),
-            bytes_down_coded=sum(s.entropy_bytes for s in down),
-            code_bits=sum(s.code_bits for s in up),
-            participants=tuple(chosen),
-            left_out=tuple(left_out),
+            **traffic("up", up.values()),
+            **traffic("down", down.values()),
+            code_bits=sum(size.code_bits for size in up.values()),
+            participants=tuple(task.client for task in tasks),
+            left_out=tuple(f"client {client}: {why}" for client, why in left_out.items()),
             personal=personal,
             moved=_moved(results),
-            extras=self.method.report(self.server, updates) if updates else {},
+            extras=extras,
             seconds=time.perf_counter() - began,
         )
+        self._commit(record, server, states, {"down": down, "up": up})
+        return record
+
+    def _commit(
+        self, record: Round, server: Server, states: dict[int, State], sizes: Mapping[str, Mapping[int, wire.Size]]
+    ) -> None:
+        """Make a complete round count, all of it at once; then the checkpoint."""
+        traffic_of = wire.Ledger()
+        for direction, own in sizes.items():
+            for client, size in own.items():
+                traffic_of.add(record.index, client, direction, size)
+        self.server = server
+        self.client_states = states
+        self.ledger.entries.extend(traffic_of.entries)
         self.rounds.append(record)
         if self.checkpoint:
             self._save(self.checkpoint)
-        return record
 
     def history(self) -> History:
-        """The run so far."""
-        return History(self.experiment, tuple(self.rounds), self.server.weights)
+        """The run so far; its last round is evaluated, whatever ``evaluate_every`` says."""
+        rounds = list(self.rounds)
+        if rounds and math.isnan(rounds[-1].accuracy):
+            accuracy, personal = self._measure(rounds[-1].index, self.server, self.client_states)
+            rounds[-1] = replace(rounds[-1], accuracy=accuracy, personal=personal)
+        return History(self.experiment, tuple(rounds), self.server.weights)
 
     def _participants(self, index: int) -> list[int]:
         everyone = self.experiment.clients
@@ -139,10 +160,10 @@ class Federation:
         rng = seeds.numpy_generator(self.experiment.seed, "participants", index)
         return sorted(int(c) for c in rng.choice(everyone, wanted, replace=False))
 
-    def _download(self, index: int, chosen: Sequence[int]) -> tuple[list[ClientTask], list[wire.Size]]:
+    def _download(self, index: int, chosen: Sequence[int]) -> tuple[list[ClientTask], dict[int, wire.Size]]:
         """Pack what each client receives; a broadcast is packed once and counted for each."""
         tasks: list[ClientTask] = []
-        sizes: list[wire.Size] = []
+        sizes: dict[int, wire.Size] = {}
         packet = b""
         size = None
         for client in chosen:
@@ -151,63 +172,63 @@ class Federation:
                 generator = seeds.torch_generator(self.experiment.seed, "download", index, owner)
                 payload = self.method.download(self.server, client, generator)
                 packet, size = self.simulation.pack([payload])[0]
-            self.ledger.add(index, client, "down", size)
-            sizes.append(size)
+            sizes[client] = size
             tasks.append(ClientTask(client, index, packet, self.client_states.get(client)))
         return tasks, sizes
 
-    def _receive(
-        self, index: int, results: Sequence[ClientResult]
-    ) -> tuple[list[ReceivedUpdate], list[str], list[wire.Size]]:
-        """Unpack and guard: what is damaged, mis-shaped or not finite is left out and named."""
-        sent = [result for result in results if result.size is not None]
-        sizes = [result.size for result in results if result.size is not None]
-        senders = [result.client for result in sent]
-        for client, size in zip(senders, sizes, strict=True):
-            self.ledger.add(index, client, "up", size)
-        payloads = wire.unpack_all([result.packet for result in sent], senders)
-        checked = dict(zip(senders, validate_updates(payloads, self.method.expected_shapes(self.server)), strict=True))
+    def _receive(self, results: Sequence[ClientResult]) -> tuple[list[ReceivedUpdate], dict[int, str]]:
+        """Unpack and guard: the updates that may count, and by client why the others may not."""
         updates: list[ReceivedUpdate] = []
-        left_out: list[str] = []
-        for result in results:
-            payload = WireError(result.fault) if result.fault is not None else checked[result.client]
+        left_out: dict[int, str] = {}
+        for client, payload in judged(results, self.method, self.server).items():
             if isinstance(payload, WireError):
-                left_out.append(f"client {result.client}: {payload}")
+                left_out[client] = str(payload)
             else:
-                updates.append(ReceivedUpdate(result.client, self.server.samples[result.client], payload))
-        return updates, left_out, sizes
+                updates.append(ReceivedUpdate(client, self.server.samples[client], payload))
+        return updates, left_out
 
-    def _remember(self, results: Sequence[ClientResult], accepted: set[int]) -> None:
-        """What clients keep for themselves until they take part again; one that is left out keeps what it had."""
-        for result in (r for r in results if r.client in accepted):
+    def _states(self, results: Sequence[ClientResult]) -> dict[int, State]:
+        """What clients keep for themselves once these are accepted; whoever was left out keeps what it had."""
+        states = dict(self.client_states)
+        for result in results:
             if result.state is None:
-                self.client_states.pop(result.client, None)
+                states.pop(result.client, None)
             else:
-                self.client_states[result.client] = result.state
+                states[result.client] = result.state
+        return states
 
-    def _evaluate(self, index: int) -> tuple[float, float]:
-        """Accuracy of the global model and, for personal methods, the clients' mean on their own labels."""
+    def _evaluate(self, index: int, server: Server, states: Mapping[int, State]) -> tuple[float, float]:
+        """:meth:`_measure` in rounds that are evaluated, else NaN."""
         if index % self.experiment.evaluate_every and index != self.experiment.rounds:
             return float("nan"), float("nan")
+        return self._measure(index, server, states)
+
+    def _measure(self, index: int, server: Server, states: Mapping[int, State]) -> tuple[float, float]:
+        """Accuracy of the global model and, for personal methods, the clients' mean on their own labels."""
         data = self.simulation.dataset
-        logits = self.simulation.logits(self.method.evaluation_weights(self.server), data.test_x)
+        logits = self.simulation.logits(self.method.evaluation_weights(server), data.test_x)
         accuracy = float((logits.argmax(1) == data.test_y).float().mean())
-        return accuracy, _mean(self.personal(index)) if self.method.personal else float("nan")
+        return accuracy, _mean(self._personal(index, server, states)) if self.method.personal else float("nan")
 
     def personal(self, index: int = 0) -> list[float]:
         """Each client's accuracy with its own model on all test samples of the labels it holds."""
-        return [
-            self.simulation.accuracy(self.simulation.model, client, index, self.model_of(client))
-            for client in range(self.experiment.clients)
-        ]
+        return self._personal(index, self.server, self.client_states)
 
     def model_of(self, client: int) -> Weights:
         """The weights of a client's own model, as :meth:`personal` evaluates them."""
-        own = self.method.personalized(self.server, client, self.client_states.get(client))
+        return self._model_of(client, self.server, self.client_states)
+
+    def _model_of(self, client: int, server: Server, states: Mapping[int, State]) -> Weights:
+        own = self.method.personalized(server, client, states.get(client))
         if not self.method.fresh_statistics:
             return own
         samples = self.simulation.train[client]
         return with_fresh_statistics(self.simulation.model, own, self.simulation.dataset.train_x[samples])
+
+    def _personal(self, index: int, server: Server, states: Mapping[int, State]) -> list[float]:
+        models_of = (self._model_of(client, server, states) for client in range(self.experiment.clients))
+        model = self.simulation.model
+        return [self.simulation.accuracy(model, client, index, own) for client, own in enumerate(models_of)]
 
     def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
@@ -216,27 +237,20 @@ class Federation:
         return sum(n * mse for n, mse in pairs) / max(1, sum(n for n, _ in pairs))
 
     def _save(self, path: Path) -> None:
-        tensors = {f"weights/{k}": v for k, v in self.server.weights.items()}
-        tensors |= {f"server/{k}": v for k, v in self.server.state.flatten().items()}
-        for client, state in self.client_states.items():
-            tensors |= {f"client/{client}/{k}": v for k, v in state.flatten().items()}
-        rounds = json.dumps([asdict(r) for r in self.rounds])
-        notes = {"format": FORMAT, "experiment": self._identity(), "rounds": rounds}
-        files.save(path, tensors, notes | {"clients": json.dumps(sorted(self.client_states))})
+        saved = Saved(self._identity(), self.server, self.client_states, self.rounds, self.ledger)
+        files.write(path, saved)
 
     def _resume(self, path: Path) -> None:
-        tensors, notes = files.load(path)
-        if notes.get("format") != FORMAT:
-            raise ConfigError(f"checkpoint is {str(path)!r}, but of an older form; choose another file.")
-        if notes.get("experiment") != self._identity():
-            raise ConfigError(f"checkpoint is {str(path)!r}, but belongs to another experiment; choose another file.")
-        stored = with_prefix(tensors, "weights/")
-        weights = {name: stored[name] for name in self.server.weights}  # in the model's order, as are packets
-        self.server = self.server.next(weights, self.method.ServerState.unflatten(with_prefix(tensors, "server/")))
-        for client in json.loads(notes["clients"]):
-            kept = with_prefix(tensors, f"client/{client}/")
-            self.client_states[client] = self.method.ClientState.unflatten(kept)
-        self.rounds = [_round(values) for values in json.loads(notes["rounds"])]
+        saved = files.read(path, self._identity(), self.server, self.method)
+        if len(saved.rounds) > self.experiment.rounds:
+            raise ConfigError(
+                f"rounds is {self.experiment.rounds}, but checkpoint {str(path)!r} already has {len(saved.rounds)}; "
+                "ask for as many or more, or choose another file."
+            )
+        self.server = saved.server
+        self.client_states = saved.client_states
+        self.rounds = saved.rounds
+        self.ledger = saved.ledger
 
     def _identity(self) -> str:
         """The experiment without what may differ between two halves of a run."""
@@ -254,10 +268,10 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _round(values: dict[str, Any]) -> Round:
-    tuples = {key: tuple(values[key]) for key in ("participants", "left_out")}
-    moved = {name: tuple(shares) for name, shares in values["moved"].items()}
-    return Round(**{**values, **tuples, "moved": moved})
+def traffic(direction: str, sizes: Iterable[wire.Size]) -> dict[str, Any]:
+    """A round's ``bytes_up`` and ``bytes_up_coded``, or the same down."""
+    plain, coded = zip((0, 0), *((size.total, size.entropy_bytes) for size in sizes), strict=True)
+    return {f"bytes_{direction}": sum(plain), f"bytes_{direction}_coded": sum(coded)}
 
 
 def run(

@@ -107,23 +107,22 @@ def serve(clients: int, timeout: float) -> dict[str, Any]:
 
 
 def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
-    """The mean of what can be used, and why the rest cannot."""
-    payloads: list[Payload] = []
-    left_out: list[str] = []
+    """The mean of what can be used, and why the rest cannot. What most clients sent says what is expected."""
+    payloads: dict[int, Payload] = {}
+    problems: dict[int, str] = {}
     for client, packet in enumerate(packets):
         try:
-            payload = unpack(packet, client=client)
-            problem = validate_update(
-                payload, {name: entry.shape for name, entry in (payloads or [payload])[0].items()}
-            )
+            payloads[client] = unpack(packet, client=client)
         except WireError as error:
-            problem = str(error)
-        if problem is None:
-            payloads.append(payload)
-        else:
-            left_out.append(f"client {client}: {problem}")
-    names = payloads[0] if payloads else ()
-    return Payload(tensors={name: mean(decode_all([p[name] for p in payloads]).float()) for name in names}), left_out
+            problems[client] = str(error)
+    forms = [tuple((name, entry.shape) for name, entry in payload.items()) for payload in payloads.values()]
+    expected = dict(max(forms, key=forms.count, default=()))
+    for client, payload in list(payloads.items()):
+        if (problem := validate_update(payload, expected)) is not None:
+            problems[client] = problem
+            del payloads[client]
+    average = {name: mean(decode_all([p[name] for p in payloads.values()])) for name in expected if payloads}
+    return Payload(tensors=average), [f"client {client}: {problem}" for client, problem in sorted(problems.items())]
 
 
 # -------------------------------------------------------------------------------------------------------- clients

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ MEASURES = {
     "bytes_down_coded": "bytes down, entropy-coded",
     "seconds": "seconds",
 }
-"""What a run is judged by: the last round's accuracy, and sums over all rounds."""
+"""What a run is judged by: the last round's accuracy, and sums over all rounds; NaN for what was not measured."""
 
 
 def seeded(experiment: Experiment, count: int) -> list[Experiment]:
@@ -84,7 +85,8 @@ class Repeats:
 
     def to_json(self) -> str:
         """All runs as JSON, with mean and spread of :data:`MEASURES` ahead."""
-        summary = {key: {"mean": mean, "spread": spread} for key, (mean, spread) in self.summary().items()}
+        known = {key: pair for key, pair in self.summary().items() if not math.isnan(pair[0])}
+        summary = {key: {"mean": mean, "spread": spread} for key, (mean, spread) in known.items()}
         runs = [json.loads(history.to_json()) for history in self.histories]
         return json.dumps(
             {"seeds": [h.experiment.seed for h in self.histories], "summary": summary, "runs": runs}, indent=1
@@ -93,8 +95,9 @@ class Repeats:
 
 def _measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
     """Every measure of every run, given the rounds of each."""
-    sums = {key: [float(sum(r[key] for r in rounds)) for rounds in runs] for key in MEASURES if key != "accuracy"}
-    return {"accuracy": [rounds[-1]["accuracy"] for rounds in runs], **sums}
+    number = lambda value: math.nan if value is None else float(value)
+    sums = {key: [sum(number(r[key]) for r in rounds) for rounds in runs] for key in MEASURES if key != "accuracy"}
+    return {"accuracy": [number(rounds[-1]["accuracy"]) for rounds in runs], **sums}
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,20 @@ class Comparison:
         """The comparison as a table: one row a setting, then one a measure with the difference or the ratio."""
         for name, (left, right) in self.settings.items():
             yield f"{name:<26} {_shown(left):>20} {_shown(right):>20}"
-        for key, ((left, wobble), (right, other)) in self.measures.items():
-            if key == "accuracy":
-                shown, change = [f"{left:.4f} ± {wobble:.4f}", f"{right:.4f} ± {other:.4f}"], f"{right - left:+.4f}"
-            else:
-                shown = [f"{left:,.1f}", f"{right:,.1f}"] if key == "seconds" else [f"{left:,.0f}", f"{right:,.0f}"]
-                change = f"× {right / left:.3g}" if left else ""
-            yield f"{MEASURES[key]:<26} {shown[0]:>20} {shown[1]:>20} {change:>10}"
+        for key, pairs in self.measures.items():
+            (left, _), (right, _) = pairs
+            if math.isnan(left) and math.isnan(right):
+                continue
+            change = f"{right - left:+.4f}" if key == "accuracy" else f"× {right / left:.3g}" if left else ""
+            shown = [_measure(key, *pair) for pair in pairs]
+            yield f"{MEASURES[key]:<26} {shown[0]:>20} {shown[1]:>20} {change if '-' not in shown else '':>10}".rstrip()
+
+
+def _measure(key: str, mean: float, spread: float) -> str:
+    """A measure in words; a dash for what was not measured."""
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.4f} ± {spread:.4f}" if key == "accuracy" else f"{mean:,.{1 if key == 'seconds' else 0}f}"
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, boolean, shown
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State
 from fqlab.registry import Registry
 
@@ -64,11 +64,14 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         ConfigError: for an unknown method, an unknown setting, or a value that is not allowed.
     """
     known = options(name)
-    for key in settings or {}:
+    settings = settings or {}
+    for key in settings:
         if key not in known:
             allowed = ", ".join(known) or "nothing"
-            raise ConfigError(f"option {key!r} of method {name!r} is unknown; allowed: {allowed}.")
-    return METHODS[name](**dict(settings or {}))
+            raise ConfigError(f"option {shown(key)} of method {name!r} is unknown; allowed: {allowed}.")
+        if isinstance(known[key].default, bool):
+            boolean(key, settings[key])
+    return METHODS[name](**dict(settings))
 
 
 def describe(method: Method) -> tuple[str, dict[str, Any]]:

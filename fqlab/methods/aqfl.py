@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from fqlab.aggregate import decode_all, mean
+from fqlab.aggregate import Form
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
 from fqlab.models import quantize_activations
@@ -51,6 +51,7 @@ class AQFL(Method):
         update: how a client trains codes, one of :data:`fqlab.training.updates.UPDATES`; ``"integer"`` is theirs.
         activation_bits: see :class:`fqlab.models.QuantizedActivation`; 0 is full precision, ``"auto"`` what the
             network names (4 for a ResNet, as in the code) or else 0.
+        averaging, cut: see :class:`fqlab.methods.Method`; the code's is ``"equal"``.
 
     >>> from fqlab.federation import Experiment, fit
     >>> fit(Experiment(method="aqfl", rounds=2, options={"budgets": "2-8"})).rounds[-1].extras["bits"]
@@ -62,12 +63,14 @@ class AQFL(Method):
     fresh_statistics: ClassVar[bool] = True
     ServerState: ClassVar[type[State]] = Widths
 
+    averaging: str = "equal"
     budgets: float | str = "2-2-4-4-4-6-6-6-8-8"
     penalty: float = 0.001
     update: str = "integer"
     activation_bits: int | str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_budgets(self.budgets)
         in_range("penalty", self.penalty, 0, 10)
         one_of("update", self.update, UPDATES)
@@ -136,12 +139,16 @@ class AQFL(Method):
         """What a client drops before it sends: nothing."""
         return codes
 
-    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
-        return server.next(self.average(server, updates), self.next_widths(server, updates))
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
+        codes = {n: Form(server.weights[n].shape, "codes", "sign_magnitude") for n in server.spec.quantizable}
+        return super().expected_shapes(server) | codes
 
-    def average(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Weights:
-        """The plain mean of what the uploads stand for."""
-        return {name: mean(decode_all([u.payload[name] for u in updates])) for name in server.weights}
+    def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
+        return server.next(self.averaged(server, updates), self.next_widths(server, updates))
+
+    def averaged(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Weights:
+        """The average of what the uploads stand for."""
+        return super().aggregate(server, updates).weights
 
     def next_widths(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Widths:
         """Every client's widths for the next round: those of the last."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from fqlab.aggregate import decode_all, mean
+from fqlab.aggregate import AVERAGES, Form, average, decode_all
+from fqlab.errors import in_range, one_of
 from fqlab.methods.state import State
 from fqlab.tensors import Weights, unstack
 from fqlab.training.objectives import Objective
@@ -123,6 +124,11 @@ class ReceivedUpdate:
 class Method:
     """A federated learning method. State goes in and comes out; a method itself is its settings and nothing else.
 
+    Args:
+        averaging: how the server averages: ``"size"`` (FedAvg's n_k), ``"equal"``, or robustly, so that a few clients
+            that send anything at all change little: ``"median"`` or ``"trimmed_mean"`` of each coordinate.
+        cut: share of the clients that ``"trimmed_mean"`` leaves out at either end, 0 to .499.
+
     Attributes:
         broadcast: all clients receive the same payload, so it is packed once.
         personal: clients have models of their own, which the loop evaluates on each client's test data.
@@ -135,6 +141,21 @@ class Method:
     fresh_statistics: ClassVar[bool] = False
     ServerState: ClassVar[type[State]] = State
     ClientState: ClassVar[type[State]] = State
+    averages: ClassVar[tuple[str, ...]] = AVERAGES
+
+    averaging: str = "size"
+    cut: float = 0.1
+
+    def __post_init__(self) -> None:
+        one_of("averaging", self.averaging, self.averages)
+        in_range("cut", self.cut, 0, 0.499)
+
+    def check(self, experiment: Any) -> None:
+        """Refuse an experiment whose settings contradict the method's.
+
+        Raises:
+            ConfigError: with both settings in one sentence.
+        """
 
     def network(self, model: nn.Module) -> nn.Module:
         """The network to train and to evaluate: ``model``, or one with quantized activations."""
@@ -169,14 +190,23 @@ class Method:
             updates.append(self.upload(own, rest, problem, client))
         return updates
 
-    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
-        """Names and shapes without which an upload is refused by the guard."""
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
+        """Names and shapes without which an upload is refused by the guard; a :class:`Form` where numbers won't do."""
         return {name: value.shape for name, value in server.weights.items()}
+
+    def objection(self, server: Server, payload: Payload) -> str | None:
+        """A further reason why an upload must not count, once it has all that is expected; None if there is none."""
+        return None
+
+    def average(self, values: torch.Tensor | Sequence[torch.Tensor], samples: Sequence[float]) -> torch.Tensor:
+        """One tensor of many clients', by the rule ``averaging``."""
+        return average(self.averaging, values, samples, self.cut)
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         """The server's next state. FedAvg: every tensor averaged with weights n_k / Σ n_k."""
         samples = [update.samples for update in updates]
-        return server.next({n: mean(decode_all([u.payload[n] for u in updates]), samples) for n in server.weights})
+        decoded = {name: decode_all([u.payload[name] for u in updates]) for name in server.weights}
+        return server.next({name: self.average(values, samples) for name, values in decoded.items()})
 
     def evaluation_weights(self, server: Server) -> Weights:
         """The weights whose accuracy a round reports; the full-precision global model by default."""

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from fqlab.aggregate import mean
+from fqlab.aggregate import Form
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
 from fqlab.models import quantize_activations
@@ -126,6 +126,7 @@ class BSQ(Method):
     dual_step: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("penalty", self.penalty, 0, 10)
         in_range("interval", self.interval, 1, integer=True)
         one_of("strip", self.strip, ("both", "msb", "none"))
@@ -243,6 +244,13 @@ class BSQ(Method):
         """Precision adjustment with this method's settings."""
         return adjust(codes, msb=self.strip != "none", lsb=self.strip == "both", threshold=self.threshold)
 
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
+        shapes = super().expected_shapes(server)
+        if self.phase(int(server.state.done)) == FLOAT:
+            return shapes
+        layers = self.layers(server.spec)
+        return shapes | {name: Form(server.weights[name].shape, "codes", "sign_magnitude") for name in layers}
+
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         done = int(server.state.done)
         phase = self.phase(done)
@@ -254,7 +262,7 @@ class BSQ(Method):
         codes = {}
         for name, bits in zip(self.layers(server.spec), server.state.bits.tolist(), strict=True):
             layers = [update.payload.codes[name] for update in updates]
-            step = mean([layer.grid.step(layer.clip) for layer in layers], samples)
+            step = self.average([layer.grid.step(layer.clip) for layer in layers], samples)
             codes[name] = self.rounded(weights[name], step, bits, free=phase == ADJUST)
         state = self.with_codes(state, weights, codes)
         return state if phase == TUNE else self.update_penalty(state)

@@ -6,13 +6,16 @@ averages with weights that are inverse to the quantization errors, so no client 
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
-from fqlab.aggregate import decode_all, inverse_error, mean
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
+from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, split
 from fqlab.methods.differences import differences
 from fqlab.quant import (
@@ -34,24 +37,33 @@ from fqlab.training.objectives import Objective
 from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
 
-__all__ = ["Clipped", "bits_per_client", "bits_per_layer"]
+__all__ = ["Clipped", "bits_per_client", "bits_per_layer", "negative_error", "plausible_errors"]
+
+TRUST = 16.0
+"""How far below its grid's noise the error that a client names is believed to lie: honest ones lie at 1/3 to 2, down to
+1/13 under strong label skew with max-abs clips at two bits, where clips differ most (at one bit further)."""
 
 
-def bits_per_layer(bits: int | str | Sequence[int], layers: int) -> tuple[int, ...]:
+def bits_per_layer(bits: int | str | Sequence[int], layers: int | None = None) -> tuple[int, ...]:
     """``4``, ``"4-2-2-4"`` or ``(4, 2, 2, 4)`` as one bit-width a layer.
+
+    Without ``layers`` the number of widths is taken for right.
 
     Raises:
         ConfigError: for a width outside 1-8, or a list whose length is not ``layers``.
     """
+    parts: list[Any] = list(bits) if isinstance(bits, (list, tuple)) else [bits]
     if isinstance(bits, str):
-        if not all(part.strip().isdigit() for part in bits.split("-")):
-            raise ConfigError(f"bits is {bits!r}, but must be a width such as 4, or one a layer such as '4-2-2-4'.")
-        bits = [int(part) for part in bits.split("-")]
-    widths = [bits] * layers if isinstance(bits, int) else list(bits)
-    widths = widths * layers if len(widths) == 1 else widths
+        texts = [part.strip() for part in bits.split("-")]
+        parts = [int(part) if part.isascii() and part.isdigit() and len(part) < 9 else part for part in texts]
+    if any(isinstance(part, bool) or not isinstance(part, numbers.Integral) for part in parts):
+        raise ConfigError(f"bits is {shown(bits)}, but must be a width such as 4, or one a layer such as '4-2-2-4'.")
+    layers = layers or len(parts)
+    widths = parts * layers if len(parts) == 1 else parts
     if len(widths) != layers:
-        raise ConfigError(f"bits is {bits!r}, but must name one width for each of the model's {layers} layers.")
-    return tuple(in_range("bits", width, 1, 8, integer=True) for width in widths)
+        many = f"{layers} layers" if layers != 1 else "one layer"
+        raise ConfigError(f"bits is {shown(bits)}, {len(widths)} widths, but the model has {many} to quantize.")
+    return tuple(int(in_range("bits", width, 1, 8, integer=True)) for width in widths)
 
 
 def bits_per_client(bits: str, layers: int | None = None) -> tuple[tuple[int, ...], ...]:
@@ -60,10 +72,12 @@ def bits_per_client(bits: str, layers: int | None = None) -> tuple[tuple[int, ..
     Without ``layers`` every client's own number of widths is taken for right.
 
     Raises:
-        ConfigError: as for :func:`bits_per_layer`.
+        ConfigError: as for :func:`bits_per_layer`, or if ``bits`` is not such a text.
     """
+    if not isinstance(bits, str):
+        raise ConfigError(f"client_bits is {shown(bits)}, but must be a text such as '8-2-2' or '8-8, 2-4'.")
     clients = [part.strip() for part in bits.split("," if "," in bits else "-")]
-    return tuple(bits_per_layer(part, layers or part.count("-") + 1) for part in clients)
+    return tuple(bits_per_layer(part, layers) for part in clients)
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,8 @@ class Clipped(Method):
         clip_factor: multiplies the clip that the rule finds.
         rounding: ``"nearest"`` or ``"stochastic"``.
         grid: levels: midrise, octav, twos_complement, narrow or sign_magnitude.
-        averaging: ``"inverse_error"`` (per layer, guarded) or ``"size"`` (FedAvg's n_k).
+        averaging: ``"inverse_error"`` (per layer, guarded), ``"size"`` (FedAvg's n_k), ``"equal"``, or robust:
+            ``"median"``, ``"trimmed_mean"``.
         limit: the most that one client's inverse-error weight may exceed another's in a layer, 1 for equal weights; 0
             for no limit; our extension.
         qat: quantize in the forward pass of local training; without it only the upload is quantized.
@@ -102,7 +117,9 @@ class Clipped(Method):
     True
     """
 
-    bits: int | str = 4
+    averages: ClassVar[tuple[str, ...]] = ("inverse_error", *AVERAGES)
+
+    bits: int | str | tuple[int, ...] = 4
     client_bits: str = ""
     clip: str = "octav"
     level_aware: bool = False
@@ -118,10 +135,10 @@ class Clipped(Method):
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of("clip", self.clip, RULES)
         one_of("rounding", self.rounding, ROUNDINGS)
         one_of("grid", self.grid, KINDS)
-        one_of("averaging", self.averaging, ("inverse_error", "size"))
         one_of("gradient", self.gradient, GRADIENTS)
         one_of("send", self.send, ("weights", "differences"))
         in_range("clip_factor", self.clip_factor, 0, 100, open_low=True)
@@ -130,7 +147,7 @@ class Clipped(Method):
             in_range("limit", self.limit, 1)
         if self.epsilon and self.grid != "sign_magnitude":
             raise ConfigError(f"epsilon is {self.epsilon!r}, but pruning MSBs needs grid 'sign_magnitude'.")
-        bits_per_layer(self.bits, str(self.bits).count("-") + 1)
+        bits_per_layer(self.bits)
         if self.client_bits:
             bits_per_client(self.client_bits)
 
@@ -222,17 +239,17 @@ class Clipped(Method):
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         weights = {}
-        for name in server.weights:
+        for name, old in server.weights.items():
             values = decode_all([u.payload[name] for u in updates])
-            if self.averaging == "size":
-                weights[name] = mean(values, [u.samples for u in updates])
+            if self.averaging != "inverse_error":
+                merged = self.average(values, [u.samples for u in updates])
             elif name in server.spec.quantizable:
                 errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
-                weights[name] = inverse_error(values, self.floor_errors(errors))
+                plausible = plausible_errors([u.payload.codes[name] for u in updates], self.rounding)
+                merged = inverse_error(values, self.floor_errors(np.maximum(errors, plausible).tolist()))
             else:
-                weights[name] = mean(values)
-        if self.send == "differences":
-            weights = {name: server.weights[name] + change for name, change in weights.items()}
+                merged = mean(values)
+            weights[name] = old + merged if self.send == "differences" else merged
         return server.next(weights)
 
     def floor_errors(self, errors: Sequence[float]) -> list[float]:
@@ -240,15 +257,36 @@ class Clipped(Method):
         least = max(errors) / self.limit if self.limit else 0.0
         return [max(error, least) for error in errors]
 
-    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return {**super().expected_shapes(server), **{f"{name}/mse": torch.Size([]) for name in errors}}
+        codes = {n: Form(server.weights[n].shape, "codes", self.grid) for n in server.spec.quantizable}
+        return super().expected_shapes(server) | codes | {f"{name}/mse": torch.Size([]) for name in errors}
+
+    def objection(self, server: Server, payload: Payload) -> str | None:
+        return negative_error(payload)
 
     def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean bits a weight over the round's uploads, and the largest δ(l) on the sign-magnitude grid."""
         codes = [u.payload.codes[name] for u in updates for name in server.spec.quantizable]
         count = sum(c.values.numel() for c in codes)
-        numbers = {"bits": sum(c.grid.bits * c.values.numel() for c in codes) / count}
+        report = {"bits": sum(c.grid.bits * c.values.numel() for c in codes) / count}
         if self.grid == "sign_magnitude":
-            numbers["msb_density"] = max(float(msb_density(batch, batch_dims=1).max()) for batch in stack_alike(codes))
-        return numbers
+            report["msb_density"] = max(float(msb_density(batch, batch_dims=1).max()) for batch in stack_alike(codes))
+        return report
+
+
+def plausible_errors(codes: Sequence[Codes], rounding: str) -> list[float]:
+    """The least error that each client's codes of a layer can be believed to have: 1/:data:`TRUST` of their grid's.
+
+    That is c·clip² with the clients' median clip, so that nobody gains by naming a tiny clip, or no error at all: a
+    client's inverse-error weight stays within :data:`TRUST` times that of an honest one on the same grid. ``limit``
+    binds closer.
+    """
+    clip = float(torch.stack([layer.clip for layer in codes]).median())
+    return [layer.grid.noise(rounding) * clip**2 / TRUST for layer in codes]
+
+
+def negative_error(payload: Payload) -> str | None:
+    """An objection to squared errors below zero."""
+    wrong = (name for name, value in payload.tensors.items() if name.endswith("/mse") and not float(value) >= 0)
+    return next((f"{name} is negative" for name in wrong), None)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 
 from fqlab import seeds
-from fqlab.aggregate import decode_all, mean
+from fqlab.aggregate import Form, decode_all
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State
 from fqlab.quant import Codes, Grid
 from fqlab.tensors import Weights, stack, unstack
@@ -59,13 +59,13 @@ class Differences(Method):
         """One layer of all updates, ``[clients, *shape]``."""
         return decode_all([u.payload[name] for u in updates])
 
-    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, torch.Size]:
-        """Names and shapes of a layer's entries in a packet."""
-        return {name: shape}
+    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
+        """Names and forms of a layer's entries in a packet."""
+        return {name: Form(shape, "codes")}
 
     def combine(self, values: torch.Tensor, samples: Sequence[int]) -> torch.Tensor:
         """How the server moves a layer, given every client's difference ``[clients, ...]``."""
-        return mean(values, samples)
+        return self.average(values, samples)
 
     def uploads(
         self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
@@ -97,8 +97,8 @@ class Differences(Method):
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         return self.uploads(stack([params]), stack([buffers]), [problem], [client])[0]
 
-    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
-        shapes = {"seed": torch.Size([])} if self.shared_seed else {}
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
+        shapes: dict[str, torch.Size | Form] = {"seed": Form(torch.Size([]), "integer")} if self.shared_seed else {}
         for name, value in server.weights.items():
             shapes |= self.layer_shapes(name, value.shape) if name in server.spec.quantizable else {name: value.shape}
         return shapes
@@ -110,7 +110,7 @@ class Differences(Method):
             if name in server.spec.quantizable:
                 weights[name] = old + self.combine(self.decode(name, old.shape, updates), samples)
             else:
-                weights[name] = old + mean([u.payload.tensors[name] for u in updates], samples)
+                weights[name] = old + self.average([u.payload.tensors[name] for u in updates], samples)
         return server.next(weights)
 
     def drawn(self, name: str, updates: Sequence[ReceivedUpdate]) -> list[torch.Generator]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from fqlab.aggregate import Form
 from fqlab.errors import in_range
 from fqlab.methods.base import ReceivedUpdate
 from fqlab.methods.differences import Differences
@@ -37,6 +38,7 @@ class EDEN(Differences):
     bits: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("bits", self.bits, 1, 8, integer=True)
 
     def encode(
@@ -54,5 +56,6 @@ class EDEN(Differences):
         signs = random_signs(sum(pieces(shape.numel())), self.drawn(name, updates))
         return rotate_back(parts, signs, shape.numel()).reshape(len(updates), *shape)
 
-    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, torch.Size]:
-        return {f"{name}/{k}": torch.Size([n]) for k, n in enumerate(pieces(shape.numel()))}
+    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
+        lengths = enumerate(pieces(shape.numel()))
+        return {f"{name}/{k}": Form(torch.Size([n]), "codes", "midrise", self.bits) for k, n in lengths}

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 
-from fqlab.aggregate import decode_all, inverse_error, mean
+from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.aqfl import Widths, layer_sizes, sent_widths
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, ReceivedUpdate, Server, State
 from fqlab.methods.changes import Held, Known, receive
+from fqlab.methods.clipped import negative_error, plausible_errors
 from fqlab.methods.fedmpq import FedMPQ
 from fqlab.quant import (
     CUTTINGS,
@@ -34,8 +36,6 @@ from fqlab.wire import Payload
 
 __all__ = ["FedMPQPlus", "Tables"]
 
-AVERAGES = ("mean", "size", "budget", "inverse_error")
-
 
 @dataclass(frozen=True)
 class Tables(Widths):
@@ -55,8 +55,8 @@ class FedMPQPlus(FedMPQ):
     """:class:`~fqlab.methods.fedmpq.FedMPQ` with switches that the paper does not have; at their defaults it is FedMPQ.
 
     Args:
-        averaging: ``"mean"``; ``"size"`` weighs clients by |D_n|, ``"budget"`` by v_n|D_n|, ``"inverse_error"`` layer
-            by layer by the inverse of the quantization error.
+        averaging: as everywhere, or ``"budget"`` for weights v_n|D_n|, or ``"inverse_error"`` for the inverse of the
+            quantization error, layer by layer (what is not quantized is weighed by |D_n|).
         bit_factor: weigh a layer by M_l b_l/M in the penalty; False for M_l/M.
         strip: ``"both"`` ends by shares counted once, as the public code does; ``"msb"`` drops top planes alone while
             δ(l) ≤ ε, with δ(l) taken anew after every cut (:func:`fqlab.quant.prune_msb`).
@@ -75,8 +75,8 @@ class FedMPQPlus(FedMPQ):
 
     ServerState: ClassVar[type[State]] = Tables
     ClientState: ClassVar[type[State]] = Held
+    averages: ClassVar[tuple[str, ...]] = ("budget", "inverse_error", *AVERAGES)
 
-    averaging: str = "mean"
     bit_factor: bool = True
     strip: str = "both"
     cutting: str = "drain"
@@ -88,7 +88,6 @@ class FedMPQPlus(FedMPQ):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("averaging", self.averaging, AVERAGES)
         one_of("strip", self.strip, ("both", "msb"))
         one_of("cutting", self.cutting, CUTTINGS)
         one_of("clip", self.clip, RULES)
@@ -157,21 +156,26 @@ class FedMPQPlus(FedMPQ):
         errors = {f"{name}/mse": torch.tensor(error) for name, error in update.mse.items()}
         return replace(update, payload=Payload(update.payload.codes, dict(update.payload.tensors) | errors))
 
-    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
         errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
         return super().expected_shapes(server) | {f"{name}/mse": torch.Size([]) for name in errors}
 
-    def average(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Weights:
-        if self.averaging == "mean":
-            return super().average(server, updates)
-        shares = [u.samples * (1.0 if self.averaging == "size" else self.budget(u.client)) for u in updates]
+    def objection(self, server: Server, payload: Payload) -> str | None:
+        return negative_error(payload)
+
+    def averaged(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Weights:
+        if self.averaging in AVERAGES:
+            return super().averaged(server, updates)
+        shares = [u.samples * self.budget(u.client) for u in updates]
         weights: Weights = {}
         for name in server.weights:
             values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
-                weights[name] = inverse_error(values, [float(u.payload.tensors[f"{name}/mse"]) for u in updates])
+                errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
+                plausible = plausible_errors([u.payload.codes[name] for u in updates], "nearest")
+                weights[name] = inverse_error(values, np.maximum(errors, plausible).tolist())
             else:
-                weights[name] = mean(values, shares)
+                weights[name] = mean(values, shares if self.averaging == "budget" else [u.samples for u in updates])
         return weights
 
     def next_widths(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Tables:

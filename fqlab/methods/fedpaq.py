@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from fqlab.aggregate import Form
 from fqlab.errors import in_range, one_of
 from fqlab.methods.differences import Differences
 from fqlab.quant import KINDS, ROUNDINGS, RULES, Grid, clip_for, norm, quantize
@@ -48,10 +49,14 @@ class FedPAQ(Differences):
     feedback: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("bits", self.bits, 1, 8, integer=True)
         one_of("clip", self.clip, ("norm", *RULES))
         one_of("rounding", self.rounding, ROUNDINGS)
         one_of("grid", self.grid, KINDS)
+
+    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
+        return {name: Form(shape, "codes", self.grid, self.bits)}
 
     def encode(
         self, name: str, x: torch.Tensor, generators: Sequence[torch.Generator]

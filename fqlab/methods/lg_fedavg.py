@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from fqlab.aggregate import decode_all, mean
+from fqlab.aggregate import decode_all
 from fqlab.errors import in_range
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
 from fqlab.methods.standalone import Kept, Seen
@@ -43,6 +43,7 @@ class LGFedAvg(Method):
     shared: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("shared", self.shared, 1, integer=True)
 
     def head(self, spec: Spec) -> tuple[str, ...]:
@@ -74,7 +75,8 @@ class LGFedAvg(Method):
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         samples = [update.samples for update in updates]
-        head = {n: mean(decode_all([u.payload[n] for u in updates]), samples) for n in self.head(server.spec)}
+        heads = {name: decode_all([u.payload[name] for u in updates]) for name in self.head(server.spec)}
+        head = {name: self.average(values, samples) for name, values in heads.items()}
         return server.next(server.weights | head, server.state.after(updates))
 
     def personalized(self, server: Server, client: int, state: Kept | None) -> Weights:

@@ -6,13 +6,14 @@ initial values. Only survivors travel. The server averages each weight over the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
-from fqlab.aggregate import masked_mean, mean
+from fqlab.aggregate import Form, masked_mean, median, trimmed_mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
 from fqlab.tensors import Weights, with_prefix
@@ -20,11 +21,14 @@ from fqlab.training.objectives import Objective
 from fqlab.training.transforms import Masked, masked
 from fqlab.wire import Payload
 
-__all__ = ["Lottery", "kept_after", "prune", "published_mib"]
+__all__ = ["Lottery", "kept_after", "prune", "prunings_until", "published_mib"]
 
 
 def prune(weight: torch.Tensor, mask: torch.Tensor, rate: float) -> torch.Tensor:
-    """Drop the share ``rate`` of the weights still alive, smallest magnitudes first.
+    """Drop exactly ⌊rate · n⌋ of the n weights still alive, smallest magnitudes first, of equal ones the first.
+
+    The authors' code drops what is below NumPy's 20th percentile, ⌈rate · (n − 1)⌉ weights where no two are equal: at
+    most one more in a layer.
 
     Args:
         weight: a layer.
@@ -34,20 +38,28 @@ def prune(weight: torch.Tensor, mask: torch.Tensor, rate: float) -> torch.Tensor
     Returns:
         The new mask.
     """
-    alive = weight[mask].abs()
-    drop = int(rate * alive.numel())
-    if not drop:
-        return mask
-    threshold = alive.kthvalue(drop).values
-    return mask & (weight.abs() > threshold)
+    alive = mask.flatten().nonzero()[:, 0]
+    drop = math.floor(rate * len(alive) + 1e-9)  # 0.29 of 100 is 29, not 28.999...
+    order = weight[mask].abs().argsort(stable=True)
+    new = mask.flatten().clone()
+    new[alive[order[:drop]]] = False
+    return new.reshape(mask.shape)
+
+
+def prunings_until(target: float, rate: float = 0.2) -> int:
+    """How often a client prunes: *while* more than ``target`` is left of (1 − rate)^k, so it overshoots.
+
+    Prunings are counted, not weights: that ⌊rate · n⌋ leaves a few more than it should is no reason for one more.
+    """
+    count = 0
+    while (1 - rate) ** count > target * (1 + 1e-9):  # .8² is .64 and not a little more
+        count += 1
+    return count
 
 
 def kept_after(target: float, rate: float = 0.2) -> float:
-    """Share of weights left when pruning stops: it goes on *while* more than ``target`` is left, so it overshoots."""
-    kept = 1.0
-    while kept > target:
-        kept *= 1 - rate
-    return kept
+    """Share of weights left when pruning stops, (1 − rate)^:func:`prunings_until`, up to ⌊ ⌋ in every layer."""
+    return (1 - rate) ** prunings_until(target, rate)
 
 
 def published_mib(weights: int, clients: int, rounds: int, kept: float = 1.0) -> float:
@@ -66,10 +78,11 @@ class Tickets(State):
 
 @dataclass(frozen=True)
 class Ticket(State):
-    """What a client keeps: its copy of θ₀ (``first``), and its ``masks``."""
+    """What a client keeps: its copy of θ₀ (``first``), its ``masks``, and how many ``prunings`` made them."""
 
     first: Weights
     masks: Weights
+    prunings: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ class Lottery(Method):
         gate: accuracy that the downloaded model must exceed before it is pruned, in [0, 1].
         gate_on: ``"validation"`` (paper; needs ``Experiment(validation=...)``), or ``"test"`` (the code: 80 test images).
         rewind: start survivors from θ₀ after a pruning.
+        averaging: ``"equal"`` (the paper's), or robust, over those that have a weight: ``"median"``, ``"trimmed_mean"``.
 
     >>> from fqlab.federation import Experiment, fit
     >>> history = fit(Experiment(method="lottery", partition="n_class", rounds=4, epochs=5, validation=0.1, lr=0.3))
@@ -97,7 +111,9 @@ class Lottery(Method):
     personal: ClassVar[bool] = True
     ServerState: ClassVar[type[State]] = Tickets
     ClientState: ClassVar[type[State]] = Ticket
+    averages: ClassVar[tuple[str, ...]] = ("equal", "median", "trimmed_mean")
 
+    averaging: str = "equal"
     target: float = 0.1
     rate: float = 0.2
     gate: float = 0.5
@@ -105,10 +121,18 @@ class Lottery(Method):
     rewind: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("target", self.target, 0, 1, open_low=True)
         in_range("rate", self.rate, 0, 0.99, open_low=True)
         in_range("gate", self.gate, 0, 1)
         one_of("gate_on", self.gate_on, ("validation", "test"))
+
+    def check(self, experiment: Any) -> None:
+        if self.gate_on == "validation" and not experiment.validation:
+            raise ConfigError(
+                f"gate_on is 'validation', but validation is {experiment.validation!r}, so that no client would ever "
+                "prune; hold samples back with validation (0.1), or set gate_on to 'test'."
+            )
 
     def start(self, server: Server) -> Server:
         names = server.spec.quantizable
@@ -127,19 +151,19 @@ class Lottery(Method):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         ticket = client.state or new_ticket(payload, client)
-        masks = ticket.masks
         weights = {name: payload.tensors[name] for name in client.spec.numel}
-        weights |= {name: scatter(weights[name], mask) for name, mask in masks.items()}
-        if self._opens(weights, masks, client):
-            masks = {name: prune(weights[name], mask, self.rate) for name, mask in masks.items()}
+        weights |= {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
+        if self._opens(weights, ticket, client):
+            masks = {name: prune(weights[name], mask, self.rate) for name, mask in ticket.masks.items()}
+            ticket = Ticket(ticket.first, masks, ticket.prunings + 1)
             weights = ticket.first if self.rewind else weights
         params, buffers = split(weights, client.spec)
-        objective = Objective(Masked(), project=masked, context=masks)
-        return LocalProblem(masked(params, masks), buffers, objective, Ticket(ticket.first, masks))
+        objective = Objective(Masked(), project=masked, context=ticket.masks)
+        return LocalProblem(masked(params, ticket.masks), buffers, objective, ticket)
 
-    def _opens(self, weights: Weights, masks: Weights, client: Client) -> bool:
-        """Whether this client prunes now: more is left than the target, and the model is good enough."""
-        if _kept(masks) <= self.target:
+    def _opens(self, weights: Weights, ticket: Ticket, client: Client) -> bool:
+        """Whether this client prunes now: it has not done so often enough, and the model is good enough."""
+        if int(ticket.prunings) >= prunings_until(self.target, self.rate):
             return False
         limit = 80 if self.gate_on == "test" else 0
         return client.accuracy(weights, self.gate_on, limit) > self.gate
@@ -152,25 +176,42 @@ class Lottery(Method):
             Payload(tensors=survivors | {f"mask/{n}": mask for n, mask in masks.items()}), problem.state
         )
 
-    def expected_shapes(self, server: Server) -> dict[str, torch.Size]:
+    def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
         whole = {n: v.shape for n, v in server.weights.items() if n not in server.spec.quantizable}
-        return whole | {f"mask/{n}": server.weights[n].shape for n in server.spec.quantizable}
+        return whole | {f"mask/{n}": Form(server.weights[n].shape, "mask") for n in server.spec.quantizable}
+
+    def objection(self, server: Server, payload: Payload) -> str | None:
+        """One float32 number a survivor."""
+        for name in server.spec.quantizable:
+            mask = payload.tensors[f"mask/{name}"]
+            values = payload.tensors.get(name)
+            if values is None or values.dtype != torch.float32 or values.shape != (int(mask.sum()),):
+                return f"{name} does not hold one number for each weight that its mask keeps"
+        return None
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         state: Tickets = server.state
+        samples = [u.samples for u in updates]
         weights = {}
         masks = {name: mask.clone() for name, mask in state.masks.items()}
         for name, old in server.weights.items():
             values = [u.payload.tensors[name] for u in updates]
             if name in masks:
                 own = [u.payload.tensors[f"mask/{name}"] for u in updates]
-                weights[name] = masked_mean([scatter(v, m) for v, m in zip(values, own, strict=True)], own, old)
+                weights[name] = self.merged([scatter(v, m) for v, m in zip(values, own, strict=True)], own, old)
                 masks[name][[u.client for u in updates]] = torch.stack(own)
             else:
-                weights[name] = mean(values)
+                weights[name] = self.average(values, samples)
         seen = state.seen.clone()
         seen[[u.client for u in updates]] = True
         return server.next(weights, Tickets(state.first, masks, seen))
+
+    def merged(self, values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], old: torch.Tensor) -> torch.Tensor:
+        """Each weight over the clients that still have it; where nobody does, the old value stays."""
+        if self.averaging == "equal":
+            return masked_mean(values, masks, old)
+        middle = median(values, masks) if self.averaging == "median" else trimmed_mean(values, self.cut, masks)
+        return torch.where(torch.stack(list(masks)).any(0), middle, old)
 
     def personalized(self, server: Server, client: int, state: Ticket | None) -> Weights:
         """θ_g ⊙ m_k."""
@@ -190,12 +231,13 @@ class Lottery(Method):
 def new_ticket(payload: Payload, client: Client) -> Ticket:
     """Everything is alive in the first download, which brings θ₀."""
     first = with_prefix(payload.tensors, "first/")
-    return Ticket(first, {name: torch.ones_like(first[name], dtype=torch.bool) for name in client.spec.quantizable})
+    masks = {name: torch.ones_like(first[name], dtype=torch.bool) for name in client.spec.quantizable}
+    return Ticket(first, masks, torch.zeros((), dtype=torch.int64))
 
 
 def scatter(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Survivors back in their places, zeros elsewhere."""
-    return torch.zeros(mask.shape).masked_scatter(mask, values)
+    return torch.zeros(mask.shape, dtype=torch.float32).masked_scatter(mask, values)
 
 
 def _kept(masks: Weights) -> float:

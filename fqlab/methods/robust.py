@@ -62,6 +62,7 @@ class Robust(Method):
     range_rule: str = "max_abs"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of("variant", self.variant, ("kure", "apqn", "qat", "mqat"))
         in_range("penalty", self.penalty, 0, 100)
         in_range("target", self.target, 1)

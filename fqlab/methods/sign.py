@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from fqlab.aggregate import Form
 from fqlab.errors import in_range
 from fqlab.methods.base import ReceivedUpdate
 from fqlab.methods.differences import Differences
@@ -34,6 +35,7 @@ class Sign(Differences):
     server_lr: float = 0.01
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("server_lr", self.server_lr, 0, 1, open_low=True)
 
     def encode(
@@ -44,6 +46,9 @@ class Sign(Differences):
 
     def decode(self, name: str, shape: torch.Size, updates: Sequence[ReceivedUpdate]) -> torch.Tensor:
         return self._step(torch.stack([u.payload.tensors[name] for u in updates]))
+
+    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
+        return {name: Form(shape, "mask")}
 
     def combine(self, values: torch.Tensor, samples: Sequence[int]) -> torch.Tensor:
         return self.server_lr * majority(values > 0)

@@ -55,6 +55,7 @@ class Standalone(Method):
     personal: ClassVar[bool] = True
     ServerState: ClassVar[type[State]] = Seen
     ClientState: ClassVar[type[State]] = Kept
+    averages: ClassVar[tuple[str, ...]] = ("size",)  # nothing is averaged
 
     def start(self, server: Server) -> Server:
         return server.next(server.weights, Seen.nobody(server.clients))

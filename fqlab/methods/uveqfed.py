@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 
+from fqlab.aggregate import Form
 from fqlab.errors import in_range, one_of
 from fqlab.methods.base import ReceivedUpdate
 from fqlab.methods.differences import Differences
@@ -26,8 +27,9 @@ class UVeQFed(Differences):
 
     Args:
         bits: 1-8 bits a coordinate of a point.
-        lattice: ``"scalar"``, or ``"hexagonal"`` for points of pairs of weights. Held to fixed-length codes that never
-            overload, hexagons lose the range at the rim (all of the gain, and more below 6 bits).
+        lattice: ``"scalar"``, or ``"hexagonal"`` for points of pairs of weights: 4 % less squared error than squares at
+            equal density of points, but 11 % (8 bits) to 41 % (2 bits) more at equal bits, where rows run out first and
+            columns at the rim stay unused.
         zeta: the range is ζ‖h‖/√p, ζ standard deviations of a layer's change; what lies beyond is clipped. 0 for
             the largest change: then nothing overloads and the error is independent of the change.
 
@@ -43,6 +45,7 @@ class UVeQFed(Differences):
     zeta: float = 3.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         in_range("bits", self.bits, 1, 8, integer=True)
         one_of("lattice", self.lattice, LATTICES)
         in_range("zeta", self.zeta, 0, 100)
@@ -65,5 +68,5 @@ class UVeQFed(Differences):
         codes = self.stacked(name, Grid(self.bits), updates)
         return undithered(codes, self.dither(shape, self.drawn(name, updates)), self.lattice, shape)
 
-    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, torch.Size]:
-        return {name: torch.Size(code_shape(self.lattice, shape))}
+    def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
+        return {name: Form(torch.Size(code_shape(self.lattice, shape)), "codes", "midrise", self.bits)}

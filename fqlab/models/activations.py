@@ -30,7 +30,7 @@ class QuantizedActivation(nn.Module):
         self.bits = in_range("activation_bits", bits, 1, 8, integer=True)
         self.relu = isinstance(activation, nn.ReLU)
         if self.relu and bits < 4:
-            self.clip = nn.Parameter(torch.tensor(PACT_START))
+            self.clip = nn.Parameter(torch.tensor(PACT_START, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, all of one client; same shape."""

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from fqlab.errors import ConfigError
 from fqlab.tensors import Weights
 
-__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "stacked_linear", "uses_noise"]
+__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "smallest_batch", "stacked_linear",
+           "uses_noise"]  # fmt: skip
 
 
 class BatchNorm(nn.Module):
@@ -29,10 +30,10 @@ class BatchNorm(nn.Module):
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        self.weight = nn.Parameter(torch.ones(channels, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(channels, dtype=torch.float32))
+        self.register_buffer("running_mean", torch.zeros(channels, dtype=torch.float32))
+        self.register_buffer("running_var", torch.ones(channels, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training mode, by the running statistics otherwise; same shape as ``x``.
@@ -90,6 +91,12 @@ def couples_samples(model: nn.Module) -> bool:
     return any(getattr(layer, "couples_samples", False) for layer in model.modules())
 
 
+def smallest_batch(model: nn.Module) -> int:
+    """Samples that a minibatch needs at least: 2 where a BatchNorm has to normalise them, else 1."""
+    kinds = (BatchNorm, nn.modules.batchnorm._BatchNorm)
+    return 2 if any(isinstance(layer, kinds) for layer in model.modules()) else 1
+
+
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
     """Let every :class:`Dropout` of the model draw its masks from ``generator``."""
     for layer in model.modules():
@@ -125,9 +132,10 @@ def build(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Modul
 def _allocate(layer: nn.Module) -> None:
     """Memory for the layer's own tensors (``to_empty`` does this too, after 0.7 s of imports)."""
     for name, values in list(layer.named_parameters(recurse=False)):
-        setattr(layer, name, nn.Parameter(torch.empty(values.shape), requires_grad=values.requires_grad))
+        made = torch.empty(values.shape, dtype=torch.float32)
+        setattr(layer, name, nn.Parameter(made, requires_grad=values.requires_grad))
     for name, values in list(layer.named_buffers(recurse=False)):
-        setattr(layer, name, torch.empty(values.shape))
+        setattr(layer, name, torch.empty(values.shape, dtype=torch.float32))
 
 
 def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fqlab.errors import one_of
+from fqlab.errors import ConfigError, one_of
 from fqlab.files import atomic_write
 from fqlab.papers.claims import Claim, Result, claim
 
@@ -26,15 +26,20 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
 
     Args:
         identity: the claim's id.
-        scale: ``"demo"`` for seconds to minutes on a laptop, ``"small"`` for up to an hour, ``"paper"`` for the set-up of the source.
+        scale: ``"demo"`` for seconds to minutes on a laptop, ``"small"`` for up to an hour, ``"paper"`` for the set-up
+            of the source; a recipe that has no such scale refuses it.
         store: a folder to write ``ID.SCALE.json`` into.
 
     Raises:
         ConfigError: for an unknown claim or scale, or a recipe that has no such scale.
     """
-    one_of("scale", scale, SCALES)
     c = claim(identity)
+    one_of("scale", scale, SCALES)
     module, _, name = c.recipe.partition(":")
+    if scale != c.scale:  # it would run its own set-up under another name
+        raise ConfigError(
+            f"scale is {scale!r}, but the recipe of claim {identity!r} has no set-up but that of {c.scale}."
+        )
     recipe = getattr(importlib.import_module(f"fqlab.studies.{module}"), name)
     began = time.perf_counter()
     values = tuple(float(recipe(seed=seed, scale=scale)) for seed in range(c.seeds))

@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, MUTED, PAPER, axes, line, note, separate_labels, style_for, title
+from fqlab.plots.style import COLORS, MUTED, PAPER, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["Digits", "Rounds", "VoteShares"]
 
@@ -188,7 +188,7 @@ class Rounds(Picture):
             value.set(text=f"{size / 1000:.1f}", x=size / 1000 + 1 if size < 15_000 else 2)
         self.title.set_text(self._finding(data))
         return (
-            f"Accuracy against round: {data['accuracy'][-1]:.1%} after {len(data['accuracy'])} rounds, of the sevens "
+            f"Accuracy against round: {data['accuracy'][-1]:.1%} after {number_of(len(data['accuracy']), 'round')}, of the sevens "
             f"{data['sevens'][-1]:.0%}. A packet weighs {sizes[0]} bytes up from a fine device, {sizes[1]} from a "
             f"coarse one, {sizes[2]} down."
         )

@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, note, style_for, title
+from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, style_for, title
 
 __all__ = ["Descent", "Origin", "Price", "more"]
 
@@ -79,7 +79,7 @@ class Descent(Picture):
             f"Squared error against the clip: lowest at {where:.2f} σ with {unit:.3g} σ². The clip is {data['clip']:.2f} σ "
             f"with {data['error']:.3g} σ², {more(data['error'] / unit)}; rounding makes {rounding:.2g}, clipping "
             f"{clipped:.2g}."
-            + (f" OCTAV has made {len(data['steps'][0]) - 1} steps." if data["rule"] == "octav" else "")
+            + (f" OCTAV has made {number_of(len(data['steps'][0]) - 1, 'step')}." if data["rule"] == "octav" else "")
         )
 
     @staticmethod

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, MUTED, axes, line, note, separate_labels, style_for, title
+from fqlab.plots.style import COLORS, MUTED, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["ClientDrift", "Holdings", "Progress"]
 
@@ -97,7 +97,7 @@ class ClientDrift(Picture):
         self.end.set_data(path[-1:].T)
         self.title.set_text(self._finding(data))
         return (
-            f"Weights in the plane of the first step, over {len(tips)} rounds: in the last one the clients end "
+            f"Weights in the plane of the first step, over {number_of(len(tips), 'round')}: in the last one the clients end "
             f"{data['scatter']:.2f} from their average (mean distance over all weights); the server moves by "
             f"{data['moved']:.2f}."
         )
@@ -141,7 +141,7 @@ class Progress(Picture):
         self._name(average[-1], float(np.mean(clients[-1])), before[-1] if before else None)
         self.title.set_text(self._finding(data))
         return (
-            f"Accuracy after {len(average)} rounds: clients {min(clients[-1]):.1%} to {max(clients[-1]):.1%}, their average "
+            f"Accuracy after {number_of(len(average), 'round')}: clients {min(clients[-1]):.1%} to {max(clients[-1]):.1%}, their average "
             f"model {average[-1]:.1%}; after round 1 clients {min(clients[0]):.1%} to {max(clients[0]):.1%}, average model "
             f"{average[0]:.1%}."
         )

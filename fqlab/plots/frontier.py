@@ -20,6 +20,10 @@ LOOKS = {
     "aqfl": (COLORS["reddish purple"], "v"),
     "fedmpq": (COLORS["vermilion"], "^"),
     "bsq": (COLORS["orange"], "P"),
+    "fedpaq": ("#0b6e8f", "p"),
+    "uveqfed": ("#5b8c00", "h"),
+    "eden": ("#7a4fbf", "d"),
+    "sign": ("#a05a2c", "8"),
     "lottery": (COLORS["bluish green"], "X"),
     "lg_fedavg": ("#8a6d00", "<"),
     "standalone": ("#6e7781", ">"),
@@ -64,7 +68,7 @@ class Plane(Picture):
 
     def _build_names(self, ax: Any) -> None:
         """Families at the right, each with its marker; their words come with the data."""
-        rows = [0.97 - 0.086 * k for k in range(len(LOOKS) + 2)]
+        rows = [0.98 - 0.068 * k for k in range(len(LOOKS) + 2)]
         for y, (color, marker) in zip(rows, LOOKS.values(), strict=False):
             ax.plot([1.035], [y], color=color, marker=marker, linestyle="", transform=ax.transAxes, clip_on=False)
         style = {"x": 1.06, "halo": False, "transform": ax.transAxes}

@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, style_for, title
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["Stack", "Tradeoff", "Widths"]
 
@@ -70,10 +70,11 @@ class Stack(Picture):
             self.ones[k].set_text(f"{100 * share:.2g} %" if there else "")
         self.title.set_text(self._finding(data))
         levels = 2 ** (bits + 1) - 1
-        plural = "plane" if bits == 1 else "planes"
-        self.words.set_text(f"{bits} {plural} and a sign: {levels} levels. Every small square is one weight's bit.")
+        self.words.set_text(
+            f"{number_of(bits, 'plane')} and a sign: {levels} levels. Every small square is one weight's bit."
+        )
         shares = ", ".join(f"plane {i} {share:.1%}" for i, share in reversed(list(enumerate(data["ones"][:bits]))))
-        return f"{data['layer'].capitalize()} in epoch {data['epoch']}: {bits} bit planes; ones: {shares or 'none'}."
+        return f"{data['layer'].capitalize()} in epoch {data['epoch']}: {number_of(bits, 'bit plane')}; ones: {shares or 'none'}."
 
     @staticmethod
     def _finding(data: Data) -> str:
@@ -126,10 +127,10 @@ class Widths(Picture):
             text.set(text=words, y=y, fontweight="bold" if words == "mean" else "normal")
         largest = data["bits"]["layer 1"]
         cuts = sum(a > b for a, b in zip(largest, largest[1:], strict=False))
-        way = f"{largest[0]} to {largest[-1]} bits in {cuts} cut{'s' * (cuts != 1)}"
+        way = f"{largest[0]} to {largest[-1]} bits in {number_of(cuts, 'cut')}"
         self.title.set_text(f"Layer 1: {way}" if cuts else "No plane of layer 1 has gone")
         listed = ", ".join(f"{name} {widths[-1]}" for name, widths in data["bits"].items())
-        return f"Bits after {seen[-1]} epochs: {listed}; {data['mean'][-1]:.2f} a weight on average."
+        return f"Bits after {number_of(seen[-1], 'epoch')}: {listed}; {data['mean'][-1]:.2f} a weight on average."
 
 
 class Tradeoff(Picture):
@@ -175,5 +176,5 @@ class Tradeoff(Picture):
         self.title.set_text(f"{accuracy[-1]:.1%} at {bits[-1]:.1f} bits, {ratio:.1f} × smaller")
         return (
             f"Accuracy against mean bits, from {accuracy[0]:.1%} at 8 bits to {accuracy[-1]:.1%} at {bits[-1]:.2f} bits "
-            f"after {len(bits) - 1} epochs."
+            f"after {number_of(len(bits) - 1, 'epoch')}."
         )

@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, note, style_for, title
+from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, style_for, title
 
 __all__ = ["Federated", "Matrix", "Prune"]
 
@@ -142,7 +142,9 @@ class Prune(Picture):
         if not lost:
             return "ε is below every δ: nothing falls"
         if twice:
-            return f"{lost} layers lose a plane, {twice} more than one"
+            return (
+                f"{lost} of 4 layers lose planes, {twice} more than one" if lost > 1 else "1 of 4 layers loses planes"
+            )
         return f"{lost} of 4 layers lose a plane, none two" if lost > 1 else "1 of 4 layers loses a plane, just one"
 
 
@@ -190,6 +192,6 @@ class Federated(Picture):
         tail = f"{bits - data['budget']:.1f} bits over budget" if over else f"{bits:.1f} bits sent"
         self.title.set_text(f"{last:.1%} on digits, {tail}")
         return (
-            f"Accuracy on digits by round, {last:.1%} after {len(data['accuracy'])} rounds; {bits:.2f} bits a weight sent, "
+            f"Accuracy on digits by round, {last:.1%} after {number_of(len(data['accuracy']), 'round')}; {bits:.2f} bits a weight sent, "
             f"mean budget {data['budget']:.1f}."
         )

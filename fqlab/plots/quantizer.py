@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, RULE, axes, line, note, style_for, title
+from fqlab.plots.style import INK, MUTED, RULE, axes, line, note, number_of, style_for, title
 
 __all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "spread"]
 
@@ -77,7 +77,7 @@ class Ladders(Picture):
             ways.append([(w, floor + 0.45), (grid["lands"], floor + 0.45)])
             lands.append((grid["lands"], floor + 0.45))
             words.append(
-                f"{data['names'][kind]} {count} levels in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
+                f"{data['names'][kind]} {number_of(count, 'level')} in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
             )
         self.ticks.set_segments(ticks)
         self.ways.set_segments(ways)

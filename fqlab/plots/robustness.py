@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, note, separate_labels, style_for, title, untrained
+from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, separate_labels, style_for, title, untrained
 
 __all__ = ["CHIPS", "Deployed", "KurtosisPath", "Shape"]
 
@@ -125,7 +125,7 @@ class Shape(Picture):
         many = f"{used} of {data['grid']} levels are in use"
         self.title.set_text(f"{data['zeros']:.0%} of the weights become 0" if few else many)
         return (
-            f"Histogram of the first layer, kurtosis {data['kurtosis']:.2f}, on the chip's grid: {used} levels in use, "
+            f"Histogram of the first layer, kurtosis {data['kurtosis']:.2f}, on the chip's grid: {number_of(used, 'level')} in use, "
             f"{data['zeros']:.0%} of the weights become 0."
         )
 

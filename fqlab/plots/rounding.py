@@ -10,7 +10,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, axes, line, note, separate_labels, style_for, title
+from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["Crossing", "Redrawn", "Shares"]
 
@@ -50,7 +50,7 @@ class Redrawn(Picture):
         _, nearest, stochastic = data["errors"]
         self.title.set_text(self._finding(data["clients"], nearest, stochastic))
         return (
-            f"A picture re-drawn with {2 ** data['bits']} grey levels by {data['clients']} clients: squared error of the mean "
+            f"A picture re-drawn with {2 ** data['bits']} grey levels by {number_of(data['clients'], 'client')}: squared error of the mean "
             f"{nearest:.2g} with nearest rounding, {stochastic:.2g} with stochastic rounding."
         )
 

@@ -12,7 +12,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, separate_labels, style_for, title
+from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["Levels", "PlaneDensity", "TrainingCurve"]
 
@@ -72,7 +72,7 @@ class Levels(Picture):
         self.bars.set_data(counts, edges)
         tall = 0.5 if data["count"] <= 64 else 0.16  # a comb finer than the screen must not hide the weights
         self.levels.set_segments([[(v, 0), (v, tall)] for v in data["levels"] if abs(v) <= WIDEST])
-        self.count.set_text(f"{data['count']} levels")
+        self.count.set_text(number_of(data["count"], "level"))
         for side, edge, gone in zip((-1, 1), self.edges, self.gone, strict=True):
             edge.set_data([side * clip] * 2, [0, 1.3])
             gone.set_x(clip if side > 0 else -clip - WIDEST)
@@ -80,7 +80,7 @@ class Levels(Picture):
         self.title.set_text(self._finding(data))
         (rounding, clipped), whole = data["parts"], data["error"]
         return (
-            f"The weights of {data.get('layer', 'a layer')} on a grid of {data['count']} levels, clipped at "
+            f"The weights of {data.get('layer', 'a layer')} on a grid of {number_of(data['count'], 'level')}, clipped at "
             f"{data['clip']:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
             f"clipping; the best clip is {data['optimum']:.2f} σ."
         )
@@ -118,7 +118,7 @@ class Levels(Picture):
         rounding, clipping = data["parts"]
         over = data["error"] / max(data["best"], 1e-12)
         if over < 1.1:
-            return f"{data['count']} levels, clipped where it is best"
+            return f"{number_of(data['count'], 'level')}, clipped where it is best"
         which = "Clipping" if clipping > rounding else "Rounding"
         return f"{which} noise rules: {over:.1f} × the best"
 
@@ -225,8 +225,7 @@ class PlaneDensity(Picture):
             return "ε needs the sign-magnitude grid"
         if not cut:
             return f"{zeros:.0%} of the bits are zero, ε cuts none"
-        planes = "1 plane" if cut == 1 else f"{cut} planes"
-        return f"ε cuts {planes}; {zeros:.0%} of the rest is zero"
+        return f"ε cuts {number_of(cut, 'plane')}; {zeros:.0%} of the rest is zero"
 
 
 class TrainingCurve(Picture):
@@ -280,7 +279,7 @@ class TrainingCurve(Picture):
         self.title.set_text(self._finding(data))
         last = data["full"][-1] if data["full"] else 0.0
         return (
-            f"Accuracy against round, {data['accuracy'][-1]:.1%} after {len(data['accuracy'])} rounds; full precision "
+            f"Accuracy against round, {data['accuracy'][-1]:.1%} after {number_of(len(data['accuracy']), 'round')}; full precision "
             f"{last:.1%}. A round costs {data['up'] / 1000:.1f} kB up ({data['coded'] / 1000:.1f} kB entropy coded), "
             f"{data['down'] / 1000:.1f} kB down."
         )
@@ -301,7 +300,7 @@ class TrainingCurve(Picture):
         saved = f" for {cost:.1f} × fewer bytes up" if cost > 1.05 else ""
         gap = 100 * (curve[-1] - full[-1]) if full else 0.0
         if not full or (abs(gap) < 0.05 and not saved):
-            return f"{curve[-1]:.1%} after {len(curve)} rounds in 32 bit"
+            return f"{curve[-1]:.1%} after {number_of(len(curve), 'round')} in 32 bit"
         if abs(gap) < 0.05:
             return f"As accurate as 32 bit{saved}"
         return f"{abs(gap):.1f} points {'below' if gap < 0 else 'above'} 32 bit{saved}"

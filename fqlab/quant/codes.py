@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
+from fqlab.tensors import expand_like
 
-__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "expand_like"]
+__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "tiles"]
+
+TILE = 3 * 2**13
+"""Values worked on at a time: 96 KiB as float32, and too few for PyTorch to wake another thread for each operation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +63,16 @@ def stack_alike(codes: Iterable[Codes]) -> list[Codes]:
     return [stack(own) for own in kinds.values()]
 
 
-def expand_like(clip: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """``clip`` with dimensions of size 1 appended, so that it broadcasts over ``like``."""
-    return clip.reshape(clip.shape + (1,) * (like.dim() - clip.dim()))
+def tiles(rows: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of a matrix ``[rows, width]`` that stay in a core's cache from one operation to the next.
+
+    Each is some whole rows or a piece of one. Elementwise work on a large tensor, done a part at a time, takes
+    neither the memory of its intermediate results nor the time to fetch them.
+    """
+    tall = max(1, TILE // max(1, width))
+    for top in range(0, rows, tall):
+        for left in range(0, width, TILE):
+            yield slice(top, top + tall), slice(left, left + TILE)
 
 
 def grid_index(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -69,7 +81,8 @@ def grid_index(x: torch.Tensor, clip: torch.Tensor, grid: Grid) -> torch.Tensor:
     ``clip`` broadcasts against ``x``; where it is 0 every code stands for 0.
     """
     step = grid.step(clip)
-    return torch.clamp(x / torch.where(step == 0, 1.0, step) + grid.offset, grid.low, grid.high)
+    place = (x / torch.where(step == 0, 1.0, step)).add_(grid.offset)
+    return torch.clamp(place, grid.low, grid.high)
 
 
 def stochastic_round(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -83,7 +96,7 @@ def stochastic_round(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """
     below = torch.floor(x)
     # floor(x + noise) would not do: in float32 255 + 0.999999 is 256.
-    return below + torch.ceil(x - below - noise)
+    return torch.ceil(x - below - noise).add_(below)
 
 
 def quantize(
@@ -108,7 +121,7 @@ def quantize(
         rounding: ``"nearest"`` or ``"stochastic"``.
         generator: source of the stochastic draws; required for ``"stochastic"``.
         batch_dims: leading dimensions that have a clip of their own.
-        noise: uniform [0, 1) draws of the shape of ``x``, instead of a generator.
+        noise: uniform [0, 1) draws that broadcast to the shape of ``x``, instead of a generator.
 
     Raises:
         ConfigError: for an unknown rounding, a missing generator, NaN in ``x``, or a clip that is negative,
@@ -118,15 +131,18 @@ def quantize(
     if rounding == "stochastic" and generator is None and noise is None:
         raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
     clip = _checked(torch.as_tensor(clip, dtype=torch.float32), x.shape[:batch_dims])
-    place = grid_index(x, expand_like(clip, x), grid)
-    if bool(place.isnan().any()):
-        raise ConfigError("x holds NaN, but no level stands for that.")
-    if rounding == "nearest":
-        rounded = torch.round(place)
-    else:
-        noise = torch.rand(x.shape, generator=generator) if noise is None else noise
-        rounded = stochastic_round(place, noise)
-    return Codes(rounded.to(torch.int16), grid, clip)
+    if rounding == "stochastic" and noise is None:
+        noise = torch.rand(x.shape, dtype=torch.float32, generator=generator)
+    shape = (clip.numel(), x.shape[batch_dims:].numel())
+    rows, clips = x.detach().reshape(shape), clip.reshape(-1, 1)
+    draws = noise.expand(x.shape).reshape(shape) if noise is not None and rounding == "stochastic" else None
+    codes = torch.empty(shape, dtype=torch.int16, device=x.device)
+    for rank, part in tiles(*shape):
+        place = grid_index(rows[rank, part], clips[rank], grid)
+        if math.isnan(place.sum().item()):
+            raise ConfigError("x holds NaN, but no level stands for that.")
+        codes[rank, part] = torch.round(place) if draws is None else stochastic_round(place, draws[rank, part])
+    return Codes(codes.reshape(x.shape), grid, clip)
 
 
 def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:
@@ -145,9 +161,10 @@ def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     A value counts as clipped when it lies beyond the outermost level. The two parts add up to the MSE.
 
     Returns:
-        ``(granular, clipping)``, in squared units of ``x``.
+        ``(granular, clipping)``, in squared units of ``x``; 0 where there are no values.
     """
     clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
-    error = (x - codes.dequantize()).square()
-    return float(error.masked_fill(outside, 0).mean()), float(error.masked_fill(~outside, 0).mean())
+    error = (x - codes.dequantize()).double().square_()
+    whole, clipping = float(error.sum()), float(error.masked_fill_(~outside, 0).sum())
+    return (whole - clipping) / max(1, x.numel()), clipping / max(1, x.numel())

@@ -68,11 +68,13 @@ def eden_encode(x: torch.Tensor, bits: int) -> Codes:
     grid's.
     """
     levels = torch.tensor(lloyd_max(bits), dtype=torch.float32)
-    power = x.square().sum(-1)
-    root = (power / x.shape[-1]).sqrt()
+    # In double precision: the squares of 1e-22 and of 1e20 are 0 and infinite in single.
+    length = torch.linalg.vector_norm(x, dim=-1, dtype=torch.float64)
+    root = (length / math.sqrt(max(1, x.shape[-1]))).float()
     values = torch.bucketize(x / torch.where(root > 0, root, 1.0).unsqueeze(-1), (levels[1:] + levels[:-1]) / 2)
     along = (x * levels[values]).sum(-1)
-    return Codes(values.to(torch.int16), Grid(bits), torch.where(along > 0, power / along, 0.0))
+    scale = torch.where(along > 0, length.square() / along, 0.0)
+    return Codes(values.to(torch.int16), Grid(bits), scale.float())
 
 
 def eden_decode(codes: Codes) -> torch.Tensor:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 
 from fqlab.errors import one_of
-from fqlab.quant.codes import expand_like, grid_index, stochastic_round
+from fqlab.quant.codes import grid_index, stochastic_round
 from fqlab.quant.grids import Grid
+from fqlab.tensors import expand_like
 
 __all__ = ["GRADIENTS", "fake_quantize", "slope", "straight_through"]
 
@@ -31,7 +32,7 @@ def slope(x: torch.Tensor, clip: torch.Tensor, gradient: str = "ste") -> torch.T
 
 def straight_through(x: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | float = 1.0) -> torch.Tensor:
     """``value`` forward, to the bit where ``x`` is finite; ``slope``·∂x backward."""
-    carrier = slope * x
+    carrier = x if isinstance(slope, float) and slope == 1.0 else slope * x
     return value.detach() + (carrier - carrier.detach())
 
 

@@ -44,7 +44,7 @@ class Grid:
     kind: str = "midrise"
 
     def __post_init__(self) -> None:
-        in_range("bits", self.bits, 1, 8, integer=True)
+        object.__setattr__(self, "bits", in_range("bits", self.bits, 1, 8, integer=True))
         one_of("grid", self.kind, KINDS)
 
     @property

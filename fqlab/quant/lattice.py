@@ -90,7 +90,7 @@ def undithered(codes: Codes, dither: torch.Tensor, lattice: str, shape: tuple[in
         return grid.decode(codes.values.float() - dither, expand_like(codes.clip, codes.values))
     columns, rows = codes.values.float().unbind(-2)
     points = torch.stack((columns - _inward(rows), rows * ROW), dim=-2)
-    middle = torch.tensor([[grid.high / 2], [grid.high / 2 * ROW]])
+    middle = torch.tensor([[grid.high / 2], [grid.high / 2 * ROW]], dtype=torch.float32)
     flat = ((points - middle - dither * _cell(dither)) * expand_like(step, points)).flatten(-2)
     return flat[..., : math.prod(shape)].reshape(*codes.clip.shape, *shape)
 

@@ -12,13 +12,19 @@ import math
 import torch
 
 from fqlab.errors import in_range
+from fqlab.quant.rows import rows_of
 
 __all__ = ["norm", "qsgd_bound"]
 
 
 def norm(x: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
-    """s = ‖x‖₂ of shape ``x.shape[:batch_dims]``: 1 for zeros, where any clip is exact, NaN for what is not finite."""
-    size = torch.linalg.vector_norm(x.detach().float().reshape(*x.shape[:batch_dims], -1), dim=-1)
+    """s = ‖x‖₂ of shape ``x.shape[:batch_dims]``: 1 for zeros, where any clip is exact, NaN for what is not finite.
+
+    Raises:
+        ConfigError: if there is no value.
+    """
+    # In double precision: the squares of 1e-22 and of 1e20 are 0 and infinite in single.
+    size = torch.linalg.vector_norm(rows_of(x, batch_dims), dim=-1, dtype=torch.float64).float()
     return torch.where(size == 0, 1.0, torch.where(size.isfinite(), size, math.nan))
 
 

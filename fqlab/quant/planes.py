@@ -46,7 +46,14 @@ def _presence(codes: Codes, saturate: bool, batch_dims: int) -> torch.Tensor:
     """Share of weights that would use plane i once the planes above it are gone: ``[bits, *batch]``."""
     magnitude = _magnitude(codes)
     uses = [magnitude >= 2**i if saturate else ((magnitude >> i) & 1).bool() for i in range(codes.grid.bits)]
-    return torch.stack([u.reshape(u.shape[:batch_dims] + (-1,)).float().mean(-1) for u in uses])
+    return torch.stack([_share(u, batch_dims) for u in uses])
+
+
+def _share(uses: torch.Tensor, batch_dims: int) -> torch.Tensor:
+    """Share of true (or 1) entries of each member of the batch, float32 ``[*batch]``; 0 of none."""
+    count = uses.shape[batch_dims:].numel()
+    dims = tuple(range(batch_dims, uses.dim()))
+    return (uses.sum(dims, dtype=torch.int64) if dims else uses.long()).to(torch.float32) / max(1, count)
 
 
 def plane_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
@@ -57,7 +64,7 @@ def plane_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
 def msb_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
     """δ(l), the share of a layer's weights whose most significant bit is 1 (FedMPQ); shape ``[*batch]``."""
     top = _magnitude(codes) >> codes.grid.bits - 1
-    return top.reshape(top.shape[:batch_dims] + (-1,)).float().mean(-1)
+    return _share(top, batch_dims)
 
 
 def prune_msb(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 
+from fqlab.errors import ConfigError
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 from fqlab.quant.planes import to_planes
@@ -28,7 +29,7 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
         width: number of planes, the upper ones empty; 0 for n.
     """
     digits, sign = to_planes(codes)
-    planes = torch.zeros(2, width or codes.grid.bits, *codes.shape)
+    planes = torch.zeros(2, width or codes.grid.bits, *codes.shape, dtype=torch.float32)
     planes[0, : codes.grid.bits] = digits * (sign > 0)
     planes[1, : codes.grid.bits] = digits * (sign < 0)
     return planes
@@ -36,7 +37,7 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
 
 def signed_sum(planes: torch.Tensor) -> torch.Tensor:
     """Σ_b 2^b (W_p^(b) − W_n^(b)), real weights in units of the step: ``[2, n, *shape]`` → ``[*shape]``."""
-    power = 2.0 ** torch.arange(planes.shape[1])
+    power = 2.0 ** torch.arange(planes.shape[1], dtype=planes.dtype)
     return torch.tensordot(power, planes[0] - planes[1], dims=1)
 
 
@@ -50,10 +51,13 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
     Args:
         planes: ``[2, n, *shape]``.
         scale: s, a scalar; the step is s/(2^n − 1).
+
+    Raises:
+        ConfigError: for NaN in the planes, or a scale that is not finite.
     """
     bits = planes.shape[1]
-    grid, values = Grid(bits, "sign_magnitude"), torch.round(signed_sum(planes))
-    step = grid.step(scale.detach().float())
+    grid, values = Grid(bits, "sign_magnitude"), _rounded("planes", signed_sum(planes))
+    step = grid.step(_finite("scale", scale))
     if growth and bits < cap and values.numel() and float(values.abs().max()) > grid.high:
         grid = Grid(bits + 1, "sign_magnitude")
     values = values.clamp(grid.low, grid.high) * torch.where(step < 0, -1, 1)
@@ -61,10 +65,28 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
 
 
 def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
-    """Fine-tuning's float tensor as codes: s·Q_n(clip(w, ±1)), rounded as in the forward pass."""
-    grid = Grid(bits, "sign_magnitude")
-    values = torch.round(net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
-    return Codes(values.to(torch.int16), grid, scale.detach().abs())
+    """Fine-tuning's float tensor as codes: s·Q_n(clip(w, ±1)), rounded as in the forward pass.
+
+    Raises:
+        ConfigError: for NaN in ``net``, or a scale that is not finite.
+    """
+    grid, scale = Grid(bits, "sign_magnitude"), _finite("scale", scale)
+    values = _rounded("net", net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
+    return Codes(values.to(torch.int16), grid, scale.abs())
+
+
+def _rounded(name: str, values: torch.Tensor) -> torch.Tensor:
+    """``values`` rounded, halves to even: NaN would become the code 0, and a client that diverged a sound one."""
+    if bool(values.isnan().any()):
+        raise ConfigError(f"{name} holds NaN, but no code stands for that.")
+    return torch.round(values)
+
+
+def _finite(name: str, value: torch.Tensor | float) -> torch.Tensor:
+    number = torch.as_tensor(value, dtype=torch.float32).detach()
+    if not bool(number.isfinite().all()):
+        raise ConfigError(f"{name} is {number.tolist()}, but must be finite.")
+    return number
 
 
 def requantize_to_step(
@@ -75,9 +97,15 @@ def requantize_to_step(
 
     What a width (at most ``cap``) cannot hold is clipped. This is how a server re-quantizes an average of
     clients.
+
+    Raises:
+        ConfigError: for NaN in the weights, or a step that is negative or not finite.
     """
-    step = torch.as_tensor(step, dtype=torch.float32)
-    values = torch.round(weights / torch.where(step > 0, step, 1.0)) * (step > 0)
-    bits = bits or min(cap, max(1, int(values.abs().max()).bit_length()))
+    step = _finite("step", step)
+    if bool((step < 0).any()):
+        raise ConfigError(f"step is {step.tolist()}, but must be 0 or more.")
+    values = _rounded("weights", weights / torch.where(step > 0, step, 1.0)) * (step > 0)
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    bits = bits or min(cap, max(1, int(min(largest, 2.0**cap)).bit_length()))
     grid = Grid(bits, "sign_magnitude")
     return Codes(values.clamp(grid.low, grid.high).to(torch.int16), grid, step * grid.high)

@@ -73,7 +73,7 @@ def pieces(entries: int) -> tuple[int, ...]:
 
 def random_signs(entries: int, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """±1 with equal odds for both turns: float32 ``[len(generators), 2, entries]``, each row from its own generator."""
-    return torch.stack([2.0 * torch.randint(2, (TURNS, entries), generator=g) - 1 for g in generators])
+    return torch.stack([2 * torch.randint(2, (TURNS, entries), generator=g) - 1 for g in generators]).float()
 
 
 def rotate(x: torch.Tensor, signs: torch.Tensor) -> list[torch.Tensor]:

@@ -33,6 +33,10 @@ FAMILIES = {
     "aqfl": "AQFL",
     "fedmpq": "FedMPQ",
     "bsq": "BSQ",
+    "fedpaq": "FedPAQ",
+    "uveqfed": "UVeQFed",
+    "eden": "EDEN",
+    "sign": "sign, majority",
     "lottery": "LotteryFL",
     "lg_fedavg": "LG-FedAvg",
     "standalone": "standalone",
@@ -43,6 +47,7 @@ _LATENT = {"update": "latent"}
 """Without norms the network of the digits does not train by FedMPQ's integer update."""
 _METHODS = {"both": "clipped", "fedmpq": "fedmpq_plus"}
 """Families that are not called as their method is."""
+_DIFFERENCES = {"downlink": True, "send": "differences"}
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "FedAvg": ("fedavg", {}),
     **{f"clipped, {b} bit": ("clipped", {**_QUIET, "bits": b}) for b in (1, 2, 3, 4, 6)},
@@ -55,6 +60,11 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "FedMPQ, changes down": ("fedmpq", {**_LATENT, "downlink": "changes"}),
     "BSQ": ("bsq", {}),
     "BSQ, gentle": ("bsq", {"penalty": 0.001}),
+    **{f"both ways, differences, {b} bit": ("both", {**_QUIET, **_DIFFERENCES, "bits": b}) for b in (2, 3, 4)},
+    **{f"FedPAQ, {b} bit": ("fedpaq", {"bits": b}) for b in (1, 2, 4)},
+    **{f"UVeQFed, {b} bit": ("uveqfed", {"bits": b}) for b in (1, 2)},
+    **{f"EDEN, {b} bit": ("eden", {"bits": b}) for b in (1, 2)},
+    "sign, majority vote": ("sign", {}),
     **{f"LotteryFL, {t:.0%} left": ("lottery", {"target": t}) for t in (0.5, 0.1)},
     "LG-FedAvg": ("lg_fedavg", {}),
     "standalone": ("standalone", {}),

@@ -89,7 +89,13 @@ def experiment(name: str, data: str) -> Experiment:
     _, method, options = SETTINGS[name]
     shared = DATA[data]
     return Experiment(
-        method=method, options=options, model="mlp", engine="vectorized", evaluate_every=shared["rounds"], **shared
+        method=method,
+        options=options,
+        model="mlp",
+        engine="vectorized",
+        entropy=True,
+        evaluate_every=shared["rounds"],
+        **shared,
     )
 
 

@@ -49,12 +49,22 @@ GradFn = Callable[[Weights, Batch], tuple[list[torch.Tensor], torch.Tensor]]
 """(params, batch) → gradients in the order of params, and the loss (one a client if stacked)."""
 
 
-def batches(samples: np.ndarray, training: Training, rng: np.random.Generator) -> list[np.ndarray]:
-    """Sample numbers of every minibatch: a fresh permutation each epoch, the last batch may be smaller."""
-    size, plan = training.batch_size, []
+def batches(samples: np.ndarray, training: Training, rng: np.random.Generator, *, least: int = 1) -> list[np.ndarray]:
+    """Sample numbers of every minibatch: a fresh permutation each epoch, the last batch may be smaller.
+
+    Args:
+        samples: a client's samples.
+        training: epochs and batch size.
+        rng: shuffles.
+        least: a last batch of fewer samples is left out of its epoch. 2 for a network with BatchNorm, which can't
+            normalise a lone sample; the public codes of clipped quantization and BSQ leave it out, too.
+    """
+    size = training.batch_size
+    plan: list[np.ndarray] = []
     for _ in range(training.epochs):
         order = rng.permutation(samples)
-        plan += [order[i : i + size] for i in range(0, len(order), size)]
+        parts = (order[i : i + size] for i in range(0, len(order), size))
+        plan += [part for part in parts if len(part) >= least]
     return plan
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from fqlab.quant import Grid, clip_for, fake_quantize, straight_through
+from fqlab.quant import Grid, clips_for, fake_quantize, straight_through
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Stacked
 
@@ -49,19 +49,21 @@ class FakeQuantize:
         return self._apply(params, noise, 1)
 
     def _apply(self, params: Weights, noise: Weights, batch_dims: int) -> Weights:
+        grids = dict(self.grids)
+        layers = {name: params[name] for name in grids}
+        how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
         quantized = {}
-        for name, grid in self.grids:
-            w = params[name]
-            how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=self.level_aware, check=False)
-            clip = self.factor * clip_for(self.clip, w.detach(), grid, self.rounding, **how)
-            quantized[name] = fake_quantize(w, clip, grid, noise.get(name), self.gradient)
+        for name, clip in clips_for(self.clip, layers, grids, self.rounding, **how).items():
+            value = fake_quantize(layers[name], self.factor * clip, grids[name], noise.get(name), self.gradient)
+            quantized[name] = value
         return {**params, **quantized}
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """Uniform draws for stochastic rounding, one tensor a quantized layer."""
         if self.rounding == "nearest":
             return {}
-        return {name: torch.rand(params[name].shape, generator=generator) for name, _ in self.grids}
+        draw = lambda w: torch.rand(w.shape, dtype=torch.float32, generator=generator)
+        return {name: draw(params[name]) for name, _ in self.grids}
 
 
 RANGE_RULES = ("max_abs", "mse")

@@ -102,25 +102,27 @@ def _planes(symbols: np.ndarray) -> tuple[np.ndarray, list[int], list[np.ndarray
     return symbols, used, packed
 
 
-def unpack_all(packets: Sequence[bytes], clients: Sequence[object]) -> list[Payload | WireError]:
+def unpack_all(
+    packets: Sequence[bytes], clients: Sequence[object], *, most: int = MAX_ENTRIES
+) -> list[Payload | WireError]:
     """Inverse of :func:`pack_all`: each client's payload, or the :class:`~fqlab.errors.WireError` that says what is wrong.
 
-    Tensors of different clients share memory: nobody may write to them.
+    A packet of more than ``most`` entries is wrong. Tensors of different clients share memory: nobody may write to them.
     """
-    opened: list[Any] = [_opened(packet, client) for packet, client in zip(packets, clients, strict=True)]
+    opened: list[Any] = [_opened(packet, client, most) for packet, client in zip(packets, clients, strict=True)]
     found: list[Any] = [one if isinstance(one, WireError) else None for one in opened]
     for members in _groups([i if isinstance(one, WireError) else one[0] for i, one in enumerate(opened)]):
         if len(members) > 1:
             payloads = _decode(opened[members[0]][0], [opened[i][1] for i in members])
             for i, payload in zip(members, payloads, strict=False):
                 found[i] = payload
-    return [_alone(packets[i], clients[i]) if one is None else one for i, one in enumerate(found)]
+    return [_alone(packets[i], clients[i], most) if one is None else one for i, one in enumerate(found)]
 
 
-def _opened(packet: bytes, client: object) -> tuple[Hashable, list[np.ndarray]] | WireError:
+def _opened(packet: bytes, client: object, most: int) -> tuple[Hashable, list[np.ndarray]] | WireError:
     """The rows of a packet and its parts, checked; a compressed one stays apart from all others."""
     try:
-        layout = read(packet, client)
+        layout = read(packet, client, most)
         if any(part.zipped for part in layout.parts):
             return object(), []
         return layout.rows, [load(packet, part, client) for part in layout.parts]
@@ -128,9 +130,9 @@ def _opened(packet: bytes, client: object) -> tuple[Hashable, list[np.ndarray]] 
         return error
 
 
-def _alone(packet: bytes, client: object) -> Payload | WireError:
+def _alone(packet: bytes, client: object, most: int) -> Payload | WireError:
     try:
-        return unpack(packet, client=client)
+        return unpack(packet, client=client, most=most)
     except WireError as error:
         return error
 

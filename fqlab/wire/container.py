@@ -259,7 +259,7 @@ def _parts(plan: Sequence[tuple[str, int, Row | None]], sums: list[int], sizes: 
     return parts
 
 
-def read(packet: bytes, client: object = None) -> Layout:
+def read(packet: bytes, client: object = None, most: int = MAX_ENTRIES) -> Layout:
     """Check the header and the length of ``packet``; nothing is allocated on the word of a header.
 
     Raises:
@@ -273,6 +273,8 @@ def read(packet: bytes, client: object = None) -> Layout:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         fail(client, "the header", "its layer table makes no sense")
+    if sum(row.count for row in layout.rows) > most:
+        fail(client, "the header", f"it announces more than {most} entries")
     if layout.parts[-1].stop != len(packet):
         short = next((part for part in layout.parts if part.stop > len(packet)), layout.parts[-1])
         fail(client, short.field, f"the packet has {len(packet)} bytes, but its table {layout.parts[-1].stop}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, in_range
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 
@@ -13,7 +13,9 @@ __all__ = ["apply_changes", "changes"]
 
 def _aligned(old: torch.Tensor, bits: int, width: int) -> torch.Tensor:
     """Magnitudes of ``old`` (int16, ``bits`` bits), shifted so that their MSB is that of ``width`` bits."""
-    magnitude = old.to(torch.int32).abs()
+    magnitude = old.to(torch.int64).abs()
+    if magnitude.numel() and int(magnitude.max()) >= 1 << in_range("bits", bits, 1, 8, integer=True):
+        raise ConfigError(f"bits is {bits!r}, but must be enough for the magnitude {int(magnitude.max())}.")
     return magnitude >> (bits - width) if bits > width else magnitude << (width - bits)
 
 
@@ -33,12 +35,12 @@ def changes(old: torch.Tensor, bits: int, new: Codes) -> tuple[Codes, torch.Tens
         ``new``; bool, where the sign changed.
 
     Raises:
-        ConfigError: for another grid, or other shapes.
+        ConfigError: for another grid, other shapes, or a magnitude of ``old`` that needs more than ``bits`` bits.
     """
     if new.grid.kind != "sign_magnitude" or old.shape != new.shape:
         found = f"{tuple(old.shape)} and {tuple(new.shape)} on {new.grid.kind!r}"
         raise ConfigError(f"codes are {found}, but changes need equal shapes on 'sign_magnitude'.")
-    turned = new.values.to(torch.int32).abs() ^ _aligned(old, bits, new.grid.bits)
+    turned = new.values.to(torch.int64).abs() ^ _aligned(old, bits, new.grid.bits)
     flips = ((old < 0) ^ (new.values < 0)) & (new.values != 0)
     return Codes(turned.to(torch.int16), new.grid, new.clip), flips
 
@@ -46,6 +48,6 @@ def changes(old: torch.Tensor, bits: int, new: Codes) -> tuple[Codes, torch.Tens
 def apply_changes(old: torch.Tensor, bits: int, planes: Codes, flips: torch.Tensor) -> Codes:
     """The codes that :func:`changes` was given; arguments as there."""
     grid = Grid(planes.grid.bits, "sign_magnitude")
-    magnitude = planes.values.to(torch.int32) ^ _aligned(old, bits, grid.bits)
+    magnitude = planes.values.to(torch.int64) ^ _aligned(old, bits, grid.bits)
     negative = (old < 0) ^ flips
     return Codes(torch.where(negative, -magnitude, magnitude).to(torch.int16), grid, planes.clip)

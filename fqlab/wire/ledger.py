@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fqlab.errors import one_of
 from fqlab.wire.sizes import Size
@@ -25,6 +28,18 @@ class Entry:
     code_bits: int
     float_bytes: int
     overhead: int
+
+    def numbers(self) -> list[float]:
+        """The entry as numbers, for a float64 tensor; :meth:`of` is the inverse."""
+        columns = {**asdict(self), "direction": DIRECTIONS.index(self.direction)}
+        return list(columns.values())
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Entry:
+        """Inverse of :meth:`numbers`."""
+        values: list[Any] = [n if math.isnan(n) else int(n) for n in numbers]
+        row = [*values[:2], DIRECTIONS[values[2]], *values[3:]]
+        return cls(**dict(zip(cls.__dataclass_fields__, row, strict=True)))
 
 
 COLUMNS = tuple(Entry.__dataclass_fields__)

@@ -163,16 +163,17 @@ def _coded(packet: bytes, part: Part, client: object) -> np.ndarray:
     return from_symbols(symbols, row.grid)
 
 
-def unpack(packet: bytes, *, client: object = None) -> Payload:
+def unpack(packet: bytes, *, client: object = None, most: int = MAX_ENTRIES) -> Payload:
     """Decode a packet: the payload that :func:`pack` was given, on the CPU.
 
     Nothing in a packet is executed, and no memory is taken on the word of a header: sizes must agree with the bytes that
-    are there, and a packet unpacks to at most :data:`~fqlab.wire.container.MAX_ENTRIES` entries. Float values are not
+    are there, and a packet unpacks to at most ``most`` entries. Float values are not
     judged: NaN and infinity pass (the guard of the server deals with them).
 
     Args:
         packet: what arrived.
         client: who sent it, for the error message.
+        most: entries that a packet may have.
 
     Raises:
         WireError: if any bit of the packet is not what was sent, or it is of another version; names client and field.
@@ -180,7 +181,7 @@ def unpack(packet: bytes, *, client: object = None) -> Payload:
     if not isinstance(packet, (bytes, bytearray, memoryview)):
         raise WireError(f"packet is of type {type(packet).__name__}, but must be bytes.")
     packet = bytes(packet)
-    layout = read(packet, client)
+    layout = read(packet, client, most)
     floats, ints, *coded = layout.parts
     parts, floats, ints = iter(coded), _Tape(load(packet, floats, client)), _Tape(load(packet, ints, client))
     codes: dict[str, Codes] = {}

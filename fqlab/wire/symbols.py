@@ -23,7 +23,7 @@ __all__ = [
 
 def as_numpy(tensor: torch.Tensor) -> np.ndarray:
     """The entries of ``tensor`` in row-major order: a flat array, sharing memory where it can."""
-    return tensor.numpy(force=True).reshape(-1)
+    return np.ascontiguousarray(tensor.numpy(force=True)).reshape(-1)
 
 
 @lru_cache(maxsize=256)
@@ -36,17 +36,17 @@ def to_symbols(codes: Codes) -> np.ndarray:
     """Unsigned symbols of ``codes``: a flat uint8 array (uint16 where a code takes 9 bits).
 
     Raises:
-        ConfigError: if a code lies outside its grid.
+        ConfigError: if a code lies outside its grid, or codes are not whole numbers.
     """
-    grid, values = codes.grid, as_numpy(codes.values).astype(np.int16, copy=False)
-    if grid.kind == "sign_magnitude":
-        symbols = (np.abs(values) * 2 + (values < 0)).view(np.uint16)
-    else:
-        symbols = (values - grid.low).view(np.uint16)
-    if symbols.max(initial=0) > top_symbol(grid):
+    grid, values = codes.grid, as_numpy(codes.values)
+    if values.dtype.kind not in "iu":
+        raise ConfigError(f"codes are {values.dtype}, but must be whole numbers.")
+    if values.size and (values.min() < grid.low or values.max() > grid.high):  # before a cast could fold them back
         found = f"from {values.min()} to {values.max()}"
         raise ConfigError(f"codes run {found}, but must lie from {grid.low} to {grid.high} on {grid}.")
-    return symbols if top_symbol(grid) > 255 else symbols.astype(np.uint8)
+    values = values.astype(np.int16, copy=False)
+    symbols = np.abs(values) * 2 + (values < 0) if grid.kind == "sign_magnitude" else values - grid.low
+    return symbols.astype(np.uint16 if top_symbol(grid) > 255 else np.uint8)
 
 
 def from_symbols(symbols: np.ndarray, grid: Grid) -> np.ndarray:

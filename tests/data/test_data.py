@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from fqlab import data
 from fqlab.data import Dataset, cifar, digits, idx, load, sources
 from fqlab.data.reduce import reduced
+from fqlab.data.unpack import gunzip, limit, unxz
 from fqlab.errors import ConfigError, DataError
 
 needs_files = pytest.mark.skipif(
@@ -71,6 +72,34 @@ def test_damaged_gzip_is_refused():
     for damaged in (packed[:-9], packed[:20] + b"\xff" * 8 + packed[28:], packed[:5]):
         with pytest.raises(DataError, match="does not unpack"):
             idx.decode(damaged, "x")
+
+
+def test_idx_shapes_that_no_array_has():
+    """Zero entries, but 2^32 by 2^32; and forty dimensions, more than some NumPys take."""
+    huge = b"\0\0\x08\x03" + bytes(4) + b"\xff" * 8
+    many = b"\0\0\x08\x28" + (1).to_bytes(4, "big") * 40 + b"x"
+    with pytest.raises(DataError, match="its shape .0, 4294967295, 4294967295. asks for"):
+        idx.decode(huge, "x")
+    with pytest.raises(DataError, match="40 dimensions"):
+        idx.decode(many, "x")
+
+
+@pytest.mark.parametrize("pack, unpack", [(gzip.compress, gunzip), (lzma.compress, unxz)])
+def test_a_bomb_is_refused_before_it_unpacks(pack, unpack):
+    """100 MB of zeros: refused with a peak of memory of a few megabytes."""
+    import tracemalloc
+
+    bomb = pack(bytes(10**8))
+    assert limit(len(bomb)) < 10**7
+    tracemalloc.start()
+    with pytest.raises(DataError, match="unpack to more than"):
+        unpack(bomb, "x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e7  # xz keeps a dictionary of 8 MiB
+    assert unpack(pack(b"hello"), "x") == b"hello"
+    with pytest.raises(DataError, match="its end is not where it should be"):
+        unpack(pack(b"hello") + pack(b"again"), "x")
 
 
 def test_other_files_are_not_idx():
@@ -195,6 +224,36 @@ def test_a_damaged_file_is_named(cache, content):
         sources.read(source(b"published"))
 
 
+def test_the_folder_of_data_may_be_named_from_home(monkeypatch, cache, tmp_path):
+    put(tmp_path / "own/mnist/toy.gz", b"own")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FQLAB_DATA", "~/own")
+    assert sources.read(source(b"own")) == b"own"
+    monkeypatch.setenv("FQLAB_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(ConfigError, match="FQLAB_DATA is '~nobody-of-this-name/data', but there is no such home"):
+        sources.read(source(b"own"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "long name"])
+def test_what_is_no_file_is_not_found(monkeypatch, cache, tmp_path, kind):
+    path = "mnist/toy.gz"
+    (tmp_path / "own/mnist").mkdir(parents=True)
+    if kind == "folder":
+        (tmp_path / "own" / path).mkdir()
+    elif kind == "pipe":
+        os.mkfifo(tmp_path / "own" / path)
+    monkeypatch.setenv("FQLAB_DATA", str(tmp_path / ("x" * 300 if kind == "long name" else "own")))
+    with pytest.raises(DataError, match="was not found in"):
+        sources.read(source(b"own"))
+
+
+def test_a_file_of_another_length_is_damaged_and_not_read(monkeypatch, cache):
+    put(cache / "mnist/toy.gz", b"much longer than what was published")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
+    with pytest.raises(DataError, match="is damaged: 35 bytes"):
+        sources.read(source(b"published"))
+
+
 # ------------------------------------------------------------------------------------------------------ fetch
 
 
@@ -275,6 +334,49 @@ def test_a_failed_fetch_leaves_nothing_behind(monkeypatch, cache, shelf, content
     monkeypatch.setitem(sources.FILES, "mnist", (source(b"published but cut in the middle", url),))
     with pytest.raises(DataError, match=f"File mnist/toy.gz could not be fetched from {url} .*({reason})"):
         data.fetch("mnist", progress=progress)
+    assert everything(cache) == []
+
+
+@pytest.mark.parametrize("proxy", ["://", "http://[::1", "http://host:port", "http://:8080", "http://127.0.0.1:9"])
+def test_a_proxy_that_is_none_is_named_and_nothing_is_damaged(monkeypatch, cache, proxy):
+    for name in ("HTTP_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setitem(sources.FILES, "mnist", (source(b"x", "https://example.invalid/toy.gz"),))
+    with pytest.raises(DataError, match="the proxy in HTTPS_PROXY cannot be used") as error:
+        data.fetch("mnist", progress=False)
+    assert "damaged" not in str(error.value)
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_no_address_is_blamed(monkeypatch, cache, shelf, tmp_path):
+    monkeypatch.setitem(sources.FILES, "mnist", (source(b"good", shelf("/toy.gz", b"good")),))
+    put(tmp_path / "cache", b"a file where the folder should be")
+    with pytest.raises(DataError, match=f"Folder {cache}/mnist cannot be used for data: (Not a directory|File exists)"):
+        data.fetch("mnist", progress=False)
+    (tmp_path / "cache").unlink()
+    (cache / "mnist/toy.gz").mkdir(parents=True)
+    with pytest.raises(DataError, match="something else has its name"):
+        data.fetch("mnist", progress=False)
+    assert Shelf.asked == []
+
+
+def test_a_full_disk_while_fetching_is_said(monkeypatch, cache, shelf):
+    monkeypatch.setitem(sources.FILES, "mnist", (source(b"good", shelf("/toy.gz", b"good"), shelf("/2", b"good")),))
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    import pooch
+
+    monkeypatch.setattr(pooch, "retrieve", full)
+    with pytest.raises(DataError, match="toy.gz cannot be written: No space left on device"):
+        data.fetch("mnist", progress=False)
+
+
+def test_a_server_that_never_ends_is_cut_off(monkeypatch, cache, shelf):
+    monkeypatch.setitem(sources.FILES, "mnist", (source(b"good", shelf("/toy.gz", b"good" * 10**6)),))
+    with pytest.raises(DataError, match="the file that came is damaged"):
+        data.fetch("mnist", progress=False)
     assert everything(cache) == []
 
 
@@ -386,9 +488,18 @@ PAYLOADS = [Trap(), {b"data": Trap(), b"labels": []}, {b"labels": [Trap()]}, np.
 def test_a_pickle_with_code_runs_nothing(monkeypatch, tmp_path, payload):
     monkeypatch.chdir(tmp_path)
     for protocol in range(6):
-        with pytest.raises(DataError, match=r"not a CIFAR-10 batch: it asks for .*only plain NumPy arrays"):
+        with pytest.raises(DataError, match=r"not a CIFAR-10 batch: it (asks for|contains) .*only plain"):
             cifar.unpickle(pickle.dumps(payload, protocol), "x")
     assert everything(tmp_path) == []
+
+
+def test_a_pickle_takes_no_memory_on_its_word():
+    """A memo of 2^31 places, 16 GB in C's unpickler; labels that are one list within itself a thousand times."""
+    memo = b"\x80\x02}r\xff\xff\xff\x7f."
+    nested = {b"data": np.zeros((1, 3072), np.uint8), b"labels": [[1]] * 1000}
+    for content in (memo, pickle.dumps(nested, 3).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")):
+        with pytest.raises(DataError, match="File x is not a CIFAR-10 batch"):
+            cifar.unpickle(content, "x")
 
 
 def test_other_pickles_are_no_batches():

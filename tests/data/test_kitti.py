@@ -238,3 +238,27 @@ def test_objects_of_the_real_frames_stand_on_the_road_and_are_hit_from_the_front
             if crop.name:
                 facing = ((crop.points[:, :2] - middle[:2]) @ middle[:2] < 0).mean()
                 assert facing > 0.6
+
+
+def test_special_files_and_byte_order_marks(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="is no plain file"):
+        kitti.read_labels(tmp_path / "pipe")
+    text = b"Car 0.00 0 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\r\n"
+    (tmp_path / "a").write_bytes(text)
+    (tmp_path / "b").write_bytes(b"\xef\xbb\xbf" + text)
+    assert kitti.read_labels(tmp_path / "a") == kitti.read_labels(tmp_path / "b")
+
+
+def test_numbers_that_no_scene_has(tmp_path):
+    (tmp_path / "c").write_text("R0_rect: 1e200 0 0 0 1 0 0 0 1\nTr_velo_to_cam: 1 0 0 0 0 1 0 0 0 0 1 0\n")
+    with pytest.raises(DataError, match="not all numbers below 1e"):
+        kitti.read_calib(tmp_path / "c")
+
+
+def test_frames_may_lie_in_a_folder_named_from_home(monkeypatch, tmp_path):
+    (tmp_path / "d/kitti").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FQLAB_DATA", "~/d")
+    with pytest.raises(DataError, match=f"Folder {tmp_path}/d/kitti needs"):
+        kitti.frames()

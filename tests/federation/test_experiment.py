@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import pickle
 import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fqlab import data, methods, models, partition
+from fqlab import cli, data, files, methods, models, partition
 from fqlab.cli import main
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment
@@ -73,6 +81,107 @@ def test_unknown_key_missing_file_and_broken_toml(tmp_path):
         Experiment.from_toml("= =")
 
 
+def test_an_experiment_is_a_value():
+    """One dictionary, changed between three experiments, and from outside afterwards."""
+    options, split = {"bits": [4, 2]}, {"alpha": 0.1}
+    made = []
+    for bits in (2, 3, 4):
+        options["bits"] = bits
+        made.append(Experiment(method="clipped", options=options, partition="dirichlet", split=split))
+    options["bits"] = split["alpha"] = 8
+    assert [e.options["bits"] for e in made] == [2, 3, 4]
+    assert [e.split["alpha"] for e in made] == [0.1] * 3
+    for table in (made[0].options, made[0].split):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            table["bits"] = 1
+    plain = made[0].to_dict()
+    plain["options"]["bits"] = 7
+    assert made[0].options["bits"] == 2
+    assert made[0] == Experiment.from_toml(made[0].to_toml()) == pickle.loads(pickle.dumps(made[0]))
+    assert len({*made, made[0], copy.deepcopy(made[1]), dataclasses.replace(made[2])}) == 3
+
+
+def test_lists_are_fixed_too_and_travel():
+    widths = [4, 2]
+    one = Experiment(method="clipped", options={"bits": widths})
+    widths[0] = 8
+    assert one.options["bits"] == (4, 2)
+    assert one.to_dict()["options"] == {"bits": [4, 2]}
+    assert Experiment.from_toml(one.to_toml()) == one
+
+
+def test_numpy_numbers_become_pythons():
+    one = Experiment(
+        method="clipped", rounds=np.int64(3), lr=np.float32(0.5), options={"bits": np.int64(4)}, seed=np.uint8(7),
+        partition="dirichlet", split={"alpha": np.float64(0.1)},
+    )  # fmt: skip
+    assert one == Experiment.from_toml(one.to_toml())
+    assert json.loads(json.dumps(one.to_dict()))["options"] == {"bits": 4}
+    assert [type(v) for v in (one.rounds, one.lr, one.seed, one.options["bits"], one.split["alpha"])] == [
+        int, float, int, int, float,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", partition.NAMES)
+def test_a_setting_that_changes_nothing_is_refused(name):
+    for key, default in partition.settings().items():
+        if key in partition.USES[name]:
+            assert Experiment(partition=name, split={key: default}).split[key] == default
+        else:
+            with pytest.raises(ConfigError, match=f"{key} is .*, but partition '{name}' does not use it; choose '"):
+                Experiment(partition=name, split={key: default})
+
+
+@pytest.mark.parametrize("name", ["dirichlet", "quantity_skew", "n_class", "by_label"])
+def test_every_setting_that_is_used_changes_the_shares(name):
+    """The table of uses is true: another value, another split."""
+    digits = data.load("digits")
+    others = {
+        "alpha": 0.05,
+        "classes_per_client": 3,
+        "samples_per_class": 10,
+        "balance": 0.5,
+        "distinct": True,
+        "holds": "01234-56789",
+    }
+    plain = partition.split(name, digits, 10, 0)
+    for key, value in others.items():
+        changed = partition.split(name, digits, 10, 0, **{key: value})
+        same = all(np.array_equal(a, b) for a, b in zip(plain, changed, strict=True))
+        assert same == (key not in partition.USES[name]), key
+
+
+@pytest.mark.parametrize("values, words", [
+    ("options = 3", "options is 3, but must be a table"), ("split = [1]", "split is .1,., but must be a table"),
+    ("method = 3", "method is 3"), ("rounds = 1970-01-01", "rounds is datetime"), ("a = " + "[" * 5000, "valid TOML"),
+    ("seed = " + "9" * 5000, "valid TOML"), ("seed = 0x" + "f" * 5000, "seed is a whole number of 20000 bits"),
+    ("weight_decay = inf", "weight_decay is inf"), ('"' + "k" * 10_000 + '" = 1', "is unknown"),
+    ('method = "' + "m" * 10_000 + '"', "method is 'mmm"), ("clients = true", "clients is True"),
+    ('partition = "iid"\n[split]\nalpha = 0.01', "alpha is 0.01, but partition 'iid' does not use it"),
+])  # fmt: skip
+def test_hostile_toml_gets_one_short_sentence(values, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        Experiment.from_toml(values)
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
+def test_files_in_other_encodings(tmp_path):
+    text = 'method = "clipped"  # é\n'
+    for name, content in {"bom": b"\xef\xbb\xbf" + text.encode(), "dos": text.replace("\n", "\r\n").encode()}.items():
+        (tmp_path / name).write_bytes(content)
+        assert Experiment.from_toml(tmp_path / name).method == "clipped"
+    for encoding in ("latin-1", "utf-16"):
+        (tmp_path / "other").write_bytes(text.encode(encoding))
+        with pytest.raises(ConfigError, match="must be valid TOML: 'utf-8' codec can't decode"):
+            Experiment.from_toml(tmp_path / "other")
+    (tmp_path / "long").write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(ConfigError, match="no readable file is there .it is longer than"):
+        Experiment.from_toml(tmp_path / "long")
+    with pytest.raises(ConfigError, match="no readable file is there .Is a directory"):
+        Experiment.from_toml(tmp_path)
+
+
 def test_run_prints_a_table_and_writes_the_run(tmp_path, capsys):
     out = tmp_path / "run.json"
     flags = (
@@ -98,7 +207,7 @@ def test_a_file_gives_the_experiment_and_flags_override_it(tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags",
     ["run --bits 9 --method clipped", "run --method no", "run --participants 11", "run --dataset no", "run --model no",
-     "run --config no.toml", "run --out no/run.json", "data fetch no", "run --clients 99999", "run --epochs x"],
+     "run --alpha .01", "run --config no.toml", "run --out no/run.json", "data fetch no", "run --clients 99999", "run --epochs x"],
 )  # fmt: skip
 def test_bad_input_is_one_sentence_without_traceback(flags, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -107,6 +216,83 @@ def test_bad_input_is_one_sentence_without_traceback(flags, capsys, tmp_path, mo
     assert message.startswith("fqlab: ")
     assert message.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+RUN = [sys.executable, "-m", "fqlab.cli", "run", "--engine", "vectorized"]
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_a_reader_that_leaves_early_does_not_cost_the_result(tmp_path, also):
+    """``fqlab run --out h.json | head -1``, also with ``2>&1``."""
+    out = tmp_path / "h.json"
+    error = subprocess.STDOUT if also else subprocess.PIPE
+    with subprocess.Popen([*RUN, "--rounds", "8", "--out", str(out)], stdout=subprocess.PIPE, stderr=error) as run:
+        run.stdout.readline()
+        run.stdout.close()
+        complaint = b"" if also else run.stderr.read()
+        assert run.wait(timeout=120) == 0
+    assert b"Broken" not in complaint
+    assert len(json.loads(out.read_text())["rounds"]) == 8
+
+
+def test_ctrl_c_keeps_the_rounds_that_there_are(tmp_path):
+    out = tmp_path / "h.json"
+    flags = ["--rounds", "100000", "--out", str(out)]
+    with subprocess.Popen([*RUN, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while not run.stdout.readline().startswith("    3"):
+            pass
+        run.send_signal(signal.SIGINT)
+        rest, complaint = run.communicate(timeout=120)
+    assert run.returncode == 130
+    rounds = json.loads(out.read_text())["rounds"]
+    assert [r["index"] for r in rounds] == list(range(1, len(rounds) + 1))
+    assert f"fqlab: stopped after {len(rounds)} of 100000 rounds; they are in {out}" in complaint
+    assert rest.splitlines()[-1].split()[0] == "total"
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [("--out {folder}", "out is .* that is a folder"), ("--out no/x", "out is 'no/x', but its folder does not exist"),
+     ("--checkpoint no/x", "checkpoint is 'no/x', but its folder"), ("--out ''", "out is '', but must be the name"),
+     ("--checkpoint {folder}", "checkpoint is .* that is a folder"), ("--config ''", "config is ''"),
+     ("--config ~nobody-of-this-name/e.toml", "no such home folder")],
+)  # fmt: skip
+def test_where_a_result_goes_is_checked_before_training(flags, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_train", lambda *_: pytest.fail("it trained"))
+    assert main(["run", *[part.strip("'").format(folder=tmp_path) for part in flags.split()]]) == 2
+    assert re.search(words, capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_cannot_be_written_at_the_end_is_kept(tmp_path, monkeypatch, capsys):
+    """The folder is there before training, and gone after it."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))
+    real = cli._finish
+    monkeypatch.setattr(cli, "_finish", lambda *a, **k: (tmp_path / "gone").rmdir() or real(*a, **k))
+    assert main(["run", "--rounds", "1", "--engine", "vectorized", "--out", str(tmp_path / "gone/h.json")]) == 2
+    message = capsys.readouterr().err
+    kept = re.search(
+        r"could not be written .No such file or directory.; the result is in (.*)\.$", message, re.MULTILINE
+    )
+    assert len(json.loads(Path(kept[1]).read_text())["rounds"]) == 1
+
+
+def test_long_names_home_and_devices_take_results(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("x" * 250, "h.json"):
+        assert main(["run", "--rounds", "1", "--engine", "vectorized", "--out", f"~/{name}"]) == 0
+        assert json.loads((tmp_path / name).read_text())["rounds"]
+    assert main(["run", "--rounds", "1", "--engine", "vectorized", "--out", "/dev/null"]) == 0
+    assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("flags", ["--rou 3", "--me lottery", "--con x"])
+def test_flags_are_not_guessed(flags, capsys):
+    with pytest.raises(SystemExit):
+        main(["run", *flags.split()])
+    assert "unrecognized arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", methods.METHODS.names)

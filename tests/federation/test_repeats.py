@@ -55,10 +55,10 @@ def test_each_seed_resumes_from_a_checkpoint_of_its_own(tmp_path):
 
 def test_two_runs_side_by_side(tmp_path, capsys):
     left, right = tmp_path / "a.json", tmp_path / "b.json"
-    assert run("--out", str(left)) == 0
+    assert run("--out", str(left), "--entropy", "true") == 0
     assert run("--method", "fedpaq", "--bits", "1", "--seeds", "2", "--out", str(right)) == 0
     found = compare(read_run(left), read_run(right))
-    assert found.settings == {"method": ("fedavg", "fedpaq"), "bits": (None, 1)}
+    assert found.settings == {"method": ("fedavg", "fedpaq"), "entropy": (True, False), "bits": (None, 1)}
     assert found.measures["bytes_down"][0] == found.measures["bytes_down"][1]
     capsys.readouterr()
     assert main(["compare", str(left), str(right)]) == 0
@@ -66,6 +66,9 @@ def test_two_runs_side_by_side(tmp_path, capsys):
     up = [found.measures["bytes_up"][k][0] for k in (0, 1)]
     assert lines["bytes up"][2:] == [f"{up[0]:,.0f}", f"{up[1]:,.0f}", "×", f"{up[1] / up[0]:.3g}"]
     assert lines["bits"] == ["bits", "-", "1"]
+    assert lines["bytes up, entropy-coded"][-1] == "-"  # the one measured it, the other did not
+    assert main(["compare", str(right), str(right)]) == 0
+    assert "coded" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"runs": []}', '{"experiment": {}, "rounds": [{}]}'])

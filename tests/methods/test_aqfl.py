@@ -121,9 +121,9 @@ def test_fake_quantization_is_one_step_of_sgd_through_a_rounded_forward_pass():
 def test_the_average_is_plain_whatever_the_budgets_and_sizes():
     federation = Federation(experiment(partition="quantity_skew", rounds=1, options={"budgets": "1-8"}))
     sent = []
-    average = federation.method.average
+    average = federation.method.averaged
     spy = lambda server, updates: sent.extend(updates) or average(server, updates)
-    object.__setattr__(federation.method, "average", spy)
+    object.__setattr__(federation.method, "averaged", spy)
     federation.step()
     for name, value in federation.server.weights.items():
         mean = sum(update.payload.decode()[name].double() for update in sent) / 5

@@ -125,9 +125,9 @@ def test_no_weight_changes_its_sign_inside_a_round():
     e = dataclasses.replace(e, options={"budgets": 8, "update": "integer"})
     federation = Federation(e)
     sent = []
-    average = federation.method.average
+    average = federation.method.averaged
     spy = lambda server, updates: sent.append((server, updates)) or average(server, updates)
-    object.__setattr__(federation.method, "average", spy)
+    object.__setattr__(federation.method, "averaged", spy)
     records = list(federation)
     assert max(records[-1].moved["stage1.0.conv1.weight"]) > 0.2
     for server, updates in sent:

@@ -52,7 +52,7 @@ def uploads() -> tuple[Server, list[ReceivedUpdate]]:
 @pytest.mark.parametrize(
     ("averaging", "first"),
     [
-        ("mean", (3 + 1) / 2),
+        ("equal", (3 + 1) / 2),
         ("budget", (2 * 10 * 3 + 6 * 30 * 1) / 200),
         ("size", (10 * 3 + 30 * 1) / 40),
         ("inverse_error", (0.25 * 3 + 1) / 1.25),
@@ -200,7 +200,7 @@ def test_a_refused_upload_does_not_put_server_and_client_at_odds():
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("cutting", "even"), ("strip", "lsb"), ("averaging", "median"), ("clip", "best"), ("step", "newton"), ("dual_step", -1),
+        ("cutting", "even"), ("strip", "lsb"), ("averaging", "mean"), ("clip", "best"), ("step", "newton"), ("dual_step", -1),
         ("downlink", "half"), ("budgets", 9), ("epsilon", 2),
     ],
 )  # fmt: skip

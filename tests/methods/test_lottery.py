@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
@@ -32,6 +36,29 @@ def test_prune_drops_the_smallest_of_the_living():
     alive = np.sort(w[mask].abs().numpy())
     assert set(w[new].abs().numpy().tolist()) == set(alive[int(0.2 * len(alive)) :].tolist())
     assert not bool((new & ~mask).any())
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.5, -0.5, 1.0, 2.0]), min_size=1, max_size=60),
+    st.sampled_from([0.2, 0.29, 0.5, 0.99]),
+)
+def test_prune_drops_exactly_the_share_whatever_is_equal(values, rate):
+    """Ten weights of .5 lose two of them at rate .2, not all ten; of equal ones the first go."""
+    w = torch.tensor(values, dtype=torch.float32)
+    new = prune(w, torch.ones(len(w), dtype=torch.bool), rate)
+    order = sorted(range(len(values)), key=lambda i: (abs(values[i]), i))
+    drop = round(100 * rate) * len(values) // 100
+    assert new.tolist() == [i not in order[:drop] for i in range(len(values))]
+    percentile = (w.abs().double().numpy() < np.percentile(w.abs().double().numpy(), 100 * rate)).sum()
+    if len(set(np.abs(values))) == len(values):  # the authors' rule, at most one weight apart
+        assert percentile == math.ceil(round(rate * (len(values) - 1), 9))
+        assert abs(percentile - drop) <= 1
+
+
+def test_prune_works_on_what_does_not_lie_in_one_piece():
+    w = torch.arange(12, dtype=torch.float32).reshape(3, 4).t()
+    assert not w.is_contiguous()
+    assert prune(w, torch.ones(4, 3, dtype=torch.bool), 0.25).tolist() == (w >= 3).tolist()
 
 
 def test_rounds_prune_rewind_and_keep_pruned_weights_at_zero():

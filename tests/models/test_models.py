@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import types
 from types import SimpleNamespace
 
 import pytest
@@ -387,6 +388,23 @@ def test_channel_dropout_drops_whole_channels():
     out = layer(torch.ones(40, 30, 4, 4)).flatten(2)
     assert ((out == 0).all(2) | (out == 2).all(2)).all()
     assert 0.4 < float((out == 0).float().mean()) < 0.6
+
+
+@pytest.mark.parametrize("name", models.MODELS.names)
+def test_another_default_dtype_changes_nothing(name):
+    shapes = {"pointnet": (64, 3), "lottery_cifar": (3, 32, 32)}
+    toy = types.SimpleNamespace(input_shape=shapes.get(name, (1, 28, 28)), classes=tuple("0123456789"), name="toy")
+    expected = models.weights_of(models.make(name, toy, 3))
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours = models.weights_of(models.quantize_activations(models.make(name, toy, 3), 0))
+        narrow = (
+            models.weights_of(models.quantize_activations(models.make(name, toy, 3), 2)) if name != "pointnet" else {}
+        )
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {value.dtype for value in [*ours.values(), *narrow.values()]} == {torch.float32}
+    assert all(torch.equal(value, expected[key]) for key, value in ours.items())
 
 
 # --------------------------------------------------------------------------------- statistics taken anew

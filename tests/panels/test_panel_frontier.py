@@ -84,3 +84,12 @@ def test_your_run_is_the_federation_of_the_state_with_the_ledgers_bytes():
     assert panel.wait()
     assert len(panel.frame.pictures[Plane]["earlier"]) == 1
     panel.close()
+
+
+@pytest.mark.parametrize("method", ["fedpaq", "uveqfed", "eden", "sign"])
+def test_a_rival_is_a_run_of_ones_own(method):
+    """Bits where the method has any; packets of one bit a weight up, 32 down."""
+    experiment = own(State(method=method, bits=1, rounds=2))
+    assert (experiment.method, experiment.options) == (method, {} if method == "sign" else {"bits": 1})
+    record = Federation(experiment).step()
+    assert record.bytes_up * 12 < record.bytes_down

@@ -85,3 +85,23 @@ def test_every_scheme_is_a_method_that_can_run(module):
     for scheme in module.SCHEMES:
         for eta in module.ETAS:
             FedMPQPlus(**module.options(module.State(scheme=scheme, eta=eta)))
+
+
+def test_moves_and_presets_of_the_same_experiment_train_nothing_again(module, monkeypatch):
+    monkeypatch.setattr(module, "described", lambda state: experiment(module.options(state), seed=state.seed, rounds=2))
+    made = module.Precision(penalty=0.004)
+    assert made.wait(120)
+    curve, trained = made.frame.pictures[Federated], list(module._RUNS)
+    monkeypatch.setattr(module, "Federation", None)  # whoever trains now breaks
+    for change in ({"move": 3}, {"move": 0}, {"move": module.LAST}):
+        made.set(**change)
+        assert made.wait(60)
+        assert made.error is None
+        assert made.frame.pictures[Federated] == curve
+        assert len(made.runner.steps) == 2, "and it can still be walked through"
+    assert set(module._RUNS) == set(trained)
+    assert made.seconds(made.state) < 1
+    made.set(penalty=0.005)
+    assert made.wait(60)
+    assert isinstance(made.error, TypeError), "another experiment does train"
+    made.close()

@@ -15,6 +15,7 @@ from PIL import Image
 from browser import Lab, Sheet
 from fqlab import panels
 from fqlab.panels import ticket
+from fqlab.panels.gallery import picture_class
 from fqlab.panels.state import Control, controls
 from fqlab.panels.widgets import css_class
 
@@ -114,6 +115,53 @@ def centre(sheet: Sheet, slider: str) -> float:
     """Where the middle of a slider's handle is, in pixels from the left."""
     box = sheet.slider(slider).bounding_box()
     return box["x"] + box["width"] / 2
+
+
+def test_a_run_is_walked_through_and_played(sheet: Sheet) -> None:
+    panel, status, picture = ".fqlab-tour", "fqlab-tour .fqlab-status", "fqlab-p-trainingcurve"
+    go(sheet, "tour", ticket_of("tour"))
+    sheet.wait_text(status, "after 30 rounds", timeout=60)
+    end = sheet.image_bytes(picture)
+    sheet.page.locator(f"{panel} .fqlab-back").click()
+    assert "after 29 rounds" in sheet.wait_text(status, "Step 29 of 30")
+    assert sheet.wait_change(picture, end) != end
+    assert "after 29 rounds" in sheet.image(picture).get_attribute("alt")
+    sheet.page.locator(f"{panel} .fqlab-forth").click()
+    sheet.wait_text(status, "Step 30 of 30")
+    assert sheet.page.locator(f"{panel} .fqlab-forth").get_attribute("title") == "One step on"
+    sheet.page.locator(f"{panel} .fqlab-play").click()
+    sheet.wait_text(status, "Step 3 of 30")
+    sheet.page.locator(f"{panel} .fqlab-play").click()  # a pause
+    sheet.page.wait_for_timeout(400)
+    paused = sheet.text(status)
+    sheet.page.wait_for_timeout(600)
+    assert sheet.text(status) == paused
+    assert "Step 30" not in paused
+    sheet.press("fqlab-tour .fqlab-c-bits", "ArrowRight")
+    sheet.wait_text(status, "after 30 rounds", timeout=60)
+
+
+@pytest.mark.parametrize("name", list(panels.PANELS))
+def test_on_a_phone_pictures_come_first_and_fit(sheet: Sheet, name: str) -> None:
+    sheet.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    try:
+        for width in (390, 640):
+            sheet.page.set_viewport_size({"width": width, "height": 800})
+            sheet.page.wait_for_timeout(200)
+            panel, controls = (
+                sheet.page.locator(f".fqlab-{name}{part}").bounding_box() for part in ("", " .fqlab-column")
+            )
+            presets = sheet.page.locator(f".fqlab-{name} .fqlab-presets").bounding_box()
+            kind, bottom = getattr(panels, name), presets["y"] + presets["height"]
+            for picture in (p for row in kind.rows for p in row):
+                box = sheet.page.locator(f".fqlab-{name} .{picture_class(picture)}").bounding_box()
+                assert panel["x"] <= box["x"]
+                assert box["x"] + box["width"] <= panel["x"] + panel["width"] + 1
+                assert bottom <= box["y"] < controls["y"]
+                assert box["width"] / box["height"] == pytest.approx(picture.width / picture.height, rel=0.02)
+            assert controls["width"] == pytest.approx(panel["width"], abs=2)
+    finally:
+        sheet.page.set_viewport_size({"width": 1280, "height": 720})
 
 
 @pytest.mark.parametrize("name", list(panels.PANELS))

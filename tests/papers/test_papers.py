@@ -106,3 +106,12 @@ def result_of(values):
     stored = dataclasses.asdict(papers.result("octav-gauss-4"))
     stored |= {"values": values, "seeds": tuple(range(len(values))), "value": float(np.mean(values))}
     return papers.Result(**{**stored, "spread": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0})
+
+
+def test_a_scale_that_no_recipe_has_is_refused_at_once(monkeypatch, tmp_path):
+    """It would run the demo and store it as the paper's set-up."""
+    monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(f"{name} was loaded"))
+    identity = papers.list_claims()[0].id
+    with pytest.raises(ConfigError, match=f"scale is 'paper', but the recipe of claim '{identity}' has no set-up but"):
+        papers.reproduce(identity, "paper", tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import KINDS, Codes, Grid, error_parts, quantize
+from fqlab.quant import KINDS, ROUNDINGS, Codes, Grid, error_parts, quantize
+from fqlab.quant.codes import TILE, tiles
 from laws import levels
 
 grids = st.builds(Grid, st.integers(1, 8), st.sampled_from(KINDS))
@@ -216,8 +217,66 @@ def test_other_float_types_come_back_as_float32(dtype):
     assert codes.dequantize().tolist() == [0.25, -0.5, 1.0]
 
 
-def test_empty_tensors_are_fine():
-    assert quantize(torch.zeros(0, 3), 1.0, Grid(4)).dequantize().shape == (0, 3)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_empty_tensors_are_fine(rounding):
+    draws = torch.Generator().manual_seed(0)
+    for shape in ((0,), (0, 3), (3, 0), (2, 0, 5)):
+        codes = quantize(torch.zeros(shape), 1.0, Grid(4), rounding, draws)
+        assert codes.dequantize().shape == shape
+        assert error_parts(torch.zeros(shape), codes) == (0, 0)
+        clip = torch.ones(shape[:1])
+        assert quantize(torch.zeros(shape), clip, Grid(4), rounding, draws, batch_dims=1).shape == shape
+
+
+def in_one_go(x: torch.Tensor, clip: torch.Tensor, grid: Grid, noise: torch.Tensor | None) -> torch.Tensor:
+    """The codes of a whole tensor at once."""
+    place = (x / grid.step(clip) + grid.offset).clamp(grid.low, grid.high)
+    return place.round() if noise is None else place.floor() + (place - place.floor() - noise).ceil()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("rows, width", [(1, TILE - 1), (1, 2 * TILE + 5), (3, TILE + 1), (TILE // 8 + 3, 9), (2, 0)])
+def test_codes_do_not_depend_on_the_parts_in_which_they_are_made(kind, rounding, rows, width):
+    """To the bit, with the draws of one call of ``torch.rand``."""
+    parts = list(tiles(rows, width))
+    covered = torch.zeros(rows, width)
+    for part in parts:
+        covered[part] += 1
+    assert bool((covered == 1).all())
+    x = torch.randn(rows, width, generator=torch.Generator().manual_seed(1))
+    clip, grid = torch.linspace(0.5, 2, rows), Grid(3, kind)
+    seeded = lambda: torch.Generator().manual_seed(7)
+    noise = torch.rand(x.shape, generator=seeded()) if rounding == "stochastic" else None
+    want = in_one_go(x, clip[:, None], grid, noise)
+    got = quantize(x, clip, grid, rounding, seeded(), batch_dims=1)
+    assert torch.equal(got.values, want.to(torch.int16))
+    assert got == quantize(x, clip, grid, rounding, batch_dims=1, noise=noise, generator=seeded())
+
+
+def test_nan_is_found_wherever_it_is():
+    for place in (0, TILE, 2 * TILE + 3):
+        x = torch.zeros(2 * TILE + 4)
+        x[place] = torch.nan
+        with pytest.raises(ConfigError, match="x holds NaN"):
+            quantize(x, 1.0, Grid(4))
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_views_have_the_codes_of_the_values_they_show(rounding):
+    x = torch.randn(12, 10, generator=torch.Generator().manual_seed(1))
+    for view in (x.T, x[::2, 1::3], x[:, 3:5], x[0, 0].expand(5, 4)):
+        seeded = lambda: torch.Generator().manual_seed(7)
+        codes = quantize(view, 1.0, Grid(3), rounding, seeded())
+        assert codes == quantize(view.contiguous(), 1.0, Grid(3), rounding, seeded())
+        assert error_parts(view, codes) == error_parts(view.contiguous(), codes)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e19, 1e30])
+def test_error_parts_of_very_small_and_very_large_values(scale):
+    x = torch.randn(500, generator=torch.Generator().manual_seed(1))
+    want = [part * scale**2 for part in error_parts(x, quantize(x, 1.5, Grid(3)))]
+    assert error_parts(x * scale, quantize(x * scale, 1.5 * scale, Grid(3))) == pytest.approx(want, rel=1e-4)
 
 
 @pytest.mark.parametrize("bits", [0, 9, -1, 2.5, True, "4", None, float("nan")])
@@ -258,3 +317,9 @@ def test_unknown_rounding():
         quantize(torch.ones(3), 1.0, Grid(4), "up")
     with pytest.raises(ConfigError, match="rounding is 'up'"):
         Grid(4).noise("up")
+
+
+def test_clients_may_share_their_draws():
+    x, draws = torch.randn(3, 40, generator=torch.Generator().manual_seed(1)), torch.linspace(0, 0.99, 40)
+    got = quantize(x, 1.0, Grid(3), "stochastic", noise=draws)
+    assert got == quantize(x, 1.0, Grid(3), "stochastic", noise=draws.repeat(3, 1))

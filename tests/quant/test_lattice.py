@@ -72,6 +72,15 @@ def test_hexagons_err_by_less_than_squares_of_the_same_area():
     assert share["hexagonal"] == pytest.approx(0.0801875, rel=0.01)
 
 
+@pytest.mark.parametrize(("bits", "ratio"), [(2, 1.41), (8, 1.11)])
+def test_hexagons_without_overload_pay_for_the_rim(bits, ratio):
+    """At equal bits: 5/72·(clip/reach)² against Δ²/12, the reach of 2^b rows being (2^b − 2)·√3/4 + √3/6."""
+    errors_of = [float(lattice_error(lattice, Grid(bits), torch.tensor(CLIP))) for lattice in LATTICES]
+    reach = (2**bits - 2) * math.sqrt(3) / 4 + math.sqrt(3) / 6
+    assert errors_of[1] / errors_of[0] == pytest.approx(ratio, rel=0.01)
+    assert errors_of[1] == pytest.approx(5 / 72 * (CLIP / reach) ** 2, rel=1e-5)
+
+
 @given(st.integers(1, 8), st.integers(1, 33), st.integers(0, 1000))
 def test_no_error_reaches_beyond_the_hexagon(bits, entries, seed):
     """Brute force: no lattice point is nearer to the dithered pair than the one that was sent."""

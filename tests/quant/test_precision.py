@@ -113,6 +113,40 @@ def test_rounding_is_half_to_even():
     assert requantize(planes, torch.tensor(1.0)).values.tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_diverged_is_refused_and_does_not_become_a_sound_code(bad):
+    planes, net, one = torch.zeros(2, 3, 4), torch.zeros(4), torch.tensor(1.0)
+    for scale in (bad, -bad):
+        for call in (
+            lambda s: requantize(planes, s),
+            lambda s: requantize_net(net, s, 3),
+            lambda s: requantize_to_step(net, s),
+        ):
+            with pytest.raises(ConfigError, match=r"^(scale|step) is -?(nan|inf), but must be finite\.$"):
+                call(torch.tensor(scale))
+    planes[0, 1, 2] = net[2] = torch.nan
+    with pytest.raises(ConfigError, match=r"^planes holds NaN, but no code stands for that\.$"):
+        requantize(planes, one)
+    with pytest.raises(ConfigError, match=r"^net holds NaN, but no code stands for that\.$"):
+        requantize_net(net, one, 3)
+    with pytest.raises(ConfigError, match=r"^weights holds NaN, but no code stands for that\.$"):
+        requantize_to_step(net, one)
+    with pytest.raises(ConfigError, match=r"^step is -1\.0, but must be 0 or more\.$"):
+        requantize_to_step(torch.ones(2), -1.0)
+    far = torch.tensor([float("inf"), -1e30])  # beyond the grid is where clipping is for
+    assert requantize_to_step(far, 1.0).values.tolist() == [255, -255]
+    assert requantize_net(far, one, 2).values.tolist() == [3, -3]
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_a_layer_without_weights(shape):
+    empty = Codes(torch.zeros(shape, dtype=torch.int16), Grid(5, "sign_magnitude"), torch.tensor(1.0))
+    assert requantize(bit_variables(empty), empty.clip) == empty
+    assert adjust(empty).shape == torch.Size(shape)
+    assert requantize_to_step(torch.zeros(shape), 0.5).grid.bits == 1
+    assert requantize_net(torch.zeros(shape), torch.tensor(1.0), 2).shape == torch.Size(shape)
+
+
 # ------------------------------------------------------------------------------------ precision adjustment
 
 

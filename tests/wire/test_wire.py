@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fqlab import wire
 from fqlab.errors import ConfigError, WireError
 from fqlab.quant import KINDS, Codes, Grid, prune_msb, quantize
+from fqlab.wire.delta import apply_changes, changes
 
 NETWORKS = {"mnist": (144, 2304, 78400, 1000), "cifar": (432, 2304, 102400, 1000)}
 SHAPES = st.lists(st.integers(0, 5), max_size=3)
@@ -172,6 +173,61 @@ def test_what_cannot_travel_is_named():
     beyond = Codes(torch.tensor([4], dtype=torch.int16), Grid(2), torch.tensor(1.0))
     with pytest.raises(ConfigError, match="codes run"):
         wire.pack({"w": beyond})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("far", [65541, -65541, 2**31 - 1, -(2**31), -32768, 32767, 2**40])
+def test_a_code_that_a_cast_would_fold_back_onto_the_grid_is_refused(kind, far):
+    """65541 is 5 modulo 2^16, and |−32768| is negative in 16 bits."""
+    for dtype in (torch.int16, torch.int32, torch.int64):
+        if torch.iinfo(dtype).min <= far <= torch.iinfo(dtype).max:
+            codes = Codes(torch.tensor([1, far], dtype=dtype), Grid(8, kind), torch.tensor(1.0))
+            with pytest.raises(ConfigError, match=rf"^codes run from .*{far}.*, but must lie from"):
+                wire.pack({"w": codes})
+            with pytest.raises(ConfigError, match=rf"^codes run from .*{far}.*, but must lie from"):
+                wire.pack_all([{"w": codes}, {"w": Codes(codes.values[:1].expand(2), codes.grid, codes.clip)}])
+
+
+def test_codes_of_another_whole_type_travel_and_others_do_not():
+    values = torch.tensor([3, 0, -2, 1])
+    want = wire.pack({"w": Codes(values.to(torch.int16), Grid(3, "narrow"), torch.tensor(1.0))})
+    for dtype in (torch.int8, torch.int32, torch.int64):
+        assert wire.pack({"w": Codes(values.to(dtype), Grid(3, "narrow"), torch.tensor(1.0))}) == want
+    for dtype in (torch.float32, torch.bool):
+        with pytest.raises(ConfigError, match=r"^codes are .*, but must be whole numbers\.$"):
+            wire.pack({"w": Codes(values.to(dtype), Grid(3, "narrow"), torch.tensor(1.0))})
+
+
+@pytest.mark.parametrize("coding", wire.CODINGS)
+def test_views_travel_as_the_values_they_show(coding):
+    """Strided, transposed, expanded and empty tensors of every type."""
+    base = {
+        "codes": codes_of(Grid(4), (6, 8)).values, "float": torch.arange(48.0).reshape(6, 8),
+        "bool": torch.arange(48).reshape(6, 8) % 3 == 0, "int32": torch.arange(48, dtype=torch.int32).reshape(6, 8),
+        "int64": torch.arange(48).reshape(6, 8), "uint8": torch.arange(48, dtype=torch.uint8).reshape(6, 8),
+    }  # fmt: skip
+    views = (lambda t: t.T, lambda t: t[:, 3], lambda t: t[::2, 1::3], lambda t: t[0, 0].expand(5), lambda t: t[:0])
+    for view in views:
+        payload = {name: view(value) for name, value in base.items()}
+        payload["codes"] = Codes(payload["codes"], Grid(4), torch.tensor(1.0))
+        back = wire.unpack(wire.pack(payload, coding=coding))
+        assert all(same(payload[name], back[name]) for name in payload)
+
+
+def test_changes_refuse_codes_wider_than_they_say():
+    new = Codes(torch.tensor([1, 2], dtype=torch.int16), Grid(3, "sign_magnitude"), torch.tensor(1.0))
+    for old in (torch.tensor([8, 0], dtype=torch.int16), torch.tensor([65541, 0], dtype=torch.int32)):
+        with pytest.raises(ConfigError, match=r"^bits is 3, but must be enough for the magnitude \d+\.$"):
+            changes(old, 3, new)
+        with pytest.raises(ConfigError, match=r"^bits is 3, but must be enough for the magnitude \d+\.$"):
+            apply_changes(old, 3, new, torch.tensor([False, False]))
+    for empty in (Codes(new.values[:0], new.grid, new.clip),):
+        assert apply_changes(empty.values, 3, *changes(empty.values, 3, empty)) == empty
+
+
+def test_no_codes_have_no_entropy():
+    empty = codes_of(Grid(4), (0, 3))
+    assert (wire.entropy(empty), wire.ans_bits(empty)) == (0, 0)
 
 
 @pytest.mark.parametrize("bits, clip, most", [(4, 5.0, 1.03), (2, 1.7, 1.03), (8, 4.5, 1.03)])

@@ -17,7 +17,7 @@ from fqlab.errors import ConfigError
 from fqlab.federation.engines.crew import Crew
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
-from fqlab.models import set_generator, uses_noise
+from fqlab.models import set_generator, smallest_batch, uses_noise
 from fqlab.tensors import Weights, stack
 from fqlab.training.gradients import channels_last, network_grad, objective_grad
 from fqlab.training.sgd import Batch, accuracy, batches, infer, sgd
@@ -105,9 +105,9 @@ class Simulation:
         return torch.cat(list(self.crew.map(lambda model, part: infer(model, seen, part), x.split(EVALUATED_AT_ONCE))))
 
     def plan(self, client: Client) -> list[np.ndarray]:
-        """Sample numbers of each of the client's minibatches."""
+        """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
         rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
-        return batches(self.train[client.id], client.training, rng)
+        return batches(self.train[client.id], client.training, rng, least=smallest_batch(self.model))
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)
@@ -181,7 +181,7 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     training = client.training
     walk = objective.walk(objective.context, training.lr, training.momentum)
     params, losses = sgd(grad, start, batches_of, training, project, precondition, walk)
-    seen = [float(torch.stack(losses).mean())]
+    seen = [float(torch.stack(losses).mean()) if losses else math.nan]  # NaN where no batch was large enough
     return simulation.send([client], [problem], stack([params]), stack([buffers]), seen)[0]
 
 
@@ -206,6 +206,8 @@ def build_simulation(
     )
     method = method or methods.make(experiment.method, experiment.options)
     model = method.network(model or models.make(experiment.model, dataset, experiment.seed))
+    if experiment.batch_size < smallest_batch(model):
+        raise ConfigError("batch_size is 1, but the model has BatchNorm, which needs two samples or more in a batch.")
     numel = {name: value.numel() for name, value in models.weights_of(model).items()}
     spec = Spec(models.parameter_names(model), models.quantizable(model), numel)
     train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)

@@ -9,6 +9,7 @@ Which clients share a stack depends on nothing but them, so the number of thread
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
@@ -100,10 +101,10 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     walk = objective.walk(context, training.lr, training.momentum)
     hooks = (_projection(objective), _preconditioner(objective), walk)
     params, losses = sgd(grad, start, _batches(simulation, members), training, *hooks)
-    total = torch.zeros(len(members))
+    total = torch.zeros(len(members), dtype=torch.float32)
     for loss in losses:
         total[: len(loss)] += loss
-    means = [value / len(plan) for value, (_, _, plan) in zip(total.tolist(), members, strict=True)]
+    means = [value / (len(plan) or math.nan) for value, (_, _, plan) in zip(total.tolist(), members, strict=True)]
     return simulation.send([client for client, _, _ in members], problems, params, buffers, means)
 
 

@@ -15,6 +15,7 @@ from fqlab.methods.clipped import Clipped
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.views.tour import weights
 from fqlab.plots.clipped import Digits, Rounds, VoteShares
+from fqlab.plots.style import number_of
 from fqlab.quant import Grid, clip_for, expected_error
 from fqlab.training.sgd import infer
 
@@ -98,7 +99,9 @@ class ClippedFederation(Panel):
             rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.bytes_up))
             shown = {"accuracy": list(curve), "sevens": list(sevens), "full": full, **_sizes(federation, state.fine)}
             pictures = {Digits: {"digits": digits, "full": full_digits, "rare": RARE}, Rounds: shown}
-            message = f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {record.index} rounds."
+            message = (
+                f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {number_of(record.index, 'round')}."
+            )
             yield Frame(pictures, message, list(rows), record.index / ROUNDS)
 
     @classmethod

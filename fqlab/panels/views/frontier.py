@@ -30,6 +30,8 @@ SLOW = ("aqfl", "fedmpq", "bsq")
 MOST = 40
 """Own runs that stay in the picture."""
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
+RIVALS = ("fedpaq", "uveqfed", "eden")
+"""Methods with bits and differences of their own."""
 
 
 def _coded(state: Any) -> bool:
@@ -37,6 +39,8 @@ def _coded(state: Any) -> bool:
 
 
 def _wide(state: Any) -> bool:
+    if state.method in RIVALS:
+        return True
     return _coded(state) or state.method in ("aqfl", "fedmpq")
 
 
@@ -96,14 +100,12 @@ class Frontier(Panel):
         return self._frame(state, done)
 
     def run(self, state: State) -> Iterator[Frame]:
-        done = self._runs.get(_key(state)) or []
-        if not done:
-            for found in trace(own(state), self.stopping):
-                done = [*done, found]
-                yield self._frame(state, done, found["round"] / state.rounds)
-            if len(done) == state.rounds:
-                self._runs[_key(state)] = done
-        yield self._frame(state, done)
+        done: list[dict[str, float]] = []
+        for found in self._runs.get(_key(state)) or trace(own(state), self.stopping):
+            done = [*done, found]
+            yield self._frame(state, done, found["round"] / state.rounds)
+        if len(done) == state.rounds:
+            self._runs[_key(state)] = done
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
@@ -152,6 +154,7 @@ def _key(state: State) -> tuple[Any, ...]:
 def own(state: State) -> Experiment:
     """The learner's run."""
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
+    options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
     options |= {"budgets": state.bits, "update": "latent"} if state.method in ("aqfl", "fedmpq") else {}
     participants = 0 if state.participants == 10 else state.participants

@@ -11,6 +11,7 @@ from typing import Any
 from fqlab.federation import Experiment, Federation
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.planes import Stack, Tradeoff, Widths
+from fqlab.plots.style import number_of
 from fqlab.quant import Codes, mean_bits, to_planes
 from fqlab.studies.bsq import PLANES, TUNING, WARMUP, experiment
 
@@ -168,7 +169,7 @@ def shown(state: State, snapshots: list[Snapshot]) -> Frame:
         for k, s in enumerate(snapshots)
     ]
     pictures = {Stack: stack(now, snapshots[0], state.layer, epoch), Widths: path | {"bits": bits}, Tradeoff: path}
-    message = f"{last.bits:.2f} bits a weight and a sign, accuracy {last.accuracy:.1%} after {len(rows) - 1} epochs."
+    message = f"{last.bits:.2f} bits a weight and a sign, accuracy {last.accuracy:.1%} after {number_of(len(rows) - 1, 'epoch')}."
     return Frame(pictures, message, rows, (len(snapshots) - 1) / EPOCHS)
 
 

@@ -15,6 +15,7 @@ from fqlab.methods.fedmpq import common_base, history
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.lru import LRUCache
 from fqlab.plots.precision import Federated, Matrix, Prune
+from fqlab.plots.style import number_of
 from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
 from fqlab.studies.fedmpq import BUDGETS, CLIENTS, ROUNDS, SIZES, bell, experiment, fresh
 
@@ -123,7 +124,7 @@ class Precision(Panel):
         ]  # fmt: skip
         last = rounds[-1]
         message = (
-            f"Digits: accuracy {last.accuracy:.1%} after {last.index} rounds, {sent[-1]:.2f} bits a weight sent (budget "
+            f"Digits: accuracy {last.accuracy:.1%} after {number_of(last.index, 'round')}, {sent[-1]:.2f} bits a weight sent (budget "
             f"{budget:.1f}), λ {last.extras['penalty']:.3f}, {(last.bytes_up + last.bytes_down) / 1000:.0f} kB a round."
         )
         return Frame({Federated: data}, message, rows, last.index / ROUNDS)

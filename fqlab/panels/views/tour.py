@@ -12,6 +12,7 @@ import torch
 
 from fqlab.federation import Experiment, Federation
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.plots.style import number_of
 from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import (
     Grid,
@@ -143,7 +144,7 @@ class Tour(Panel):
                 "down": record.bytes_down,
                 "coded": record.bytes_up_coded,
             }
-            message = f"Accuracy {record.accuracy:.1%} after {record.index} rounds, {record.bytes_up / 1000:.1f} kB up a round."
+            message = f"Accuracy {record.accuracy:.1%} after {number_of(record.index, 'round')}, {record.bytes_up / 1000:.1f} kB up a round."
             yield Frame({TrainingCurve: {**shown, **curve}}, message, rows, record.index / _rounds(state.layers))
 
     @classmethod

@@ -1,0 +1,87 @@
+"""Sort once, then every question about a threshold is a look-up.
+
+The rules for an optimal clip ask again and again how many values lie beyond a threshold and what they sum to.
+Sorting a large tensor takes no longer than a few passes over it, because NumPy sorts float32 with the
+processor's vector units, and sums in double precision make every answer exact.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch.nn.functional import pad
+
+__all__ = ["Ranked", "ascending"]
+
+SMALL, STRIDE = 4096, 16
+"""Rows of up to SMALL values keep all running sums, longer ones every STRIDE-th: they need little memory."""
+
+
+class Ranked:
+    """The values of each row in ascending order, NaN last, with their running sums.
+
+    Args:
+        rows: float32 ``[rows, n]``, contiguous; sorted in place, so hand over a copy of what is still needed.
+
+    Attributes:
+        values: ``rows``, ascending.
+        size: n.
+        whole: n for each row, int64 ``[rows, 1]``.
+        sum: of each row, float64 ``[rows, 1]``.
+    """
+
+    def __init__(self, rows: torch.Tensor) -> None:
+        self.values = ascending(rows)
+        self.size = rows.shape[1]
+        self.stride = 1 if self.size <= SMALL else STRIDE
+        self.whole = torch.full((len(rows), 1), self.size, dtype=torch.int64, device=rows.device)
+        self.sum = self.total(self.whole)
+
+    def below(self, thresholds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """How many values are < each of ``thresholds`` (float32 ``[rows, k]``): int64; and their sum: float64."""
+        count = torch.searchsorted(self.values, thresholds)
+        return count, self.total(count)
+
+    def above(self, thresholds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """How many values are > each of ``thresholds``, and their sum."""
+        within = torch.searchsorted(self.values, thresholds, right=True)
+        return self.size - within, self.sum - self.total(within)
+
+    def total(self, count: torch.Tensor, power: int = 1) -> torch.Tensor:
+        """Sum of the ``count`` (int64 ``[rows, k]``) smallest values, or of their squares: float64."""
+        sums = self._sums if power == 1 else self._squares
+        if self.stride == 1:
+            return sums.gather(1, count)
+        block = count // self.stride
+        return sums.gather(1, block) + self._within(block, count, power)
+
+    def _within(self, block: torch.Tensor, count: torch.Tensor, power: int) -> torch.Tensor:
+        """What the values before number ``count`` add to the sum of the whole blocks before theirs."""
+        place = block.unsqueeze(-1) * self.stride + torch.arange(self.stride, device=count.device)
+        values = self.values.gather(1, place.clamp(max=self.size - 1).flatten(1)).reshape(place.shape)
+        return values.double().pow(power).masked_fill(place >= count.unsqueeze(-1), 0).sum(-1)
+
+    @cached_property
+    def _sums(self) -> torch.Tensor:
+        return self._running(self.values.double() if self.stride == 1 else self._blocks.sum(-1, dtype=torch.float64))
+
+    @cached_property
+    def _squares(self) -> torch.Tensor:
+        return self._running(torch.linalg.vector_norm(self._blocks, dim=-1, dtype=torch.float64).square_())
+
+    @property
+    def _blocks(self) -> torch.Tensor:
+        return self.values[:, : self.size // self.stride * self.stride].unflatten(1, (-1, self.stride))
+
+    @staticmethod
+    def _running(parts: torch.Tensor) -> torch.Tensor:
+        return pad(parts, (1, 0)).cumsum_(1)
+
+
+def ascending(rows: torch.Tensor) -> torch.Tensor:
+    """``rows`` (float32, contiguous) sorted along the last dimension, in place where it can be; NaN comes last."""
+    if rows.device.type == "cpu":  # torch.sort finds the permutation as well, which takes it thirty times as long
+        rows.numpy().sort(-1)
+        return rows
+    return rows.sort(-1).values

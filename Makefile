@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -34,6 +34,10 @@ test: $(READY)
 test-lowest-cpu: $(READY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) --ignore-glob='*browser*' tests $(wildcard notebooks) $(ARGS)
+
+# What only long use shows: a thousand moves of every panel in flat memory. Some minutes, one process.
+endure: $(READY)
+	$(BIN)/python -m pytest -m long -s tests $(ARGS)
 
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)

@@ -22,7 +22,7 @@
 # **Needs** nothing. **Minutes** 10 to read, about 17 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.clipped import Clipped
 from fqlab.panels import tour
 from fqlab.papers import table
@@ -45,7 +45,7 @@ from fqlab.papers import table
 predict("00-two-bits")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("00-two-bits", 50)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("00-two-bits", your_number)`. Then run the next cell.
 
 # %%
 reveal("00-two-bits")

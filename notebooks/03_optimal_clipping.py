@@ -24,7 +24,7 @@
 # %%
 import torch
 
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import clipping
 from fqlab.papers import table
 from fqlab.papers.figures import figure
@@ -47,7 +47,7 @@ from fqlab.wire.entropy import entropy
 predict("03-clip-gain")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("03-clip-gain", 1.5)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("03-clip-gain", your_number)`. Then run the next cell.
 
 # %%
 reveal("03-clip-gain")
@@ -113,7 +113,7 @@ show_source(octav_update)
 #
 # ### The textbook's constant
 #
-# The paper's constant $4^{-b}/3$ belongs to a grid with step $2s/2^b$. Many systems use other grids. At 2 bits the
+# OCTAV's paper (Sakr and others, [arXiv 2206.06501](https://arxiv.org/abs/2206.06501)) takes the constant $4^{-b}/3$. It belongs to a grid with step $2s/2^b$. Many systems use other grids. At 2 bits the
 # *narrow* grid has three levels $-s, 0, s$ and a step of $s$, twice as wide as the constant believes. What does the
 # wrong constant cost? `level_aware` takes $c$ from the grid and the rounding that are really used.
 
@@ -145,8 +145,9 @@ for rule, bits in (("max_abs", 4), ("octav", 3)):
 
 # %% [markdown]
 # Four bits without a clip and three bits with OCTAV are the same point: [2.69](#claim-octav-coded-max-abs-4) against
-# [2.75](#claim-octav-coded-octav-3) bit a weight, with [0.94](#claim-octav-coded-error) times the error. A clip saves a
-# bit at fixed length. Behind an entropy coder it saves nothing: the coder had that bit already. Look at the picture at
+# [2.75](#claim-octav-coded-octav-3) bit a weight, with [0.94](#claim-octav-coded-error) times the error. At fixed length a
+# clip saves most of a bit, and less in a small layer, whose largest weight stands out less (half a bit for 4096 weights).
+# Behind an entropy coder it saves nothing: the coder had it already. Look at the picture at
 # the lower right of the panel.
 #
 # ## Check
@@ -157,8 +158,8 @@ for rule, bits in (("max_abs", 4), ("octav", 3)):
 check("03-octav-step", ...)
 
 # %% [markdown]
-# Stuck? `hint("03-octav-step")` asks a question, then shows the formula, then the first line. `from fqlab.lessons
-# import hint, solution` brings both.
+# Stuck? `hint("03-octav-step")` asks a question, then shows the formula, then the first line;
+# `solution("03-octav-step")` gives it away.
 #
 # ## Paper
 #
@@ -182,7 +183,7 @@ figure("03-clips")
 #
 # And one thing is in its appendix: with large outliers the true error has a second valley, at the far end, where all
 # small weights become zero. OCTAV cannot see it. A sweep can, and clips [6.4](#claim-octav-outliers) times further out
-# in our example; in a layer of BERT it was [4.75](#claim-octav-outliers) times. The paper found that networks
+# in our example; for the activations of a layer of BERT it was [4.75](#claim-octav-outliers) times. The paper found that networks
 # train better with OCTAV's.
 #
 # ## Quiz

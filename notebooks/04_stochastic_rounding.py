@@ -22,7 +22,7 @@
 # **Needs** lesson 02. **Minutes** 20 to read, about 14 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import rounding
 from fqlab.papers import table
 from fqlab.papers.figures import figure
@@ -45,7 +45,7 @@ from fqlab.studies.rounding import error_parts_of_mean, uniform
 predict("04-one")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("04-one", 3)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("04-one", your_number)`. Then run the next cell.
 
 # %%
 reveal("04-one")
@@ -121,8 +121,7 @@ show_source(stochastic_round)
 # ## Check
 #
 # Write it yourself: a function of `x`, in units of the step, and of `u`, uniform draws of the same shape. Put it in
-# place of the three dots. `hint("04-round")` helps in three steps, `solution("04-round")` shows one answer (both come
-# from `fqlab.lessons`).
+# place of the three dots. `hint("04-round")` helps in three steps, `solution("04-round")` shows one answer.
 
 # %%
 check("04-round", ...)
@@ -130,10 +129,11 @@ check("04-round", ...)
 # %% [markdown]
 # ## Paper
 #
-# Two papers made stochastic rounding the tool of distributed learning. Suresh and others asked how well a server can
+# Two papers made stochastic rounding the tool of distributed learning. Suresh and others
+# ([arXiv 1611.00429](https://arxiv.org/abs/1611.00429)) asked how well a server can
 # estimate the *mean* of vectors from few bits. With one bit, clients send the largest or the smallest of their numbers,
-# and the error has an exact formula; we measure [1.00](#claim-rounding-suresh) times its value. QSGD did the same for
-# gradients.
+# and the error has an exact formula; we measure [1.00](#claim-rounding-suresh) times its value. QSGD
+# ([arXiv 1610.02132](https://arxiv.org/abs/1610.02132)) did the same for gradients.
 
 # %% tags=["nbval-check-output"]
 table("rounding")

@@ -22,7 +22,7 @@
 # **Needs** lessons 02 and 03. **Minutes** 20 to read, about 21 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import robustness
 from fqlab.papers import table
 from fqlab.papers.figures import figure
@@ -46,7 +46,7 @@ from fqlab.training.objectives import KurtosisPenalty, kurtosis
 predict("06-upwards")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("06-upwards", 92)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("06-upwards", your_number)`. Then run the next cell.
 
 # %%
 reveal("06-upwards")
@@ -65,7 +65,8 @@ panel
 #
 # 1. *FedAvg* on a 2-bit chip: how many of its weights become 0? And with *KURE*?
 # 2. *FedAvg, MSE range* and *KURE, MSE range*: what is left of KURE's lead?
-# 3. *Wrong range*: a model trained for 2 bits, on a 2-bit chip. Only the range on the chip differs. What happens?
+# 3. *Wrong range*: a model trained for 2 bits, on a 2-bit chip. The range on the chip differs, and so do the levels in
+#    use: three instead of four. What happens?
 #
 # ## Explain
 #
@@ -104,7 +105,8 @@ check("06-kurtosis", ...)
 #
 # ## Paper
 #
-# We could read the abstract of the federated paper, but none of its tables. Its variants here follow the abstract, the
+# We could read the abstract of the federated paper (Gupta and others, [arXiv 2206.10844](https://arxiv.org/abs/2206.10844)),
+# but none of its tables; KURE is Shkolnik and others ([arXiv 2002.07686](https://arxiv.org/abs/2002.07686)). Its variants here follow the abstract, the
 # patent claims and the methods they build on. So the rows below test *statements*, on digits.
 
 # %% tags=["nbval-check-output"]
@@ -114,7 +116,8 @@ table("robust")
 # What the runs say, over three seeds:
 #
 # - Trained at 2 bits the model reaches [90.2](#claim-robust-qat-home) % there, and [79.5](#claim-robust-qat-away) % in
-#   full precision. KURE's authors saw the same fall, by [38.3](#claim-robust-brittle-upwards) points.
+#   full precision. KURE's authors saw a fall too, by [38.3](#claim-robust-brittle-upwards) points: a ResNet-18 trained
+#   with weights and activations of 4 bits.
 # - With the range of the largest weight KURE gains [40](#claim-robust-kure-max-abs) points at 2 bits, as much as the
 #   [39.7](#claim-robust-kure-max-abs) of its paper by chance: one of our three seeds gains 2 points, another 63.
 # - With ranges of least squared error it gains [-0.3](#claim-robust-kure-mse): nothing.

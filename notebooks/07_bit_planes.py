@@ -22,7 +22,7 @@
 # **Needs** lesson 02. **Minutes** 25 to read, about 21 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import planes
 from fqlab.panels.views.planes import recording
 from fqlab.papers import table
@@ -139,8 +139,7 @@ print("1 bit: ", Grid(1, "sign_magnitude").levels, "values;  2 bits: ", Grid(2, 
 check("07-compression", ...)
 
 # %% [markdown]
-# Stuck? `hint("07-compression")` gives three hints one by one, `solution("07-compression")` the answer; both are in
-# `fqlab.lessons`.
+# Stuck? `hint("07-compression")` gives three hints one by one, `solution("07-compression")` the answer.
 #
 # ## Paper
 #

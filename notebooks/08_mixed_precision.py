@@ -22,7 +22,7 @@
 # **Needs** lesson 07. **Minutes** 30 to read, about 20 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.fedmpq import ABLATION
 from fqlab.panels import precision
 from fqlab.papers import table
@@ -54,7 +54,7 @@ from fqlab.studies.fedmpq import SIZES, bell
 predict("08-planes-a-round")
 
 # %% [markdown]
-# Write your guess as the second argument, then run the next cell.
+# Move the slider and press the button, or type `predict("08-planes-a-round", your_number)`. Then run the next cell.
 
 # %%
 reveal("08-planes-a-round")
@@ -141,8 +141,8 @@ print(widths, f"mean {mean_bits(SIZES, widths):.3f} of 4 bits")
 check("08-pruning-growing", ...)
 
 # %% [markdown]
-# Stuck? `hint("08-pruning-growing")` gives three hints, `solution("08-pruning-growing")` the answer; both are in
-# `fqlab.lessons`. The library's own lines stand above.
+# Stuck? `hint("08-pruning-growing")` gives three hints, `solution("08-pruning-growing")` the answer.
+# The library's own lines stand above.
 #
 # ## Paper
 #

@@ -23,7 +23,7 @@
 
 # %%
 from fqlab.aggregate import masked_mean
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.lottery import Lottery, prune
 from fqlab.panels import lottery
 from fqlab.papers import table
@@ -41,7 +41,7 @@ from fqlab.papers.figures import figure
 predict("09-a-tenth")
 
 # %% [markdown]
-# Write your guess as the second argument: `predict("09-a-tenth", 60)`. Then run the next cell.
+# Move the slider and press the button, or type `predict("09-a-tenth", your_number)`. Then run the next cell.
 
 # %%
 reveal("09-a-tenth")
@@ -113,8 +113,8 @@ table("lottery")
 #
 # Here, at the last round and on all test images, tickets reach [92.0](#claim-lottery-tickets) %. FedAvg's one model
 # reads [88.3](#claim-lottery-fedavg) % of each client's own digits. And clients that never talk reach [97.5](#claim-lottery-alone) %, for no
-# byte at all. In the paper tickets beat training alone by [9.24](#claim-lottery-gain) points; here they lose by
-# [-5.5](#claim-lottery-gain). Two digits are easy to learn alone, and forty rounds are few.
+# weight sent (lesson 12 charges them the first model and empty packets, 0.2 MB). In the paper tickets beat training alone by [9.24](#claim-lottery-gain) points; here the
+# difference is [-5.5](#claim-lottery-gain): they lose. Two digits are easy to learn alone, and forty rounds are few.
 #
 # The saving depends on the bill. Counted as in the paper, target 0.1 costs [0.28](#claim-lottery-one-way) of FedAvg.
 # Counted both ways, with FedAvg's download broadcast once, target 0.5 costs [1.00](#claim-lottery-broadcast) of it: the

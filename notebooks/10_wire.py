@@ -25,11 +25,10 @@
 import torch
 
 from fqlab.federation import loopback
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import packet
 from fqlab.panels.views.packet import payload
-from fqlab.papers import table
-from fqlab.papers.figures import figure
+from fqlab.papers import figures, table
 from fqlab.quant import Grid, clip_for, expected_error, quantize
 from fqlab.wire import entropy, explain, pack, symbols
 
@@ -128,7 +127,7 @@ print(*done.left_out)
 #
 # ## Check
 #
-# Write `pack(codes, bits)` yourself: a list of byte values, plane by plane, highest plane first. In each plane the first
+# Write `pack_planes(codes, bits)` yourself: a list of byte values, plane by plane, highest plane first. In each plane the first
 # code sits in the highest bit, and zeros fill the last byte. Stuck? `hint("10-pack")`, and at last `solution("10-pack")`.
 
 # %%
@@ -146,7 +145,7 @@ check("10-pack", ...)
 table("wire")
 
 # %%
-figure("10-uplinks")
+figures.figure("10-uplinks")
 
 # %% [markdown]
 # *Bars: real packets of this library, weights drawn from a bell curve. Ticks and the column "codes alone": bits of codes,

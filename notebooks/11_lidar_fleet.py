@@ -25,7 +25,7 @@
 import torch
 
 from fqlab.data import load
-from fqlab.lessons import check, predict, quiz, reveal, show_source
+from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.models import make
 from fqlab.models.pointnet import PointNet
 from fqlab.panels import fleet
@@ -64,9 +64,9 @@ panel
 # Four things to find:
 #
 # 1. Echoes fall as $1/r^2$ with distance $r$. Why do poles lie below the line?
-# 2. Press *Fog*. The law bends: what is added to $1/r^2$?
+# 2. Press *Fog*. The dashed law bends: what is added to $1/r^2$?
 # 3. Press *High scanner*, then set the lift to 0. Who profits from a tall lorry, and which ring of ground goes dark?
-# 4. Press *3 bit, nearest*, then *3 bit, stochastic*. Most towns hardly notice. Which one does, and what gives it back?
+# 4. Press *3 bit, nearest*, then *3 bit, stochastic*. Every town loses. Which one loses far more, and what gives it back?
 #
 # ## Explain
 #

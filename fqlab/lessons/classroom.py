@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from fqlab.errors import ConfigError
 from fqlab.lessons import code
-from fqlab.lessons.learn import LESSONS, lesson, prediction
+from fqlab.lessons.contents import LESSONS, lesson, prediction
 
 if TYPE_CHECKING:
     from fqlab.plots import Drawing
 
 __all__ = ["classroom", "gather"]
 
-NAMED = 3
-"""So many unreadable codes are named; of more only the number is said."""
+NAMED, LONG = 3, 20
+"""So many unreadable codes are named, with so many characters each; of more only the number is said."""
 
 
 def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
@@ -64,19 +64,15 @@ def _read(identity: str, found: str) -> float | None:
 def _another(identity: str, found: str) -> bool:
     """Whether a code belongs to another prediction."""
     number = found[2:4]
-    if number not in LESSONS:
-        return False
-    try:
-        known = [p.id for p in lesson(number).predictions]
-    except ModuleNotFoundError:
-        return False
+    known = [p.id for p in lesson(number).predictions] if number in LESSONS else []
     return any(_read(other, found) is not None for other in known if other != identity)
 
 
 def _sentence(bad: list[str], others: int) -> str:
     parts = []
     if bad:
-        names = ", ".join(bad) if len(bad) <= NAMED else f"{', '.join(bad[:NAMED])} and {len(bad) - NAMED} more"
+        names = ", ".join(found if len(found) <= LONG else f"{found[:LONG]}…" for found in bad[:NAMED])
+        names += f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         parts.append(f"{len(bad)} mistyped ({names})")
     if others:
         parts.append(f"{others} for another question")

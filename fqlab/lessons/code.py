@@ -10,7 +10,7 @@ import re
 import zlib
 from decimal import Decimal
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.panels import ticket
 
 __all__ = ["LOOKS", "read", "write"]
@@ -19,6 +19,10 @@ LOOKS = re.compile(r"\bFQ\d\d-\w+(?:-\w*)?", re.IGNORECASE)
 """What may be a code in a pasted text; :func:`read` then says whether it is one."""
 LOWEST, EXPONENTS = -32, 64
 """Powers of ten of the last digit: from 10**-32, 64 of them."""
+SMALLEST, LARGEST = 1e-20, 1e20
+"""A guess nearer to 0 is written as 0; one beyond has no code."""
+DIGITS, LONGEST = 6, 40
+"""Significant digits of a guess, characters of a pasted code."""
 
 
 def _seal(identity: str, number: int) -> str:
@@ -26,8 +30,14 @@ def _seal(identity: str, number: int) -> str:
 
 
 def write(identity: str, guess: float) -> str:
-    """The code of ``guess`` for the prediction ``identity`` (``"05-two-bits"``), to six significant digits."""
-    sign, digits, exponent = Decimal(f"{guess:.6g}").normalize().as_tuple()
+    """The code of ``guess`` for the prediction ``identity`` (``"05-two-bits"``), to six significant digits.
+
+    Raises:
+        ConfigError: if the guess is no number, or beyond ±10²⁰.
+    """
+    in_range("guess", guess, -LARGEST, LARGEST)
+    guess = guess if abs(guess) >= SMALLEST else 0.0
+    sign, digits, exponent = Decimal(f"{guess:.{DIGITS}g}").normalize().as_tuple()
     mantissa = int("".join(map(str, digits)))
     number = ((mantissa * EXPONENTS) + int(exponent) - LOWEST) * 2 + sign
     return f"FQ{identity[:2]}-{ticket.spell(number)}-{_seal(identity, number)}"
@@ -39,13 +49,15 @@ def read(identity: str, code: str) -> float:
     Raises:
         ConfigError: if the code is mistyped, or belongs to another question.
     """
-    head, _, rest = code.strip().partition("-")
+    text = code[:LONGEST].strip() if isinstance(code, str) else ""
+    head, _, rest = text.partition("-")
     body, _, seal = rest.partition("-")
     number = ticket.value(body)
-    if head.upper() != f"FQ{identity[:2]}" or number is None or ticket.value(seal) is None:
-        raise ConfigError(f"code is {code!r}, but must look like {write(identity, 0.5)}.")
-    if ticket.value(seal) != ticket.value(_seal(identity, number)) or len(seal) != ticket.CHECK:
-        raise ConfigError(f"code is {code!r}, but its check digits do not fit: mistyped, or for another question.")
+    if head.upper() != f"FQ{identity[:2]}" or number is None or ticket.value(seal) is None or len(code) > LONGEST:
+        raise ConfigError(f"code is {shown(code)}, but must look like {write(identity, 0.5)}.")
     rest_of, sign = divmod(number, 2)
     mantissa, exponent = divmod(rest_of, EXPONENTS)
+    fits = ticket.value(seal) == ticket.value(_seal(identity, number)) and len(seal) == ticket.CHECK
+    if not fits or mantissa >= 10**DIGITS:
+        raise ConfigError(f"code is {shown(code)}, but its check digits do not fit: mistyped, or for another question.")
     return float(Decimal((sign, tuple(map(int, str(mantissa))), exponent + LOWEST)))

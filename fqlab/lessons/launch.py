@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from fqlab.errors import FqlabError
+from fqlab.errors import FqlabError, shown
 
 __all__ = ["command", "find_lesson", "launch"]
 
@@ -17,21 +17,34 @@ FIRST = "00_tour"
 
 
 def find_lesson(name: str = FIRST) -> Path:
-    """Path of the first lesson whose file name starts with ``name``, say ``03`` or ``00_tour``.
+    """Path of a lesson: by its number (``3`` or ``03``), its name (``00_tour``, with or without ``.ipynb``) or what it begins with.
 
     Looks in ``notebooks/`` under the current folder, then beside the package's own source.
 
     Raises:
-        FqlabError: if there is no ``notebooks`` folder, or no such lesson in it.
+        FqlabError: if there is no ``notebooks`` folder, no such lesson in it, or several that begin like this.
     """
     places = (Path.cwd() / "notebooks", Path(__file__).resolve().parents[2] / "notebooks")
     lessons = next((found for place in places if (found := sorted(place.glob("[0-9][0-9]_*.ipynb")))), [])
     if not lessons:
         raise FqlabError(f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository.")
-    match = next((path for path in lessons if path.stem.startswith(name)), None)
-    if match is None:
-        raise FqlabError(f"lesson is {name!r}, but must be one of {', '.join(path.stem for path in lessons)}.")
-    return match
+    matches = _matching(lessons, name.removesuffix(".ipynb"))
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise FqlabError(f"lesson is {shown(name)}, but that can be {' or '.join(path.stem for path in matches)}.")
+    raise FqlabError(f"lesson is {shown(name)}, but must be one of {', '.join(path.stem for path in lessons)}.")
+
+
+def _matching(lessons: Sequence[Path], name: str) -> list[Path]:
+    """The lessons of that name; else of that number; else all that begin so."""
+    number = int(name) if name.isascii() and name.isdigit() and len(name) <= 2 else None
+    ways = (
+        lambda path: path.stem == name,
+        lambda path: number is not None and int(path.stem[:2]) == number,
+        lambda path: path.stem.startswith(name),
+    )
+    return next((found for way in ways if (found := [path for path in lessons if way(path)])), [])
 
 
 def command(args: Sequence[str] = ()) -> list[str]:

@@ -15,6 +15,8 @@ __all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "tidy"]
 CLAIM = "nbval-check-output"
 PANEL = "panel"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+HOME = "mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/"
+"""Where a lesson's Binder badge leads, before the lesson's own file name."""
 STATIC = ("text/html", "image/svg+xml", "image/png")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -32,7 +34,7 @@ def tidy(book: dict[str, Any]) -> None:
         cell["metadata"].update({"tags": tags} if tags else {})
     for number, cell in enumerate((cell for cell in book["cells"] if cell["cell_type"] == "code"), start=1):
         tags = cell["metadata"].get("tags", ())
-        cell["outputs"] = [output for output in cell["outputs"] if _kept(output, tags)]
+        cell["outputs"] = _joined([output for output in cell["outputs"] if _kept(output, tags)])
         cell["execution_count"] = number if cell["outputs"] else None
         for output in cell["outputs"]:
             _strip(output, number)
@@ -42,6 +44,18 @@ def _kept(output: dict[str, Any], tags: list[str]) -> bool:
     data = output.get("data", {})
     has_picture = any(kind in data for kind in STATIC)
     return CLAIM in tags or (PANEL in tags and "data" in output and (has_picture or WIDGET not in data))
+
+
+def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pieces of one stream as one output: how many pieces a busy machine sends is chance."""
+    whole: list[dict[str, Any]] = []
+    for output in outputs:
+        last = whole[-1] if whole else {}
+        if output.get("name") and output.get("name") == last.get("name"):
+            last["text"] = _text(last, "text") + _text(output, "text")
+        else:
+            whole.append(output)
+    return whole
 
 
 def _strip(output: dict[str, Any], number: int) -> None:
@@ -54,7 +68,24 @@ def _strip(output: dict[str, Any], number: int) -> None:
 def before_saving(model: dict[str, Any], path: str, **_: Any) -> None:
     """Hook of the Jupyter server: a lesson one has played with is saved as the repository stores it.
 
-    Only files named like a lesson (``NN_topic.ipynb``) are touched; what was typed into their cells stays.
+    Only the course's own lessons are touched; what was typed into their cells stays. Whatever else lies in the folder,
+    a copy under another name or a lesson that somebody made into an assignment, is saved as it is.
     """
-    if model["type"] == "notebook" and re.fullmatch(r"\d\d_\w+\.ipynb", path.rpartition("/")[2]):
+    name = path.rpartition("/")[2]
+    if model.get("type") == "notebook" and _is_lesson(model.get("content"), name):
         tidy(model["content"])
+
+
+def _is_lesson(book: Any, name: str) -> bool:
+    """Whether ``book`` is the lesson that the course stores as ``name``: its opening leads to that very file."""
+    cells = book.get("cells") if isinstance(book, dict) else None
+    if not cells or not re.fullmatch(r"\d\d_\w+\.ipynb", name):
+        return False
+    opening = next((_text(cell, "source") for cell in cells if cell.get("cell_type") == "markdown"), "")
+    return f"{HOME}{name}" in opening and not any("nbgrader" in cell.get("metadata", {}) for cell in cells)
+
+
+def _text(part: dict[str, Any], name: str) -> str:
+    """The text of a cell or an output, which a file holds whole or as lines."""
+    text = part.get(name, "")
+    return text if isinstance(text, str) else "".join(text)

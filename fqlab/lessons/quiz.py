@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from fqlab.errors import in_range
 from fqlab.lessons import store
-from fqlab.lessons.learn import lesson
+from fqlab.lessons.contents import lesson
 from fqlab.lessons.model import Question
 
 if TYPE_CHECKING:
@@ -16,10 +17,18 @@ __all__ = ["quiz", "answer"]
 
 
 def answer(number: str, question: int, option: int) -> tuple[bool, str]:
-    """Answer question 1, 2, ... of a lesson with option 1, 2, ...: whether it is right, and the feedback."""
-    chosen = lesson(number).questions[question - 1].options[option - 1]
-    store.record("answers", f"{number}-{question}", chosen.right)
-    return chosen.right, chosen.feedback
+    """Answer question 1, 2, ... of a lesson with option 1, 2, ...: whether it is right, and the feedback.
+
+    The first answer to a question is the one that counts in the progress.
+
+    Raises:
+        ConfigError: if there is no such lesson, question or option.
+    """
+    questions = lesson(number).questions
+    options = questions[in_range("question", question, 1, len(questions), integer=True) - 1].options
+    chosen = options[in_range("option", option, 1, len(options), integer=True) - 1]
+    trouble = store.record("answers", f"{number}-{question}", chosen.right, first=True)
+    return chosen.right, f"{chosen.feedback} {trouble}".strip()
 
 
 def quiz(number: str) -> VBox:

@@ -14,7 +14,7 @@ __all__ = ["SCRIPT", "assistant"]
 SCRIPT = """
 function render({ model, el }) {
   el.style.display = "none";
-  const panel = () => el.closest(".fqlab-panel");
+  const panel = () => el.closest(".fqlab-panel, .fqlab-ask");
   let tries = 0;
   function dress() {
     const root = panel();

@@ -38,7 +38,7 @@ class Runner:
         self._stop = threading.Event()
         self._steps: list[Frame] = []
         self._at = 0
-        self._playing = False
+        self._playing: object | None = None
 
     # ------------------------------------------------------------------ for the panel
 
@@ -61,8 +61,11 @@ class Runner:
         return self._worker.wait(timeout)
 
     def cancel(self) -> None:
-        """Ask the running job to stop."""
+        """Ask the running job to stop; what is played again pauses."""
         self._worker.cancel()
+        if self._playing is not None:
+            self._playing = None
+            self._panel.status.show_steps(True)
 
     def close(self) -> None:
         """Stop for good: the thread ends."""
@@ -121,6 +124,7 @@ class Runner:
         except Exception as wrong:
             with self._panel.lock:
                 if number == self._jobs:
+                    self._panel.status.show_steps(False)
                     self._panel.status.show_button(None)
                     self._panel.status.fail(wrong)
 
@@ -158,14 +162,14 @@ class Runner:
 
     def step(self, by: int) -> None:
         """Show the frame ``by`` steps further on; the first and the last are the ends."""
-        if self._playing:
+        if self._playing is not None:
             self.cancel()
         with self._panel.lock:
             self._show_step(self._at + by)
 
     def play(self) -> None:
         """Show the run again from where it is, or from its first frame if that is the last; a second call pauses."""
-        if self._playing:
+        if self._playing is not None:
             self.cancel()
             return
         with self._panel.lock:
@@ -173,19 +177,20 @@ class Runner:
                 return
             if self._at == len(self._steps) - 1:
                 self._show_step(0)
-            self._playing = True
+            self._playing = turn = object()
             self._panel.status.show_steps(True, playing=True)
-        self._worker.submit(self._replay)
+        self._worker.submit(lambda stop: self._replay(turn, stop))
 
-    def _replay(self, stop: threading.Event) -> None:
+    def _replay(self, turn: object, stop: threading.Event) -> None:
         """The job of :meth:`play`; a new setting stops it, and leaves it no frames."""
         more = True
         while more and not stop.wait(BEAT):
             with self._panel.lock:
                 more = not stop.is_set() and self._show_step(self._at + 1)
         with self._panel.lock:
-            self._playing = False
-            self._panel.status.show_steps(True)
+            if self._playing is turn:
+                self._playing = None
+                self._panel.status.show_steps(True)
 
     def _show_step(self, at: int) -> bool:
         """Show a frame of the last run (lock held); whether there are more behind it."""

@@ -84,7 +84,7 @@ class ClientDrift(Picture):
             note(self.axes, word, x=0.98, y=y, ha="right", color=ink, transform=self.axes.transAxes)
 
     def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``path`` [rounds + 1, 2], ``tips`` [rounds, clients, 2], ``own`` (own starts), ``scatter``, ``moved``."""
+        """Data: ``path`` [rounds + 1, 2], ``tips`` [rounds, clients, 2], ``own`` (own starts), ``scatter`` [rounds], ``moved``."""
         path, tips = np.asarray(data["path"]), data["tips"]
         fans = [[(path[t], tip) for tip in tips[t]] for t in range(len(tips))]
         if data["own"]:
@@ -97,16 +97,18 @@ class ClientDrift(Picture):
         self.end.set_data(path[-1:].T)
         self.title.set_text(self._finding(data))
         return (
-            f"Weights in the plane of the first step, over {number_of(len(tips), 'round')}: in the last one the clients end "
-            f"{data['scatter']:.2f} from their average (mean distance over all weights); the server moves by "
-            f"{data['moved']:.2f}."
+            f"Weights in the plane of the first step, over {number_of(len(tips), 'round')}: in the first one the clients end "
+            f"{data['scatter'][0]:.2f} from their average (mean distance over all weights), in the last one "
+            f"{data['scatter'][-1]:.2f}; the server then moves by {data['moved']:.2f}."
         )
 
     @staticmethod
     def _finding(data: Data) -> str:
         if len(data["tips"][-1]) == 1:
             return "One client a round: nothing to average"
-        return f"Clients scatter {data['scatter'] / max(data['moved'], 1e-9):.1f} × the server's step"
+        first, last = data["scatter"][0], data["scatter"][-1]
+        now = f", {last:.2f} in round {len(data['scatter'])}" if len(data["scatter"]) > 1 else ""
+        return f"Drift: {first:.2f} in round 1{now}"
 
 
 class Progress(Picture):

@@ -91,10 +91,10 @@ class Echoes(Picture):
         self.live(self.missed)
         self.none = self.live(note(ax, "", x=2.15, y=0.9, color=MUTED))
         self.law = self.live(line(ax, "theory", linewidth=1.2))
-        self.power = self.live(note(ax, "∝ 1/r²", x=60, color="#a1477a"))
+        self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=5, color="#a1477a"))
 
     def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``distance`` (m), ``echoes`` and ``kind`` of every thing that stands on the street."""
+        """Data: ``distance`` (m), ``echoes`` and ``kind`` of every thing on the street; ``attenuation`` of the air (1/m)."""
         distance, echoes, kind = data["distance"], data["echoes"], data["kind"]
         for k, name in enumerate(HUES):
             self.dots[name].set_data(distance[(kind == k) & (echoes > 0)], echoes[(kind == k) & (echoes > 0)])
@@ -102,9 +102,12 @@ class Echoes(Picture):
         self.missed.set_data(distance[lost], np.full(lost.sum(), 0.75))
         self.none.set_text(f"× {lost.sum()} not hit at all" if lost.any() else "")
         seen = ~lost
-        level = np.exp(np.mean(np.log(echoes[seen] * distance[seen] ** 2))) if seen.any() else 1.0
-        self.law.set_data([2, 100], [level / 4, level / 1e4])
-        self.power.set_y(float(np.clip(level / 3600 * 1.9, 1.2, 6000)))
+        clear = echoes * distance**2 * np.exp(2 * data["attenuation"] * distance)
+        level = np.exp(np.mean(np.log(clear[seen]))) if seen.any() else 1.0
+        r = np.geomspace(2, 100, 60)
+        fog = np.exp(-2 * data["attenuation"] * r)
+        self.law.set_data(r, level / r**2 * fog)
+        self.power.set_y(float(np.clip(np.interp(5, r, level / r**2 * fog) * 1.6, 1.2, 6000)))
         enough = int((echoes >= 12).sum())
         self.title.set_text(f"{enough} of {len(echoes)} things give enough echoes")
         return f"Of {len(echoes)} things on this street {enough} give 12 echoes or more, {lost.sum()} none."

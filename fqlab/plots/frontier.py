@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
@@ -31,6 +32,8 @@ LOOKS = {
 """Family -> colour and marker."""
 LOW, HIGH = 15.0, 2e4
 """Kilobytes that are drawn; a run outside sits on the edge."""
+TOP = 0.995
+"""The most accurate that is drawn; what is better sits on the edge."""
 WAYS = {"up": "up", "up_coded": "up, coded", "both": "up and down", "both_coded": "both, coded"}
 Data = Mapping[str, Any]
 
@@ -39,20 +42,30 @@ def _inside(kilobytes: float) -> float:
     return min(max(kilobytes, LOW), HIGH)
 
 
+def _log_error(accuracy: np.ndarray) -> np.ndarray:
+    """Place of an accuracy on the axis: as far as its error is small, so that 95 and 98 % lie well apart."""
+    return -np.log10(np.clip(1 - np.asarray(accuracy, dtype=float), 1 - TOP, None))
+
+
+def _from_log_error(place: np.ndarray) -> np.ndarray:
+    return 1 - 10.0 ** -np.asarray(place, dtype=float)
+
+
 class Plane(Picture):
     """Every point of every system, the front of those nobody beats, the cap, and the learner's own run."""
 
     width, height = 686, 304
 
     def build(self, fig: FigureBase) -> None:
-        """One axis, bytes logarithmic."""
+        """One pair of axes: bytes logarithmic, and accuracy by its error, logarithmic too."""
         self.title = self.live(title(fig))
-        limits = {"xlim": (LOW, HIGH), "ylim": (0, 1.02)}
-        ax = axes(fig, 64, 42, 464, 220, xlabel="bytes of the whole run", ylabel="accuracy", grid="both", **limits)
+        ax = axes(fig, 64, 42, 464, 220, xlabel="bytes of the whole run", ylabel="accuracy (error, log)", grid="both")
         ax.set_xscale("log")
+        ax.set_yscale("function", functions=(_log_error, _from_log_error))
+        ax.set(xlim=(LOW, HIGH), ylim=(0, TOP))
         ax.minorticks_off()
         ax.set_xticks([20, 100, 1000, 10_000], ["20 kB", "100 kB", "1 MB", "10 MB"])
-        ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+        ax.set_yticks([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99], ["0", "50 %", "80 %", "90 %", "95 %", "98 %", "99 %"])
         self.beyond = self.live(ax.add_patch(Rectangle((1, 0), 1, 2, color="#f1f3f5", linewidth=0, zorder=0.4)))
         self.cap = self.live(line(ax, "bytes", linestyle="-", linewidth=1.4))
         self.edge = self.live(line(ax, "full precision", linestyle="-", linewidth=1.4, drawstyle="steps-post"))

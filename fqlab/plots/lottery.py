@@ -124,7 +124,7 @@ class Masks(Picture):
         self.maps, self.labels, self.frames = [], [], []
         for c in range(CLIENTS):
             ax = axes(
-                fig, 12 + 74 * (c % 5), 112 - 96 * (c // 5), 64, 64, grid="", spines=("left", "right", "top", "bottom")
+                fig, 12 + 74 * (c % 5), 118 - 96 * (c // 5), 64, 64, grid="", spines=("left", "right", "top", "bottom")
             )
             ax.set(xticks=[], yticks=[])
             image = ax.imshow(np.zeros((8, 8)), cmap=ramp, vmin=0, vmax=1, extent=(0, 1, 0, 1), aspect="auto")
@@ -132,6 +132,8 @@ class Masks(Picture):
             self.labels.append(self.live(note(ax, "", x=0.5, y=1.13, ha="center", halo=False)))
             frame = Rectangle((0, 0), 1, 1, fill=False, edgecolor=COLORS["vermilion"], linewidth=4)
             self.frames.append(self.live(ax.add_patch(frame)))
+        words = "dark: pixels that the first layer still looks at; 3: client 3 and its digits"
+        fig.text(12 / self.width, 2 / self.height, words, fontsize=11, color=MUTED, va="bottom")
         ax = axes(
             fig,
             446,

@@ -13,7 +13,6 @@ import torch
 from fqlab.errors import ConfigError
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
-from fqlab.quant.planes import to_planes
 
 __all__ = ["MAX_BITS", "bit_variables", "signed_sum", "requantize_to_step", "requantize", "requantize_net"]
 
@@ -28,10 +27,13 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
         codes: n-bit codes on the ``sign_magnitude`` grid.
         width: number of planes, the upper ones empty; 0 for n.
     """
-    digits, sign = to_planes(codes)
     planes = torch.zeros(2, width or codes.grid.bits, *codes.shape, dtype=torch.float32)
-    planes[0, : codes.grid.bits] = digits * (sign > 0)
-    planes[1, : codes.grid.bits] = digits * (sign < 0)
+    for half, sign in zip(planes, (1, -1), strict=True):
+        left = (sign * codes.values).clamp_(min=0).to(torch.float32)
+        for bit in range(codes.grid.bits):  # in float32, where these small whole numbers are exact and quickest
+            halved = torch.floor(left * 0.5)
+            torch.sub(left, halved, alpha=2, out=half[bit])
+            left = halved
     return planes
 
 

@@ -25,15 +25,13 @@ import torch
 from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Objective, Stacked
+from fqlab.training.plane_steps import HIGHEST, PlaneSteps, plane_pace
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "LikePlainSGD", "dual_ascent", "group_norms",
     "layer_strengths", "net_objective", "net_params", "plane_objective", "plane_params", "plane_pace", "remembered",
     "resume", "shrink", "to_codes",
 ]  # fmt: skip
-
-HIGHEST = 2.0
-"""Bit variables live in [0, 2]; above 1 a value overflows into the next bit (BSQ §3.1)."""
 
 # ------------------------------------------------------------------------------------------- the objective
 
@@ -161,18 +159,6 @@ class InNet(Stacked):
         return inside
 
 
-def plane_pace(scale: torch.Tensor, signed: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
-    """κ = 1/(s² Σ_b (2^b/(2^n − 1))²): with κ times the learning rate, planes move weights as plain SGD does.
-
-    Args:
-        scale: s, of shape ``[*batch]``.
-        signed: ±2^b of the planes in use, ``[*batch, 2·planes]``.
-        top: 2^n − 1, ``[*batch]``.
-    """
-    shares = signed.square().sum(-1) / (2 * top.square())
-    return 1 / (scale.square() * shares).clamp(min=1e-12)
-
-
 @dataclass(frozen=True)
 class LikePlainSGD(Stacked):
     """Preconditioner: learning rates of planes (or net) and scale at which a step moves weights as far as plain SGD.
@@ -253,6 +239,7 @@ def plane_objective(
         None if proximal else GroupLasso(layers),
         InBox(layers, proximal, precondition),
         LikePlainSGD(layers, lr) if precondition else None,
+        PlaneSteps(layers, proximal, precondition),
         context,
     )
 

@@ -23,6 +23,7 @@ from fqlab.quant import Codes, Grid
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.integer import accumulate, integer_step, reach
 from fqlab.training.objectives import Objective, Stacked
+from fqlab.training.sgd import Training
 
 __all__ = [
     "FromDigits",
@@ -70,9 +71,9 @@ class IntegerSteps:
 
     layers: tuple[str, ...]
 
-    def walk(self, context: Weights, lr: float, momentum: float) -> IntegerWalk:
-        """One round's steps; momentum starts at zero."""
-        return IntegerWalk(self.layers, context, lr, momentum)
+    def walk(self, context: Weights, training: Training) -> IntegerWalk:
+        """One round's steps; momentum starts at zero, and there is no weight decay, as in the public code."""
+        return IntegerWalk(self.layers, context, training.lr, training.momentum)
 
 
 @dataclass
@@ -85,15 +86,15 @@ class IntegerWalk:
     momentum: float
     buffers: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
 
-    def step(self, params: Weights, gradients: Weights, noise: Weights) -> set[str]:
-        """Move the magnitudes, in place."""
+    def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
+        """Move the magnitudes in place; of stacked clients the leading ones that still train are there."""
         for name in self.layers:
             key = f"{name}/magnitude"
             seeds = noise[f"{name}/seed"].reshape(-1).tolist()
             layer, slope = (part if self._stacked else part[None] for part in (params[key], gradients[key]))
             for client, seed in enumerate(seeds):
                 self._move(name, client, layer[client], slope[client].flatten(), seed)
-        return {f"{name}/magnitude" for name in self.layers}
+        return {f"{name}/magnitude": params[f"{name}/magnitude"] for name in self.layers}
 
     @property
     def _stacked(self) -> bool:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from fqlab.models.backprop import MLPGradient
 from fqlab.tensors import Weights, leading
-from fqlab.training.objectives import Objective, stackable
+from fqlab.training.objectives import Objective, Walk, WrittenWalk, stackable
 from fqlab.training.sgd import Batch, GradFn
 
 __all__ = ["channels_last", "network_grad", "objective_grad", "sample_mean", "stacked", "stacked_network_grad"]
@@ -49,6 +49,7 @@ def network_grad(model: nn.Module, buffers: Weights) -> GradFn:
         buffers: of the model (BatchNorm statistics), which are updated in place.
     """
 
+    @torch.enable_grad()
     def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in channels_last(weights).items()}
         loss = sample_mean(functional_call(model, {**leaves, **buffers}, (batch.x,)), batch)
@@ -82,6 +83,7 @@ def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
     else:
         forward = vmap(lambda weights, state, x: functional_call(model, {**weights, **state}, (x,)))
 
+    @torch.enable_grad()
     def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
         losses = sample_mean(forward(leaves, leading(buffers, batch.active), batch.x), batch)
@@ -103,7 +105,9 @@ def _by_hand(written: MLPGradient) -> GradFn:
     return grad
 
 
-def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = False) -> GradFn:
+def objective_grad(
+    objective: Objective, network: GradFn, *, of_stack: bool = False, walk: Walk | None = None
+) -> GradFn:
     """Gradient of loss(model(transform(params))) + penalty(params) in ``params``, given the network's own.
 
     A transform that passes gradients on unchanged (``straight_through``) needs no graph; any other is pulled back by
@@ -113,7 +117,10 @@ def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = Fa
         objective: of one client, or with a leading client dimension in its context.
         network: from :func:`network_grad` or :func:`stacked_network_grad`.
         of_stack: clients are stacked.
+        walk: the objective's own steps; if they have the gradient written out, it is theirs.
     """
+    if isinstance(walk, WrittenWalk):
+        return _walk_grad(walk, network)
     lift = stacked if of_stack else (lambda function: function)
     transform = lift(objective.transform) if objective.transform else lambda params, context, noise: params
     penalty = lift(objective.penalty) if objective.penalty else None
@@ -136,6 +143,19 @@ def objective_grad(objective: Objective, network: GradFn, *, of_stack: bool = Fa
         return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
 
     return passed_on if straight and penalty is None else pulled_back
+
+
+def _walk_grad(walk: WrittenWalk, network: GradFn) -> GradFn:
+    """The gradient in the form that ``walk`` has written out, and the loss with its penalty."""
+
+    def grad(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        with torch.no_grad():
+            seen = walk.weights(params, batch.active)
+            slopes, loss = network(seen, batch)
+            gradients = walk.pull_back(params, dict(zip(seen, slopes, strict=True)))
+            return [gradients[name] for name in params], loss + walk.cost()
+
+    return grad
 
 
 def stacked(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ know nothing of them. Per-client tensors (masks, bit-widths) go through ``contex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -18,16 +18,9 @@ import torch
 from fqlab.tensors import Weights
 
 __all__ = [
-    "Drawing",
-    "KurtosisPenalty",
-    "Objective",
-    "OwnSteps",
-    "Stackable",
-    "Stacked",
-    "Walk",
-    "kurtosis",
+    "Drawing", "KurtosisPenalty", "Objective", "OwnSteps", "Stackable", "Stacked", "Walk", "WrittenWalk", "kurtosis",
     "stackable",
-]
+]  # fmt: skip
 
 Transform = Callable[[Weights, Weights, Weights], Weights]
 """(params, context, noise) -> weights the model sees."""
@@ -71,19 +64,33 @@ class Drawing(Protocol):
 class Walk(Protocol):
     """The steps of one round of local training: it may keep tensors of its own, such as momentum."""
 
-    def step(self, params: Weights, gradients: Weights, noise: Weights) -> Collection[str]:
-        """Move some parameters in place and name them; the others are left to SGD.
-
-        Stacked clients that have finished are no longer in the tensors, which then are the leading ones.
-        """
+    def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
+        """New values of the parameters that it moves, projection included; the others are left to SGD."""
         ...
 
 
 class OwnSteps(Protocol):
-    """Parameters that do not move by SGD."""
+    """Parameters that do not move by ordinary SGD."""
 
-    def walk(self, context: Weights, lr: float, momentum: float) -> Walk:
-        """A fresh walk for one client, or for clients that are stacked as their ``context`` is."""
+    def walk(self, context: Weights, training: Any) -> Walk | None:
+        """A fresh walk for one client, or for clients that are stacked as their ``context`` is; None if SGD will do."""
+        ...
+
+
+@runtime_checkable
+class WrittenWalk(Walk, Protocol):
+    """A walk that needs no autograd: it has transform, gradient and penalty written out, for its own parameters."""
+
+    def weights(self, params: Weights, active: int | None) -> Weights:
+        """The weights the model sees; what it says next is about these ``params``."""
+        ...
+
+    def pull_back(self, params: Weights, slopes: Weights) -> Weights:
+        """Gradients as :meth:`step` takes them, from those in the weights that the model sees."""
+        ...
+
+    def cost(self) -> Any:
+        """The penalty, one a client if stacked."""
         ...
 
 
@@ -99,8 +106,8 @@ class Objective:
     penalty: Penalty | None = None
     project: Projection | None = None
     precondition: Preconditioner | None = None
-    context: Weights = field(default_factory=dict)
     steps: OwnSteps | None = None
+    context: Weights = field(default_factory=dict)
 
     @property
     def draws(self) -> bool:
@@ -111,9 +118,9 @@ class Objective:
         """The noise tensors of one step, which the transform asks for."""
         return self.transform.draw(params, generator) if isinstance(self.transform, Drawing) else {}
 
-    def walk(self, context: Weights, lr: float, momentum: float) -> Walk | None:
-        """What moves the parameters that do not move by SGD, if there are any; ``context`` as for :class:`OwnSteps`."""
-        return self.steps.walk(context, lr, momentum) if self.steps else None
+    def walk(self, training: Any) -> Walk | None:
+        """What moves the parameters that do not move by ordinary SGD, if there are any."""
+        return self.steps.walk(self.context, training) if self.steps else None
 
     def weights(self, params: Weights, noise: Weights | None = None) -> Weights:
         """The weights the model sees for ``params``."""

@@ -89,7 +89,7 @@ def sgd(
         training: learning rate, momentum and weight decay.
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
         precondition: ``(gradients, params)`` to gradients, weight decay included, before momentum.
-        walk: moves some of the parameters in a way of its own, weight decay left out.
+        walk: moves some of the parameters in its own way, and stands in for both.
 
     Returns:
         The new parameters and the losses seen, one a step.
@@ -103,20 +103,25 @@ def sgd(
         losses.append(loss)
         with torch.no_grad():
             slopes = dict(zip(moving, gradients, strict=True))
-            own = walk.step(moving, slopes, batch.noise) if walk else ()
+            own = walk.step(moving, slopes, batch.noise, batch.active) if walk is not None else {}
+            slopes = {name: slope for name, slope in slopes.items() if name not in own}
             if training.weight_decay:
                 for name, slope in slopes.items():
                     slope.add_(moving[name], alpha=training.weight_decay)
-            if precondition is not None:
+            if precondition is not None and walk is None:
                 slopes = precondition(slopes, moving)
             for name, slope in slopes.items():
                 if name in own:
                     continue
                 moving[name].add_(_direction(name, slope, training.momentum, velocity), alpha=-training.lr)
-            for name, inside in project(moving).items() if project else ():
-                if inside is not moving[name]:
-                    moving[name].copy_(inside)
+            _overwrite(moving, own if project is None or walk is not None else project(moving))
     return values, losses
+
+
+def _overwrite(values: Weights, new: Weights) -> None:
+    for name, value in new.items():
+        if value is not values[name]:
+            values[name].copy_(value)
 
 
 def _direction(name: str, gradient: torch.Tensor, momentum: float, velocity: Weights) -> torch.Tensor:

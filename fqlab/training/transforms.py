@@ -11,7 +11,16 @@ from fqlab.quant import Grid, clips_for, fake_quantize, straight_through
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Stacked
 
-__all__ = ["RANGE_RULES", "FakeQuantize", "Masked", "MultiBit", "PseudoNoise", "masked", "signed_round", "signed_step"]
+__all__ = [
+    "RANGE_RULES",
+    "FakeQuantize",
+    "MultiBit",
+    "PseudoNoise",
+    "hold_masked",
+    "masked",
+    "signed_round",
+    "signed_step",
+]
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
     w = w.detach().flatten(bits.dim())
     top = (2.0 ** (bits - 1) - 1).clamp(min=1)
     if range_rule == "max_abs":
-        return (w.abs().amax(-1) / top).clamp(min=1e-30)
+        return (torch.maximum(w.amax(-1), -w.amin(-1)) / top).clamp(min=1e-30)
     step = _octav_clip(w.abs(), 1 / (12 * top.square())) / top
     for _ in (1, 2, 3):
         q = _signed_codes(w, bits, step)
@@ -110,12 +119,14 @@ def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 def _signed_codes(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     half = expand_like(2.0 ** (bits - 1), w)
-    return torch.round(w / expand_like(step, w)).clamp(-half, half - 1)
+    codes = (w / expand_like(step, w)).round_()
+    return torch.minimum(torch.maximum(codes, -half, out=codes), half - 1, out=codes)
 
 
 def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    return straight_through(w, _signed_codes(w.detach(), bits, step) * expand_like(step, w))
+    value = _signed_codes(w.detach(), bits, step).mul_(expand_like(step, w))
+    return straight_through(w, value) if torch.is_grad_enabled() else value
 
 
 def masked(params: Weights, masks: Weights) -> Weights:
@@ -123,13 +134,14 @@ def masked(params: Weights, masks: Weights) -> Weights:
     return {name: value * masks[name] if name in masks else value for name, value in params.items()}
 
 
-@dataclass(frozen=True)
-class Masked(Stacked):
-    """Transform: layers times their masks, which are the context."""
+def hold_masked(params: Weights, masks: Weights) -> Weights:
+    """Projection: what is masked stays zero, in place; masks are float32. Of weights that start so no more is needed."""
+    for name, mask in masks.items():
+        params[name].mul_(mask)
+    return params
 
-    def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
-        """The weights that are left."""
-        return masked(params, context)
+
+hold_masked.stacked = hold_masked  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,11 @@ from hypothesis import strategies as st
 
 from fqlab import lessons
 from fqlab.errors import ConfigError
-from fqlab.lessons import code
+from fqlab.lessons import code, contents
 from fqlab.lessons.classroom import gather
 from fqlab.plots.guesses import Guesses, Poll
 
 QUESTION = "00-two-bits"
-
-
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("FQLAB_PROGRESS", str(tmp_path / "progress.json"))
 
 
 @given(st.floats(-1e9, 1e9).map(lambda g: float(f"{g:.6g}")).filter(lambda g: g == 0 or abs(g) > 1e-20))
@@ -73,7 +68,7 @@ def test_predict_shows_the_code_and_the_class_counts_it():
 
 
 def test_the_picture_counts_like_a_histogram_and_marks_the_result():
-    p = lessons.learn.prediction("03-clip-gain")
+    p = contents.prediction("03-clip-gain")
     said = [0.5, 1, 1, 4.2, 4.2, 4.3, 9.9, 10]
     drawing = lessons.classroom("03-clip-gain", " ".join(code.write(p.id, g) for g in said))
     ax = drawing.figure.subfigs[0].axes[0]

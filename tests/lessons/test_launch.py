@@ -18,7 +18,7 @@ import pytest
 from browser import write_notebook
 from fqlab.errors import FqlabError
 from fqlab.lessons import launch as launcher
-from fqlab.lessons.notebook import tidy
+from fqlab.lessons.notebook import HOME, before_saving, tidy
 
 
 @pytest.fixture
@@ -43,6 +43,41 @@ def test_a_lesson_can_be_named_by_its_number(lessons: Path) -> None:
     line = launcher.command(["03", "--port", "9999"])
     assert "--LabApp.default_url=/lab/tree/03_optimal_clipping.ipynb" in line
     assert line[6:8] == ["--port", "9999"]
+
+
+@pytest.fixture
+def course(lessons: Path) -> Path:
+    for name in ("01_averaging", "10_wire", "11_fleet", "12_frontier"):
+        write_notebook(lessons / f"{name}.ipynb", ["1 + 1"])
+    return lessons
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("1", "01_averaging"), ("0", "00_tour"), ("10", "10_wire"), ("12", "12_frontier"), ("01_", "01_averaging"),
+        ("11_fleet", "11_fleet"), ("11_fleet.ipynb", "11_fleet"), ("03_opt", "03_optimal_clipping"),
+    ],
+)  # fmt: skip
+def test_a_number_is_the_whole_number(course: Path, name: str, found: str) -> None:
+    assert launcher.find_lesson(name) == course / f"{found}.ipynb"
+
+
+def test_two_that_begin_alike_are_both_named(course: Path) -> None:
+    (course / "01_averaging.ipynb").unlink()
+    with pytest.raises(FqlabError, match="lesson is '1', but that can be 10_wire or 11_fleet or 12_frontier."):
+        launcher.find_lesson("1")
+    for name in ("", "0"):
+        write_notebook(course / "00_other.ipynb", [])
+        with pytest.raises(FqlabError, match="but that can be 00_other or 00_tour"):
+            launcher.find_lesson(name)
+
+
+@pytest.mark.parametrize("name", ["001", "²", "٣", "x" * 10**6, "../00_tour", "-1", "1.0"])
+def test_what_is_no_lesson_is_one_sentence(course: Path, name: str) -> None:
+    with pytest.raises(FqlabError, match="must be one of") as told:
+        launcher.find_lesson(name)
+    assert len(str(told.value)) < 300
 
 
 def test_an_unknown_lesson_is_one_sentence(lessons: Path) -> None:
@@ -72,8 +107,10 @@ def saving_a_played_lesson_changes_nothing(opener: Any, contents: str, lessons: 
         with opener.open(request, json.dumps(body).encode() if body else None, timeout=10) as answer:
             return json.loads(answer.read())
 
-    for name, kept in (("00_tour.ipynb", False), ("trial.ipynb", True)):
+    for name, kept in (("00_tour.ipynb", False), ("trial.ipynb", True), ("03_optimal_clipping.ipynb", True)):
         tidy(book := json.loads((lessons / name).read_text()))
+        if name == "00_tour.ipynb":
+            book["cells"].append({"cell_type": "markdown", "id": "badge", "metadata": {}, "source": [f"{HOME}{name}"]})
         (lessons / name).write_text(json.dumps(book, indent=1, sort_keys=True) + "\n")
         before = (lessons / name).read_text()
         model = ask(name)
@@ -85,6 +122,65 @@ def saving_a_played_lesson_changes_nothing(opener: Any, contents: str, lessons: 
         after = (lessons / name).read_text()
         assert ("an aside" in after) == kept, "a notebook of one's own keeps its outputs, a lesson does not"
         assert (after == before) != kept
+
+
+def played(path: Path) -> dict[str, Any]:
+    """The notebook in ``path`` as the browser hands it in: run, with a language and a widget state of its own."""
+    book = json.loads(path.read_text(encoding="utf-8"))
+    book["metadata"] |= {"widgets": {}, "kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
+    for cell in book["cells"]:
+        cell["metadata"]["collapsed"] = False
+        if cell["cell_type"] == "code":
+            cell["outputs"] += [{"output_type": "stream", "name": "stdout", "text": "an aside"}]
+    return book
+
+
+OURS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
+def test_a_lesson_is_saved_as_it_is_stored(path: Path) -> None:
+    for folder in ("", "notebooks/", "a/b/"):
+        before_saving({"type": "notebook", "content": (book := played(path))}, folder + path.name)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        assert book["metadata"] == stored["metadata"]
+        assert [c["metadata"] for c in book["cells"]] == [c["metadata"] for c in stored["cells"]]
+        plain = [c for c in book["cells"] if c["cell_type"] == "code" and not c["metadata"].get("tags")]
+        assert [c["outputs"] for c in plain] == [[] for _ in plain]
+
+
+@pytest.mark.parametrize(
+    "name", ["03_mine.ipynb", "03_optimal_clipping-Copy1.ipynb", "analysis.ipynb", "04_stochastic_rounding.ipynb"]
+)
+def test_a_copy_of_a_lesson_under_another_name_is_saved_as_it_is(name: str) -> None:
+    book = played(OURS[3])
+    before = json.dumps(book)
+    before_saving({"type": "notebook", "content": book}, name)
+    assert json.dumps(book) == before
+
+
+def test_an_assignment_made_of_a_lesson_keeps_its_points() -> None:
+    book = played(OURS[3])
+    book["cells"][5]["metadata"]["nbgrader"] = {"points": 5}
+    before = json.dumps(book)
+    before_saving({"type": "notebook", "content": book}, OURS[3].name)
+    assert json.dumps(book) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None, [], "text", {}, {"cells": []}, {"cells": [{"cell_type": "code", "source": "1"}]},
+        {"worksheets": [{"cells": []}], "nbformat": 3},
+        {"cells": [{"cell_type": "raw"}, {"cell_type": "markdown", "source": ["# 03", " · mine"]}], "metadata": {"kernelspec": "ir"}},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_notebook_of_ones_own_named_like_a_lesson_is_saved_as_it_is(content: Any) -> None:
+    before = json.dumps(content)
+    before_saving({"type": "notebook", "content": content}, "03_optimal_clipping.ipynb")
+    before_saving({"type": "file", "content": content}, "03_optimal_clipping.ipynb")
+    assert json.dumps(content) == before
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from jupytext.compare import NotebookDifference, compare_notebooks
 from nbformat import NotebookNode
 
+from fqlab.lessons import lesson
 from fqlab.lessons.build import build, read_source
-from lesson_rules import BADGE, problems, stored_problems
+from fqlab.lessons.notebook import tidy
+from lesson_rules import BADGE, bound, problems, stored_problems
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
@@ -45,6 +49,18 @@ def test_a_lesson_has_its_skeleton(path: Path) -> None:
     assert problems(jupytext.read(path), path.stem) == []
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_no_cell_takes_the_name_of_a_learners_function(path: Path) -> None:
+    defined = {
+        node.name
+        for exercise in lesson(path.stem[:2]).exercises
+        for node in ast.parse(exercise.solution).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert defined
+    assert bound(jupytext.read(path)) & defined == set()
+
+
 NAME = "03_optimal_clipping"
 GOOD = f"""# %% [markdown]
 # # 03 · Optimal clipping
@@ -62,6 +78,8 @@ GOOD = f"""# %% [markdown]
 
 # %%
 import statistics
+
+from fqlab.lessons import check, hint, predict, quiz, reveal, solution
 
 # %% [markdown]
 # ## Predict
@@ -114,7 +132,12 @@ def code(source: str) -> Callable[[str], str]:
         (lambda text: text.replace("**Minutes** 20 to read, 4 s to run", "**Minutes** few"), "minutes"),
         (lambda text: text.replace("# ## Quiz\n", ""), "no section headed: quiz"),
         (lambda text: text.replace("# ## Quiz\n# ## Remember", "# ## Remember\n# ## Quiz"), "order"),
-        (lambda text: text.replace("import statistics\n", "statistics = 1\n"), "import cell"),
+        (lambda text: re.sub(r"^(import|from) .*$", "x = 1", text, flags=re.MULTILINE), "import cell"),
+        (lambda text: text.replace("hint, ", ""), "does not bring hint"),
+        (
+            lambda text: text.replace("import statistics\n", "import math, statistics\n"),
+            "imports math and never uses it",
+        ),
         (lambda text: text.replace(' tags=["panel"]', ""), "tagged panel"),
         (code("import math"), "imports; all imports"),
         (code("def f():\n    pass"), "defines"),
@@ -229,3 +252,15 @@ def test_each_rule_of_stored_outputs_can_fail(pair: tuple[Path, Path]) -> None:
         worse = copy.deepcopy(book)
         spoil(worse)
         assert any(complaint in problem for problem in stored_problems(worse, 1)), complaint
+
+
+def test_a_stream_is_stored_in_one_piece() -> None:
+    pieces = [("stdout", "a\n"), ("stdout", ["b\n", "c"]), ("stderr", "x"), ("stdout", "d")]
+    outputs = [{"output_type": "stream", "name": name, "text": text} for name, text in pieces]
+    cell = {"cell_type": "code", "metadata": {"tags": ["nbval-check-output"]}, "source": "", "outputs": outputs}
+    tidy({"metadata": {}, "cells": [cell]})
+    assert [(o["name"], o["text"]) for o in cell["outputs"]] == [
+        ("stdout", "a\nb\nc"),
+        ("stderr", "x"),
+        ("stdout", "d"),
+    ]

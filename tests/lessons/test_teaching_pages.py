@@ -10,7 +10,7 @@ import jupytext
 import pytest
 
 from fqlab import panels
-from fqlab.lessons import LESSONS, learn
+from fqlab.lessons import LESSONS, contents
 from fqlab.lessons.classroom import gather
 from fqlab.lessons.website.markup import slug
 from fqlab.panels.state import controls
@@ -107,4 +107,4 @@ def test_the_examples_work():
     assert set(hidden) <= {c.name for c in controls(panels.tour.State)}
     for call, identity in re.findall(r'\b(predict|hint)\("([^"]+)"', INSTRUCTORS):
         if importlib.util.find_spec(f"fqlab.lessons.content.lesson_{identity[:2]}"):
-            learn._find("predictions" if call == "predict" else "exercises", identity)
+            (contents.prediction if call == "predict" else contents.exercise)(identity)

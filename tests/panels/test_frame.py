@@ -237,6 +237,12 @@ def test_a_run_is_played_paused_and_given_up_for_a_new_setting(panel, monkeypatc
     panel.play()
     assert panel.wait(20)
     assert "Step 5 of 5" not in panel.status.text, "paused"
+    for _ in range(2):
+        panel.play()
+        panel.stop()  # perhaps before the thread has seen it
+    panel.play()
+    assert panel.wait(20)
+    assert "Step 5 of 5" in panel.status.text
     panel.play()
     panel.set(level=2.0)
     assert panel.wait(20)

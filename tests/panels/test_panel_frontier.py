@@ -86,6 +86,17 @@ def test_your_run_is_the_federation_of_the_state_with_the_ledgers_bytes():
     panel.close()
 
 
+def test_a_run_that_is_known_is_said_once():
+    panel = frontier(method="fedavg", rounds=2)
+    assert panel.wait(60)
+    said = panel.frame.message
+    assert said.count("Your run") == 1
+    panel.set(cost="both")
+    assert panel.wait(60)
+    assert panel.frame.message.count("Your run") == 1
+    panel.close()
+
+
 @pytest.mark.parametrize("method", ["fedpaq", "uveqfed", "eden", "sign"])
 def test_a_rival_is_a_run_of_ones_own(method):
     """Bits where the method has any; packets of one bit a weight up, 32 down."""

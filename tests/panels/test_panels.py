@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import io
+import re
 import resource
 import sys
 
@@ -16,7 +17,7 @@ from fqlab import panels
 from fqlab.errors import ConfigError
 from fqlab.panels.frame import Panel
 from fqlab.panels.gallery import Gallery
-from fqlab.panels.state import controls
+from fqlab.panels.state import controls, words
 from fqlab.panels.widgets import close_children
 from fqlab.plots.picture import to_svg
 
@@ -151,3 +152,10 @@ def test_memory_stays_flat_over_500_moves(panel):
     after = held()
     assert after[0] - before[0] < 2000, "objects pile up"
     assert after[1] - before[1] < 30e6, "memory piles up"
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_settings_read_as_words(name):
+    said = words(KINDS[name].State())
+    assert not re.search(r"\b[a-z][A-Z]{2,}", said), said
+    assert not re.search(r"of (\d+) \1\b", said), said

@@ -13,6 +13,7 @@ from fqlab.tensors import stack
 from fqlab.training.digits import digit_codes, digit_params, frozen_objective, integer_objective
 from fqlab.training.integer import accumulate, integer_step
 from fqlab.training.objectives import Objective
+from fqlab.training.sgd import Training
 from fqlab.training.updates import UPDATES, local_form, trained_codes
 
 
@@ -67,13 +68,13 @@ def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
     layer = codes(8, n=400)
     objective = integer_objective({"w": layer}, [0.0002])
     params = digit_params({"w": layer})
-    walk = objective.walk(objective.context, 0.1, momentum)
+    walk = objective.walk(Training(lr=0.1, momentum=momentum))
     generator = torch.Generator().manual_seed(1)
     expected, buffer = params["w/magnitude"].flatten().clone(), torch.zeros(8, 400)
     for seed in range(5):
         slope = size * torch.randn(100, 4, generator=generator)
         gradients = {"w/magnitude": slope, "w/scale": torch.zeros(())}
-        assert walk.step(params, gradients, {"w/seed": torch.tensor(seed)}) == {"w/magnitude"}
+        assert set(walk.step(params, gradients, {"w/seed": torch.tensor(seed)}, None)) == {"w/magnitude"}
         accumulate(buffer, expected, slope.flatten(), 0.0002, momentum)
         draws = torch.rand(400, generator=torch.Generator().manual_seed(seed))
         expected = integer_step(expected, buffer, 0.1, draws)
@@ -88,17 +89,17 @@ def test_stacked_clients_walk_as_each_would_alone_and_the_last_may_have_finished
     context = stack([o.context for o in objectives])
     params = stack([digit_params({"w": layer}) for layer in layers])
     own = [digit_params({"w": layer}) for layer in layers]
-    together = objectives[0].walk(context, 0.1, 0.9)
-    alone = [o.walk(o.context, 0.1, 0.9) for o in objectives]
+    together = objectives[0].steps.walk(context, Training(lr=0.1, momentum=0.9))
+    alone = [o.walk(Training(lr=0.1, momentum=0.9)) for o in objectives]
     generator = torch.Generator().manual_seed(0)
     for step in range(4):
         left = 3 if step < 2 else 2
         slope = 0.3 * torch.randn((left, *layers[0].shape), generator=generator)
         seeds = torch.arange(left) + 10 * step
         for k in range(left):
-            alone[k].step(own[k], {"w/magnitude": slope[k]}, {"w/seed": seeds[k]})
+            alone[k].step(own[k], {"w/magnitude": slope[k]}, {"w/seed": seeds[k]}, None)
         leading = {key: value[:left] for key, value in params.items()}
-        together.step(leading, {"w/magnitude": slope}, {"w/seed": seeds})
+        together.step(leading, {"w/magnitude": slope}, {"w/seed": seeds}, left)
         assert torch.equal(params["w/magnitude"], torch.stack([p["w/magnitude"] for p in own]))
     assert not torch.equal(params["w/magnitude"][0], layers[0].values.abs().float())
 
@@ -115,7 +116,7 @@ def test_a_layer_in_another_memory_format_moves_all_the_same():
         params = digit_params({"w": layer})
         params["w/magnitude"] = params["w/magnitude"].contiguous(memory_format=form)
         gradient = {"w/magnitude": slope.contiguous(memory_format=form)}
-        objective.walk(objective.context, 0.1, 0.9).step(params, gradient, {"w/seed": torch.tensor(3)})
+        objective.walk(Training(lr=0.1, momentum=0.9)).step(params, gradient, {"w/seed": torch.tensor(3)}, None)
         moved.append(params["w/magnitude"])
     assert torch.equal(*moved)
     assert not torch.equal(moved[0], values.abs().float())

@@ -15,6 +15,7 @@ from fqlab.data import Dataset
 from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
 from fqlab.federation.engines.crew import Crew
+from fqlab.federation.engines.memory import keep_memory
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, smallest_batch, uses_noise
@@ -175,12 +176,11 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     project = (lambda moved: rule(moved, objective.context)) if rule else None
     scaled = objective.precondition
     precondition = (lambda slopes, params: scaled(slopes, params, objective.context)) if scaled else None
-    grad = objective_grad(objective, network_grad(model, buffers))
-    start = channels_last(problem.params)
+    walk = objective.walk(client.training)
+    grad = objective_grad(objective, network_grad(model, buffers), walk=walk)
+    start = problem.params | channels_last({n: problem.params[n] for n in client.spec.trainable if n in problem.params})
     batches_of = steps(simulation, client, problem)
-    training = client.training
-    walk = objective.walk(objective.context, training.lr, training.momentum)
-    params, losses = sgd(grad, start, batches_of, training, project, precondition, walk)
+    params, losses = sgd(grad, start, batches_of, client.training, project, precondition, walk)
     seen = [float(torch.stack(losses).mean()) if losses else math.nan]  # NaN where no batch was large enough
     return simulation.send([client], [problem], stack([params]), stack([buffers]), seen)[0]
 
@@ -200,6 +200,7 @@ def build_simulation(
     Raises:
         ConfigError: if a client is left without training samples.
     """
+    keep_memory()
     dataset = reduced(dataset or data.load(experiment.dataset), **experiment.reduce)
     parts = partition.split(
         experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)

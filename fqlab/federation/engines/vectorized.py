@@ -95,10 +95,10 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     buffers = stack([problem.buffers for problem in problems])
     model.train()
 
-    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True)
-    start = stack([problem.params for problem in problems])
     training = members[0][0].training
-    walk = objective.walk(context, training.lr, training.momentum)
+    walk = objective.walk(training)
+    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
+    start = stack([problem.params for problem in problems])
     hooks = (_projection(objective), _preconditioner(objective), walk)
     params, losses = sgd(grad, start, _batches(simulation, members), training, *hooks)
     total = torch.zeros(len(members), dtype=torch.float32)

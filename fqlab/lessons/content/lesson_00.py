@@ -21,14 +21,14 @@ def _two_bits() -> float:
     return 100 * _run()[0]
 
 
-def _reach(ticket: str) -> list[float]:
-    """Whether a ticket keeps 90 % accuracy, and whether it sends at most a tenth of the bytes."""
+def _reach(answer: object) -> list[float]:
+    """Whether a ticket, or a panel as it is set, keeps 90 % accuracy, and whether it sends at most a tenth of the bytes."""
     import dataclasses
 
     from fqlab.panels import tour
     from fqlab.panels.ticket import read
 
-    state = read(tour.name, tour.version, tour.State, str(ticket))
+    state = read(tour.name, tour.version, tour.State, getattr(answer, "ticket", answer))
     accuracy, up = _run(**dataclasses.asdict(state))
     return [float(accuracy >= 0.9), float(up <= _run(method="fedavg")[1] / 10)]
 

@@ -84,7 +84,7 @@ LESSON = Lesson(
                 (np.array([[2.0], [8.0], [5.0], [1.0]]), np.array([1, 1, 1, 9])),
             ),
             reference=average,
-            solution="def average(weights, sizes):\n    return sizes @ weights / sizes.sum()",
+            solution="def server_average(weights, sizes):\n    return sizes @ weights / sizes.sum()",
             hints=(
                 "One client holds 60 images, another 10. Whose weights should count more, and by which factor?",
                 "w ← Σ_k n_k w_k / Σ_k n_k",

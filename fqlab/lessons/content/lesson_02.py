@@ -69,22 +69,22 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="02-midrise",
-            task="write the mid-rise quantizer f(w, s, b): clip w to ±s, round it to the nearest of 2^b equally spaced "
+            task="write the mid-rise quantizer f(w, s, b): clip w to ±s, round it to the nearest of 2**b equally spaced "
             "levels from −s to s, return the levels.",
             cases=((W, 1.0, 2), (W, 1.2, 3), (W, 0.5, 1)),
             reference=midrise,
-            solution="def midrise(w, s, b):\n    step = 2 * s / (2**b - 1)\n"
+            solution="import numpy as np\n\n\ndef midrise(w, s, b):\n    step = 2 * s / (2**b - 1)\n"
             "    codes = np.round((np.clip(w, -s, s) + s) / step)\n    return codes * step - s",
             hints=(
                 "Four levels from −s to s: how many gaps lie between them, and how wide is one?",
-                "Δ = 2s/(2^b − 1), k = round((clip(w) + s)/Δ), level = kΔ − s",
+                "Δ = 2s/(2**b − 1), k = round((clip(w) + s)/Δ), level = kΔ − s",
                 "step = 2 * s / (2**b - 1)",
             ),
             mistakes=(
-                Mistake(_too_many, "Your step is 2s/2^b: that makes 2^b + 1 levels. 2^b levels have 2^b − 1 gaps."),
+                Mistake(_too_many, "Your step is 2s/2**b: that makes 2**b + 1 levels. 2**b levels have 2**b − 1 gaps."),
                 Mistake(_never_clips, "Weights beyond ±s get levels beyond ±s: clip them before you round."),
                 Mistake(
-                    _cuts_codes, "Off by one: the codes run from 0 to 2^b − 1, yours to 2^b. Clip before you round."
+                    _cuts_codes, "Off by one: the codes run from 0 to 2**b − 1, yours to 2**b. Clip before you round."
                 ),
                 Mistake(_with_zero, "Yours has a level at 0. Mid-rise has none: measure from −s, not from 0."),
                 Mistake(_rounds_down, "You round down. That is wrong by up to a whole step; nearest by half of one."),
@@ -98,11 +98,14 @@ LESSON = Lesson(
             (
                 Option("How many clients they had", "Worth asking, but it does not tell what a weight costs."),
                 Option("How many levels a weight has", "Yes: 3, 4, 5 and 7 are all called 2 bit.", True),
-                Option("Which seed they used", "A seed moves accuracy by a point; a free bit moves it by far more."),
+                Option(
+                    "Which seed they used",
+                    "Worth asking: here seeds moved it by up to 7 points. A free bit moved it by 44.",
+                ),
             ),
         ),
         Question(
-            "One bit more. What happens to the rounding error?",
+            "One bit more. What happens to the mean squared rounding error?",
             (
                 Option("It halves", "The step halves. The squared error goes with the step squared."),
                 Option("It falls to a quarter", "Yes: Δ halves, Δ²/12 falls to a quarter, about 6 dB.", True),

@@ -58,6 +58,16 @@ def _never_guards(x: np.ndarray, s: float, c: float = C) -> float:
     return step(x, s, c) if size.any() else float("nan")
 
 
+def _keeps_when_nothing_is_cut(x: np.ndarray, s: float, c: float = C) -> float:
+    return step(x, s, c) if (np.abs(x) > s).any() else s
+
+
+def _cuts_the_edge(x: np.ndarray, s: float, c: float = C) -> float:
+    size = np.abs(np.asarray(x, dtype=float))
+    outside, inside = size >= s, (size > 0) & (size < s)
+    return _over(size[outside].sum(), c * inside.sum() + outside.sum(), s)
+
+
 LESSON = Lesson(
     number="03",
     title="Optimal clipping",
@@ -82,9 +92,11 @@ LESSON = Lesson(
                 (np.array([-1, -0.5, 0, 0.25, 0.5, 2]), 1.45454545, 4.0**-4 / 3),
                 (np.array([0.0, 0.0, 3.0, -4.0, 1.0]), 2.0, 4.0**-3 / 3),
                 (np.zeros(5), 1.5, 4.0**-4 / 3),
+                (np.array([0.5, -0.25, 0.0]), 2.0, 4.0**-2 / 3),
+                (np.array([1.0, -1.0, 0.5, -3.0]), 1.0, 4.0**-2 / 3),
             ),
             reference=step,
-            solution="def step(x, s, c):\n    size = np.abs(x)\n    outside = size > s\n"
+            solution="import numpy as np\n\n\ndef step(x, s, c):\n    size = np.abs(x)\n    outside = size > s\n"
             "    inside = (size > 0) & (size <= s)\n    weight = c * inside.sum() + outside.sum()\n"
             "    return size[outside].sum() / weight if weight else s",
             hints=(
@@ -101,6 +113,15 @@ LESSON = Lesson(
                 Mistake(
                     _never_guards,
                     "Right, except for a tensor of zeros: 0/0 is NaN, and NaN would spread. Return s there.",
+                ),
+                Mistake(
+                    _keeps_when_nothing_is_cut,
+                    "You return s wherever nothing is clipped. Only 0/0 asks for that: with weights inside, the update falls "
+                    "to 0, and the next one climbs back.",
+                ),
+                Mistake(
+                    _cuts_the_edge,
+                    "A weight of exactly ±s is not clipped: it lies on the last level. Use > s, not >= s.",
                 ),
                 Mistake(_sums_inside, "The numerator sums only weights beyond s, not all of them."),
             ),

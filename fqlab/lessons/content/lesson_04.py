@@ -68,7 +68,7 @@ LESSON = Lesson(
         Prediction(
             "04-thirty",
             "Thirty clients hold the same values and the server averages. How many times smaller is the squared error of "
-            "the mean if they round at random?",
+            "the mean if they round at random, than if they round to the nearest level?",
             low=0.1,
             high=100,
             result=_thirty,
@@ -87,7 +87,7 @@ LESSON = Lesson(
                 (np.array([[0.5, -2.0], [4.1, -0.6]]), np.array([[0.2, 0.9], [0.05, 0.5]])),
             ),
             reference=stochastic,
-            solution="def stochastic(x, u):\n    below = np.floor(x)\n    return below + (u < x - below)",
+            solution="import numpy as np\n\n\ndef stochastic(x, u):\n    below = np.floor(x)\n    return below + (u < x - below)",
             hints=(
                 "A value lies a quarter of a step above a level. How often must it go up, so that the mean is right?",
                 "up with probability f = x − ⌊x⌋, that is where u < f",

@@ -73,7 +73,7 @@ LESSON = Lesson(
                 (np.array([[0.0, 2.0, 4.0], [0.5, 0.0, 0.2]]), ALL, 0.5),
             ),
             reference=shares,
-            solution="def shares(errors, present, floor):\n"
+            solution="import numpy as np\n\n\ndef shares(errors, present, floor):\n"
             "    inverse = np.where(present, 1 / np.maximum(errors, floor), 0.0)\n"
             "    return inverse / inverse.sum(axis=1, keepdims=True)",
             hints=(

@@ -72,7 +72,7 @@ LESSON = Lesson(
             "Kurt[W] = mean of ((w − mean)/std)⁴ and the standard deviation of all n entries.",
             cases=(([STEP], 1.8), ([EVEN, STEP], 1.8), ([EVEN, 3 * STEP - 1, STEP**2], 3.0)),
             reference=penalty,
-            solution="def penalty(layers, target):\n    gaps = []\n    for w in layers:\n"
+            solution="import numpy as np\n\n\ndef penalty(layers, target):\n    gaps = []\n    for w in layers:\n"
             "        z = (w - w.mean()) / w.std()\n        gaps.append(((z**4).mean() - target) ** 2)\n"
             "    return np.mean(gaps)",
             hints=(

@@ -40,6 +40,11 @@ def _no_mask(values: np.ndarray, masks: np.ndarray, old: np.ndarray) -> np.ndarr
     return np.asarray(values).mean(axis=0)
 
 
+def _divides_by_none(values: np.ndarray, masks: np.ndarray, old: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return (values * masks).sum(axis=0) / masks.sum(axis=0)
+
+
 VALUES = np.array([[1.0, 2.0, 0.0, 0.0], [3.0, 0.0, 0.0, 5.0], [8.0, 4.0, 0.0, 0.0]])
 KEPT = np.array([[True, True, False, False], [True, False, False, True], [True, True, False, False]])
 OLD = np.array([9.0, 7.0, 6.0, -1.0])
@@ -66,7 +71,7 @@ LESSON = Lesson(
             "the mean over the clients that kept it, the old value where nobody did.",
             cases=((VALUES, KEPT, OLD), (VALUES[:2], KEPT[:2], OLD), (2 * VALUES[1:], KEPT[1:], OLD)),
             reference=masked_mean,
-            solution="def masked_mean(values, masks, old):\n    count = masks.sum(axis=0)\n"
+            solution="import numpy as np\n\n\ndef mean_of_kept(values, masks, old):\n    count = masks.sum(axis=0)\n"
             "    total = (values * masks).sum(axis=0)\n"
             "    return np.where(count > 0, total / np.maximum(count, 1), old)",
             hints=(
@@ -78,6 +83,10 @@ LESSON = Lesson(
                 Mistake(
                     _all_clients,
                     "You divide by all clients: the zeros of those that dropped a weight pull it towards zero.",
+                ),
+                Mistake(
+                    _divides_by_none,
+                    "0/0 is NaN: where nobody kept a weight the count is 0. Put the old value there, or NaN goes to everybody.",
                 ),
                 Mistake(_loses, "A weight that nobody kept becomes 0. It must keep its old value."),
                 Mistake(

@@ -68,7 +68,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="10-pack",
-            task="write pack(codes, bits): a list of byte values, plane by plane, highest plane first. In each plane the "
+            task="write pack_planes(codes, bits): a list of byte values, plane by plane, highest plane first. In each plane the "
             "first code sits in the highest bit, and zeros fill the last byte.",
             cases=(
                 ([5, 1, 7, 0, 2, 6, 3, 4, 1], 3),
@@ -76,7 +76,7 @@ LESSON = Lesson(
                 ([15, 8, 4, 2, 1], 4),
             ),
             reference=planes,
-            solution="def pack(codes, bits):\n    rows = [[code >> p & 1 for code in codes] for p in reversed(range(bits))]\n"
+            solution="import numpy as np\n\n\ndef pack_planes(codes, bits):\n    rows = [[code >> p & 1 for code in codes] for p in reversed(range(bits))]\n"
             "    return np.packbits(np.array(rows, np.uint8), axis=1).reshape(-1).tolist()",
             hints=(
                 "Nine codes of 3 bits: how many bytes does one plane take, and how many bits of it are padding?",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
+
+if TYPE_CHECKING:
+    from fqlab.panels.views.frontier import State
 
 CAP, TARGET = 500.0, 0.95
 
@@ -19,22 +23,23 @@ def _ratio() -> float:
 
 
 @cache
-def _run(ticket: str) -> tuple[float, float, bool]:
-    """Final accuracy and kilobytes both ways of a ticket's run, and whether its labels are dealt evenly."""
-    from fqlab.panels import frontier
-    from fqlab.panels.ticket import read
+def _run(state: State) -> tuple[float, float]:
+    """Final accuracy of a state's own run, and its kilobytes both ways."""
     from fqlab.panels.views.frontier import own
     from fqlab.studies.frontier import trace
 
-    state = read(frontier.name, frontier.version, frontier.State, ticket)
     *_, last = trace(own(state), stops=(state.rounds,))
-    return last["everyone"], (last["bytes_up"] + last["bytes_down"]) / 1000, state.labels == "even"
+    return last["everyone"], (last["bytes_up"] + last["bytes_down"]) / 1000
 
 
-def _reach(ticket: str) -> list[float]:
-    """Whether a ticket's run reaches 95 %, within 500 kB, on evenly dealt labels."""
-    accuracy, kilobytes, even = _run(str(ticket))
-    return [float(accuracy >= TARGET), float(kilobytes <= CAP), float(even)]
+def _reach(answer: object) -> list[float]:
+    """Whether the run of a ticket, or of a panel as it is set, reaches 95 %, within 500 kB, on evenly dealt labels."""
+    from fqlab.panels import frontier
+    from fqlab.panels.ticket import read
+
+    state = read(frontier.name, frontier.version, frontier.State, getattr(answer, "ticket", answer))
+    accuracy, kilobytes = _run(state)
+    return [float(accuracy >= TARGET), float(kilobytes <= CAP), float(state.labels == "even")]
 
 
 def _ticket(**settings: object) -> str:

@@ -35,7 +35,7 @@ def _inverse(state: Any) -> bool:
 class State(Settings):
     """Devices, bits, quantizer and averaging rule."""
 
-    fine: int = control(1, label="Fine devices, of 10", low=1, high=9, group="Devices")
+    fine: int = control(1, label="Fine devices", unit="of 10", low=1, high=9, group="Devices")
     seven: str = control(
         "coarse",
         label="Sevens at",

@@ -54,7 +54,7 @@ class State(Settings):
         4.0, label="Clip s", unit="σ", low=0.1, high=WIDEST, step=0.05, when=lambda s: s.rule == "hand"
     )
     step: int = control(
-        0, label="OCTAV's step", low=0, high=STEPS, when=_by_octav, help="walk through the steps with the arrow keys"
+        0, label="Step of OCTAV", low=0, high=STEPS, when=_by_octav, help="walk through the steps with the arrow keys"
     )
     start: str = control("mean", label="Start at", choices={"mean": "mean |w|", "max": "max |w|"}, when=_by_octav)
     constant: str = control(

@@ -85,7 +85,7 @@ class Drift(Panel):
 
     def run(self, state: State) -> Iterator[Frame]:
         view: Plane | None = None
-        path, tips, average, clients, rows = [[0.0, 0.0]], [], [], [], []
+        path, tips, average, clients, rows, gaps = [[0.0, 0.0]], [], [], [], [], []
         for seen in watch(experiment(state), method(state), self.stopping):
             view = view or plane(seen)
             path.append(view.places(seen.after)[0].tolist())
@@ -93,10 +93,11 @@ class Drift(Panel):
             average.append(seen.record.accuracy)
             clients.append(member_accuracy(seen.clients))
             scatter, moved = distances(seen)
+            gaps.append(scatter)
             fans = {"path": list(path), "tips": list(tips), "own": state.start == "own"}
             rows.append(_row(seen, clients[-1], scatter, moved))
             pictures: dict[Any, Any] = {
-                ClientDrift: {**fans, "scatter": scatter, "moved": moved},
+                ClientDrift: {**fans, "scatter": list(gaps), "moved": moved},
                 Progress: {"average": list(average), "clients": list(clients)},
             }
             message = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."

@@ -71,7 +71,7 @@ class Fleet(Panel):
         rows = [dict(thing=k, distance=d, echoes=int(e)) for k, (d, e) in enumerate(zip(*_pairs(seen), strict=True))]
         story = f"{scene.town.story.capitalize()}. Scanner {scene.town.sensor_height:.1f} m high, {scene.town.beams} beams, "
         message = f"{story}range {scene.town.max_range:.0f} m: {enough} things with 12 echoes or more."
-        return Frame({Street: view, Echoes: seen}, message, rows)
+        return Frame({Street: view, Echoes: seen | {"attenuation": scene.town.attenuation}}, message, rows)
 
     def run(self, state: State) -> Iterator[Frame]:
         home, away = alone(state.seed)

@@ -5,7 +5,8 @@
     # [![Binder](...)](https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/03_optimal_clipping.ipynb)
     # **Goals**                                          a list of three
     # **Needs** ...   **Minutes** 25 ...                 what comes before; minutes to read, seconds to run
-    the import cell                                      the first code cell, and the only one that imports
+    the import cell                                      the first code cell, and the only one that imports; it brings
+                                                         check, hint, predict, quiz, reveal, solution, and else what is used
     ## Predict ... ## Play ... ## Explain ... ## Check ... ## Paper ... ## Quiz ... ## Remember ... ## Next
 
 A second-level heading counts for the section whose name is its first word (``## Predict: how many?``), or
@@ -25,12 +26,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["BADGE", "MAX_CELLS", "MAX_LINES", "SECTIONS", "problems", "stored_problems"]
+__all__ = ["BADGE", "MAX_CELLS", "MAX_LINES", "SECTIONS", "TYPED", "bound", "problems", "stored_problems"]
 
 SECTIONS = ("predict", "play", "explain", "check", "paper", "quiz", "remember", "next")
 MAX_CELLS, MAX_LINES = 45, 8
 BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/{name}.ipynb"
 CLAIM, PANEL = "nbval-check-output", "panel"
+TYPED = frozenset({"check", "hint", "predict", "quiz", "reveal", "solution"})
+"""What the cards tell a learner to type."""
 
 
 def problems(book: NotebookNode, name: str) -> list[str]:
@@ -83,9 +86,32 @@ def _code(book: NotebookNode) -> Iterator[str]:
         yield f"{len(book.cells)} cells; {MAX_CELLS} is the limit"
     if not any(PANEL in cell.metadata.get("tags", []) for cell in cells):
         yield f"no cell is tagged {PANEL}"
+    yield from _imports(cells)
     for number, cell in enumerate(cells):
         for problem in _cell(cell.source, first=number == 0):
             yield f"code cell {number}: {problem}"
+
+
+def _imports(cells: list[NotebookNode]) -> Iterator[str]:
+    try:
+        nodes = list(ast.walk(ast.parse("\n".join(cell.source for cell in cells))))
+    except SyntaxError:
+        return  # said where the cells are looked at one by one
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    brought = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    if missing := sorted(TYPED - brought):
+        yield f"the import cell does not bring {', '.join(missing)}"
+    if idle := sorted(brought - used - TYPED):
+        yield f"imports {', '.join(idle)} and never uses it"
+
+
+def bound(book: NotebookNode) -> set[str]:
+    """Every name that a cell of ``book`` imports or assigns: running it again takes the name from a learner."""
+    nodes = [n for cell in book.cells if cell.cell_type == "code" for n in ast.walk(ast.parse(cell.source))]
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    assigned = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return assigned | {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
 
 
 def _cell(source: str, *, first: bool) -> Iterator[str]:

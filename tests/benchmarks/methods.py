@@ -1,0 +1,73 @@
+"""A round of every method against a FedAvg round on MNIST, as ratios taken in one run.
+
+    python tests/benchmarks/methods.py [repeats] [model] [words of the methods to take]
+
+Not a test: figures depend on the machine. The methods take turns; least CPU time of all repeats, which other work on the
+machine disturbs less than the time on the clock, and medians of the latter. MNIST is read from ``FQLAB_DATA``.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+
+from fqlab.errors import DataError
+from fqlab.federation import Experiment, Federation
+
+METHODS = {
+    "fedavg": ("fedavg", {}),
+    "clipped, no QAT": ("clipped", {"qat": False}),
+    "clipped, QAT": ("clipped", {}),
+    "QAT": ("robust", {"variant": "qat"}),
+    "lottery": ("lottery", {}),
+    "bsq": ("bsq", {}),
+    "fedmpq": ("fedmpq", {}),
+}
+
+
+def cpu() -> tuple[float, float, int]:
+    """User and system seconds, page faults so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime, used.ru_stime, used.ru_minflt
+
+
+def main(repeats: int, model: str, words: list[str]) -> None:
+    engine = "vectorized" if model == "mlp" else "threads"
+    shared = dict(dataset="mnist", model=model, clients=100, participants=10, rounds=10_000, batch_size=32, lr=0.05)
+    chosen = [name for name in METHODS if name == "fedavg" or not words or any(word in name for word in words)]
+    runs = {}
+    for name in chosen:
+        method, options = METHODS[name]
+        held = 0.1 if method == "lottery" else 0.0
+        experiment = Experiment(
+            method=method, options=options, engine=engine, validation=held, evaluate_every=10, **shared
+        )
+        runs[name] = Federation(experiment)
+    seen: dict[str, list[tuple[float, ...]]] = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, federation in runs.items():
+            before, began = cpu(), time.perf_counter()
+            federation.step()
+            wall, after = time.perf_counter() - began, cpu()
+            if turn:
+                used = [new - old for new, old in zip(after, before, strict=True)]
+                seen[name].append((used[0] + used[1], wall, used[1], used[2]))
+    least = {name: min(rows) for name, rows in seen.items()}
+    wall = {name: statistics.median(row[1] for row in rows) for name, rows in seen.items()}
+    print(f"{model}, {engine}: 10 of 100 clients, one epoch in batches of 32")
+    for name, (busy, _, system, faults) in least.items():
+        ratio, clock = busy / least["fedavg"][0], wall[name] / wall["fedavg"]
+        print(
+            f"{name:16} {1000 * busy:8.0f} ms CPU {ratio:6.2f} x   {1000 * wall[name]:8.0f} ms {clock:6.2f} x", end=""
+        )
+        print(f"   system {system / busy:4.0%}, {faults:7,.0f} page faults")
+
+
+if __name__ == "__main__":
+    try:
+        numbers = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+        main(numbers, sys.argv[2] if len(sys.argv) > 2 else "mlp", sys.argv[3:])
+    except DataError as missing:
+        print(f"left out: {missing}")

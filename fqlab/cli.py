@@ -156,7 +156,7 @@ def _base(config: str | None, ticket: str | None) -> Any:
         from fqlab.panels.shared import experiment_of
 
         return experiment_of(ticket)
-    return Experiment() if config is None else Experiment.from_toml(expand(config, "config"))
+    return Experiment(engine="auto") if config is None else Experiment.from_toml(expand(config, "config"))
 
 
 def _parser(method: str) -> argparse.ArgumentParser:
@@ -175,7 +175,8 @@ def _parser(method: str) -> argparse.ArgumentParser:
     group = parser.add_argument_group("experiment")
     for field in dataclasses.fields(Experiment):
         if field.name not in NO_FLAG:
-            _flag(group, "experiment", field.name, field.default, Experiment.__doc__)
+            default = "auto" if field.name == "engine" else field.default
+            _flag(group, "experiment", field.name, default, Experiment.__doc__)
     group = parser.add_argument_group("partition (--partition says which)")
     for name, default in partition.settings().items():
         _flag(group, "split", name, default, partition.split.__doc__)
@@ -224,6 +225,9 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
     from fqlab.federation import Federation
 
     federation = Federation(experiment, checkpoint=checkpoint)
+    if federation.measured:
+        times = ", ".join(f"{name} {1000 * seconds:.2g} ms" for name, seconds in federation.measured.items())
+        print(f"engine {federation.engine}; a client's step takes {times}", file=sys.stderr)
     print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
     problem: BaseException | None = None
     with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:

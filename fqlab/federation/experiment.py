@@ -18,7 +18,7 @@ __all__ = ["Experiment", "ENGINES", "Settings"]
 
 TABLES = ("options", "split", "reduce")
 """Fields of an experiment that are tables of settings."""
-ENGINES = ("serial", "vectorized", "threads")
+ENGINES = ("serial", "vectorized", "threads", "auto")
 LONGEST_FILE = 2**20
 """Bytes of the largest TOML file that is read."""
 
@@ -86,8 +86,9 @@ class Experiment:
         coding: ``"fixed"`` or ``"zstd"`` packets.
         entropy: also find out what every packet would weigh entropy-coded (``bytes_up_coded``), which takes time.
         seed: of every random draw.
-        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked under vmap) or ``"threads"``.
-        workers: threads of the engine ``"threads"``.
+        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked), ``"threads"``, or ``"auto"``, which measures a
+            step of each and takes the quickest.
+        workers: threads that clients, stacks and test images are shared among.
         reduce: the data set made smaller, settings of :func:`fqlab.data.reduce.reduced`:
             ``{"side": 14, "train": 4000, "test": 1000}``.
 

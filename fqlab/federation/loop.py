@@ -48,6 +48,8 @@ class Federation:
     Attributes:
         server: the server's state after the last finished round.
         client_states: what each client kept for itself.
+        engine: where clients run; with ``"auto"`` the one that was chosen.
+        measured: with ``"auto"``, the seconds of a client's step on each engine.
         ledger: every packet's sizes.
         rounds: the records so far, those of the checkpoint included.
 
@@ -75,6 +77,10 @@ class Federation:
         self.cancelled = cancelled
         self.checkpoint = None if checkpoint is None else writable_file(checkpoint, "checkpoint")
         self.simulation = build_simulation(experiment, self.method, dataset, model)
+        self.engine = experiment.engine
+        self.measured: dict[str, float] = {}
+        if self.engine == "auto":
+            self.engine, self.measured = engines.choose(self.simulation)
         self.ledger = wire.Ledger()
         self.client_states: dict[int, State] = {}
         self.rounds: list[Round] = []
@@ -100,7 +106,7 @@ class Federation:
         began = time.perf_counter()
         index = len(self.rounds) + 1
         tasks, down = self._download(index, self._participants(index))
-        run = engines.get(self.experiment.engine)
+        run = engines.get(self.engine)
         results = answers(tasks, run(self.simulation, tasks, self.cancelled, self.experiment.workers))
         if results is None:
             return None

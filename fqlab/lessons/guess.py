@@ -86,7 +86,7 @@ def reveal(identity: str) -> Card:
     p = prediction(identity)
     guess = store.read()["guesses"].get(identity)
     if guess is None and reading():
-        answer = fold("The answer", f"It is {float(p.result()):.4g}{_unit(p)}.")
+        answer = fold("The answer", f"It is {float(p.result()):.4g}{_unit(p)}, {p.because}")
         return Card("open", "When you have a guess:", figure=answer)
     if guess is None:
         return Card("open", f"First your guess: predict({identity!r}, your_number). Then the answer shows.")
@@ -95,7 +95,7 @@ def reveal(identity: str) -> Card:
     near = abs(guess - truth) <= p.close
     words = "close enough" if near else f"off by {abs(guess - truth):.3g}{_unit(p)}"
     said = f"You said {guess:g}{_unit(p)}, it is {truth:.4g}{_unit(p)}: {words}."
-    text = "\n".join(filter(None, [p.question, said, trouble]))
+    text = "\n".join(filter(None, [p.question, said, f"{p.because[0].upper()}{p.because[1:]}", trouble]))
     return Card("right" if near else "note", text, figure=_ruler(p, guess, truth))
 
 

@@ -18,6 +18,7 @@ class Prediction:
         question: one sentence.
         low, high: the range of sensible guesses.
         unit: of guess and result, may be empty.
+        because: half a sentence that explains the result once it is out.
         result: computes the true value, in a few seconds at most.
         close: a guess this near counts as right.
     """
@@ -28,6 +29,7 @@ class Prediction:
     high: float
     result: Callable[[], float]
     close: float
+    because: str
     unit: str = ""
 
 

@@ -75,11 +75,16 @@ def _row(number: str, index: int, question: Question) -> VBox:
         options=[(o.text, k) for k, o in enumerate(question.options, 1)], value=None, layout=w.Layout(width="auto")
     )
     verdict = w.HTML()
+    first: list[int] = []
 
     def judge(change: dict[str, Any]) -> None:
+        first.append(change["new"])
         right, feedback = answer(number, index, change["new"])
         colour, mark = ("#009E73", "✓") if right else ("#D55E00", "✗")
-        verdict.value = f'<span role="status"><b style="color:{colour}">{mark}</b> {html.escape(feedback)}</span>'
+        counts = "" if first[0] == change["new"] else " <i>Your first answer counts.</i>"
+        verdict.value = (
+            f'<span role="status"><b style="color:{colour}">{mark}</b> {html.escape(feedback)}{counts}</span>'
+        )
 
     choice.observe(judge, "value")
     return w.VBox([w.HTML(f"<b>{index}. {html.escape(question.text)}</b>"), choice, verdict])

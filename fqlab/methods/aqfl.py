@@ -91,7 +91,7 @@ class AQFL(Method):
         if not layers:
             raise ConfigError("model has no Conv or Linear weights, but bit-widths need at least one such layer.")
         table = [[int(self.budget(n))] * layers for n in range(server.clients)]
-        return server.next(server.weights, Widths(torch.tensor(table)))
+        return server.next(server.weights, Widths(torch.tensor(table, dtype=torch.int64)))
 
     def codes(self, server: Server, client: int) -> dict[str, Codes]:
         """The global model at the client's own widths."""

@@ -75,14 +75,14 @@ class FedMPQ(AQFL):
     def next_widths(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Widths:
         """Algorithm 2 for every client that took part; an absent one keeps its widths."""
         bits = server.state.bits.clone()
-        left = torch.tensor([sent_widths(server, update) for update in updates])
+        left = torch.tensor([sent_widths(server, update) for update in updates], dtype=torch.int64)
         lost = (torch.stack([bits[u.client] for u in updates]) - left).clamp(min=0)
         shares = [self.budget(u.client) * u.samples for u in updates]
         base, reduced = common_base(left, shares), [delta - 1 for delta in history(lost, shares)]
         for update, own in zip(updates, left.tolist(), strict=True):
             if self.growing:
                 own = self.spend(base, reduced, layer_sizes(server), self.budget(update.client))
-            bits[update.client] = torch.tensor(own)
+            bits[update.client] = torch.tensor(own, dtype=torch.int64)
         return Widths(bits)
 
     def spend(self, base: Sequence[int], reduced: Sequence[int], sizes: Sequence[int], budget: float) -> Sequence[int]:

@@ -106,7 +106,7 @@ class FedMPQPlus(FedMPQ):
         bits = torch.full_like(started.state.bits, MAX_BITS) if self.dual_step else started.state.bits
         shapes = {name: server.weights[name].shape for name in server.spec.quantizable}
         held = Known.nothing(shapes, server.clients).flatten() if self.downlink == "changes" else {}
-        penalty = torch.full([server.clients], float(self.penalty))
+        penalty = torch.full([server.clients], float(self.penalty), dtype=torch.float32)
         return server.next(server.weights, Tables(bits, penalty, held))
 
     def quantize(self, weights: torch.Tensor, grid: Grid) -> Codes:
@@ -153,7 +153,7 @@ class FedMPQPlus(FedMPQ):
         update = super().upload(params, buffers, problem, client)
         if self.averaging != "inverse_error":
             return update
-        errors = {f"{name}/mse": torch.tensor(error) for name, error in update.mse.items()}
+        errors = {f"{name}/mse": torch.tensor(error, dtype=torch.float32) for name, error in update.mse.items()}
         return replace(update, payload=Payload(update.payload.codes, dict(update.payload.tensors) | errors))
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import FigureBase
@@ -16,11 +17,19 @@ __all__ = ["Digits", "Rounds", "VoteShares"]
 DEVICES = 10
 FINE, COARSE = COLORS["blue"], "#a9cbe2"
 SEVEN = COLORS["vermilion"]
-Data = Mapping[str, Any]
 
 
 class VoteShares(Picture):
     """Each device's share of the average, one bar a layer; fine devices dark, coarse ones light."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        shares: Mapping[str, Sequence[float]]  # layer -> ten shares
+        fine: int  # devices
+        bits: Mapping[str, tuple[int, int]]  # layer -> (fine, coarse)
+        by: str  # rule of averaging
 
     width, height = 338, 260
 
@@ -42,16 +51,15 @@ class VoteShares(Picture):
             for y in (2.25, 0.25)
         ]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``shares`` layer -> ten shares, ``fine`` devices, ``bits`` layer -> (fine, coarse), ``by``."""
-        fine, words = data["fine"], []
-        for k, (layer, shares) in enumerate(data["shares"].items()):
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        fine, words = data.fine, []
+        for k, (layer, shares) in enumerate(data.shares.items()):
             left = 0.0
             for i, (bar, share) in enumerate(zip(self.bars[k], shares, strict=True)):
                 bar.set_bounds(left, bar.get_y(), share, 1.05)
                 bar.set_facecolor(FINE if i < fine else COARSE)
                 left += share
-            self._label(k, layer, data["bits"][layer], sum(shares[:fine]), fine)
+            self._label(k, layer, data.bits[layer], sum(shares[:fine]), fine)
             words.append(f"{layer} layer {sum(shares[:fine]):.1%}")
         self.title.set_text(self._finding(data))
         return f"Share of the average of the {fine} fine of ten devices: {', '.join(words)}."
@@ -65,7 +73,7 @@ class VoteShares(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        fine, rows = data["fine"], data["shares"].values()
+        fine, rows = data.fine, data.shares.values()
         if all(max(row) < 1.3 * min(row) for row in rows):
             return "Every device has its say"
         who = "One device has" if fine == 1 else f"{fine} devices have"
@@ -82,6 +90,14 @@ def _percent(share: float) -> str:
 class Digits(Picture):
     """How many test images of each digit the final model reads right."""
 
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        digits: Sequence[float]  # ten shares read right
+        full: Sequence[float]  # the same in full precision, may be empty
+        rare: int  # the rare digit
+
     width, height = 338, 260
 
     def build(self, fig: FigureBase) -> None:
@@ -97,15 +113,14 @@ class Digits(Picture):
         self.value = self.live(note(ax, "", ha="center", va="bottom", color="#a34700", fontweight="bold"))
         note(ax, "black: full precision   grey: before", x=9.6, y=1.24, ha="right", color=MUTED, halo=False)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``digits`` and ``full``, ten shares each (``full`` may be empty), and the ``rare`` digit."""
-        digits, rare = data["digits"], data["rare"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        digits, rare = data.digits, data.rare
         for d, bar in enumerate(self.bars):
             bar.set_height(max(digits[d], 0.006))
             bar.set_facecolor(SEVEN if d == rare else style_for("accuracy").color)
-            self._tick(self.full[d], d, data["full"][d] if data["full"] else None, 0.42)
-            self._tick(self.before[d], d, ghost["digits"][d] if ghost else None, 0.24)
-        above = [digits[rare], *data["full"][rare : rare + 1], *(ghost["digits"][rare : rare + 1] if ghost else [])]
+            self._tick(self.full[d], d, data.full[d] if data.full else None, 0.42)
+            self._tick(self.before[d], d, ghost.digits[d] if ghost else None, 0.24)
+        above = [digits[rare], *data.full[rare : rare + 1], *(ghost.digits[rare : rare + 1] if ghost else [])]
         self.value.set(text=f"{digits[rare]:.0%}", x=rare, y=max(y for y in above if y < digits[rare] + 0.12) + 0.025)
         self.title.set_text(self._finding(data))
         listed = ", ".join(f"{d}: {share:.0%}" for d, share in enumerate(digits))
@@ -117,7 +132,7 @@ class Digits(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        digits, rare = data["digits"], data["rare"]
+        digits, rare = data.digits, data.rare
         others = sum(share for d, share in enumerate(digits) if d != rare) / 9
         if digits[rare] < 0.05:
             return f"The {rare} is forgotten, others {others:.0%}"
@@ -128,6 +143,17 @@ class Digits(Picture):
 
 class Rounds(Picture):
     """Accuracy round by round, of all digits and of the rare one, and what a packet weighs."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        accuracy: Sequence[float]  # by round
+        sevens: Sequence[float]
+        full: Sequence[float]
+        fine_up: int  # bytes
+        coarse_up: int
+        down: int
 
     width, height = 686, 226
 
@@ -162,13 +188,12 @@ class Rounds(Picture):
         ]
         self.values = [self.live(note(ax, "", y=y, halo=False)) for y in (2, 1, 0)]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``accuracy``, ``sevens`` and ``full`` by round; bytes ``fine_up``, ``coarse_up``, ``down``."""
+    def update(self, data: Data, ghost: Data | None = None) -> str:
         found = {
-            "accuracy": data["accuracy"],
-            "sevens": data["sevens"],
-            "full precision": data["full"],
-            "previous": ghost["accuracy"] if ghost else [],
+            "accuracy": data.accuracy,
+            "sevens": data.sevens,
+            "full precision": data.full,
+            "previous": ghost.accuracy if ghost else [],
         }
         words = {
             "accuracy": "all digits",
@@ -182,20 +207,20 @@ class Rounds(Picture):
         shown = [kind for kind in self.curves if found[kind]]
         for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.105, 0.03, 1.0), strict=True):
             self.ends[kind].set_y(y)
-        sizes = [data["fine_up"], data["coarse_up"], data["down"]]
+        sizes = [data.fine_up, data.coarse_up, data.down]
         for bar, value, size in zip(self.bars, self.values, sizes, strict=True):
             bar.set_width(size / 1000)
             value.set(text=f"{size / 1000:.1f}", x=size / 1000 + 1 if size < 15_000 else 2)
         self.title.set_text(self._finding(data))
         return (
-            f"Accuracy against round: {data['accuracy'][-1]:.1%} after {number_of(len(data['accuracy']), 'round')}, of the sevens "
-            f"{data['sevens'][-1]:.0%}. A packet weighs {sizes[0]} bytes up from a fine device, {sizes[1]} from a "
+            f"Accuracy against round: {data.accuracy[-1]:.1%} after {number_of(len(data.accuracy), 'round')}, of the sevens "
+            f"{data.sevens[-1]:.0%}. A packet weighs {sizes[0]} bytes up from a fine device, {sizes[1]} from a "
             f"coarse one, {sizes[2]} down."
         )
 
     @staticmethod
     def _finding(data: Data) -> str:
-        lost = 100 * (data["full"][-1] - data["accuracy"][-1]) if data["full"] else 0.0
+        lost = 100 * (data.full[-1] - data.accuracy[-1]) if data.full else 0.0
         gap = f"{abs(lost):.0f} points {'below' if lost > 0 else 'above'} full precision" if abs(lost) >= 0.5 else ""
-        ratio = data["down"] / data["coarse_up"]
+        ratio = data.down / data.coarse_up
         return f"{gap or 'As good as full precision'}, for {ratio:.1f} × fewer bytes up from a coarse device"

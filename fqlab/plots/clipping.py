@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ __all__ = ["Descent", "Origin", "Price", "more"]
 WIDEST, LOW, HIGH = 8.0, 0.03, 100.0
 """Largest clip (σ), lowest and highest error (× the lowest) that are drawn."""
 PURPLE = "#a1477a"
-Data = Mapping[str, Any]
 
 
 def more(ratio: float) -> str:
@@ -32,6 +32,21 @@ def more(ratio: float) -> str:
 
 class Descent(Picture):
     """Squared error against the clip, its two parts, and OCTAV's walk down."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        clip: float
+        error: float
+        parts: tuple[float, float]  # granular, clipping
+        curves: tuple[np.ndarray, ...]  # clips, granular and clipping error
+        best: tuple[float, float]
+        steps: tuple[Sequence[float], Sequence[float]]  # OCTAV's clips and their errors
+        parabola: np.ndarray | None
+        rule: str
+        level_aware: bool
+        largest: float
 
     width, height = 686, 262
 
@@ -58,28 +73,27 @@ class Descent(Picture):
         self.largest = self.live(note(ax, "max |w|", y=84, ha="left", color=MUTED))
         self.edge = self.live(line(ax, "previous", linewidth=1.2))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``clip``, ``error``, ``parts``, ``curves``, ``best``, ``steps``, ``parabola``, ``rule``, ``level_aware``, ``largest``."""
-        (clips, granular, clipping), (where, unit) = data["curves"], data["best"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        (clips, granular, clipping), (where, unit) = data.curves, data.best
         self.total.set_data(clips, (granular + clipping) / unit)
         self.granular.set_data(clips, np.maximum(granular / unit, 1e-6))
         self.clipping.set_data(clips, np.maximum(clipping / unit, 1e-6))
-        x, y = min(data["clip"], WIDEST), self._inside(data["error"] / unit)
+        x, y = min(data.clip, WIDEST), self._inside(data.error / unit)
         self.here.set_data([x, x], [LOW, HIGH])
         self.dot.set_data([x], [y])
         self.best.set_data([where], [1])
-        edge = min(data["largest"], WIDEST)
+        edge = min(data.largest, WIDEST)
         self.edge.set_data([edge, edge], [55, HIGH])
         self.largest.set_x(min(edge + 0.06, 7.4))
         self._draw_walk(data, unit)
         self._name_curves(clips, granular / unit, clipping / unit, where)
         self.title.set_text(self._finding(data))
-        rounding, clipped = data["parts"]
+        rounding, clipped = data.parts
         return (
-            f"Squared error against the clip: lowest at {where:.2f} σ with {unit:.3g} σ². The clip is {data['clip']:.2f} σ "
-            f"with {data['error']:.3g} σ², {more(data['error'] / unit)}; rounding makes {rounding:.2g}, clipping "
+            f"Squared error against the clip: lowest at {where:.2f} σ with {unit:.3g} σ². The clip is {data.clip:.2f} σ "
+            f"with {data.error:.3g} σ², {more(data.error / unit)}; rounding makes {rounding:.2g}, clipping "
             f"{clipped:.2g}."
-            + (f" OCTAV has made {number_of(len(data['steps'][0]) - 1, 'step')}." if data["rule"] == "octav" else "")
+            + (f" OCTAV has made {number_of(len(data.steps[0]) - 1, 'step')}." if data.rule == "octav" else "")
         )
 
     @staticmethod
@@ -88,9 +102,9 @@ class Descent(Picture):
 
     def _draw_walk(self, data: Data, unit: float) -> None:
         """OCTAV's clips so far, numbered while they lie apart, and the parabola it sees from the last."""
-        walking = data["rule"] == "octav"
-        clips, errors = data["steps"] if walking else ((), ())
-        total = data["curves"][1] + data["curves"][2]
+        walking = data.rule == "octav"
+        clips, errors = data.steps if walking else ((), ())
+        total = data.curves[1] + data.curves[2]
         heights = [self._inside(e / unit) for e in errors]
         self.steps.set_data([min(c, WIDEST) for c in clips], heights)
         for k, number in enumerate(self.numbers):
@@ -98,11 +112,11 @@ class Descent(Picture):
             number.set(visible=shown)
             if shown:
                 number.set(x=min(clips[k], WIDEST) + 0.1, y=min(heights[k] * 1.5, 70), ha="left")
-        curve = data["parabola"]
-        self.parabola.set_data(*((data["curves"][0], np.maximum(curve / unit, 1e-6)) if walking else ((), ())))
+        curve = data.parabola
+        self.parabola.set_data(*((data.curves[0], np.maximum(curve / unit, 1e-6)) if walking else ((), ())))
         self.belief.set_visible(walking)
         if walking:
-            x, y, side = self._room(data["curves"][0], curve / unit, total / unit)
+            x, y, side = self._room(data.curves[0], curve / unit, total / unit)
             self.belief.set(text=f"what OCTAV sees from step {len(clips) - 1}", x=x, y=y, ha=side)
 
     @staticmethod
@@ -131,21 +145,34 @@ class Descent(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        ratio = data["error"] / data["best"][1]
-        if data["rule"] == "octav":
-            clips = data["steps"][0]
-            name = "OCTAV" if data["level_aware"] else "OCTAV with the textbook's c"
+        ratio = data.error / data.best[1]
+        if data.rule == "octav":
+            clips = data.steps[0]
+            name = "OCTAV" if data.level_aware else "OCTAV with the textbook's c"
             return f"{name}, step {len(clips) - 1}: s = {clips[-1]:.2f} σ, {more(ratio)}"
         if ratio < 1.02:
             return f"The clip is where it should be: {more(ratio)}"
-        rounding, clipping = data["parts"]
-        share = max(rounding, clipping) / max(data["error"], 1e-30)
+        rounding, clipping = data.parts
+        share = max(rounding, clipping) / max(data.error, 1e-30)
         which = "clipping" if clipping > rounding else "rounding"
         return f"{more(ratio)[0].upper()}{more(ratio)[1:]}: {100 * share:.0f} % of it is {which}"
 
 
 class Origin(Picture):
     """Above, the weights with the grid on them; below, which of them make the error."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        clip: float
+        error: float
+        parts: tuple[float, float]  # granular, clipping
+        histogram: tuple[np.ndarray, np.ndarray]  # heights, edges
+        errors: np.ndarray  # share of the error by bin
+        levels: Sequence[float]
+        cut: float  # share of weights beyond the grid
+        widest: float
 
     width, height = 338, 228
 
@@ -176,26 +203,25 @@ class Origin(Picture):
         ax.set_ylabel(name, fontsize=11.5, color=INK, labelpad=10)
         return ax
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``histogram``, ``errors``, ``levels``, ``cut``, ``widest``, ``clip``, ``error`` and ``parts``."""
-        widest, clip = data["widest"], data["clip"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        widest, clip = data.widest, data.clip
         if self.axes[0].get_xlim()[1] != widest:
             for ax in self.axes:
                 ax.set_xlim(-widest, widest)
-        shares, edges = data["histogram"]
+        shares, edges = data.histogram
         self.bars.set_data(np.maximum(shares, 1e-6), edges)
-        self.errors.set_data(data["errors"] / max(data["errors"].max(), 1e-30), edges)
-        levels = [v for v in data["levels"] if abs(v) <= widest]
+        self.errors.set_data(data.errors / max(data.errors.max(), 1e-30), edges)
+        levels = [v for v in data.levels if abs(v) <= widest]
         tall = 0.02 if len(levels) <= 64 else 2e-4  # a comb finer than the screen must not hide the weights
         self.levels.set_segments([[(v, 5e-5), (v, tall)] for v in levels])
         for k, patch in enumerate(self.gone):
             patch.set_x(clip if k % 2 else -clip - 20)
-        rounding, clipping = (part / max(data["error"], 1e-30) for part in data["parts"])
+        rounding, clipping = (part / max(data.error, 1e-30) for part in data.parts)
         self.parts[0].set(text=f"rounding {100 * rounding:.0f} %", x=0, ha="center")
         self.parts[1].set(text=f"clipping {100 * clipping:.0f} %", x=0.98 * widest, ha="right")
-        self.title.set_text(self._finding(data["cut"], clipping))
+        self.title.set_text(self._finding(data.cut, clipping))
         return (
-            f"Of the weights {data['cut']:.2%} lie beyond the grid of {len(data['levels'])} levels; they make "
+            f"Of the weights {data.cut:.2%} lie beyond the grid of {len(data.levels)} levels; they make "
             f"{clipping:.0%} of the squared error."
         )
 
@@ -211,6 +237,16 @@ class Origin(Picture):
 
 class Price(Picture):
     """Error against bits a weight, at fixed length and entropy coded, with and without a clip."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        curves: Mapping[str, tuple[np.ndarray, ...]]  # rule -> fixed bits, coded bits, errors
+        bits: int
+        fixed: int
+        coded: float
+        error: float
 
     width, height = 338, 228
     STYLES = (
@@ -234,29 +270,28 @@ class Price(Picture):
         note(ax, "OCTAV", x=5.4, y=0.12, color=PURPLE, halo=False)
         note(ax, "dotted: entropy coded", x=1.0, y=1.0e-4, color=INK)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``curves`` (rule -> fixed bits, coded bits, errors), ``bits``, ``fixed``, ``coded`` and ``error``."""
+    def update(self, data: Data, ghost: Data | None = None) -> str:
         for drawn, (rule, coded, _) in zip(self.lines, self.STYLES, strict=True):
-            fixed, coded_bits, errors = data["curves"][rule]
+            fixed, coded_bits, errors = data.curves[rule]
             drawn.set_data(coded_bits if coded else fixed, errors)
-        y = min(max(data["error"], 5e-5), 3.0)
-        self.dots.set_data([data["coded"], data["fixed"]], [y, y])
-        self.link.set_data([data["coded"], data["fixed"]], [y, y])
+        y = min(max(data.error, 5e-5), 3.0)
+        self.dots.set_data([data.coded, data.fixed], [y, y])
+        self.link.set_data([data.coded, data.fixed], [y, y])
         fixed, coded = self.saved(data)
         self.title.set_text(self._finding(fixed, coded))
         return (
-            f"Error against bits a weight: for OCTAV's error at {data['bits']} bits an unclipped grid needs {fixed:.2f} bit "
-            f"more at fixed length and {coded:.2f} bit more entropy coded. Now {data['fixed']} bit, coded {data['coded']:.2f}."
+            f"Error against bits a weight: for OCTAV's error at {data.bits} bits an unclipped grid needs {fixed:.2f} bit "
+            f"more at fixed length and {coded:.2f} bit more entropy coded. Now {data.fixed} bit, coded {data.coded:.2f}."
         )
 
     @staticmethod
     def saved(data: Data) -> tuple[float, float]:
         """Bits that an unclipped grid needs more than OCTAV's for the same error: fixed length, entropy coded."""
-        at = data["bits"] - 2
-        (_, _, high), target = data["curves"]["max_abs"], np.log(data["curves"]["octav"][2][at])
+        at = data.bits - 2
+        (_, _, high), target = data.curves["max_abs"], np.log(data.curves["octav"][2][at])
         order = np.argsort(high)
-        needed = [np.interp(target, np.log(high[order]), data["curves"]["max_abs"][k][order]) for k in (0, 1)]
-        return tuple(float(needed[k] - data["curves"]["octav"][k][at]) for k in (0, 1))  # type: ignore[return-value]
+        needed = [np.interp(target, np.log(high[order]), data.curves["max_abs"][k][order]) for k in (0, 1)]
+        return tuple(float(needed[k] - data.curves["octav"][k][at]) for k in (0, 1))  # type: ignore[return-value]
 
     @staticmethod
     def _finding(fixed: float, coded: float) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -16,11 +16,17 @@ __all__ = ["ClientDrift", "Holdings", "Progress"]
 
 CLIENT, CLIENT_INK = COLORS["sky blue"], "#1f6f9f"
 """Clients' own models, in both pictures; the darker one for words."""
-Data = Mapping[str, Any]
 
 
 class Holdings(Picture):
     """Above, each client's number of images; below, how many of each digit it holds, as areas."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        counts: np.ndarray  # int [clients, digits]
+        skew: str  # in words
 
     width, height = 338, 268
 
@@ -41,9 +47,8 @@ class Holdings(Picture):
         x, y = np.meshgrid(np.arange(10), np.arange(10), indexing="ij")
         self.areas = self.live(ax.scatter(x.ravel(), y.ravel(), s=0, marker="s", color=CLIENT, linewidths=0))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``counts`` int [clients, digits] and ``skew`` in words."""
-        counts = np.asarray(data["counts"])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        counts = np.asarray(data.counts)
         sizes = counts.sum(axis=1)
         self.sizes.set_data(0.62 * sizes / sizes.max(), np.arange(11) - 0.5)
         for word, size in zip(self.counts, sizes, strict=True):
@@ -52,13 +57,23 @@ class Holdings(Picture):
         share = float((counts.max(axis=1) / sizes).mean())
         self.title.set_text(f"{share:.0%} of a client's images show one digit")
         return (
-            f"Labels {data['skew']}: the commonest digit of a client makes {share:.0%} of its images on average; clients "
+            f"Labels {data.skew}: the commonest digit of a client makes {share:.0%} of its images on average; clients "
             f"hold from {sizes.min()} to {sizes.max()} images."
         )
 
 
 class ClientDrift(Picture):
     """From the server's point every client goes its own way; their average is the next point. Seen in one plane."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        path: Sequence[Sequence[float]]  # [rounds + 1, 2]
+        tips: Sequence[Sequence[Sequence[float]]]  # [rounds, clients, 2]
+        own: bool  # own starts
+        scatter: Sequence[float]  # by round
+        moved: float
 
     width, height = 338, 268
 
@@ -83,11 +98,10 @@ class ClientDrift(Picture):
         for (word, ink), y in zip(words, (0.95, 0.88, 0.81), strict=True):
             note(self.axes, word, x=0.98, y=y, ha="right", color=ink, transform=self.axes.transAxes)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``path`` [rounds + 1, 2], ``tips`` [rounds, clients, 2], ``own`` (own starts), ``scatter`` [rounds], ``moved``."""
-        path, tips = np.asarray(data["path"]), data["tips"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        path, tips = np.asarray(data.path), data.tips
         fans = [[(path[t], tip) for tip in tips[t]] for t in range(len(tips))]
-        if data["own"]:
+        if data.own:
             fans[0] = []  # these clients did not start where the server was
         self.old.set_segments([pair for fan in fans[:-1] for pair in fan])
         self.fan.set_segments(fans[-1])
@@ -98,21 +112,28 @@ class ClientDrift(Picture):
         self.title.set_text(self._finding(data))
         return (
             f"Weights in the plane of the first step, over {number_of(len(tips), 'round')}: in the first one the clients end "
-            f"{data['scatter'][0]:.2f} from their average (mean distance over all weights), in the last one "
-            f"{data['scatter'][-1]:.2f}; the server then moves by {data['moved']:.2f}."
+            f"{data.scatter[0]:.2f} from their average (mean distance over all weights), in the last one "
+            f"{data.scatter[-1]:.2f}; the server then moves by {data.moved:.2f}."
         )
 
     @staticmethod
     def _finding(data: Data) -> str:
-        if len(data["tips"][-1]) == 1:
+        if len(data.tips[-1]) == 1:
             return "One client a round: nothing to average"
-        first, last = data["scatter"][0], data["scatter"][-1]
-        now = f", {last:.2f} in round {len(data['scatter'])}" if len(data["scatter"]) > 1 else ""
+        first, last = data.scatter[0], data.scatter[-1]
+        now = f", {last:.2f} in round {len(data.scatter)}" if len(data.scatter) > 1 else ""
         return f"Drift: {first:.2f} in round 1{now}"
 
 
 class Progress(Picture):
     """Test accuracy round by round: of each client's model, and of their average."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        average: Sequence[float]  # accuracy by round, from 1
+        clients: Sequence[Sequence[float]]  # [rounds, clients]
 
     width, height = 686, 222
 
@@ -131,14 +152,13 @@ class Progress(Picture):
         inks = (style_for("accuracy").color, CLIENT_INK, MUTED)
         self.ends = [self.live(note(ax, "", x=20.7, color=ink, halo=False)) for ink in inks]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``average`` [rounds] and ``clients`` [rounds, clients], accuracies; ``rounds`` from 1."""
-        average, clients = data["average"], data["clients"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        average, clients = data.average, data.clients
         at = np.arange(1, len(average) + 1)
         self.average.set_data(at, average)
         self.dots.set_data(np.repeat(at, [len(c) for c in clients]), np.concatenate(clients))
         self.spans.set_segments([[(t, min(c)), (t, max(c))] for t, c in zip(at, clients, strict=True)])
-        before = ghost["average"] if ghost else []
+        before = ghost.average if ghost else []
         self.before.set_data(range(1, len(before) + 1), before)
         self._name(average[-1], float(np.mean(clients[-1])), before[-1] if before else None)
         self.title.set_text(self._finding(data))
@@ -157,8 +177,8 @@ class Progress(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        first, last = ((float(np.mean(data["clients"][t])), data["average"][t]) for t in (0, -1))
+        first, last = ((float(np.mean(data.clients[t])), data.average[t]) for t in (0, -1))
         text = f"Round 1: clients {first[0]:.0%}, averaged {first[1]:.0%}"
-        if len(data["average"]) == 1:
+        if len(data.average) == 1:
             return text
-        return f"{text}. Round {len(data['average'])}: clients {last[0]:.0%}, averaged {last[1]:.0%}"
+        return f"{text}. Round {len(data.average)}: clients {last[0]:.0%}, averaged {last[1]:.0%}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import FigureBase
@@ -15,7 +15,6 @@ from fqlab.studies.lidar import elsewhere
 
 __all__ = ["HUES", "Cars", "Echoes", "Street"]
 
-Data = Mapping[str, Any]
 
 HUES = dict(
     zip(CLASSES, (COLORS["blue"], COLORS["vermilion"], "#a1477a", "#1f2328", "#00805c", "#b07d00"), strict=True)
@@ -28,6 +27,16 @@ REACH, PITCH = 42.0, np.radians(32.0)
 
 class Street(Picture):
     """One turn of the scanner, seen from above and aside: every echo in the colour of what it hit."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        points: np.ndarray  # [n, 3], metres from the scanner's foot
+        label: np.ndarray  # [n]
+        height: float  # of the scanner, metres
+        view: float  # degrees
+        town: str
 
     width, height = 338, 280
 
@@ -47,19 +56,18 @@ class Street(Picture):
             note(ax, name, x=x, y=-tall - 3, color=HUES[name], fontweight="bold", halo=False)
         note(ax, f"{2 * REACH:.0f} m wide", x=REACH - 1, y=tall - 2, ha="right", color=MUTED)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``points`` [n, 3] (m, from the scanner's foot), ``label``, ``height`` (m), ``view`` (degrees), ``town``."""
-        flat = _project(data["points"], data["view"])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        flat = _project(data.points, data.view)
         for k, name in enumerate(HUES):
-            self.points[name].set_data(*flat[data["label"] == k].T)
-        self.ground.set_data(*flat[data["label"] < 0].T)
-        x, y = _project(np.array([[0.0, 0.0, data["height"]]]), data["view"])[0]
+            self.points[name].set_data(*flat[data.label == k].T)
+        self.ground.set_data(*flat[data.label < 0].T)
+        x, y = _project(np.array([[0.0, 0.0, data.height]]), data.view)[0]
         self.sensor.set_data([x], [y])
         self.car.set(x=x + 1.6, y=y + 1.2)
-        echoes = int((data["label"] >= 0).sum())
-        self.title.set_text(f"{data['town'][:1].upper()}{data['town'][1:]}: {echoes:,} echoes from things")
-        seen = [f"{name} {int((data['label'] == k).sum())}" for k, name in enumerate(HUES)]
-        return f"A street of the town {data['town']} as a scanner {data['height']:.1f} m high sees it, turned by {data['view']}°; echoes: {', '.join(seen)}."
+        echoes = int((data.label >= 0).sum())
+        self.title.set_text(f"{data.town[:1].upper()}{data.town[1:]}: {echoes:,} echoes from things")
+        seen = [f"{name} {int((data.label == k).sum())}" for k, name in enumerate(HUES)]
+        return f"A street of the town {data.town} as a scanner {data.height:.1f} m high sees it, turned by {data.view}°; echoes: {', '.join(seen)}."
 
 
 def _project(points: np.ndarray, view: float) -> np.ndarray:
@@ -71,6 +79,15 @@ def _project(points: np.ndarray, view: float) -> np.ndarray:
 
 class Echoes(Picture):
     """Echoes of every thing on the street against its distance; what lies below the line gets no label."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        distance: np.ndarray  # metres, of every thing on the street
+        echoes: np.ndarray
+        kind: np.ndarray
+        attenuation: float  # of the air, 1/m
 
     width, height = 338, 280
 
@@ -93,19 +110,18 @@ class Echoes(Picture):
         self.law = self.live(line(ax, "theory", linewidth=1.2))
         self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=5, color="#a1477a"))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``distance`` (m), ``echoes`` and ``kind`` of every thing on the street; ``attenuation`` of the air (1/m)."""
-        distance, echoes, kind = data["distance"], data["echoes"], data["kind"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        distance, echoes, kind = data.distance, data.echoes, data.kind
         for k, name in enumerate(HUES):
             self.dots[name].set_data(distance[(kind == k) & (echoes > 0)], echoes[(kind == k) & (echoes > 0)])
         lost = echoes == 0
         self.missed.set_data(distance[lost], np.full(lost.sum(), 0.75))
         self.none.set_text(f"× {lost.sum()} not hit at all" if lost.any() else "")
         seen = ~lost
-        clear = echoes * distance**2 * np.exp(2 * data["attenuation"] * distance)
+        clear = echoes * distance**2 * np.exp(2 * data.attenuation * distance)
         level = np.exp(np.mean(np.log(clear[seen]))) if seen.any() else 1.0
         r = np.geomspace(2, 100, 60)
-        fog = np.exp(-2 * data["attenuation"] * r)
+        fog = np.exp(-2 * data.attenuation * r)
         self.law.set_data(r, level / r**2 * fog)
         self.power.set_y(float(np.clip(np.interp(5, r, level / r**2 * fog) * 1.6, 1.2, 6000)))
         enough = int((echoes >= 12).sum())
@@ -115,6 +131,17 @@ class Echoes(Picture):
 
 class Cars(Picture):
     """Two columns a car: on the streets of its own town, and on those of the other seven; alone and together."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        towns: Sequence[str]
+        home: Sequence[float]
+        away: Sequence[float]
+        full: Sequence[float] = ()
+        few: Sequence[float] = ()
+        way: str = ""  # of rounding, in words
 
     width, height = 686, 226
     SIDE = 0.17
@@ -154,42 +181,42 @@ class Cars(Picture):
         self.few = [self.live(note(key, "", x=0.0, y=0.95 - 0.15 * k, color=few, halo=False)) for k in (3, 4)]
         self.ghost = self.live(note(key, "", x=0.0, y=0.95 - 0.15 * 5, color=MUTED, halo=False))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``towns``; lists ``home``, ``away``, ``full``, ``few`` (the last two may be empty); ``way`` in words."""
-        shown = {**data, "full_away": elsewhere(data["full"]), "few_away": elsewhere(data["few"])}
-        self.axis.set_xticks(range(8), data["towns"])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        shown: dict[str, Sequence[float]] = {"home": data.home, "away": data.away, "full": data.full, "few": data.few}
+        shown |= {"full_away": elsewhere(data.full), "few_away": elsewhere(data.few)}
+        self.axis.set_xticks(range(8), data.towns)
         for name, marks in self.marks.items():
             side = self.SIDE if "away" in name else -self.SIDE
             marks.set_data(np.arange(len(shown[name])) + side, shown[name])
-        best = ("few", "few_away") if data["few"] else ("full", "full_away")
+        best = ("few", "few_away") if data.few else ("full", "full_away")
         for k, gain in enumerate(self.gains):
             car, start, stop = k // 2, ("home", "away")[k % 2], best[k % 2]
             x = car + (self.SIDE if k % 2 else -self.SIDE)
             gain.set_data([x, x] if shown[stop] else [], [shown[start][car], shown[stop][car]] if shown[stop] else [])
-        for text, words in zip(self.few, (f"●  {data['way']},", "○  elsewhere"), strict=True):
-            text.set_text(words if data["few"] else "")
-        before = ghost["few"] if ghost and data["few"] and ghost["way"] != data["way"] else []
+        for text, words in zip(self.few, (f"●  {data.way},", "○  elsewhere"), strict=True):
+            text.set_text(words if data.few else "")
+        before = ghost.few if ghost and data.few and ghost.way != data.way else []
         self.before.set_data(np.arange(len(before)) - self.SIDE, before)
-        self.ghost.set_text(f"●  {ghost['way']}" if before else "")
-        self.title.set_text(self._finding(shown))
+        self.ghost.set_text(f"●  {ghost.way}" if before else "")
+        self.title.set_text(self._finding(data))
         return "Accuracy by car. " + " ".join(
             f"{town}: " + ", ".join(f"{n} {shown[k][i]:.0%}" for k, n in NAMES.items() if shown[k]) + "."
-            for i, town in enumerate(data["towns"])
+            for i, town in enumerate(data.towns)
         )
 
     @staticmethod
     def _finding(data: Data) -> str:
-        full, few, home, away, towns = (data[k] for k in ("full", "few", "home", "away", "towns"))
+        full, few, home, away, towns = data.full, data.few, data.home, data.away, data.towns
         if not full:
             return "Eight cars learn alone; now together ..."
         if few:
             loss = [f - g for f, g in zip(full, few, strict=True)]
             k = int(np.argmax(loss))
             if loss[k] < 0.03:
-                return f"{data['way']}: no town loses more than 3 points"
+                return f"{data.way}: no town loses more than 3 points"
             rest = 100 * float(np.mean([x for i, x in enumerate(loss) if i != k]))
-            return f"{data['way']}: {100 * loss[k]:.0f} points lost in the {towns[k]} town, {rest:.1f} in the mean of the others"
-        gains = [f - a for f, a in zip(data["full_away"], away, strict=True)]
+            return f"{data.way}: {100 * loss[k]:.0f} points lost in the {towns[k]} town, {rest:.1f} in the mean of the others"
+        gains = [f - a for f, a in zip(elsewhere(full), away, strict=True)]
         k = int(np.argmax(gains))
         at_home = f"{100 * (full[k] - home[k]):+.0f}".replace("-", "−")
         return f"Together the {towns[k]} car gains {100 * gains[k]:.0f} points in other towns, {at_home} in its own"

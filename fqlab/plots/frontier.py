@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,6 @@ LOW, HIGH = 15.0, 2e4
 TOP = 0.995
 """The most accurate that is drawn; what is better sits on the edge."""
 WAYS = {"up": "up", "up_coded": "up, coded", "both": "up and down", "both_coded": "both, coded"}
-Data = Mapping[str, Any]
 
 
 def _inside(kilobytes: float) -> float:
@@ -53,6 +53,18 @@ def _from_log_error(place: np.ndarray) -> np.ndarray:
 
 class Plane(Picture):
     """Every point of every system, the front of those nobody beats, the cap, and the learner's own run."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        points: Mapping[str, Sequence[tuple[float, float]]]  # family -> (kB, accuracy)
+        families: Mapping[str, str]  # in words
+        front: Sequence[tuple[float, float]]
+        cap: float  # kB, 0 for none
+        own: Sequence[tuple[float, float]]  # the run by round
+        earlier: Sequence[tuple[float, float]]  # ends of earlier runs
+        finding: str
 
     width, height = 686, 304
 
@@ -92,29 +104,36 @@ class Plane(Picture):
         ax.plot([1.02, 1.05], [rows[-1]] * 2, color=INK, linewidth=1.4, transform=ax.transAxes, clip_on=False)
         note(ax, "the front", y=rows[-1], **style)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``points`` family -> (kB, accuracy) pairs, ``families`` words, ``front``, ``cap`` in kB or 0, ``own``
-        (kB, accuracy) pairs of the run by round, ``earlier`` runs' ends, ``finding``."""
+    def update(self, data: Data, ghost: Data | None = None) -> str:
         for family, dots in self.dots.items():
-            dots.set_data([_inside(x) for x, _ in data["points"][family]], [y for _, y in data["points"][family]])
-        for text, words in zip(self.names, data["families"].values(), strict=True):
+            dots.set_data([_inside(x) for x, _ in data.points[family]], [y for _, y in data.points[family]])
+        for text, words in zip(self.names, data.families.values(), strict=True):
             text.set_text(words)
-        front = data["front"]
+        front = data.front
         self.edge.set_data([_inside(x) for x, _ in front] + [HIGH], [y for _, y in front] + [front[-1][1]])
-        cap = data["cap"]
+        cap = data.cap
         self.cap.set_data(*(([cap, cap], [0, 1.02]) if cap else ([], [])))
         self.beyond.set_bounds(cap or HIGH, 0, HIGH, 1.02)
-        own = [(_inside(x), y) for x, y in data["own"]]
+        own = [(_inside(x), y) for x, y in data.own]
         self.path.set_data([x for x, _ in own], [y for _, y in own])
         self.star.set_data(*(([own[-1][0]], [own[-1][1]]) if own else ([], [])))
-        self.before.set_data([_inside(x) for x, _ in data["earlier"]], [y for _, y in data["earlier"]])
-        self.title.set_text(data["finding"])
+        self.before.set_data([_inside(x) for x, _ in data.earlier], [y for _, y in data.earlier])
+        self.title.set_text(data.finding)
         steps = ", ".join(f"{x:.0f} kB {y:.0%}" for x, y in front)
-        return f"Accuracy against bytes of {sum(map(len, data['points'].values()))} stored points. The front: {steps}."
+        return f"Accuracy against bytes of {sum(map(len, data.points.values()))} stored points. The front: {steps}."
 
 
 class Cheapest(Picture):
     """Bytes each system needs to reach the target, counted in four ways side by side."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        needs: Mapping[str, Sequence[float] | None]  # family -> kB for each of WAYS
+        families: Mapping[str, str]  # in words
+        target: float  # %
+        cost: str
 
     width, height = 686, 208
 
@@ -136,10 +155,9 @@ class Cheapest(Picture):
             for family, (color, _) in LOOKS.items()
         }
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``needs`` family -> kB for each of :data:`WAYS` or None, ``families`` words, ``target``, ``cost``."""
-        self.column.set_x(list(WAYS).index(data["cost"]) - 0.25)
-        shown = {family: needs for family, needs in data["needs"].items() if needs}
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        self.column.set_x(list(WAYS).index(data.cost) - 0.25)
+        shown = {family: needs for family, needs in data.needs.items() if needs}
         for family, drawn in self.lines.items():
             needs = [_inside(x) for x in shown.get(family, ())]
             drawn.set_data(range(len(needs)), needs)
@@ -149,18 +167,18 @@ class Cheapest(Picture):
         heights = [log10(_inside(needs[-1])) for needs in shown.values()]
         room = (log10(HIGH) - log10(LOW)) * 12.5 / 134
         for family, height in zip(shown, separate_labels(heights, room, log10(LOW), log10(HIGH)), strict=True):
-            self.ends[family].set(text=f"{data['families'][family]}  {size_words(shown[family][-1])}", y=10**height)
+            self.ends[family].set(text=f"{data.families[family]}  {size_words(shown[family][-1])}", y=10**height)
         self.title.set_text(self._finding(data, shown))
-        listed = [f"{data['families'][f]} {', '.join(size_words(x) for x in needs)}" for f, needs in shown.items()]
-        return f"Bytes to reach {data['target']} % ({', '.join(WAYS.values())}): {'; '.join(listed) or 'nobody does'}."
+        listed = [f"{data.families[f]} {', '.join(size_words(x) for x in needs)}" for f, needs in shown.items()]
+        return f"Bytes to reach {data.target} % ({', '.join(WAYS.values())}): {'; '.join(listed) or 'nobody does'}."
 
     @staticmethod
     def _finding(data: Data, shown: Data) -> str:
-        target = data["target"]
+        target = data.target
         if not shown:
             return f"Nobody reaches {target} %"
         best = [min(shown, key=lambda family: shown[family][k]) for k in range(4)]
-        names = [data["families"][family] for family in best]
+        names = [data.families[family] for family in best]
         if len(set(best)) == 1:
             return f"{target} % is cheapest with {names[0]}, however one counts"
         return f"Cheapest at {target} %: {names[0]} (bytes up), {names[2]} (up and down)"

@@ -44,6 +44,8 @@ class Poll:
 class Guesses(Picture):
     """A histogram of guesses with the class's median and the result; drawn once for each poll."""
 
+    Data = Poll
+
     width, height = 686, 300
 
     def build(self, fig: FigureBase) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -16,11 +16,18 @@ from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_lab
 __all__ = ["Costs", "Masks", "PersonalAccuracy"]
 
 ROUNDS, CLIENTS = 40, 10
-Data = Mapping[str, Any]
 
 
 class PersonalAccuracy(Picture):
     """Mean accuracy of the clients' own models on their own labels, round by round."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        curves: Mapping[str, Sequence[float]]  # now, fedavg, alone
+        kept: float  # share of the weights
+        accuracy: float  # of the shared model on all digits
 
     width, height = 338, 250
 
@@ -35,13 +42,12 @@ class PersonalAccuracy(Picture):
         self.lines = {kind: self.live(line(ax, quantity)) for kind, quantity in looks.items()}
         self.names = {kind: self.live(note(ax, "", x=ROUNDS * 1.03, color=c, halo=False)) for kind, c in inks.items()}
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``curves`` (``now``, ``fedavg``, ``alone``), share ``kept``, accuracy of the ``global`` model."""
-        if not data:
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        if data is None:
             return untrained(self.title)
-        found = dict(data["curves"])
-        if ghost and ghost["curves"]["now"] != found["now"]:
-            found["before"] = ghost["curves"]["now"]
+        found = dict(data.curves)
+        if ghost and ghost.curves["now"] != found["now"]:
+            found["before"] = ghost.curves["now"]
         words = {"now": "tickets", "fedavg": "FedAvg", "alone": "alone", "before": "before"}
         for kind, curve in self.lines.items():
             y = found.get(kind, [])
@@ -51,15 +57,22 @@ class PersonalAccuracy(Picture):
         for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.085, 0.04, 1.02), strict=True):
             self.names[kind].set_y(y)
         now, alone = found["now"][-1], found["alone"][-1]
-        self.title.set_text(f"{now:.1%} with {data['kept']:.0%} of the weights")
+        self.title.set_text(f"{now:.1%} with {data.kept:.0%} of the weights")
         return (
-            f"Mean accuracy on own digits by round: tickets end at {now:.1%} with {data['kept']:.1%} of the weights, "
+            f"Mean accuracy on own digits by round: tickets end at {now:.1%} with {data.kept:.1%} of the weights, "
             f"FedAvg's one model at {found['fedavg'][-1]:.1%}, training alone at {alone:.1%}."
         )
 
 
 class Costs(Picture):
     """Three bills for the same run, tickets beside FedAvg."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        lottery: Mapping[str, float]  # bill -> megabytes
+        fedavg: Mapping[str, float]
 
     width, height = 338, 250
     BILLS = (
@@ -95,13 +108,12 @@ class Costs(Picture):
         self.here = [self.live(note(ax, "", y=y + 0.22, halo=False)) for _, y in place]
         self.there = [self.live(note(ax, "", y=y - 0.08, color=MUTED, halo=False)) for _, y in place]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``lottery`` and ``fedavg``: bill -> megabytes."""
-        if not data:
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        if data is None:
             return untrained(self.title)
         ratios = []
         for k, (bill, _) in enumerate(self.BILLS):
-            ours, theirs = data["lottery"][bill], data["fedavg"][bill]
+            ours, theirs = data.lottery[bill], data.fedavg[bill]
             ratios.append(ours / theirs)
             self.tickets[k].set_width(ours)
             self.whole[k].set_width(theirs)
@@ -114,6 +126,14 @@ class Costs(Picture):
 
 class Masks(Picture):
     """Per client, which pixels its first layer still looks at; and how many clients share a weight."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        masks: np.ndarray  # bool [clients, hidden, pixels]
+        labels: Sequence[str]  # what each client holds
+        client: int  # that is marked
 
     width, height = 686, 240
 
@@ -155,14 +175,13 @@ class Masks(Picture):
             note(ax, "▲ if masks were drawn by chance", x=10.5, y=94, ha="right", color="#a1477a", halo=False)
         )
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``masks`` [clients, hidden, pixels] bool, ``labels`` each client holds, ``client`` that is marked."""
-        if not data:
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        if data is None:
             return untrained(self.title)
-        masks, chosen = data["masks"], data["client"]
+        masks, chosen = data.masks, data.client
         for c in range(CLIENTS):
             self.maps[c].set_data(masks[c].mean(0).reshape(8, 8) / max(masks[c].mean(0).max(), 1e-9))
-            held = data["labels"][c]
+            held = data.labels[c]
             self.labels[c].set_text(f"{c + 1}: {held}" if len(held) <= 5 else f"client {c + 1}")
             self.frames[c].set_visible(c == chosen)
         counts = np.bincount(masks.sum(0).ravel(), minlength=11).astype(float)
@@ -176,7 +195,7 @@ class Masks(Picture):
         common = float(masks.all(0).sum() / max(kept.sum(), 1))
         self.title.set_text(f"Client {chosen + 1}'s own small network: {common:.0%} of it is kept by all ten")
         return (
-            f"Client {chosen + 1} ({data['labels'][chosen]}) keeps {kept.mean():.1%} of the first layer; all ten clients "
+            f"Client {chosen + 1} ({data.labels[chosen]}) keeps {kept.mean():.1%} of the first layer; all ten clients "
             f"keep {common:.0%} of that, {_of_a_ticket(counts)[0]:.0f} % of an average ticket is kept by nobody else."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, t
 
 __all__ = ["KINDS", "Bytes", "Overhead", "Rates"]
 
-Data = Mapping[str, Any]
 
 KINDS = {
     "header": "#6e7781",
@@ -48,6 +48,18 @@ def layout(count: int) -> tuple[int, int, int]:
 
 class Bytes(Picture):
     """Above, the whole packet with a cell for each byte, and its parts; below, the bytes under the magnifier."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        packet: bytes
+        fields: Sequence[tuple]  # start, stop, kind, name, meaning
+        parts: Sequence[tuple]  # kind, name, detail, bytes
+        at: int
+        flip: bool
+        verdict: str
+        finding: str
 
     width, height = 686, 272
 
@@ -81,37 +93,36 @@ class Bytes(Picture):
         self.what[0].set_fontweight("bold")
         self.verdict = self.live(note(ax, "", x=12, y=22, halo=False))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``packet``, ``fields`` (start, stop, kind, name, meaning), ``parts``, ``at``, ``flip``, ``verdict``."""
-        field = next(f for f in data["fields"] if f[0] <= data["at"] < f[1])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        field = next(f for f in data.fields if f[0] <= data.at < f[1])
         self._draw_map(data)
-        self._draw_parts(data["parts"], len(data["packet"]))
+        self._draw_parts(data.parts, len(data.packet))
         self._draw_magnifier(data, field)
-        color = style_for("error").color if data["flip"] else "#00704f"
-        self.verdict.set(text=f"{'✗' if data['flip'] else '✓'} {data['verdict']}", color=color)
-        self.title.set_text(data["finding"])
-        words = [f"{name} {size} bytes" for _, name, _, size in data["parts"]]
+        color = style_for("error").color if data.flip else "#00704f"
+        self.verdict.set(text=f"{'✗' if data.flip else '✓'} {data.verdict}", color=color)
+        self.title.set_text(data.finding)
+        words = [f"{name} {size} bytes" for _, name, _, size in data.parts]
         return (
-            f"A packet of {len(data['packet'])} bytes: {', '.join(words)}. Byte {data['at']} is "
-            f"0x{data['packet'][data['at']]:02x}, in {field[3]}. {data['verdict']}"
+            f"A packet of {len(data.packet)} bytes: {', '.join(words)}. Byte {data.at} is "
+            f"0x{data.packet[data.at]:02x}, in {field[3]}. {data.verdict}"
         )
 
     def _draw_map(self, data: Data) -> None:
-        packet = np.frombuffer(data["packet"], np.uint8)
+        packet = np.frombuffer(data.packet, np.uint8)
         cell, columns, each = layout(len(packet))
         count = -(-len(packet) // each)
         rows = -(-count // columns)
         values = np.pad(packet, (0, count * each - len(packet)), mode="edge").reshape(count, each).mean(1)
-        kinds = np.array([to_rgb(KINDS[f[2]]) for f in data["fields"]])
-        starts = np.array([f[1] for f in data["fields"]])
+        kinds = np.array([to_rgb(KINDS[f[2]]) for f in data.fields])
+        starts = np.array([f[1] for f in data.fields])
         inked = kinds[np.searchsorted(starts, np.arange(count) * each, side="right")]
         picture = np.ones((rows * columns, 3))
         picture[:count] = 1 - (1 - inked) * (0.25 + 0.75 * values / 255)[:, None]
         self.map.set_data(picture.reshape(rows, columns, 3))
         self.map.set_extent((12, 12 + columns * cell, 236 - rows * cell, 236))
-        row, column = divmod(data["at"] // each, columns)
+        row, column = divmod(data.at // each, columns)
         self.here.set_bounds(12 + column * cell - 1, 236 - (row + 1) * cell - 1, cell + 2, cell + 2)
-        self.here.set_edgecolor(style_for("error").color if data["flip"] else INK)
+        self.here.set_edgecolor(style_for("error").color if data.flip else INK)
 
     def _draw_parts(self, parts: Sequence[tuple], total: int) -> None:
         lists = (self.chips, self.names, self.details, self.sizes, self.shares)
@@ -125,15 +136,15 @@ class Bytes(Picture):
                     text.set_text(words)
 
     def _draw_magnifier(self, data: Data, field: tuple) -> None:
-        packet, at = data["packet"], data["at"]
+        packet, at = data.packet, data.at
         first = max(0, at // COLUMNS - 1) * COLUMNS
         row, column = divmod(at - first, COLUMNS)
         self.lens.set_bounds(54.5 + 19 * column, LENS - 18 * row - 8, 19, 17)
-        self.lens.set_color("#ffc9b0" if data["flip"] else "#ffe9a8")
-        ends = [f[1] for f in data["fields"]]
+        self.lens.set_color("#ffc9b0" if data.flip else "#ffe9a8")
+        ends = [f[1] for f in data.fields]
         for k, text in enumerate(self.hexes):
             shown = first + k < len(packet)
-            kind = data["fields"][int(np.searchsorted(ends, first + k, side="right"))][2] if shown else "header"
+            kind = data.fields[int(np.searchsorted(ends, first + k, side="right"))][2] if shown else "header"
             text.set(text=f"{packet[first + k]:02x}" if shown else "", color=KINDS[kind])
         for k in range(ROWS):
             part = packet[first + k * COLUMNS : first + (k + 1) * COLUMNS]
@@ -148,6 +159,15 @@ class Bytes(Picture):
 
 class Rates(Picture):
     """Squared error against bits a weight: the two clip rules at fixed length and entropy coded, and this packet."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        curves: Mapping[tuple[str, str], tuple[Sequence[float], Sequence[float]]]  # (rule, way) -> rates, errors
+        rates: Mapping[str, float]  # way -> bits a weight
+        error: float
+        gain: tuple[float, ...]
 
     width, height = 338, 228
 
@@ -185,19 +205,18 @@ class Rates(Picture):
         colors = [style_for("bits").color, "#9a6a00", style_for("error").color, "#a1477a"]
         self.values = [self.live(note(ax, "", x=0.15, y=6e-4 / 3.3**k, color=c)) for k, c in enumerate(colors)]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``curves`` (rule, way) -> rates and errors; ``rates`` way -> bits a weight; ``error``; ``gain``."""
+    def update(self, data: Data, ghost: Data | None = None) -> str:
         for key, curve in self.curves.items():
-            curve.set_data(*data["curves"][key])
-        self._name_curves(data["curves"])
-        error = min(max(data["error"], 1.3e-5), 2.5)
+            curve.set_data(*data.curves[key])
+        self._name_curves(data.curves)
+        error = min(max(data.error, 1.3e-5), 2.5)
         symbols = {"fixed": "■", "zstd": "▼", "ANS": "◆", "Shannon": "▲"}
-        for (name, rate), text in zip(data["rates"].items(), self.values, strict=True):
+        for (name, rate), text in zip(data.rates.items(), self.values, strict=True):
             self.marks[name].set_data([rate], [error])
             text.set_text(f"{symbols[name]} {'fixed length' if name == 'fixed' else name} {rate:.2f}")
         self.title.set_text(self._finding(data))
-        listed = ", ".join(f"{name} {rate:.2f}" for name, rate in data["rates"].items())
-        return f"Bits a weight of this packet's codes: {listed}; squared error {data['error']:.2g} σ²."
+        listed = ", ".join(f"{name} {rate:.2f}" for name, rate in data.rates.items())
+        return f"Bits a weight of this packet's codes: {listed}; squared error {data.error:.2g} σ²."
 
     def _name_curves(self, curves: Data) -> None:
         """Both rules are named at fixed length, where they differ; coded they are one."""
@@ -215,16 +234,24 @@ class Rates(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        fixed, coded = data["gain"]
+        fixed, coded = data.gain
         if np.isfinite(fixed) and np.isfinite(coded):
             after = "nothing" if abs(coded) < 0.05 else f"still {coded:.1f}" if coded > 0 else f"it costs {-coded:.1f}"
             return f"The clip saves {fixed:.1f} bit; coded, {after}"
-        rates = data["rates"]
+        rates = data.rates
         return f"Coding takes {max(rates['fixed'] - rates['zstd'], 0):.1f} of {rates['fixed']:.1f} bits"
 
 
 class Overhead(Picture):
     """The header's share of a packet against the number of weights."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        networks: Sequence[tuple[str, int, float]]  # name, weights, share
+        weights: int  # of this packet
+        share: float
 
     width, height = 338, 228
 
@@ -246,18 +273,17 @@ class Overhead(Picture):
         self.here = self.live(line(ax, "bytes", markers=True, linestyle="", markersize=10, zorder=5))
         self.share = self.live(note(ax, "", color="#9a6a00", fontweight="bold"))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``networks`` (name, weights, share), ``weights`` and ``share`` of this packet."""
-        networks = data["networks"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        networks = data.networks
         self.dots.set_data([n for _, n, _ in networks], [s for _, _, s in networks])
         for text, (name, n, share) in zip(self.names, networks, strict=True):
             below = n > 5e4 or 100 < n < 1000  # the two largest side by side; the second keeps clear of the first
             x = 9.6e5 if n > 2e5 else n * (0.7 if below else 1.5)
             text.set(text=name, x=x, y=share * (0.62 if below else 1.3), ha="right" if below else "left")
-        self.here.set_data([data["weights"]], [data["share"]])
-        self.title.set_text(f"Header: {_percent(data['share'])} of this packet")
+        self.here.set_data([data.weights], [data.share])
+        self.title.set_text(f"Header: {_percent(data.share)} of this packet")
         listed = ", ".join(f"{name} {_percent(share)}" for name, _, share in networks)
-        return f"The header's share of a packet of {data['weights']} weights is {_percent(data['share'])}; others: {listed}."
+        return f"The header's share of a packet of {data.weights} weights is {_percent(data.share)}; others: {listed}."
 
 
 def _percent(share: float) -> str:

@@ -5,12 +5,17 @@
     class Curve(Picture):
         width, height = 680, 235
 
+        @dataclass(frozen=True)
+        class Data:
+            rounds: Sequence[int]
+            accuracy: Sequence[float]
+
         def build(self, fig):
             self.title = self.live(title(fig))
             ax = axes(fig, 52, 40, 600, 150, xlabel="communication round", ylim=(0, 1))
             self.accuracy = self.live(line(ax, "accuracy"))
 
-        def update(self, data, ghost=None):
+        def update(self, data: Data, ghost: Data | None = None) -> str:
             self.accuracy.set_data(data.rounds, data.accuracy)
             self.title.set_text(f"{data.accuracy[-1]:.1%} after {len(data.rounds)} rounds")
             return f"Accuracy against round, ending at {data.accuracy[-1]:.1%}."
@@ -41,6 +46,8 @@ A = TypeVar("A", bound=Artist)
 class Picture:
     """One picture: fixed size, artists made in :meth:`build`, filled in :meth:`update`."""
 
+    Data: ClassVar[type]
+    """Frozen dataclass of what :meth:`update` shows."""
     width: ClassVar[int] = 340
     height: ClassVar[int] = 300
 

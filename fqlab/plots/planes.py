@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,21 @@ __all__ = ["Stack", "Tradeoff", "Widths"]
 SIDE, GAP, LEFT, BOTTOM, MOST = 64, 11, 12, 78, 8
 """Side of a plane, space between two, their lower left corner (pixels), and most planes."""
 BLUE, PALE, CUT = style_for("bits").color, COLORS["orange"], "#eceef1"
-Data = Mapping[str, Any]
 
 
 class Stack(Picture):
     """The weights of a layer, and the planes they are made of, MSB first."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        planes: Sequence[np.ndarray]  # LSB first, of -1, 0, 1
+        weights: np.ndarray
+        ones: Sequence[float]  # share by plane
+        bits: int
+        epoch: int
+        layer: str
 
     width, height = 686, 196
 
@@ -54,14 +65,13 @@ class Stack(Picture):
             note(ax, words, x=x + 15, y=23, halo=False)
         self.words = self.live(note(ax, "", x=112, y=23, halo=False, color=MUTED))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``planes`` (LSB first, −1, 0, 1), ``weights``, ``ones``, ``bits``, ``epoch`` and ``layer``."""
-        planes, bits = data["planes"], data["bits"]
-        self.images[0].set_data(data["weights"])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        planes, bits = data.planes, data.bits
+        self.images[0].set_data(data.weights)
         for k in range(MOST):
             i, there = MOST - 1 - k, MOST - 1 - k < bits
             self.cuts[k].set_visible(not there)
-            share = data["ones"][i] if there else 0.0
+            share = data.ones[i] if there else 0.0
             if there:
                 self.images[k + 1].set_data(planes[i])
             sign = "" if i == bits - 1 or not there else "+ "
@@ -73,15 +83,15 @@ class Stack(Picture):
         self.words.set_text(
             f"{number_of(bits, 'plane')} and a sign: {levels} levels. Every small square is one weight's bit."
         )
-        shares = ", ".join(f"plane {i} {share:.1%}" for i, share in reversed(list(enumerate(data["ones"][:bits]))))
-        return f"{data['layer'].capitalize()} in epoch {data['epoch']}: {number_of(bits, 'bit plane')}; ones: {shares or 'none'}."
+        shares = ", ".join(f"plane {i} {share:.1%}" for i, share in reversed(list(enumerate(data.ones[:bits]))))
+        return f"{data.layer.capitalize()} in epoch {data.epoch}: {number_of(bits, 'bit plane')}; ones: {shares or 'none'}."
 
     @staticmethod
     def _finding(data: Data) -> str:
-        bits, where = data["bits"], f"{data['layer']}, epoch {data['epoch']}"
+        bits, where = data.bits, f"{data.layer}, epoch {data.epoch}"
         if not bits:
             return f"Nothing is left of {where}: all weights are zero"
-        top = data["ones"][bits - 1]
+        top = data.ones[bits - 1]
         if bits == 1:
             return f"One bit left in {where}, and yet three values: −1, 0 and 1"
         empty = "is empty and can go" if top == 0 else f"is used by {100 * top:.2g} % of the weights"
@@ -90,6 +100,15 @@ class Stack(Picture):
 
 class Widths(Picture):
     """Bits of every tensor, epoch by epoch."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        bits: Mapping[str, Sequence[int]]  # tensor -> bits by epoch
+        mean: Sequence[float]  # by epoch
+        epoch: int  # shown
+        run: Any  # what the run depends on
 
     width, height = 338, 284
     DASHES = ("-", (0, (1.2, 1.2)), (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))
@@ -110,31 +129,40 @@ class Widths(Picture):
         self.mean = self.live(line(ax, "bits", linewidth=3.2, drawstyle="steps-post"))
         self.names = [self.live(note(ax, "", x=24.5, color=BLUE, halo=False)) for _ in range(5)]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``bits`` (tensor -> bits by epoch), ``mean`` by epoch, ``epoch`` shown, ``run``."""
-        seen = list(range(len(data["mean"])))
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        seen = list(range(len(data.mean)))
         shift = np.linspace(-0.12, 0.12, len(self.steps))
         ends = []
-        for step, d, widths in zip(self.steps, shift, data["bits"].values(), strict=True):
+        for step, d, widths in zip(self.steps, shift, data.bits.values(), strict=True):
             step.set_data(seen, np.array(widths) + d)
             ends.append(widths[-1] + d)
-        self.mean.set_data(seen, data["mean"])
-        old = ghost["mean"] if ghost and ghost["run"] != data["run"] else []
+        self.mean.set_data(seen, data.mean)
+        old = ghost.mean if ghost and ghost.run != data.run else []
         self.before.set_data(range(len(old)), old)
-        self.here.set_data([data["epoch"]] * 2, [0, 8.8])
-        places = separate_labels([*ends, data["mean"][-1]], 0.62, 0.3, 8.5)
-        for text, words, y in zip(self.names, [*data["bits"], "mean"], places, strict=True):
+        self.here.set_data([data.epoch] * 2, [0, 8.8])
+        places = separate_labels([*ends, data.mean[-1]], 0.62, 0.3, 8.5)
+        for text, words, y in zip(self.names, [*data.bits, "mean"], places, strict=True):
             text.set(text=words, y=y, fontweight="bold" if words == "mean" else "normal")
-        largest = data["bits"]["layer 1"]
+        largest = data.bits["layer 1"]
         cuts = sum(a > b for a, b in zip(largest, largest[1:], strict=False))
         way = f"{largest[0]} to {largest[-1]} bits in {number_of(cuts, 'cut')}"
         self.title.set_text(f"Layer 1: {way}" if cuts else "No plane of layer 1 has gone")
-        listed = ", ".join(f"{name} {widths[-1]}" for name, widths in data["bits"].items())
-        return f"Bits after {number_of(seen[-1], 'epoch')}: {listed}; {data['mean'][-1]:.2f} a weight on average."
+        listed = ", ".join(f"{name} {widths[-1]}" for name, widths in data.bits.items())
+        return f"Bits after {number_of(seen[-1], 'epoch')}: {listed}; {data.mean[-1]:.2f} a weight on average."
 
 
 class Tradeoff(Picture):
     """The way of a run through bits and accuracy."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        mean: Sequence[float]  # bits by epoch
+        accuracy: Sequence[float]
+        epoch: int  # shown
+        held: int  # epochs before fine-tuning
+        run: Any  # what the run depends on
 
     width, height = 338, 284
 
@@ -155,18 +183,18 @@ class Tradeoff(Picture):
         self.level = self.live(note(ax, "8-bit start", x=0.1, ha="right", color=INK))
         self.words = self.live(note(ax, "", color="#00704f", fontweight="bold"))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``mean`` bits and ``accuracy`` by epoch, ``epoch`` shown, ``held`` epochs before fine-tuning."""
-        bits, accuracy, held = data["mean"], data["accuracy"], data["held"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        bits, accuracy, held = data.mean, data.accuracy, data.held
         self.start.set_data([8.4, 0], [accuracy[0]] * 2)
         self.level.set_y(accuracy[0] - 0.06)
         self.path.set_data(bits[: held + 1], accuracy[: held + 1])
         self.tuned.set_data(bits[held:], accuracy[held:])
         self.end.set_data(bits[-1:], accuracy[-1:])
-        self.here.set_data([bits[data["epoch"]]], [accuracy[data["epoch"]]])
-        old = ghost if ghost and ghost["run"] != data["run"] else {"mean": [], "accuracy": []}
-        self.before.set_data(old["mean"], old["accuracy"])
-        self.old_end.set_data(old["mean"][-1:], old["accuracy"][-1:])
+        self.here.set_data([bits[data.epoch]], [accuracy[data.epoch]])
+        other = ghost is not None and ghost.run != data.run
+        old_bits, old_accuracy = (ghost.mean, ghost.accuracy) if other else ([], [])
+        self.before.set_data(old_bits, old_accuracy)
+        self.old_end.set_data(old_bits[-1:], old_accuracy[-1:])
         right = bits[-1] < 3.4
         tuning = len(bits) > held + 1
         y = (accuracy[held] + accuracy[-1]) / 2 if tuning else accuracy[-1] - 0.08

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,22 @@ DEVICES, LAYERS = 10, 4
 LEFT, CELL, TALL, BOTTOM = 112, 55, 27, 78
 """Left edge, width and height of a cell, and lower edge of the matrix, in pixels."""
 BLUE = style_for("bits").color
-Data = Mapping[str, Any]
 
 
 class Matrix(Picture):
     """Bits of every layer on every device; below, each device's mean against its budget."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        widths: Sequence[Sequence[int]]  # by device and layer
+        before: Sequence[Sequence[int]]
+        budgets: Sequence[float]
+        means: Sequence[float]
+        layers: Sequence[str]
+        stage: str
+        kept: bool
 
     width, height = 686, 246
 
@@ -69,18 +81,17 @@ class Matrix(Picture):
         ]
         note(ax, "of its budget", x=LEFT - 8, y=26, ha="right", halo=False, color=MUTED)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``widths`` and ``before`` by device and layer, ``budgets``, ``means``, ``layers``, ``stage``, ``kept``."""
-        widths = np.array(data["widths"])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        widths = np.array(data.widths)
         self.map.set_data(widths.T)
-        for text, name in zip(self.layers, data["layers"], strict=True):
+        for text, name in zip(self.layers, data.layers, strict=True):
             text.set_text(f"{name} weights")
-        for n, row in enumerate(data["widths"]):
-            budget, mean = data["budgets"][n], data["means"][n]
+        for n, row in enumerate(data.widths):
+            budget, mean = data.budgets[n], data.means[n]
             self.budgets[n].set_text(f"{budget:g}")
             for k, bits in enumerate(row):
                 self.cells[n][k].set(text=str(bits), color="#ffffff" if bits > 5 else INK)
-                self.frames[n][k].set_visible(bits != data["before"][n][k])
+                self.frames[n][k].set_visible(bits != data.before[n][k])
             over = mean > budget + 1e-9
             self.means[n].set(text=f"{mean:.2f}", color=style_for("error").color if over else INK)
             x = LEFT + (n + 0.5) * CELL
@@ -88,15 +99,23 @@ class Matrix(Picture):
             self.limits[n].set_data([x - 25, x - 7], [12 + 3.5 * budget] * 2)
             self.flags[n].set_text("over" if over else f"{min(mean / budget, 1):.0%}")
             self.flags[n].set_color(style_for("error").color if over else MUTED)
-        self.title.set_text(data["stage"])
+        self.title.set_text(data.stage)
         listed = "; ".join(
-            f"budget {b:g}: {', '.join(map(str, row))}" for b, row in zip(data["budgets"], data["widths"], strict=True)
+            f"budget {b:g}: {', '.join(map(str, row))}" for b, row in zip(data.budgets, data.widths, strict=True)
         )
-        return f"{data['stage']}. Bits of layers with {', '.join(data['layers'])} weights, by device: {listed}."
+        return f"{data.stage}. Bits of layers with {', '.join(data.layers)} weights, by device: {listed}."
 
 
 class Prune(Picture):
     """δ of every layer, before and after one top plane is cut, and ε."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        layers: Sequence[tuple[str, float, float]]  # name, delta, delta after one cut
+        epsilon: float
+        on: bool
 
     width, height = 338, 244
     WIDEST = 0.8
@@ -117,21 +136,20 @@ class Prune(Picture):
         self.names = [self.live(note(ax, "", x=-0.012, y=4 - k, ha="right", halo=False)) for k in range(5)]
         note(ax, "now ■  after one cut □", x=self.WIDEST, y=-0.42, ha="right", color=BLUE)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``layers`` (name, δ, δ after one cut), ``epsilon`` and ``on``."""
-        epsilon, rows = data["epsilon"], data["layers"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        epsilon, rows = data.epsilon, data.layers
         for k, (name, now, then) in enumerate(rows):
             self.names[k].set_text(name)
             self.links[k].set_data([min(now, self.WIDEST), min(then, self.WIDEST)], [4 - k] * 2)
         self.now.set_data([min(now, self.WIDEST) for _, now, _ in rows], range(4, -1, -1))
         self.after.set_data([min(then, 2) for _, _, then in rows], range(4, -1, -1))
-        self.shade.set_width(epsilon if data["on"] else 0)
+        self.shade.set_width(epsilon if data.on else 0)
         self.edge.set_data([epsilon] * 2, [-0.6, 4.6])
         self.setting.set(text=f"ε = {epsilon:g}", x=epsilon, ha="left" if epsilon < 0.5 else "right")
         bells = rows[:LAYERS]
         lost = sum(now <= epsilon for _, now, _ in bells)
         twice = sum(then <= epsilon for _, now, then in bells if now <= epsilon)
-        self.title.set_text(self._finding(data["on"], lost, twice))
+        self.title.set_text(self._finding(data.on, lost, twice))
         listed = ", ".join(f"{name} {now:.3f}, then {then:.2f}" for name, now, then in rows)
         return f"Share δ of weights that use the top plane, and after one cut: {listed}; ε = {epsilon:g}."
 
@@ -150,6 +168,15 @@ class Prune(Picture):
 
 class Federated(Picture):
     """Accuracy and mean bits of the uploads, round by round."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        accuracy: Sequence[float]  # by round
+        sent: Sequence[float]  # bits by round
+        budget: float  # mean
+        rounds: int
 
     width, height = 338, 244
 
@@ -172,26 +199,24 @@ class Federated(Picture):
         self.ends[0].set_color("#00704f")
         self.ends[1].set_color(BLUE)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``accuracy`` and ``sent`` bits by round, mean ``budget``, ``rounds``."""
-        seen = range(1, len(data["accuracy"]) + 1)
-        self.accuracy.set_data(seen, data["accuracy"])
-        self.bits.set_data(seen, data["sent"])
-        self.budget.set_data([0.5, 10.5], [data["budget"]] * 2)
-        for drawn, what in zip(self.before, ("accuracy", "sent"), strict=True):
-            old = ghost[what] if ghost else []
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        seen = range(1, len(data.accuracy) + 1)
+        self.accuracy.set_data(seen, data.accuracy)
+        self.bits.set_data(seen, data.sent)
+        self.budget.set_data([0.5, 10.5], [data.budget] * 2)
+        for drawn, old in zip(self.before, (ghost.accuracy, ghost.sent) if ghost else ([], []), strict=True):
             drawn.set_data(range(1, len(old) + 1), old)
-        last, bits = data["accuracy"][-1], data["sent"][-1]
+        last, bits = data.accuracy[-1], data.sent[-1]
         self.ends[0].set(text=f"{last:.1%}", y=last)
-        close = abs(bits - data["budget"]) < 1.7
+        close = abs(bits - data.budget) < 1.7
         self.ends[1].set(
-            text=f"{bits:.1f}", y=data["budget"] + (1 if bits >= data["budget"] else -1) * 0.95 if close else bits
+            text=f"{bits:.1f}", y=data.budget + (1 if bits >= data.budget else -1) * 0.95 if close else bits
         )
-        self.words.set_y(data["budget"] - (0.95 if bits >= data["budget"] else -0.95) if close else data["budget"])
-        over = bits > data["budget"] + 0.05
-        tail = f"{bits - data['budget']:.1f} bits over budget" if over else f"{bits:.1f} bits sent"
+        self.words.set_y(data.budget - (0.95 if bits >= data.budget else -0.95) if close else data.budget)
+        over = bits > data.budget + 0.05
+        tail = f"{bits - data.budget:.1f} bits over budget" if over else f"{bits:.1f} bits sent"
         self.title.set_text(f"{last:.1%} on digits, {tail}")
         return (
-            f"Accuracy on digits by round, {last:.1%} after {number_of(len(data['accuracy']), 'round')}; {bits:.2f} bits a weight sent, "
-            f"mean budget {data['budget']:.1f}."
+            f"Accuracy on digits by round, {last:.1%} after {number_of(len(data.accuracy), 'round')}; {bits:.2f} bits a weight sent, "
+            f"mean budget {data.budget:.1f}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,21 @@ NAMES = {
     "levels": ("all five", ""),
 }
 """What stands above and below the lines: the grid that leaves the others."""
-Data = Mapping[str, Any]
 
 
 class Ladders(Picture):
     """Five grids over one histogram, and where one weight lands on each."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        grids: Mapping[str, Any]  # kind -> ladder
+        names: Mapping[str, str]
+        bits: int
+        weight: float
+        chosen: str
+        histogram: tuple[np.ndarray, np.ndarray]
 
     width, height = 686, 262
 
@@ -65,9 +76,8 @@ class Ladders(Picture):
             [self.live(note(ax, "", x=x, y=4.5 - k, ha="center", halo=False)) for x, _ in places] for k in range(5)
         ]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``grids`` (kind -> ladder), ``names``, ``bits``, ``weight``, ``chosen`` and ``histogram``."""
-        grids, w = data["grids"], data["weight"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        grids, w = data.grids, data.weight
         ticks, ways, lands, words = [], [], [], []
         for row, (kind, grid) in enumerate(grids.items()):
             floor, count = 4 - row, len(grid["levels"])
@@ -77,7 +87,7 @@ class Ladders(Picture):
             ways.append([(w, floor + 0.45), (grid["lands"], floor + 0.45)])
             lands.append((grid["lands"], floor + 0.45))
             words.append(
-                f"{data['names'][kind]} {number_of(count, 'level')} in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
+                f"{data.names[kind]} {number_of(count, 'level')} in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
             )
         self.ticks.set_segments(ticks)
         self.ways.set_segments(ways)
@@ -86,14 +96,14 @@ class Ladders(Picture):
         self.which.set(text=f"one weight, {_signed(w)} σ", x=min(max(w, -3.0), 3.0))
         counts = sorted({len(grid["levels"]) for grid in grids.values()})
         several = f"{', '.join(map(str, counts[:-1]))} or {counts[-1]}"
-        self.title.set_text(f"“{data['bits']} bit” means {several} levels")
-        return f"At {data['bits']} bit: {'; '.join(words)}. A weight of {w:g} σ lands at {_places(grids)} σ."
+        self.title.set_text(f"“{data.bits} bit” means {several} levels")
+        return f"At {data.bits} bit: {'; '.join(words)}. A weight of {w:g} σ lands at {_places(grids)} σ."
 
     def _fill(self, row: int, kind: str, data: Data) -> None:
-        grid, chosen = data["grids"][kind], kind == data["chosen"]
-        shares, edges = data["histogram"]
+        grid, chosen = data.grids[kind], kind == data.chosen
+        shares, edges = data.histogram
         self.bars[row].set_data(4 - row + 0.85 * shares, edges, baseline=4 - row)
-        self.names[row].set(text=data["names"][kind], fontweight="bold" if chosen else "normal")
+        self.names[row].set(text=data.names[kind], fontweight="bold" if chosen else "normal")
         self.marks[row].set_data([-4.17], [4.5 - row])
         self.marks[row].set(marker=style_for(LOOKS[kind]).marker, color=style_for(LOOKS[kind]).color)
         texts = (f"{len(grid['levels'])}", f"{grid['code_bits']} bit", f"{grid['error']:.3g}")
@@ -101,12 +111,23 @@ class Ladders(Picture):
             cell.set_text(text)
 
 
-def _places(grids: Data) -> str:
+def _places(grids: Mapping[str, Any]) -> str:
     return ", ".join(f"{grid['lands']:.2f}" for grid in grids.values())
 
 
 class Staircase(Picture):
     """What one grid makes of every weight."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        curve: tuple[np.ndarray, np.ndarray]
+        weight: float
+        lands: float
+        code: tuple[int, int, int]  # code, lowest, highest
+        step: float
+        name: str
 
     width, height = 338, 228
 
@@ -122,17 +143,16 @@ class Staircase(Picture):
         self.code = self.live(note(ax, "", x=-3.8, y=3.4))
         self.step = self.live(note(ax, "", x=3.8, y=-3.4, ha="right", color=style_for("bits").color))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``curve``, ``weight``, ``lands``, ``code`` (code, lowest, highest), ``step`` and ``name``."""
-        w, level = data["weight"], data["lands"]
-        code, low, high = data["code"]
-        self.stairs.set_data(*data["curve"])
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        w, level = data.weight, data.lands
+        code, low, high = data.code
+        self.stairs.set_data(*data.curve)
         self.miss.set_data([w, w], [w, level])
         self.dot.set_data([w], [level])
         self.code.set_text(f"code {code} of {low} … {high}".replace("-", "−"))
-        self.step.set_text(f"step Δ = {data['step']:.3g} σ")
+        self.step.set_text(f"step Δ = {data.step:.3g} σ")
         self.title.set_text(f"{_signed(w)} σ becomes {_signed(level)} σ")
-        return f"Staircase of the {data['name']} grid with step {data['step']:.3g} σ: {w:g} σ becomes {level:.3g} σ, code {code}."
+        return f"Staircase of the {data.name} grid with step {data.step:.3g} σ: {w:g} σ becomes {level:.3g} σ, code {code}."
 
 
 def _signed(value: float) -> str:
@@ -141,6 +161,14 @@ def _signed(value: float) -> str:
 
 class Fair(Picture):
     """Error of the five grids at their best clips, against bits counted in one of three ways."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        curves: Mapping[str, Mapping[str, np.ndarray]]  # kind -> said, stored, levels, error
+        count: str
+        bits: int
 
     width, height = 338, 228
 
@@ -157,16 +185,15 @@ class Fair(Picture):
         self.dots = {k: self.live(line(ax, n, linestyle="", markers=True, markersize=8)) for k, n in LOOKS.items()}
         self.names = [self.live(note(ax, "")) for _ in range(2)]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``curves`` (kind -> ``said``, ``stored``, ``levels``, ``error``), ``count`` and ``bits``."""
-        count, bits = data["count"], data["bits"]
-        for kind, curve in data["curves"].items():
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        count, bits = data.count, data.bits
+        for kind, curve in data.curves.items():
             self.lines[kind].set_data(curve[count], curve["error"])
             self.dots[kind].set_data([curve[count][bits - 1]], [curve["error"][bits - 1]])
         self.here.set_data([bits, bits], [1e-5, 2.5])
         self.unit.set_text(UNITS[count])
-        self._name(data["curves"], count, bits)
-        many, fold = spread(data["curves"], count, bits)
+        self._name(data.curves, count, bits)
+        many, fold = spread(data.curves, count, bits)
         at = AT[count].format(2**bits if count == "levels" else bits)
         self.title.set_text(f"{at} errors differ {fold:.1f}-fold" if fold >= 1.05 else f"{at} all err alike")
         return f"Least error against {UNITS[count]}. {at} the errors of {many} grids differ {fold:.2f}-fold."
@@ -186,7 +213,7 @@ class Fair(Picture):
         lower.set_color(color if count == "said" else MUTED)
 
 
-def spread(curves: Data, count: str, bits: int) -> tuple[int, float]:
+def spread(curves: Mapping[str, Mapping[str, np.ndarray]], count: str, bits: int) -> tuple[int, float]:
     """How many grids can be had at ``bits``, counted as ``count`` says, and how many times their errors differ.
 
     Where levels are counted, errors are read off between the grids' own points, straight in log error.

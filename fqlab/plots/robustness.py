@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -18,17 +18,26 @@ CHIPS = (2, 3, 4, 5, 6, 7, 8, 32)
 """Deployed widths; 32 is full precision."""
 NAMES = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN", "qat": "QAT", "mqat": "MQAT"}
 ROUNDS, PEAK = 20, 6.5
-Data = Mapping[str, Any]
 
 
-def name_of(data: Data) -> str:
+def name_of(data: Deployed.Data | KurtosisPath.Data) -> str:
     """``QAT at 2 bit``."""
-    extra = f" at {data['bits']} bit" if data["method"] in ("qat", "apqn") else ""
-    return NAMES[data["method"]] + extra
+    extra = f" at {data.bits} bit" if data.method in ("qat", "apqn") else ""
+    return NAMES[data.method] + extra
 
 
 class Deployed(Picture):
     """Test accuracy of one trained model at every deployed width."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        accuracy: Sequence[float]  # at CHIPS
+        fedavg: Sequence[float]
+        method: str
+        bits: int  # trained at
+        chip: int
 
     width, height = 686, 246
 
@@ -52,46 +61,58 @@ class Deployed(Picture):
         }
         self.trained = self.live(note(ax, "", y=0.06, color="#a1477a"))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``accuracy`` and ``fedavg`` at :data:`CHIPS`; ``method``, ``bits`` trained at, ``chip``."""
-        if not data:
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        if data is None:
             return untrained(self.title)
-        found = {"now": data["accuracy"], "fedavg": data["fedavg"], "before": ghost["accuracy"] if ghost else []}
+        found = {"now": data.accuracy, "fedavg": data.fedavg, "before": ghost.accuracy if ghost else []}
         words = {"now": name_of(data), "fedavg": "FedAvg", "before": "before"}
-        shown = [k for k in found if found[k] and not (k == "fedavg" and data["method"] == "fedavg")]
-        shown = [k for k in shown if k != "before" or ghost["accuracy"] not in (data["accuracy"], data["fedavg"])]
+        shown = [k for k in found if found[k] and not (k == "fedavg" and data.method == "fedavg")]
+        shown = [k for k in shown if k != "before" or ghost.accuracy not in (data.accuracy, data.fedavg)]
         for kind, curve in self.lines.items():
             curve.set_data(*((range(len(CHIPS)), found[kind]) if kind in shown else ([], [])))
             self.names[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if kind in shown else "")
         for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.095, 0.05, 1.0), strict=True):
             self.names[kind].set_y(y)
-        at = CHIPS.index(data["chip"])
+        at = CHIPS.index(data.chip)
         self.chip.set_data([at, at], [0, 1.03])
-        self.here.set_data([at], [data["accuracy"][at]])
+        self.here.set_data([at], [data.accuracy[at]])
         self._draw_home(data)
         self.title.set_text(self._finding(data, at))
-        listed = ", ".join(f"{b} bit {a:.1%}" for b, a in zip(CHIPS, data["accuracy"], strict=True))
-        return f"Accuracy of {name_of(data)} by deployed bits: {listed}; FedAvg at {CHIPS[at]} bit {data['fedavg'][at]:.1%}."
+        listed = ", ".join(f"{b} bit {a:.1%}" for b, a in zip(CHIPS, data.accuracy, strict=True))
+        return (
+            f"Accuracy of {name_of(data)} by deployed bits: {listed}; FedAvg at {CHIPS[at]} bit {data.fedavg[at]:.1%}."
+        )
 
     def _draw_home(self, data: Data) -> None:
-        on = data["method"] in ("qat", "apqn")
-        at = CHIPS.index(data["bits"])
+        on = data.method in ("qat", "apqn")
+        at = CHIPS.index(data.bits)
         self.home.set_data(*(([at, at], [0, 1.03]) if on else ([], [])))
         self.trained.set(visible=on, text="trained here", x=at + 0.08)
 
     @staticmethod
     def _finding(data: Data, at: int) -> str:
-        now, plain, chip = data["accuracy"], data["fedavg"], CHIPS[at]
-        if data["method"] == "fedavg":
+        now, plain, chip = data.accuracy, data.fedavg, CHIPS[at]
+        if data.method == "fedavg":
             return f"FedAvg on a {chip}-bit chip: {now[at]:.1%}, in full precision {now[-1]:.1%}"
-        if data["method"] == "qat":
-            there = now[CHIPS.index(data["bits"])]
-            return f"QAT: {there:.1%} at its {data['bits']} bit, {now[-1]:.1%} in full precision"
-        return f"{NAMES[data['method']]} on a {chip}-bit chip: {now[at]:.1%}, FedAvg {plain[at]:.1%}"
+        if data.method == "qat":
+            there = now[CHIPS.index(data.bits)]
+            return f"QAT: {there:.1%} at its {data.bits} bit, {now[-1]:.1%} in full precision"
+        return f"{NAMES[data.method]} on a {chip}-bit chip: {now[at]:.1%}, FedAvg {plain[at]:.1%}"
 
 
 class Shape(Picture):
     """The weights of the largest layer and the chip's levels, with the share of weights that goes to each."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        histogram: tuple[np.ndarray, np.ndarray]
+        levels: Sequence[float]  # in use
+        grid: int  # levels there are
+        shares: Sequence[float]
+        zeros: float
+        kurtosis: float
 
     width, height = 338, 252
 
@@ -109,29 +130,39 @@ class Shape(Picture):
         ax.add_collection(self.levels)
         self.shares = [self.live(note(ax, "", y=1.2, ha="center", color=style_for("bits").color)) for _ in range(8)]
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``histogram``, ``levels`` in use of ``grid``, their ``shares``, ``zeros``, ``kurtosis``."""
-        if not data:
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        if data is None:
             return untrained(self.title)
-        self.bars.set_data(*data["histogram"])
-        few = len(data["levels"]) <= 5
-        self.levels.set_segments([[(v, 0), (v, 1.1 if few else 0.12)] for v in data["levels"]])
+        self.bars.set_data(*data.histogram)
+        few = len(data.levels) <= 5
+        self.levels.set_segments([[(v, 0), (v, 1.1 if few else 0.12)] for v in data.levels])
         for k, text in enumerate(self.shares):
-            on = few and k < len(data["levels"])
+            on = few and k < len(data.levels)
             text.set_visible(on)
             if on:
-                text.set(text=f"{data['shares'][k]:.0%}", x=data["levels"][k])
-        used = len(data["levels"])
-        many = f"{used} of {data['grid']} levels are in use"
-        self.title.set_text(f"{data['zeros']:.0%} of the weights become 0" if few else many)
+                text.set(text=f"{data.shares[k]:.0%}", x=data.levels[k])
+        used = len(data.levels)
+        many = f"{used} of {data.grid} levels are in use"
+        self.title.set_text(f"{data.zeros:.0%} of the weights become 0" if few else many)
         return (
-            f"Histogram of the first layer, kurtosis {data['kurtosis']:.2f}, on the chip's grid: {number_of(used, 'level')} in use, "
-            f"{data['zeros']:.0%} of the weights become 0."
+            f"Histogram of the first layer, kurtosis {data.kurtosis:.2f}, on the chip's grid: {number_of(used, 'level')} in use, "
+            f"{data.zeros:.0%} of the weights become 0."
         )
 
 
 class KurtosisPath(Picture):
     """Kurtosis of each layer of the aggregated model, round by round."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        curves: Mapping[str, Sequence[float]]  # layer -> kurtosis after 0, 1, ... rounds
+        fedavg: Mapping[str, Sequence[float]]
+        target: float
+        method: str
+        bits: int
+        chip: int
 
     width, height = 338, 252
 
@@ -151,28 +182,25 @@ class KurtosisPath(Picture):
         ]
         self.other = self.live(note(ax, "FedAvg", x=ROUNDS * 1.02, halo=False))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``curves`` and ``fedavg``: layer -> kurtosis after 0, 1, ... rounds; ``target`` and ``method``."""
-        if not data:
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        if data is None:
             return untrained(self.title)
-        same = data["method"] == "fedavg"
-        layers, ends = list(data["curves"]), []
+        same = data.method == "fedavg"
+        layers, ends = list(data.curves), []
         for k, layer in enumerate(layers):
-            curve = np.clip(data["curves"][layer], 1, PEAK)
+            curve = np.clip(data.curves[layer], 1, PEAK)
             self.lines[k].set_data(range(len(curve)), curve)
-            self.plain[k].set_data(
-                *(([], []) if same else (range(len(curve)), np.clip(data["fedavg"][layer], 1, PEAK)))
-            )
+            self.plain[k].set_data(*(([], []) if same else (range(len(curve)), np.clip(data.fedavg[layer], 1, PEAK))))
             self.names[k].set_text(f"layer {k + 1}")
             ends.append(float(curve[-1]))
-        middle = float(np.mean([c[-1] for c in data["fedavg"].values()]))
+        middle = float(np.mean([c[-1] for c in data.fedavg.values()]))
         places = separate_labels([*ends, *([] if same else [middle])], 0.42, 1.1, PEAK)
         for text, y in zip([*self.names, self.other], places, strict=False):
             text.set_y(y)
         self.other.set_visible(not same)
-        first = data["curves"][layers[0]][-1]
+        first = data.curves[layers[0]][-1]
         self.title.set_text(f"Kurtosis {first:.1f}: {_law(first)}")
-        listed = ", ".join(f"{n} from {c[0]:.2f} to {c[-1]:.2f}" for n, c in data["curves"].items())
+        listed = ", ".join(f"{n} from {c[0]:.2f} to {c[-1]:.2f}" for n, c in data.curves.items())
         return f"Kurtosis of the aggregated layers by round: {listed}; FedAvg ends at {middle:.2f} on average."
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import FigureBase
@@ -17,11 +17,19 @@ __all__ = ["Crossing", "Redrawn", "Shares"]
 RED, PURPLE = style_for("error").color, "#a1477a"
 MOST = 100
 LOW, HIGH = 1e-6, 3.0
-Data = Mapping[str, Any]
 
 
 class Redrawn(Picture):
     """The true picture, one client's upload, and the server's mean with either rounding."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        images: Sequence[np.ndarray]  # four, in [-1, 1]
+        errors: Sequence[float]  # of the last three
+        clients: int
+        bits: int
 
     width, height = 686, 226
     NAMES = ("the picture", "one client, stochastic", "mean, nearest", "mean, stochastic")
@@ -40,17 +48,16 @@ class Redrawn(Picture):
             note(ax, name, x=0, y=1.05, va="bottom", color=ink, halo=False)
             self.words.append(self.live(note(ax, "", x=0, y=-0.04, va="top", color=MUTED, halo=False)))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``images`` (four arrays in [−1, 1]), ``errors`` (of the last three), ``clients``, ``bits``."""
-        for shown, image in zip(self.images, data["images"], strict=True):
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        for shown, image in zip(self.images, data.images, strict=True):
             shown.set_data(np.clip(image, -1, 1))
         self.words[0].set_text("grey from −1 to 1")
-        for word, error in zip(self.words[1:], data["errors"], strict=True):
+        for word, error in zip(self.words[1:], data.errors, strict=True):
             word.set_text(f"squared error {error:.2g}")
-        _, nearest, stochastic = data["errors"]
-        self.title.set_text(self._finding(data["clients"], nearest, stochastic))
+        _, nearest, stochastic = data.errors
+        self.title.set_text(self._finding(data.clients, nearest, stochastic))
         return (
-            f"A picture re-drawn with {2 ** data['bits']} grey levels by {number_of(data['clients'], 'client')}: squared error of the mean "
+            f"A picture re-drawn with {2**data.bits} grey levels by {number_of(data.clients, 'client')}: squared error of the mean "
             f"{nearest:.2g} with nearest rounding, {stochastic:.2g} with stochastic rounding."
         )
 
@@ -66,6 +73,17 @@ class Redrawn(Picture):
 
 class Crossing(Picture):
     """Squared error of the mean against the number of clients: expected lines, and the errors just drawn."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        m: np.ndarray
+        nearest: np.ndarray  # expected errors at each m
+        stochastic: np.ndarray
+        clients: int
+        errors: Sequence[float]
+        cross: float | None
 
     width, height = 338, 276
 
@@ -89,15 +107,14 @@ class Crossing(Picture):
         self.names = [self.live(note(ax, text, color=ink)) for text, ink in (("nearest", RED), ("stochastic", PURPLE))]
         self.equal = self.live(line(ax, "full precision", linestyle="", marker="*", markersize=11, zorder=6))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``m``, ``nearest`` and ``stochastic`` (expected errors at each m), ``clients``, ``errors``, ``cross``."""
-        m, clients = data["m"], data["clients"]
-        self.nearest.set_data(m, np.maximum(data["nearest"], 1e-9))
-        self.stochastic.set_data(m, np.maximum(data["stochastic"], 1e-9))
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        m, clients = data.m, data.clients
+        self.nearest.set_data(m, np.maximum(data.nearest, 1e-9))
+        self.stochastic.set_data(m, np.maximum(data.stochastic, 1e-9))
         self.now.set_data([clients, clients], [LOW, HIGH])
-        for dot, error in zip(self.drawn, data["errors"], strict=True):
+        for dot, error in zip(self.drawn, data.errors, strict=True):
             dot.set_data([clients], [min(max(error, 1.2 * LOW), HIGH)])
-        cross, lines = data["cross"], (data["nearest"], data["stochastic"])
+        cross, lines = data.cross, (data.nearest, data.stochastic)
         seen = cross is not None and 1 <= cross <= MOST
         at = float(np.interp(np.log(cross), np.log(m), np.log(np.maximum(lines[0], 1e-9)))) if seen else 0.0
         self.equal.set_data(*(([cross], [np.exp(at)]) if seen else ([], [])))
@@ -132,6 +149,13 @@ class Crossing(Picture):
 class Shares(Picture):
     """What remains of the error in the mean: bias, which averaging keeps, and chance, which it divides by M."""
 
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        parts: Sequence[tuple[float, float]]  # bias, chance: one client nearest, stochastic; mean nearest, stochastic
+        clients: int
+
     width, height = 338, 276
 
     def build(self, fig: FigureBase) -> None:
@@ -154,9 +178,8 @@ class Shares(Picture):
             self.values.append(self.live(note(ax, "", y=y)))
         fig.text(100 / 338, 1 - 40 / 276, "■ bias: stays     ▨ chance: divided by M", fontsize=11, color=MUTED)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``parts`` (four pairs of bias and chance: one client nearest, stochastic; mean nearest, stochastic)."""
-        parts, clients = data["parts"], data["clients"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        parts, clients = data.parts, data.clients
         whole = max(sum(pair) for pair in parts) or 1.0
         for (bias, chance), solid, open_, value in zip(parts, self.bias, self.chance, self.values, strict=True):
             solid.set_width(bias / whole)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,26 @@ __all__ = ["Levels", "PlaneDensity", "TrainingCurve"]
 WIDEST, FLOOR = 5.0, 1e-5
 """Largest |w|/σ and smallest squared error (σ²) that are drawn."""
 MOST_LAYERS, MOST_BITS, MOST_EPSILON = 4, 8, 0.2
-Data = Mapping[str, Any]
 
 
 class Levels(Picture):
     """Above, a layer's weights with the grid on them; below, the squared error as a function of the clip."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        histogram: tuple[np.ndarray, np.ndarray]
+        levels: Sequence[float]
+        clip: float
+        optimum: float
+        curves: tuple[np.ndarray, ...]  # clips, granular and clipping error
+        error: float
+        parts: tuple[float, float]
+        best: float
+        count: int  # levels
+        exact: bool  # nothing is quantized
+        layer: str
 
     width, height = 338, 280
 
@@ -65,38 +81,37 @@ class Levels(Picture):
         self.names = [self.live(note(ax, text, color=color, halo=False)) for text in ("rounding", "clipping")]
         self.optimum = self.live(note(ax, "", color="#a1477a", y=1.4, halo=False))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``histogram``, ``levels``, ``clip``, ``optimum``, ``curves``, ``parts``, ``error``, ``best``, all in σ."""
-        clip = min(data["clip"], WIDEST)
-        counts, edges = data["histogram"]
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        clip = min(data.clip, WIDEST)
+        counts, edges = data.histogram
         self.bars.set_data(counts, edges)
-        tall = 0.5 if data["count"] <= 64 else 0.16  # a comb finer than the screen must not hide the weights
-        self.levels.set_segments([[(v, 0), (v, tall)] for v in data["levels"] if abs(v) <= WIDEST])
-        self.count.set_text(number_of(data["count"], "level"))
+        tall = 0.5 if data.count <= 64 else 0.16  # a comb finer than the screen must not hide the weights
+        self.levels.set_segments([[(v, 0), (v, tall)] for v in data.levels if abs(v) <= WIDEST])
+        self.count.set_text(number_of(data.count, "level"))
         for side, edge, gone in zip((-1, 1), self.edges, self.gone, strict=True):
             edge.set_data([side * clip] * 2, [0, 1.3])
             gone.set_x(clip if side > 0 else -clip - WIDEST)
         self._draw_error(data, clip)
         self.title.set_text(self._finding(data))
-        (rounding, clipped), whole = data["parts"], data["error"]
+        (rounding, clipped), whole = data.parts, data.error
         return (
-            f"The weights of {data.get('layer', 'a layer')} on a grid of {number_of(data['count'], 'level')}, clipped at "
-            f"{data['clip']:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
-            f"clipping; the best clip is {data['optimum']:.2f} σ."
+            f"The weights of {data.layer} on a grid of {number_of(data.count, 'level')}, clipped at "
+            f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
+            f"clipping; the best clip is {data.optimum:.2f} σ."
         )
 
     def _draw_error(self, data: Data, clip: float) -> None:
-        x, granular, clipping = data["curves"]
+        x, granular, clipping = data.curves
         self.cut.set_data([clip, clip], [FLOOR, 3])
         self.total.set_data(x, granular + clipping)
         self.granular.set_data(x, granular)
         self.clipping.set_data(x, clipping)
-        self.here.set_data([clip], [max(data["error"], 1.3 * FLOOR)])
-        best = min(data["optimum"], WIDEST)
-        self.best.set_data([best], [data["best"]])
+        self.here.set_data([clip], [max(data.error, 1.3 * FLOOR)])
+        best = min(data.optimum, WIDEST)
+        self.best.set_data([best], [data.best])
         right = best > 4.1
         self.optimum.set(
-            text=f"best {data['optimum']:.1f} σ", x=best + (-0.1 if right else 0.1), ha="right" if right else "left"
+            text=f"best {data.optimum:.1f} σ", x=best + (-0.1 if right else 0.1), ha="right" if right else "left"
         )
         self._name_curves(x, granular, clipping)
 
@@ -113,18 +128,26 @@ class Levels(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        if data["float"]:
+        if data.exact:
             return "Full precision: no grid, no error"
-        rounding, clipping = data["parts"]
-        over = data["error"] / max(data["best"], 1e-12)
+        rounding, clipping = data.parts
+        over = data.error / max(data.best, 1e-12)
         if over < 1.1:
-            return f"{number_of(data['count'], 'level')}, clipped where it is best"
+            return f"{number_of(data.count, 'level')}, clipped where it is best"
         which = "Clipping" if clipping > rounding else "Rounding"
         return f"{which} noise rules: {over:.1f} × the best"
 
 
 class PlaneDensity(Picture):
     """Above, the bits every layer keeps as a function of ε; below, the share of zeros in each of its bit planes."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        layers: Sequence[Any]  # name, bits, left, delta, rare, ones, zeros
+        epsilon: float
+        on: bool  # whether epsilon acts
 
     width, height = 338, 280
 
@@ -167,10 +190,9 @@ class PlaneDensity(Picture):
         note(ax, "top plane", x=0, **style)
         note(ax, "lowest", x=1, ha="right", **style)
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``epsilon``, ``on`` (whether ε acts) and ``layers``: name, bits, left, delta, rare, ones, zeros."""
-        layers, epsilon = data["layers"], data["epsilon"]
-        self._draw_steps(layers, epsilon, style_for("bits" if data["on"] else "previous").color)
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        layers, epsilon = data.layers, data.epsilon
+        self._draw_steps(layers, epsilon, style_for("bits" if data.on else "previous").color)
         self._draw_matrix(layers)
         self.title.set_text(self._finding(data))
         words = [f"{x['name']} {x['delta']:.2f} ({x['left']} bit left, {x['zeros']:.0%} zero bits)" for x in layers]
@@ -217,11 +239,11 @@ class PlaneDensity(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        layers = data["layers"]
+        layers = data.layers
         sizes = [x.get("size", 1) * x["left"] for x in layers]
         zeros = sum(x["zeros"] * s for x, s in zip(layers, sizes, strict=True)) / sum(sizes)
         cut = sum(x["bits"] - x["left"] for x in layers)
-        if not data["on"]:
+        if not data.on:
             return "ε needs the sign-magnitude grid"
         if not cut:
             return f"{zeros:.0%} of the bits are zero, ε cuts none"
@@ -230,6 +252,17 @@ class PlaneDensity(Picture):
 
 class TrainingCurve(Picture):
     """Federated accuracy round by round, and what a round costs."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        accuracy: Sequence[float]  # by round
+        full: Sequence[float]
+        up: int  # bytes a round
+        coded: float
+        down: int
+        full_up: int
 
     width, height = 686, 206
 
@@ -263,10 +296,9 @@ class TrainingCurve(Picture):
         self.values = [self.live(note(ax, "", y=y, halo=False)) for y in (2, 1, 0)]
         self.before = self.live(line(ax, "previous", linewidth=2.5))
 
-    def update(self, data: Data, ghost: Any = None) -> str:
-        """Data: ``accuracy`` and ``full`` by round; bytes a round ``up``, ``coded``, ``down`` and ``full_up``."""
-        before = ghost["accuracy"] if ghost else []
-        found = {"accuracy": data["accuracy"], "full precision": data["full"], "previous": before}
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        before = ghost.accuracy if ghost else []
+        found = {"accuracy": data.accuracy, "full precision": data.full, "previous": before}
         words = {"accuracy": "now", "full precision": "32 bit", "previous": "before"}
         for kind, curve in self.curves.items():
             curve.set_data(range(1, len(found[kind]) + 1), found[kind])
@@ -274,29 +306,29 @@ class TrainingCurve(Picture):
         shown = [kind for kind in self.curves if found[kind]]
         for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.115, 0.05, 1.0), strict=True):
             self.ends[kind].set_y(y)
-        self.end.set_data([len(data["accuracy"])], data["accuracy"][-1:])
+        self.end.set_data([len(data.accuracy)], data.accuracy[-1:])
         self._draw_bytes(data, ghost)
         self.title.set_text(self._finding(data))
-        last = data["full"][-1] if data["full"] else 0.0
+        last = data.full[-1] if data.full else 0.0
         return (
-            f"Accuracy against round, {data['accuracy'][-1]:.1%} after {number_of(len(data['accuracy']), 'round')}; full precision "
-            f"{last:.1%}. A round costs {data['up'] / 1000:.1f} kB up ({data['coded'] / 1000:.1f} kB entropy coded), "
-            f"{data['down'] / 1000:.1f} kB down."
+            f"Accuracy against round, {data.accuracy[-1]:.1%} after {number_of(len(data.accuracy), 'round')}; full precision "
+            f"{last:.1%}. A round costs {data.up / 1000:.1f} kB up ({data.coded / 1000:.1f} kB entropy coded), "
+            f"{data.down / 1000:.1f} kB down."
         )
 
     def _draw_bytes(self, data: Data, ghost: Any) -> None:
-        whole = max(data["down"], 1)
-        for bar, value, size in zip(self.bars, self.values, (data["up"], data["coded"], data["down"]), strict=True):
+        whole = max(data.down, 1)
+        for bar, value, size in zip(self.bars, self.values, (data.up, data.coded, data.down), strict=True):
             bar.set_width(size / whole)
             value.set_text(f"{size / 1000:.3g} kB")
             value.set_x(0.06 + (size / whole if size < 0.45 * whole else 0.0))
-        mark = ghost["up"] / whole if ghost else None
+        mark = ghost.up / whole if ghost else None
         self.before.set_data(*(([mark, mark], [1.62, 2.38]) if mark is not None else ([], [])))
 
     @staticmethod
     def _finding(data: Data) -> str:
-        curve, full = data["accuracy"], data["full"]
-        cost = data["full_up"] / max(data["up"], 1)
+        curve, full = data.accuracy, data.full
+        cost = data.full_up / max(data.up, 1)
         saved = f" for {cost:.1f} × fewer bytes up" if cost > 1.05 else ""
         gap = 100 * (curve[-1] - full[-1]) if full else 0.0
         if not full or (abs(gap) < 0.05 and not saved):

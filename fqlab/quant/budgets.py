@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of, shown
 
 __all__ = ["CUTTINGS", "compression", "mean_bits", "moves", "parse_budgets", "pruning_growing"]
 
@@ -39,7 +39,7 @@ def parse_budgets(budgets: float | str) -> tuple[float, ...]:
         values = [float(part) for part in budgets.split("-")] if isinstance(budgets, str) else [budgets]
     except ValueError:
         raise ConfigError(
-            f"budgets is {budgets!r}, but must be bits such as 4, or '2-4-8' for clients in turn."
+            f"budgets is {shown(budgets)}, but must be bits such as 4, or '2-4-8' for clients in turn."
         ) from None
     return tuple(float(in_range("budgets", value, 1, 8)) for value in values)
 

@@ -7,15 +7,16 @@ processor's vector units, and sums in double precision make every answer exact.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
-from torch.nn.functional import pad
 
 __all__ = ["Ranked", "ascending"]
 
 SMALL, STRIDE = 4096, 16
 """Rows of up to SMALL values keep all running sums, longer ones every STRIDE-th: they need little memory."""
+AT_ONCE = 2**12
 
 
 class Ranked:
@@ -64,19 +65,20 @@ class Ranked:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        return self._running(self.values.double() if self.stride == 1 else self._blocks.sum(-1, dtype=torch.float64))
+        return self._running(lambda part: part.sum(-1, dtype=torch.float64) if self.stride > 1 else part.squeeze(-1))
 
     @cached_property
     def _squares(self) -> torch.Tensor:
-        return self._running(torch.linalg.vector_norm(self._blocks, dim=-1, dtype=torch.float64).square_())
+        return self._running(lambda part: torch.linalg.vector_norm(part, dim=-1, dtype=torch.float64).square_())
 
-    @property
-    def _blocks(self) -> torch.Tensor:
-        return self.values[:, : self.size // self.stride * self.stride].unflatten(1, (-1, self.stride))
-
-    @staticmethod
-    def _running(parts: torch.Tensor) -> torch.Tensor:
-        return pad(parts, (1, 0)).cumsum_(1)
+    def _running(self, of_blocks: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Running sums over blocks of ``stride`` values, from 0: float64 ``[rows, blocks + 1]``."""
+        blocks = self.values[:, : self.size // self.stride * self.stride].unflatten(1, (-1, self.stride))
+        sums = blocks.new_zeros(len(blocks), blocks.shape[1] + 1, dtype=torch.float64)
+        # Some blocks at a time, because PyTorch copies what it sums in another type.
+        for some, own in zip(blocks.split(AT_ONCE, 1), sums[:, 1:].split(AT_ONCE, 1), strict=True):
+            own.copy_(of_blocks(some))
+        return sums.cumsum_(1)
 
 
 def ascending(rows: torch.Tensor) -> torch.Tensor:

@@ -107,10 +107,10 @@ class IntegerWalk:
         if not self.momentum and reach(slope, bits, strength, self.lr) < NO_MOVE:
             return
         if (name, client) not in self.buffers:
-            self.buffers[name, client] = torch.zeros(bits, slope.numel())
+            self.buffers[name, client] = torch.zeros(bits, slope.numel(), dtype=torch.float32)
         buffer, r = self.buffers[name, client], layer.flatten()
         accumulate(buffer, r, slope, strength, self.momentum)
-        draws = torch.rand(r.numel(), generator=torch.Generator().manual_seed(seed))
+        draws = torch.rand(r.numel(), dtype=torch.float32, generator=torch.Generator().manual_seed(seed))
         layer.copy_(integer_step(r, buffer, self.lr, draws).view(layer.shape))
 
 
@@ -129,7 +129,9 @@ def integer_objective(codes: Mapping[str, Codes], strengths: Sequence[float]) ->
     """
     layers = tuple(codes)
     context = _context(codes)
-    context |= {f"{name}/strength": torch.tensor(own) for name, own in zip(layers, strengths, strict=True)}
+    context |= {
+        f"{name}/strength": torch.tensor(own, dtype=torch.float32) for name, own in zip(layers, strengths, strict=True)
+    }
     return Objective(FromMovingDigits(layers), steps=IntegerSteps(layers), context=context)
 
 
@@ -152,6 +154,6 @@ def digit_codes(params: Weights, name: str, context: Weights) -> Codes:
 def _context(codes: Mapping[str, Codes]) -> Weights:
     context: Weights = {}
     for name, layer in codes.items():
-        context[f"{name}/sign"] = torch.where(layer.values > 0, 1.0, -1.0)
-        context[f"{name}/top"] = torch.tensor(float(layer.grid.high))
+        context[f"{name}/sign"] = torch.where(layer.values > 0, 1, -1).float()
+        context[f"{name}/top"] = torch.tensor(float(layer.grid.high), dtype=torch.float32)
     return context

@@ -29,6 +29,11 @@ def power_of_two(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def _powers(bits: int) -> torch.Tensor:
+    """1, 2, 4, ...: float32 ``[bits]``."""
+    return 2.0 ** torch.arange(bits, dtype=torch.float32)
+
+
 def binary_digits(magnitude: torch.Tensor, bits: int) -> torch.Tensor:
     """Digits B_i of whole magnitudes: float32 ``[n]`` → ``[bits, n]``."""
     shift = torch.arange(bits, dtype=torch.int32).unsqueeze(1)
@@ -50,7 +55,7 @@ def accumulate(
         momentum: 0 to 1.
     """
     columns = max(1, CHUNK // len(buffer))
-    power = 2.0 ** torch.arange(len(buffer)).unsqueeze(1)
+    power = _powers(len(buffer)).unsqueeze(1)
     parts = magnitude.split(columns)
     for g, own in zip(buffer.split(columns, 1), slope.split(columns), strict=True):
         g.mul_(momentum).addcmul_(power, own)
@@ -78,14 +83,14 @@ def quantize_step(buffer: torch.Tensor, lr: float, uniform: torch.Tensor) -> Non
     bits, columns = len(buffer), max(1, CHUNK // len(buffer))
     low, high = buffer.aminmax()
     c = max(-float(low), float(high)) / (2**bits - 1)
-    unit = 2.0 ** torch.arange(bits).unsqueeze(1) * (lr / c if c else 0.0)
+    unit = _powers(bits).unsqueeze(1) * (lr / c if c else 0.0)
     for g, draws in zip(buffer.split(columns, 1), uniform.split(columns), strict=True):
         d = power_of_two(g * unit)
         moves = torch.hardshrink(d, 0.75)
         chance = d.sub_(moves).abs_().sum(0)
         upwards = g[-1] > 0
         torch.sub(moves, torch.hardshrink(moves, 1.5 * 2**bits), out=g)
-        g[0] += torch.where(upwards, 1.0, -1.0) * (draws < chance)
+        g[0] += torch.where(upwards, 1, -1) * (draws < chance)
     buffer *= c
 
 
@@ -100,7 +105,7 @@ def integer_step(magnitude: torch.Tensor, buffer: torch.Tensor, lr: float, unifo
         buffer, lr, uniform: as for :func:`quantize_step`, which is applied to the buffer.
     """
     quantize_step(buffer, lr, uniform)
-    power = 2.0 ** torch.arange(len(buffer))
+    power = _powers(len(buffer))
     return (magnitude - lr * (power @ buffer)).round_().clamp_(0, 2 ** len(buffer) - 1)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 
 import pytest
 import torch
 
 from fqlab import data, models
 from fqlab.federation import Experiment, Federation, fit
-from fqlab.federation.engines import vectorized
+from fqlab.federation.engines import auto, vectorized
+from fqlab.federation.engines.memory import keep_memory
 from fqlab.federation.engines.serial import ClientError
 
 CASES = {
@@ -109,3 +111,34 @@ def test_alike_clients_share_a_stack_even_if_their_objective_draws(method, optio
     )
     fit(Experiment(method=method, options=options, rounds=1, clients=4, engine="vectorized"))
     assert stacks == [4]
+
+
+def test_auto_takes_the_engine_with_the_shortest_step_and_says_what_it_measured(monkeypatch):
+    monkeypatch.setattr(auto, "measure", lambda simulation: {"serial": 3.0, "threads": 1.0, "vectorized": 2.0})
+    federation = Federation(experiment("fedavg", engine="auto"))
+    assert federation.engine == "threads"
+    assert federation.measured["vectorized"] == 2.0
+    first, serial = federation.step(), Federation(experiment("fedavg")).step()
+    assert first.loss == serial.loss
+
+
+@pytest.mark.parametrize(
+    ("changes", "among"),
+    [
+        ({}, {"serial", "threads", "vectorized"}),
+        ({"workers": 1}, {"serial", "vectorized"}),
+        ({"model": "digits_cnn", "clients": 2}, {"serial", "threads", "vectorized"}),
+        ({"clients": 1}, {"serial", "vectorized"}),
+    ],
+)
+def test_what_auto_measures(changes, among):
+    federation = Federation(Experiment(engine="auto", rounds=1, **changes))
+    assert set(federation.measured) == among
+    assert all(seconds > 0 for seconds in federation.measured.values())
+    assert federation.step().participants
+
+
+def test_freed_memory_is_kept_where_the_allocator_can():
+    """Told once; a second telling is the same answer, and on other systems nothing is told."""
+    assert keep_memory() is keep_memory()
+    assert keep_memory() == (platform.libc_ver()[0] == "glibc")

@@ -42,6 +42,10 @@ def test_a_guess_unlocks_the_result_and_counts_once(p):
     truth = store.read()["results"][p.id]
     assert p.low <= truth <= p.high
     assert f"{truth:.4g}" in card.text
+    assert p.because.startswith("because ")
+    assert p.because.endswith(".")
+    assert p.because[1:] in card.text
+    assert p.because not in lessons.predict(p.id).text
     late = lessons.predict(p.id, truth)
     assert "a guess does not count now" in late.text
     assert f"Your guess was {p.low:g}" in late.text

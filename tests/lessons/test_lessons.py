@@ -55,8 +55,10 @@ def test_quiz_widgets_judge_at_once_and_read_as_text():
     choice, verdict = box.children[0].children[1:]
     choice.value = 2
     assert "✓" in verdict.value
+    assert "first answer" not in verdict.value
     choice.value = 1
     assert "✗" in verdict.value
+    assert "Your first answer counts." in verdict.value
     assert store.read()["answers"] == {"03-1": True}, "the first answer counts"
     with pytest.raises(ConfigError, match="option is 0"):
         lessons.answer("03", 1, 0)

@@ -62,15 +62,15 @@ def test_the_digits_are_those_of_the_final_model(panel):
     federation = Federation(experiment(State(limit=10)))
     curve = [record.accuracy for record in federation]
     shown = panel.frame.pictures
-    assert shown[Rounds]["accuracy"] == curve
+    assert shown[Rounds].accuracy == curve
     simulation, sevens = federation.simulation, federation.simulation.dataset.test_y == 7
     x, y = simulation.dataset.test_x[sevens], simulation.dataset.test_y[sevens]
-    assert shown[Digits]["digits"][7] == pytest.approx(accuracy(simulation.model, federation.server.weights, x, y))
+    assert shown[Digits].digits[7] == pytest.approx(accuracy(simulation.model, federation.server.weights, x, y))
     counts = np.bincount(simulation.dataset.test_y.numpy(), minlength=10)
-    assert np.dot(counts, shown[Digits]["digits"]) / counts.sum() == pytest.approx(curve[-1])
+    assert np.dot(counts, shown[Digits].digits) / counts.sum() == pytest.approx(curve[-1])
     sent = federation.ledger.total(round_index=30, direction="up")
-    assert shown[Rounds]["fine_up"] + 9 * shown[Rounds]["coarse_up"] == sent
-    assert shown[VoteShares]["shares"]["hidden"][0] == pytest.approx(10 / 19)
+    assert shown[Rounds].fine_up + 9 * shown[Rounds].coarse_up == sent
+    assert shown[VoteShares].shares["hidden"][0] == pytest.approx(10 / 19)
 
 
 def test_the_seven_is_forgotten_only_where_its_owners_have_no_say(panel):
@@ -78,6 +78,6 @@ def test_the_seven_is_forgotten_only_where_its_owners_have_no_say(panel):
     for name in ("... without a 7", "Average by samples"):
         panel.preset(name)
         panel.wait()
-        reached[name] = panel.frame.pictures[Rounds]["sevens"][-1]
+        reached[name] = panel.frame.pictures[Rounds].sevens[-1]
     assert reached["... without a 7"] < 0.05
     assert reached["Average by samples"] > 0.8

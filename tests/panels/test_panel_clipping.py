@@ -38,8 +38,8 @@ def test_the_two_parts_of_the_error_are_those_of_a_normal_law():
 def test_the_parts_are_those_of_real_codes(panel):
     data = shown(panel, Descent, bits=3, clip=1.5, law="laplace", grid="twos_complement")
     x, grid = sample("laplace", 0), Grid(3, "twos_complement")
-    assert data["parts"] == pytest.approx(error_parts(x, quantize(x, 1.5, grid)), rel=1e-4)
-    assert data["error"] == pytest.approx(sum(data["parts"]))
+    assert data.parts == pytest.approx(error_parts(x, quantize(x, 1.5, grid)), rel=1e-4)
+    assert data.error == pytest.approx(sum(data.parts))
 
 
 def test_the_star_is_the_lowest_of_a_fine_sweep(panel):
@@ -47,8 +47,8 @@ def test_the_star_is_the_lowest_of_a_fine_sweep(panel):
     x = sample("normal", 0)
     clips = np.linspace(2.0, 3.2, 121)
     errors = [float((x - quantize(x, float(s), Grid(4)).dequantize()).square().mean()) for s in clips]
-    assert data["best"][1] == pytest.approx(min(errors), rel=5e-3)
-    assert data["best"][0] == pytest.approx(clips[int(np.argmin(errors))], abs=0.12)
+    assert data.best[1] == pytest.approx(min(errors), rel=5e-3)
+    assert data.best[0] == pytest.approx(clips[int(np.argmin(errors))], abs=0.12)
 
 
 def test_octav_walks_by_its_formula_to_the_librarys_clip():
@@ -82,11 +82,11 @@ def test_what_octav_sees_touches_the_curve_and_bottoms_at_its_next_clip():
 def test_the_error_histogram_and_the_share_cut_are_counted(panel):
     data = shown(panel, Origin, bits=2, clip=1.2)
     x = sample("normal", 0).numpy()
-    assert data["cut"] == pytest.approx((np.abs(x) > 1.2).mean())
-    assert data["levels"] == pytest.approx([-1.2, -0.4, 0.4, 1.2])
-    assert data["errors"].sum() == pytest.approx(1, abs=1e-3)
-    outer = np.abs(data["histogram"][1][:-1] + 0.05) > 1.2
-    assert data["errors"][outer].sum() == pytest.approx(data["parts"][1] / data["error"], abs=0.03)
+    assert data.cut == pytest.approx((np.abs(x) > 1.2).mean())
+    assert data.levels == pytest.approx([-1.2, -0.4, 0.4, 1.2])
+    assert data.errors.sum() == pytest.approx(1, abs=1e-3)
+    outer = np.abs(data.histogram[1][:-1] + 0.05) > 1.2
+    assert data.errors[outer].sum() == pytest.approx(data.parts[1] / data.error, abs=0.03)
 
 
 def test_prices_are_code_bits_and_shannon_entropy():
@@ -97,11 +97,9 @@ def test_prices_are_code_bits_and_shannon_entropy():
     fixed, coded, _ = table["max_abs"]
     assert list(fixed) == [2, 3, 4, 5, 6, 7, 8]
     assert coded[1] == pytest.approx(-(share * np.log2(share)).sum(), abs=1e-4)
-    data = {
-        "bits": 4,
-        "curves": {"max_abs": ([4, 5], [2, 3], [4.0, 1.0]), "octav": ([0, 1, 4], [0, 1, 3.5], [9, 9, 2.0])},
-    }
-    data["curves"] = {rule: tuple(map(np.array, rows)) for rule, rows in data["curves"].items()}
+    rows = {"max_abs": ([4, 5], [2, 3], [4.0, 1.0]), "octav": ([0, 1, 4], [0, 1, 3.5], [9, 9, 2.0])}
+    curves = {rule: tuple(map(np.array, lines)) for rule, lines in rows.items()}
+    data = Price.Data(curves, bits=4, fixed=4, coded=3.5, error=2.0)
     assert Price.saved(data) == pytest.approx((0.5, -1.0))
 
 

@@ -33,15 +33,15 @@ def test_the_areas_count_each_clients_digits(shown):
     parts = partition.split("dirichlet", digits, 10, 0, alpha=0.1)
     labels = digits.train_y.numpy()
     by_hand = [[int((labels[part] == d).sum()) for d in range(10)] for part in parts]
-    assert shown.pictures[Holdings]["counts"].tolist() == by_hand
+    assert shown.pictures[Holdings].counts.tolist() == by_hand
 
 
 def test_the_averages_are_fedavg_and_its_clients_lie_below_in_the_end(shown):
     curve = shown.pictures[Progress]
-    assert curve["average"] == [r.accuracy for r in fit(experiment(State())).rounds]
-    assert [row["accuracy"] for row in shown.rows] == curve["average"]
-    assert curve["average"][-1] > max(curve["clients"][-1])
-    assert len(shown.pictures[ClientDrift]["tips"]) == 20
+    assert curve.average == [r.accuracy for r in fit(experiment(State())).rounds]
+    assert [row["accuracy"] for row in shown.rows] == curve.average
+    assert curve.average[-1] > max(curve.clients[-1])
+    assert len(shown.pictures[ClientDrift].tips) == 20
 
 
 def test_scatter_and_step_are_euclidean_lengths(seen):

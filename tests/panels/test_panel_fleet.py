@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,14 +37,14 @@ def test_the_echoes_are_the_scanners(panel):
     scene = scan("canal", seed=3, time=1.0)
     shown = panel.frame.pictures[Echoes]
     for thing in range(len(scene.standing)):
-        assert shown["echoes"][thing] == np.sum(scene.object == thing)
+        assert shown.echoes[thing] == np.sum(scene.object == thing)
         own = scene.solids.centre[scene.solids.owner == thing, :2].mean(0)
-        assert shown["distance"][thing] == pytest.approx(np.hypot(*(own - scene.sensor[:2])))
-    assert np.array_equal(shown["kind"], scene.standing)
+        assert shown.distance[thing] == pytest.approx(np.hypot(*(own - scene.sensor[:2])))
+    assert np.array_equal(shown.kind, scene.standing)
     drawn = panel.frame.pictures[Street]
     for k in range(len(CLASSES)):
-        assert np.sum(drawn["label"] == k) == np.sum(scene.label == k)
-    assert len(drawn["label"]) <= 16_000
+        assert np.sum(drawn.label == k) == np.sum(scene.label == k)
+    assert len(drawn.label) <= 16_000
 
 
 def test_a_longer_arm_and_a_shorter_range_change_the_same_street(panel):
@@ -51,11 +52,11 @@ def test_a_longer_arm_and_a_shorter_range_change_the_same_street(panel):
     before = panel.frame.pictures[Echoes]
     panel.set(reach=0.5)
     near = panel.frame.pictures[Echoes]
-    assert np.array_equal(near["kind"], before["kind"])
-    assert np.all(near["echoes"] <= before["echoes"])
-    assert np.all(near["echoes"][before["distance"] > 0.5 * 40 + 12] == 0)
+    assert np.array_equal(near.kind, before.kind)
+    assert np.all(near.echoes <= before.echoes)
+    assert np.all(near.echoes[before.distance > 0.5 * 40 + 12] == 0)
     panel.reset().set(town="downtown", lift=2.0)
-    assert panel.frame.pictures[Street]["height"] == pytest.approx(towns()[1].sensor_height + 2)
+    assert panel.frame.pictures[Street].height == pytest.approx(towns()[1].sensor_height + 2)
 
 
 def test_the_view_is_a_turn_and_a_tilt():
@@ -76,7 +77,7 @@ def test_titles_say_who_gains_and_who_pays(panel):
     panel.wait()
     assert title.get_text() == "3 bit, nearest: 20 points lost in the canal town, 0.4 in the mean of the others"
     assert panel.csv().count("\n") == 9
-    assert Cars._finding({**panel.frame.pictures[Cars], "few": [f - 0.02 for f in FULL]}).endswith("than 3 points")
+    assert Cars._finding(replace(panel.frame.pictures[Cars], few=[f - 0.02 for f in FULL])).endswith("than 3 points")
     assert "canal: alone at home 70%, alone elsewhere 50%, together in 32 bit at home 65%" in panel.description
 
 

@@ -70,19 +70,17 @@ def test_your_run_is_the_federation_of_the_state_with_the_ledgers_bytes():
     shown = panel.frame.pictures
     federation = Federation(own(State(**settings)))
     last = list(federation)[-1]
-    kilobytes, accuracy = shown[Plane]["own"][-1]
+    kilobytes, accuracy = shown[Plane].own[-1]
     assert accuracy == pytest.approx(last.accuracy)
     assert kilobytes == pytest.approx(federation.ledger.total() / 1000)
-    assert beaten((kilobytes, accuracy), stored_front("even", "everyone", "both")) == (
-        "below" in shown[Plane]["finding"]
-    )
+    assert beaten((kilobytes, accuracy), stored_front("even", "everyone", "both")) == ("below" in shown[Plane].finding)
     panel.set(cost="up")
     assert panel.wait()
-    assert panel.frame.pictures[Plane]["own"][-1][0] == pytest.approx(federation.ledger.total(direction="up") / 1000)
-    assert set(panel.frame.pictures[Cheapest]["needs"]) == set(FAMILIES)
+    assert panel.frame.pictures[Plane].own[-1][0] == pytest.approx(federation.ledger.total(direction="up") / 1000)
+    assert set(panel.frame.pictures[Cheapest].needs) == set(FAMILIES)
     panel.set(bits=2, cap=250, cost="both")
     assert panel.wait()
-    assert len(panel.frame.pictures[Plane]["earlier"]) == 1
+    assert len(panel.frame.pictures[Plane].earlier) == 1
     panel.close()
 
 

@@ -28,15 +28,15 @@ def test_every_byte_shown_is_a_byte_sent(panel):
     sent = wire.pack(payload("digits"))
     for at in (0, 99, 500, 1000):
         shown = panel.set(at=at).frame.pictures[Bytes]
-        assert shown["packet"] == sent
-        assert shown["at"] == round(at / 1000 * (len(sent) - 1))
+        assert shown.packet == sent
+        assert shown.at == round(at / 1000 * (len(sent) - 1))
     header = 8 + int.from_bytes(sent[:8], "little")
-    sizes = {name: size for _, name, _, size in shown["parts"]}
+    sizes = {name: size for _, name, _, size in shown.parts}
     assert sizes == {"header": header, "plain numbers": 4 * (64 + 10 + 2), "fc1.weight": 4 * 64 * 64 // 8,
                      "fc2.weight": 4 * 640 // 8, "signs": (4096 + 640) // 8}  # fmt: skip
     assert sum(sizes.values()) == len(sent)
-    ends = [0, *(f[1] for f in shown["fields"])]
-    assert [f[0] for f in shown["fields"]] == ends[:-1]
+    ends = [0, *(f[1] for f in shown.fields)]
+    assert [f[0] for f in shown.fields] == ends[:-1]
     assert ends[-1] == len(sent)
 
 
@@ -45,13 +45,13 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(panel):
     honest = wire.pack(payload("tiny"))
     for at in range(0, 1001, 50):
         shown = panel.set(network="tiny", at=at, flip=True).frame.pictures[Bytes]
-        differing = [i for i, (a, b) in enumerate(zip(honest, shown["packet"], strict=True)) if a != b]
-        assert differing == [shown["at"]]
+        differing = [i for i, (a, b) in enumerate(zip(honest, shown.packet, strict=True)) if a != b]
+        assert differing == [shown.at]
         with pytest.raises(WireError) as caught:
-            wire.unpack(shown["packet"], client=3)
-        assert shown["verdict"] == str(caught.value) == panel.frame.message
-        assert shown["verdict"].startswith("Packet of client 3: ")
-    assert "'weight'" in shown["verdict"]
+            wire.unpack(shown.packet, client=3)
+        assert shown.verdict == str(caught.value) == panel.frame.message
+        assert shown.verdict.startswith("Packet of client 3: ")
+    assert "'weight'" in shown.verdict
 
 
 def test_cutting_planes_is_masking_magnitudes(panel):
@@ -63,7 +63,7 @@ def test_cutting_planes_is_masking_magnitudes(panel):
                 kept = np.sign(values) * (np.abs(values) & (0b1111 >> cut))
                 assert np.array_equal(less[name].values.numpy(), kept)
         panel.reset().set(rule="max_abs", cut=cut)
-        title = panel.frame.pictures[Bytes]["finding"]
+        title = panel.frame.pictures[Bytes].finding
         before, after = wire.pack(whole), wire.pack(less)
         assert f"{len(before) - len(after):,} bytes fewer" in title
         assert abs(len(before) - len(after) - cut * 4736 // 8) < 12  # the checksums' digits and the padding
@@ -83,21 +83,21 @@ def test_rates_are_those_of_the_codes(panel):
         bits -= c.values.numel() * float(np.sum(p * np.log2(p)))
     count = sum(c.values.numel() for c in codes.values())
     assert count == 81_848
-    assert shown["rates"]["Shannon"] == pytest.approx(bits / count, rel=1e-9)
-    assert shown["rates"]["fixed"] == 2
-    assert 1 <= shown["rates"]["ANS"] / shown["rates"]["Shannon"] < 1.01
-    assert 1 <= shown["rates"]["zstd"] / shown["rates"]["Shannon"] < 1.03
+    assert shown.rates["Shannon"] == pytest.approx(bits / count, rel=1e-9)
+    assert shown.rates["fixed"] == 2
+    assert 1 <= shown.rates["ANS"] / shown.rates["Shannon"] < 1.01
+    assert 1 <= shown.rates["zstd"] / shown.rates["Shannon"] < 1.03
     for levels, (error, entropy) in MAX_1960.items():
-        rates, errors = shown["curves"]["octav", "coded"]
+        rates, errors = shown.curves["octav", "coded"]
         k = levels.bit_length() - 2
         assert errors[k] == pytest.approx(error, rel=0.015)
         assert rates[k] == pytest.approx(entropy, abs=0.03)
-        assert shown["curves"]["octav", "fixed"][0][k] == np.log2(levels)
+        assert shown.curves["octav", "fixed"][0][k] == np.log2(levels)
 
 
 def test_the_header_shrinks_beside_a_growing_payload(panel):
     panel.reset()
-    shares = [share for _, _, share in panel.frame.pictures[Overhead]["networks"]]
+    shares = [share for _, _, share in panel.frame.pictures[Overhead].networks]
     assert shares[0] > 0.8
     assert shares[:5] == sorted(shares[:5], reverse=True)
     size = wire.measure(wire.pack(payload("paper")))

@@ -32,9 +32,9 @@ def alone():
 def test_the_curves_are_the_run_of_the_state(panel, alone):
     rounds, _ = alone
     shown = panel.frame.pictures
-    assert shown[Tradeoff]["accuracy"] == [r.accuracy for r in rounds[WARMUP - 1 :]]
-    assert shown[Tradeoff]["mean"][1:] == pytest.approx([r.extras["bits"] for r in rounds[WARMUP:]])
-    assert shown[Widths]["bits"]["layer 1"][1:] == [r.extras["bits/fc1.weight"] for r in rounds[WARMUP:]]
+    assert shown[Tradeoff].accuracy == [r.accuracy for r in rounds[WARMUP - 1 :]]
+    assert shown[Tradeoff].mean[1:] == pytest.approx([r.extras["bits"] for r in rounds[WARMUP:]])
+    assert shown[Widths].bits["layer 1"][1:] == [r.extras["bits/fc1.weight"] for r in rounds[WARMUP:]]
 
 
 def test_planes_add_up_to_the_trained_weights(panel, alone):
@@ -43,11 +43,11 @@ def test_planes_add_up_to_the_trained_weights(panel, alone):
         panel.set(layer=layer)
         panel.wait()
         data, w = panel.frame.pictures[Stack], federation.server.weights[layer].numpy()
-        net = sum(2.0**b * plane for b, plane in enumerate(data["planes"]))
+        net = sum(2.0**b * plane for b, plane in enumerate(data.planes))
         assert np.corrcoef(net.ravel(), w.ravel())[0, 1] == pytest.approx(1, abs=1e-6)
-        assert np.linalg.norm(data["weights"]) / np.linalg.norm(w) == pytest.approx(1 / largest(layer), rel=1e-4)
-        assert data["ones"] == pytest.approx([np.abs(p).mean() for p in data["planes"]], rel=1e-5)
-        assert len(data["planes"]) == data["bits"]
+        assert np.linalg.norm(data.weights) / np.linalg.norm(w) == pytest.approx(1 / largest(layer), rel=1e-4)
+        assert data.ones == pytest.approx([np.abs(p).mean() for p in data.planes], rel=1e-5)
+        assert len(data.planes) == data.bits
     panel.reset()
     panel.wait()
 
@@ -73,9 +73,9 @@ def test_walking_through_epochs_trains_nothing_again(panel):
     run = recording(*key(State()))
     panel.set(epoch=3)
     panel.wait()
-    assert panel.frame.pictures[Stack]["epoch"] == 3
+    assert panel.frame.pictures[Stack].epoch == 3
     assert recording(*key(State(epoch=3))) is run
-    assert panel.frame.pictures[Stack]["ones"][0] == pytest.approx(
+    assert panel.frame.pictures[Stack].ones[0] == pytest.approx(
         np.abs(run.snapshots[3].codes["fc1.weight"].values.numpy() % 2).mean(), rel=1e-5
     )
     panel.reset()

@@ -40,7 +40,7 @@ def test_what_a_device_sends_is_what_prune_msb_leaves(panel, module, epsilon):
         state, shown = seen(panel, module, epsilon=epsilon, move=0, seed=seed)
         for n, budget in enumerate((2, 2, 4, 4, 4, 6, 6, 6, 8, 8)):
             left = [int(prune_msb(bell(k, budget, seed), epsilon)[1]) for k in range(len(SIZES))]
-            assert list(shown[Matrix]["widths"][n]) == left
+            assert list(shown[Matrix].widths[n]) == left
 
 
 def test_the_last_move_keeps_every_budget_to_the_last_bit_that_fits(panel, module):
@@ -48,11 +48,11 @@ def test_the_last_move_keeps_every_budget_to_the_last_bit_that_fits(panel, modul
         state, shown = seen(panel, module, cutting=cutting, epsilon=0.05)
         table = shown[Matrix]
         sent = [module.local_widths(state, n) for n in range(CLIENTS)]
-        shares = torch.tensor(table["budgets"]) / sum(table["budgets"])
+        shares = torch.tensor(table.budgets) / sum(table.budgets)
         base = (shares[:, None] * torch.tensor(sent)).sum(0).round().int().tolist()
-        lost = torch.tensor(table["budgets"])[:, None] - torch.tensor(sent)
+        lost = torch.tensor(table.budgets)[:, None] - torch.tensor(sent)
         reduced = ((shares[:, None] * lost).sum(0) + 1).round().clamp(min=1).int() - 1
-        for n, (widths, budget, mean) in enumerate(zip(table["widths"], table["budgets"], table["means"], strict=True)):
+        for n, (widths, budget, mean) in enumerate(zip(table.widths, table.budgets, table.means, strict=True)):
             assert tuple(widths) == pruning_growing(base, reduced.tolist(), SIZES, budget, cutting), n
             assert mean <= budget + 1e-6
             assert all(b == 8 or (budget - mean) * sum(SIZES) < m for b, m in zip(widths, SIZES, strict=True))
@@ -60,7 +60,7 @@ def test_the_last_move_keeps_every_budget_to_the_last_bit_that_fits(panel, modul
 
 def test_densities_are_shares_of_weights_beyond_half_the_scale(panel, module):
     _, shown = seen(panel, module, seed=3)
-    for k, (_, now, then) in enumerate(shown[Prune]["layers"][: len(SIZES)]):
+    for k, (_, now, then) in enumerate(shown[Prune].layers[: len(SIZES)]):
         values = bell(k, 8, 3).values.abs()
         assert now == pytest.approx(float((values >= 128).float().mean()), abs=1e-7)
         assert now == pytest.approx(float(msb_density(bell(k, 8, 3))), abs=1e-7)
@@ -76,9 +76,9 @@ def test_the_curve_is_the_federation_of_the_state(module):
     made.close()
     options = dict(budgets="2-4-8", penalty=0.0, epsilon=0.05, growing=False, dual_step=0.2)
     alone = fit(experiment(options, rounds=2)).rounds
-    assert shown["accuracy"] == [r.accuracy for r in alone]
-    assert shown["sent"] == [r.extras["sent_bits"] for r in alone]
-    assert shown["budget"] == pytest.approx(sum((2, 4, 8)[n % 3] for n in range(CLIENTS)) / CLIENTS)
+    assert shown.accuracy == [r.accuracy for r in alone]
+    assert shown.sent == [r.extras["sent_bits"] for r in alone]
+    assert shown.budget == pytest.approx(sum((2, 4, 8)[n % 3] for n in range(CLIENTS)) / CLIENTS)
 
 
 def test_every_scheme_is_a_method_that_can_run(module):

@@ -46,10 +46,10 @@ def test_a_twelfth_of_the_step_squared_is_exact_for_uniform_weights():
 
 def test_the_staircase_is_drawn_for_the_chosen_grid(panel):
     data = panel.instant(State(grid="narrow", weight=-0.9, clip=1.6)).pictures[Staircase]
-    place, level = data["curve"]
+    place, level = data.curve
     clear = np.abs(np.abs(place) - 0.8) > 0.01  # a threshold goes to either side
     assert level[clear] == pytest.approx(np.where(np.abs(place) > 0.8, 1.6 * np.sign(place), 0)[clear], abs=1e-5)
-    assert (data["lands"], data["code"]) == (pytest.approx(-1.6), (-1, -1, 1))
+    assert (data.lands, data.code) == (pytest.approx(-1.6), (-1, -1, 1))
 
 
 def test_the_fair_comparison_against_the_best_equally_spaced_levels():
@@ -78,8 +78,8 @@ def test_the_fair_comparison_against_the_best_equally_spaced_levels():
 def test_titles_count_levels(panel):
     panel.set(bits=2)
     ladders = panel.frame.pictures[Ladders]
-    assert sorted(len(grid["levels"]) for grid in ladders["grids"].values()) == [3, 4, 4, 5, 7]
+    assert sorted(len(grid["levels"]) for grid in ladders.grids.values()) == [3, 4, 4, 5, 7]
     assert "2 bit: narrow 3 levels in 2 bit" in panel.description
-    assert panel.frame.pictures[Fair]["count"] == "said"
+    assert panel.frame.pictures[Fair].count == "said"
     rows = panel.frame.rows
     assert [row["levels"] for row in rows] == [3, 4, 4, 5, 7]

@@ -43,23 +43,23 @@ def test_the_lines_are_the_mean_of_what_is_drawn(panel, settings):
     drawn = []
     for seed in range(20):
         frame = panel.instant(State(seed=seed, **settings))
-        drawn.append(frame.pictures[Redrawn]["errors"][1:])
+        drawn.append(frame.pictures[Redrawn].errors[1:])
     crossing = frame.pictures[Crossing]
-    expected = [np.interp(8, crossing["m"], crossing[name]) for name in ("nearest", "stochastic")]
+    expected = [np.interp(8, crossing.m, getattr(crossing, name)) for name in ("nearest", "stochastic")]
     assert np.mean(drawn, axis=0) == pytest.approx(expected, rel=0.06)
-    bars = frame.pictures[Shares]["parts"]
+    bars = frame.pictures[Shares].parts
     assert [sum(bars[2]), sum(bars[3])] == pytest.approx(expected, rel=0.02)
 
 
 def test_the_crossing_is_where_both_lines_meet(panel):
     crossing = panel.instant(State(bits=2, picture="digit")).pictures[Crossing]
     nearest, stochastic = (parts("digit", 0.0, 2, 1.0, r) for r in ("nearest", "stochastic"))
-    assert stochastic.error(crossing["cross"]) == pytest.approx(nearest.error(crossing["cross"]))
-    assert 1 < crossing["cross"] < 100
+    assert stochastic.error(crossing.cross) == pytest.approx(nearest.error(crossing.cross))
+    assert 1 < crossing.cross < 100
 
 
 def test_one_bit_nearest_is_the_sign_and_one_client_is_its_own_mean(panel):
-    shown = panel.instant(State()).pictures[Redrawn]["images"]
+    shown = panel.instant(State()).pictures[Redrawn].images
     x = picture("ball")
     assert np.array_equal(shown[2] > 0, x > 0)
     assert np.array_equal(np.abs(shown[2]), np.ones_like(x))
@@ -72,5 +72,5 @@ def test_pictures_keep_inside_the_grid_at_clip_1():
 
 
 def test_differing_clients_make_nearest_the_better_one(panel):
-    _, nearest, stochastic = panel.instant(State(bits=4, spread=1.0, clients=30)).pictures[Redrawn]["errors"]
+    _, nearest, stochastic = panel.instant(State(bits=4, spread=1.0, clients=30)).pictures[Redrawn].errors
     assert nearest < 0.75 * stochastic

@@ -67,6 +67,13 @@ def test_every_preset(panel):
     settled(panel)
 
 
+def test_pictures_take_the_frozen_data_they_declare(panel):
+    assert panel.frame.pictures
+    for picture, data in panel.frame.pictures.items():
+        assert picture.Data.__dataclass_params__.frozen
+        assert data is None or isinstance(data, picture.Data)
+
+
 def test_no_reachable_setting_raises(panel):
     space = {c.name: st.integers(0, c.count - 1).map(c.at) for c in controls(panel.State)}
 

@@ -23,8 +23,8 @@ def test_the_curve_is_the_federation_of_the_state(panel):
     panel.set(bits=3, grid="narrow", rounding="nearest")
     panel.wait()
     alone = fit(experiment(State(bits=3, grid="narrow", rounding="nearest")))
-    assert panel.frame.pictures[TrainingCurve]["accuracy"] == [r.accuracy for r in alone.rounds]
-    assert panel.frame.pictures[TrainingCurve]["up"] == alone.rounds[-1].bytes_up
+    assert panel.frame.pictures[TrainingCurve].accuracy == [r.accuracy for r in alone.rounds]
+    assert panel.frame.pictures[TrainingCurve].up == alone.rounds[-1].bytes_up
 
 
 def test_error_parts_and_optimum(panel):
@@ -33,24 +33,24 @@ def test_error_parts_and_optimum(panel):
     grid, sigma = Grid(4), float(w.std(correction=0))
     clip = clip_for("octav", w, grid)
     shown = panel.frame.pictures[Levels]
-    assert shown["clip"] == pytest.approx(float(clip) / sigma, rel=1e-5)
-    assert shown["error"] == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
-    assert sum(shown["parts"]) == pytest.approx(shown["error"])
+    assert shown.clip == pytest.approx(float(clip) / sigma, rel=1e-5)
+    assert shown.error == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
+    assert sum(shown.parts) == pytest.approx(shown.error)
 
 
 def test_epsilon_cuts_planes_and_bytes(panel):
     panel.preset("ε = 0.1")
     panel.wait()
-    for shown, (_, w) in zip(panel.frame.pictures[PlaneDensity]["layers"], weights("same"), strict=True):
+    for shown, (_, w) in zip(panel.frame.pictures[PlaneDensity].layers, weights("same"), strict=True):
         codes = quantize(
             w, 2 * clip_for("octav", w, Grid(4, "sign_magnitude"), "stochastic"), Grid(4, "sign_magnitude")
         )
         assert shown["delta"] == pytest.approx(float(msb_density(codes)), abs=0.02)
         assert (shown["left"] < 4) == (shown["delta"] <= 0.1)
-    pruned = panel.frame.pictures[TrainingCurve]["up"]
+    pruned = panel.frame.pictures[TrainingCurve].up
     panel.set(epsilon=0.0)
     panel.wait()
-    assert pruned < panel.frame.pictures[TrainingCurve]["up"]
+    assert pruned < panel.frame.pictures[TrainingCurve].up
 
 
 def test_same_seed_same_picture_and_another_seed_another(panel):
@@ -64,18 +64,16 @@ def test_same_seed_same_picture_and_another_seed_another(panel):
     fresh.wait()
     panel.reset()
     panel.wait()
-    assert fresh.frame.pictures[TrainingCurve]["accuracy"] == panel.frame.pictures[TrainingCurve]["accuracy"]
+    assert fresh.frame.pictures[TrainingCurve].accuracy == panel.frame.pictures[TrainingCurve].accuracy
     fresh.close()
 
 
 def test_the_newest_setting_wins_and_the_ghost_is_the_run_before(panel):
     panel.reset()
     panel.wait()
-    before = panel.frame.pictures[TrainingCurve]["accuracy"]
+    before = panel.frame.pictures[TrainingCurve].accuracy
     for bits in (3, 5, 8):
         panel.set(bits=bits)
     panel.wait()
-    assert panel.frame.pictures[TrainingCurve]["accuracy"] == [
-        r.accuracy for r in fit(experiment(State(bits=8))).rounds
-    ]
-    assert panel.gallery.views[TrainingCurve].ghost["accuracy"] == before
+    assert panel.frame.pictures[TrainingCurve].accuracy == [r.accuracy for r in fit(experiment(State(bits=8))).rounds]
+    assert panel.gallery.views[TrainingCurve].ghost.accuracy == before

@@ -9,7 +9,12 @@ from fqlab.errors import one_of
 from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation
 from fqlab.federation.experiment import ENGINES
 
-__all__ = ["get", "ClientTask", "ClientResult", "Simulation"]
+__all__ = ["choose", "get", "ClientTask", "ClientResult", "Simulation"]
+
+
+def choose(simulation: Simulation) -> tuple[str, dict[str, float]]:
+    """The quickest engine here, see :func:`fqlab.federation.engines.auto.choose`."""
+    return importlib.import_module("fqlab.federation.engines.auto").choose(simulation)
 
 
 def get(name: str) -> Callable[..., Iterator[ClientResult]]:

@@ -53,6 +53,7 @@ LESSON = Lesson(
             result=_two_bits,
             close=3,
             unit="%",
+            because="because stochastic rounding has no direction: what two bits lose of one client in one round cancels over ten clients and thirty rounds.",
         ),
     ),
     exercises=(

@@ -62,6 +62,7 @@ LESSON = Lesson(
             result=_own_starts,
             close=12,
             unit="%",
+            because="because nothing says which hidden unit does which job: the average mixes units that learnt different things.",
         ),
         Prediction(
             "01-epochs",
@@ -71,6 +72,7 @@ LESSON = Lesson(
             result=_five_epochs,
             close=2,
             unit="%",
+            because="because five times the local steps teach more than their drift costs, and a round sends the same bytes.",
         ),
     ),
     exercises=(

@@ -64,6 +64,7 @@ LESSON = Lesson(
             result=_levels,
             close=0.5,
             unit="levels",
+            because="because BSQ counts the bits of |w| alone: four sizes with a sign are seven values, since 0 has only one.",
         ),
     ),
     exercises=(

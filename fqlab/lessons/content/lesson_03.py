@@ -80,6 +80,7 @@ LESSON = Lesson(
             result=_gain,
             close=0.7,
             unit="×",
+            because="because the step shrinks with the clip for every weight, and only a few weights are cut.",
         ),
     ),
     exercises=(

@@ -64,6 +64,7 @@ LESSON = Lesson(
             result=_one,
             close=0.3,
             unit="×",
+            because="because a coin errs by Δ²f(1 − f), which is Δ²/6 on average, and nearest rounding by Δ²/12.",
         ),
         Prediction(
             "04-thirty",
@@ -74,6 +75,7 @@ LESSON = Lesson(
             result=_thirty,
             close=4,
             unit="×",
+            because="because thirty independent errors leave Δ²/180 of their mean, while nearest rounding makes the same error thirty times.",
         ),
     ),
     exercises=(

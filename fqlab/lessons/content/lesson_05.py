@@ -59,6 +59,7 @@ LESSON = Lesson(
             result=_share,
             close=3,
             unit="%",
+            because="because six bits more cut the squared error more than a thousandfold, and the rule turns that into a thousand votes.",
         ),
     ),
     exercises=(

@@ -63,6 +63,7 @@ LESSON = Lesson(
             result=_full_precision,
             close=4,
             unit="%",
+            because="because training measured the loss at the rounded weights only; the weights behind them may lie anywhere in their cells.",
         ),
     ),
     exercises=(

@@ -77,6 +77,7 @@ LESSON = Lesson(
             high=7,
             result=_first_plane,
             close=0.5,
+            because="because few weights use the top plane, and the pull on a digit is one over its plane's norm: the rarest is pulled hardest.",
         ),
     ),
     exercises=(

@@ -79,6 +79,7 @@ LESSON = Lesson(
             high=7,
             result=_planes,
             close=0.5,
+            because="because one cut halves the scale, and δ of what is left jumps to about 0.3, far above ε.",
         ),
     ),
     exercises=(

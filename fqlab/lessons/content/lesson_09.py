@@ -62,6 +62,7 @@ LESSON = Lesson(
             result=_tickets,
             close=3,
             unit="%",
+            because="because a client needs its own two digits only; what is missing to 100 % is mostly the rounds that each rewind costs.",
         ),
     ),
     exercises=(

@@ -63,6 +63,7 @@ LESSON = Lesson(
             result=_thousand,
             close=60,
             unit="bytes",
+            because="because 375 bytes are codes: the others say what they are, with name, shape, grid, clip and checksums.",
         ),
     ),
     exercises=(

@@ -54,6 +54,7 @@ LESSON = Lesson(
             result=_home,
             close=5,
             unit="points",
+            because="because the average weighs cars by objects: the canal has 3 % of the say, and its cyclists hardly stand anywhere else.",
         ),
     ),
     exercises=(

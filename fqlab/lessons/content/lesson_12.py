@@ -64,6 +64,7 @@ LESSON = Lesson(
             result=_ratio,
             close=2.5,
             unit="×",
+            because="because it quantizes the way down too; a method that saves bytes up alone still pays for half of the traffic.",
         ),
     ),
     exercises=(

@@ -78,7 +78,7 @@ class ClippedFederation(Panel):
 
     def instant(self, state: State) -> Frame:
         rows = shares(state)
-        shown = {"shares": rows, "fine": state.fine, "bits": bits(state), "by": state.averaging}
+        shown = VoteShares.Data(shares=rows, fine=state.fine, bits=bits(state), by=state.averaging)
         most = max(sum(row[: state.fine]) for row in rows.values())
         devices = "device has" if state.fine == 1 else "devices have together"
         message = f"{state.fine} fine {devices} up to {most:.4g} of a layer's average."
@@ -97,8 +97,8 @@ class ClippedFederation(Panel):
             curve.append(record.accuracy)
             sevens.append(digits[RARE])
             rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.bytes_up))
-            shown = {"accuracy": list(curve), "sevens": list(sevens), "full": full, **_sizes(federation, state.fine)}
-            pictures = {Digits: {"digits": digits, "full": full_digits, "rare": RARE}, Rounds: shown}
+            shown = Rounds.Data(list(curve), list(sevens), full, **_sizes(federation, state.fine))
+            pictures = {Digits: Digits.Data(digits, full_digits, RARE), Rounds: shown}
             message = (
                 f"Accuracy {curve[-1]:.1%}, of the sevens {sevens[-1]:.0%} after {number_of(record.index, 'round')}."
             )

@@ -88,18 +88,18 @@ class Clipping(Panel):
         where = (state.law, state.seed, grid, state.rounding)
         clip = _clip(state, where)
         granular, clipping = (float(part[0]) for part in split_error(x, [clip], grid, state.rounding))
-        now = {"clip": clip, "error": granular + clipping, "parts": (granular, clipping)}
-        descent = now | _descent(state, grid, curves(*where))
+        now: dict[str, Any] = {"clip": clip, "error": granular + clipping, "parts": (granular, clipping)}
+        descent = Descent.Data(**now, **_descent(state, grid, curves(*where)))
         codes = quantize(x, clip, grid, state.rounding, torch.Generator().manual_seed(state.seed))
-        price = {
-            "bits": state.bits, "fixed": grid.code_bits, "coded": entropy(codes), "error": now["error"],
-            "curves": prices(state.law, state.seed, state.grid, state.rounding),
-        }  # fmt: skip
+        price = Price.Data(
+            bits=state.bits, fixed=grid.code_bits, coded=entropy(codes), error=descent.error,
+            curves=prices(state.law, state.seed, state.grid, state.rounding),
+        )  # fmt: skip
         message = (
-            f"Clip {clip:.2f} σ, largest weight {descent['largest']:.1f} σ: error {now['error']:.3g} σ². A weight takes "
-            f"{grid.code_bits} bit at fixed length, {price['coded']:.2f} bit entropy coded."
+            f"Clip {clip:.2f} σ, largest weight {descent.largest:.1f} σ: error {descent.error:.3g} σ². A weight takes "
+            f"{grid.code_bits} bit at fixed length, {price.coded:.2f} bit entropy coded."
         )
-        pictures = {Descent: descent, Origin: now | _origin(state, x, grid, clip), Price: price}
+        pictures = {Descent: descent, Origin: Origin.Data(**now, **_origin(state, x, grid, clip)), Price: price}
         return Frame(pictures, message, _rows(*curves(*where)))
 
 

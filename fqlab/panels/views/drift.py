@@ -81,7 +81,7 @@ class Drift(Panel):
     def instant(self, state: State) -> Frame:
         counts = holdings(state.skew, state.seed)
         message = f"A client makes {_steps(state):.0f} steps a round on average."
-        return Frame({Holdings: {"counts": counts, "skew": SKEWS[state.skew]}}, message)
+        return Frame({Holdings: Holdings.Data(counts, SKEWS[state.skew])}, message)
 
     def run(self, state: State) -> Iterator[Frame]:
         view: Plane | None = None
@@ -94,11 +94,10 @@ class Drift(Panel):
             clients.append(member_accuracy(seen.clients))
             scatter, moved = distances(seen)
             gaps.append(scatter)
-            fans = {"path": list(path), "tips": list(tips), "own": state.start == "own"}
             rows.append(_row(seen, clients[-1], scatter, moved))
             pictures: dict[Any, Any] = {
-                ClientDrift: {**fans, "scatter": list(gaps), "moved": moved},
-                Progress: {"average": list(average), "clients": list(clients)},
+                ClientDrift: ClientDrift.Data(list(path), list(tips), state.start == "own", list(gaps), moved),
+                Progress: Progress.Data(list(average), list(clients)),
             }
             message = f"The average of round {seen.record.index} reaches {average[-1]:.1%}, its best client {max(clients[-1]):.1%}."
             yield Frame(pictures, message, list(rows), seen.record.index / ROUNDS)

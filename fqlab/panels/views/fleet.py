@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -66,29 +65,27 @@ class Fleet(Panel):
         scene = street(state.town, state.lift, state.reach, state.drive, state.seed)
         seen = _things(scene)
         points, label = _thinned(scene)
-        view = dict(points=points, label=label, height=scene.town.sensor_height, view=state.view, town=state.town)
-        enough = int((seen["echoes"] >= 12).sum())
+        view = Street.Data(points, label, scene.town.sensor_height, state.view, state.town)
+        enough = int((seen.echoes >= 12).sum())
         rows = [dict(thing=k, distance=d, echoes=int(e)) for k, (d, e) in enumerate(zip(*_pairs(seen), strict=True))]
         story = f"{scene.town.story.capitalize()}. Scanner {scene.town.sensor_height:.1f} m high, {scene.town.beams} beams, "
         message = f"{story}range {scene.town.max_range:.0f} m: {enough} things with 12 echoes or more."
-        return Frame({Street: view, Echoes: seen | {"attenuation": scene.town.attenuation}}, message, rows)
+        return Frame({Street: view, Echoes: seen}, message, rows)
 
     def run(self, state: State) -> Iterator[Frame]:
         home, away = alone(state.seed)
-        known: dict[str, Any] = dict(towns=NAMES, home=home, away=away, full=[], few=[], way=_way(state))
-        yield Frame({Cars: dict(known)}, progress=0.3)
+        cars = Cars.Data(NAMES, home, away, way=_way(state))
+        yield Frame({Cars: cars}, progress=0.3)
         if self.stopping():
             return
-        known |= {"full": together(state.seed)}
-        yield Frame({Cars: dict(known)}, progress=0.7)
+        cars = replace(cars, full=together(state.seed))
+        yield Frame({Cars: cars}, progress=0.7)
         if state.bits < 32 and not self.stopping():
-            known |= {"few": together(state.seed, state.bits, state.rounding)}
-        kinds = ("home", "away", "full", "few")
-        rows = [dict(town=n) | {k: known[k][i] if known[k] else "" for k in kinds} for i, n in enumerate(NAMES)]
-        message = (
-            f"Mean of all towns {np.mean(known['few'] or known['full']):.1%}, alone elsewhere {np.mean(away):.1%}."
-        )
-        yield Frame({Cars: dict(known)}, message, rows)
+            cars = replace(cars, few=together(state.seed, state.bits, state.rounding))
+        lists = {kind: getattr(cars, kind) for kind in ("home", "away", "full", "few")}
+        rows = [dict(town=n) | {k: v[i] if v else "" for k, v in lists.items()} for i, n in enumerate(NAMES)]
+        message = f"Mean of all towns {np.mean(cars.few or cars.full):.1%}, alone elsewhere {np.mean(away):.1%}."
+        yield Frame({Cars: cars}, message, rows)
 
     def seconds(self, state: State) -> float:
         return 10.0 + 4.0 * (state.bits < 32)
@@ -121,15 +118,15 @@ def _thinned(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     return scene.points[kept] - np.float32([*scene.sensor[:2], 0]), scene.label[kept]
 
 
-def _things(scene: Scene) -> dict[str, np.ndarray]:
+def _things(scene: Scene) -> Echoes.Data:
     """Distance (m), echoes and class of everything on the street."""
     count = len(scene.standing)
     middle = np.stack([np.bincount(scene.solids.owner, scene.solids.centre[:, k], count) for k in (0, 1)], axis=1)
     middle /= np.bincount(scene.solids.owner, minlength=count)[:, None]
     distance = np.hypot(*(middle - scene.sensor[:2]).T)
     echoes = np.bincount(scene.object[scene.object >= 0], minlength=count)
-    return dict(distance=distance, echoes=echoes, kind=scene.standing)
+    return Echoes.Data(distance, echoes, scene.standing, scene.town.attenuation)
 
 
-def _pairs(seen: dict[str, np.ndarray]) -> tuple[list[float], list[int]]:
-    return seen["distance"].round(2).tolist(), seen["echoes"].tolist()
+def _pairs(seen: Echoes.Data) -> tuple[list[float], list[int]]:
+    return seen.distance.round(2).tolist(), seen.echoes.tolist()

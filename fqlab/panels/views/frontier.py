@@ -123,12 +123,12 @@ class Frontier(Panel):
         path = [(_kilobytes(found, state.cost), found[state.metric]) for found in done]
         edge = stored_front(state.labels, state.metric, state.cost)
         words = _judge(path[-1], edge, state.cap) if path else "no run of yours yet"
-        plane = {
-            "points": _cloud(state.labels, state.metric, state.cost), "families": FAMILIES, "front": edge,
-            "cap": state.cap, "own": path, "earlier": self._earlier(state), "finding": _finding(state, edge, path, words),
-        }  # fmt: skip
+        plane = Plane.Data(
+            points=_cloud(state.labels, state.metric, state.cost), families=FAMILIES, front=edge,
+            cap=state.cap, own=path, earlier=self._earlier(state), finding=_finding(state, edge, path, words),
+        )  # fmt: skip
         needs = {family: _needs(family, state.labels, state.metric, state.target / 100) for family in LOOKS}
-        race = {"needs": needs, "families": FAMILIES, "target": state.target, "cost": state.cost}
+        race = Cheapest.Data(needs, FAMILIES, state.target, state.cost)
         rows = [
             dict(setting=p.name, round=p.round, kilobytes=p.cost(state.cost) / 1000, accuracy=getattr(p, state.metric))
             for p in points()

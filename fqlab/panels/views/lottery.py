@@ -80,7 +80,7 @@ class LotteryPanel(Panel):
         found = [_MODELS.get(experiment(state, m).to_toml()) for m in METHODS]
         if None not in found:
             return _frame(state, *found)
-        return Frame({} if self.gallery.views else {PersonalAccuracy: {}, Costs: {}, Masks: {}})
+        return Frame({} if self.gallery.views else {PersonalAccuracy: None, Costs: None, Masks: None})
 
     def run(self, state: State) -> Iterator[Frame]:
         found, known = [], experiment(state).to_toml() in _MODELS
@@ -163,9 +163,9 @@ def bills(run: Outcome, unicast: bool) -> dict[str, float]:
 def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> Frame:
     kept = lottery.kept[-1]
     curves = {"now": list(lottery.personal), "fedavg": list(fedavg.personal), "alone": list(alone.personal)}
-    own = {"curves": curves, "kept": kept, "global": lottery.accuracy}
-    costs = {"lottery": bills(lottery, True), "fedavg": bills(fedavg, False)}
-    masks = {"masks": lottery.masks, "labels": lottery.labels, "client": state.client - 1}
+    own = PersonalAccuracy.Data(curves, kept, lottery.accuracy)
+    costs = Costs.Data(bills(lottery, True), bills(fedavg, False))
+    masks = Masks.Data(lottery.masks, lottery.labels, state.client - 1)
     message = (
         f"{kept:.1%} of the weights are left. On its own digits a client reads {lottery.personal[-1]:.1%} right, on all "
         f"ten the shared model {lottery.accuracy:.1%}."

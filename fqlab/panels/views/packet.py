@@ -99,17 +99,16 @@ class PacketPanel(Panel):
         at = round(state.at / 1000 * (len(packet) - 1))
         packet[at] ^= state.flip
         verdict = _verdict(bytes(packet))
-        shown = dict(
-            packet=bytes(packet), fields=found.fields, parts=found.parts, at=at, flip=state.flip, verdict=verdict
-        )
+        finding = _finding(state, found)
+        shown = Bytes.Data(bytes(packet), found.fields, found.parts, at, state.flip, verdict, finding)
         curves = _curves(state.grid)
         gain = tuple(_gain(curves, way, found.error) for way in ("fixed", "coded"))
-        rates = dict(curves=curves, rates=found.rates, error=found.error, gain=gain)
-        share = dict(networks=_shares(state.grid, state.bits), weights=found.weights,
-                     share=found.size.overhead_bytes / found.size.total)  # fmt: skip
+        rates = Rates.Data(curves, found.rates, found.error, gain)
+        share = Overhead.Data(
+            _shares(state.grid, state.bits), found.weights, found.size.overhead_bytes / found.size.total
+        )
         rows = [dict(start=a, stop=b, bytes=b - a, name=name, meaning=says) for a, b, _, name, says in found.fields]
-        finding = _finding(state, found)
-        return Frame({Bytes: {**shown, "finding": finding}, Rates: rates, Overhead: share}, verdict, rows)
+        return Frame({Bytes: shown, Rates: rates, Overhead: share}, verdict, rows)
 
 
 def _verdict(packet: bytes) -> str:

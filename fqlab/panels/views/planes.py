@@ -162,27 +162,31 @@ def shown(state: State, snapshots: list[Snapshot]) -> Frame:
     epoch = min(state.epoch, len(snapshots) - 1)
     now, last = snapshots[epoch], snapshots[-1]
     bits = {words: [s.widths[name] for s in snapshots] for name, words in NAMES.items()}
-    path = {"mean": [s.bits for s in snapshots], "accuracy": [s.accuracy for s in snapshots], "epoch": epoch,
-            "run": key(state), "held": PLANES, "epochs": EPOCHS}  # fmt: skip
+    mean = [s.bits for s in snapshots]
+    trade = Tradeoff.Data(mean, [s.accuracy for s in snapshots], epoch, PLANES, key(state))
     rows = [
         {"epoch": k, "bits": s.bits, "accuracy": s.accuracy} | {name: s.widths[name] for name in NAMES}
         for k, s in enumerate(snapshots)
     ]
-    pictures = {Stack: stack(now, snapshots[0], state.layer, epoch), Widths: path | {"bits": bits}, Tradeoff: path}
+    pictures = {
+        Stack: stack(now, snapshots[0], state.layer, epoch),
+        Widths: Widths.Data(bits, mean, epoch, key(state)),
+        Tradeoff: trade,
+    }
     message = f"{last.bits:.2f} bits a weight and a sign, accuracy {last.accuracy:.1%} after {number_of(len(rows) - 1, 'epoch')}."
     return Frame(pictures, message, rows, (len(snapshots) - 1) / EPOCHS)
 
 
-def stack(now: Snapshot, first: Snapshot, layer: str, epoch: int) -> dict[str, Any]:
+def stack(now: Snapshot, first: Snapshot, layer: str, epoch: int) -> Stack.Data:
     """Signed planes of a layer, LSB first, and the weights they add up to, relative to the largest at the start."""
     codes = now.codes[layer]
     planes, sign = to_planes(codes)
     largest = float(first.codes[layer].dequantize().abs().max())
-    return {
-        "planes": [(plane * sign).numpy() for plane in planes],
-        "weights": (codes.dequantize() / largest).numpy(),
-        "ones": [float(plane.float().mean()) for plane in planes],
-        "bits": now.widths[layer],
-        "epoch": epoch,
-        "layer": NAMES[layer],
-    }
+    return Stack.Data(
+        planes=[(plane * sign).numpy() for plane in planes],
+        weights=(codes.dequantize() / largest).numpy(),
+        ones=[float(plane.float().mean()) for plane in planes],
+        bits=now.widths[layer],
+        epoch=epoch,
+        layer=NAMES[layer],
+    )

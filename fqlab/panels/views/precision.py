@@ -94,17 +94,17 @@ class Precision(Panel):
         tables = [path[min(state.move, len(path) - 1)] for path in paths]
         moving = [1 < state.move < len(path) for path in paths]
         before = [path[state.move - 1] if on else now for path, now, on in zip(paths, tables, moving, strict=True)]
-        table = {
-            "widths": tables,
-            "before": before,
-            "budgets": [_budget(state, n) for n in range(CLIENTS)],
-            "means": [mean_bits(SIZES, row) for row in tables],
-            "layers": LAYERS,
-            "stage": _stage(state, max(map(len, paths)) - 1),
-            "kept": state.scheme == "full",
-        }
+        table = Matrix.Data(
+            widths=tables,
+            before=before,
+            budgets=[_budget(state, n) for n in range(CLIENTS)],
+            means=[mean_bits(SIZES, row) for row in tables],
+            layers=LAYERS,
+            stage=_stage(state, max(map(len, paths)) - 1),
+            kept=state.scheme == "full",
+        )
         deltas = [(name, *densities(k, 8, state.seed)[:2]) for k, name in enumerate(LAYERS)]
-        prune = {"layers": [*deltas, ("digits", *fresh())], "epsilon": state.epsilon, "on": state.pruning}
+        prune = Prune.Data([*deltas, ("digits", *fresh())], state.epsilon, state.pruning)
         return Frame({Matrix: table, Prune: prune})
 
     def run(self, state: State) -> Iterator[Frame]:
@@ -117,7 +117,7 @@ class Precision(Panel):
     def _frame(state: State, rounds: list[Round]) -> Frame:
         sent = [r.extras["sent_bits"] for r in rounds]
         budget = sum(_budget(state, n) for n in range(CLIENTS)) / CLIENTS
-        data = {"accuracy": [r.accuracy for r in rounds], "sent": sent, "budget": budget, "rounds": ROUNDS}
+        data = Federated.Data([r.accuracy for r in rounds], sent, budget, ROUNDS)
         rows = [
             {"round": r.index, "accuracy": r.accuracy, "personal": r.personal, "sent_bits": r.extras["sent_bits"],
              "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "up": r.bytes_up, "down": r.bytes_down} for r in rounds

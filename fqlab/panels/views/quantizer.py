@@ -69,25 +69,25 @@ class Quantizer(Panel):
     def instant(self, state: State) -> Frame:
         found = {kind: ladder(kind, state) for kind in GRIDS}
         now = found[state.grid]
-        ladders = {
-            "grids": found,
-            "names": GRIDS,
-            "bits": state.bits,
-            "weight": state.weight,
-            "chosen": state.grid,
-            "histogram": _histogram(state.law, state.seed),
-        }
+        ladders = Ladders.Data(
+            grids=found,
+            names=GRIDS,
+            bits=state.bits,
+            weight=state.weight,
+            chosen=state.grid,
+            histogram=_histogram(state.law, state.seed),
+        )
         place = torch.linspace(-WIDEST, WIDEST, 801)
-        stairs = now | {
-            "name": GRIDS[state.grid],
-            "weight": state.weight,
-            "curve": (place.numpy(), quantize(place, now["clip"], Grid(state.bits, state.grid)).dequantize().numpy()),
-        }
-        fair = {
-            "curves": {kind: counted(kind, state.law, state.seed) for kind in GRIDS},
-            "count": state.count,
-            "bits": state.bits,
-        }
+        levels = quantize(place, now["clip"], Grid(state.bits, state.grid)).dequantize()
+        stairs = Staircase.Data(
+            curve=(place.numpy(), levels.numpy()),
+            weight=state.weight,
+            lands=now["lands"],
+            code=now["code"],
+            step=now["step"],
+            name=GRIDS[state.grid],
+        )
+        fair = Fair.Data({kind: counted(kind, state.law, state.seed) for kind in GRIDS}, state.count, state.bits)
         message = (
             f"{GRIDS[state.grid][0].upper()}{GRIDS[state.grid][1:]}: step Δ = {now['step']:.3g} σ, Δ²/12 = "
             f"{now['twelfth']:.3g} σ². Measured: rounding {now['parts'][0]:.3g}, clipping {now['parts'][1]:.3g} σ²."

@@ -102,7 +102,7 @@ class Robustness(Panel):
         trained, plain = _seen(experiment(state)), _seen(experiment(_plain(state)))
         if trained is not None and plain is not None:
             return _frame(state, trained, plain)
-        return Frame({} if self.gallery.views else {Deployed: {}, Shape: {}, KurtosisPath: {}})
+        return Frame({} if self.gallery.views else {Deployed: None, Shape: None, KurtosisPath: None})
 
     def run(self, state: State) -> Iterator[Frame]:
         pair, known = [], _seen(experiment(state)) is not None
@@ -191,27 +191,27 @@ def _answers(trained: Trained, range_rule: str) -> dict[int, float]:
 
 def _frame(state: State, trained: Trained, plain: Trained) -> Frame:
     now, before = (_answers(t, state.range) for t in (trained, plain))
-    about = {"method": state.method, "bits": state.bits, "chip": state.chip}
-    answer = about | {"accuracy": list(now.values()), "fedavg": list(before.values())}
+    about: dict[str, Any] = {"method": state.method, "bits": state.bits, "chip": state.chip}
+    answer = Deployed.Data(accuracy=list(now.values()), fedavg=list(before.values()), **about)
     shape = _shape(state, trained.history.weights, next(iter(trained.curves)))
-    path = about | {"curves": trained.curves, "fedavg": plain.curves, "target": state.target}
+    path = KurtosisPath.Data(curves=trained.curves, fedavg=plain.curves, target=state.target, **about)
     rows = [{"deployed_bits": b, "accuracy": now[b], "accuracy_fedavg": before[b], "range": state.range} for b in CHIPS]
     message = f"Full precision {now[32]:.1%}; rounded to {state.chip} bit {now[state.chip]:.1%}."
     return Frame({Deployed: answer, Shape: shape, KurtosisPath: path}, message, rows)
 
 
-def _shape(state: State, weights: Weights, layer: str) -> dict[str, Any]:
+def _shape(state: State, weights: Weights, layer: str) -> Shape.Data:
     """Histogram of the largest layer in units of its largest weight, and the share of weights on each level."""
     w = weights[layer]
     largest = float(w.abs().max())
     rounded = deploy(weights, [layer], state.chip, state.range)[layer]
     levels, counts = torch.unique(rounded / largest, return_counts=True)
     bars, edges = np.histogram((w / largest).numpy(), bins=60, range=(-1, 1))
-    return {
-        "histogram": (bars / bars.max(), edges),
-        "levels": levels.tolist(),
-        "grid": 2**state.chip,
-        "shares": (counts / w.numel()).tolist(),
-        "zeros": float((rounded == 0).float().mean()),
-        "kurtosis": float(kurtosis(w)),
-    }
+    return Shape.Data(
+        histogram=(bars / bars.max(), edges),
+        levels=levels.tolist(),
+        grid=2**state.chip,
+        shares=(counts / w.numel()).tolist(),
+        zeros=float((rounded == 0).float().mean()),
+        kurtosis=float(kurtosis(w)),
+    )

@@ -74,17 +74,17 @@ class Rounding(Panel):
         nearest, stochastic = (parts(state.picture, state.spread, state.bits, state.clip, r) for r in ROUNDINGS)
         shared = state.draws == "same"
         lines = [part.error(CLIENTS, shared) for part in (nearest, stochastic)]
-        crossing = {
-            "m": CLIENTS, "nearest": lines[0], "stochastic": lines[1], "clients": state.clients, "errors": errors[1:],
-            "cross": None if shared else _cross(nearest, stochastic),
-        }  # fmt: skip
+        crossing = Crossing.Data(
+            m=CLIENTS, nearest=lines[0], stochastic=lines[1], clients=state.clients, errors=errors[1:],
+            cross=None if shared else _cross(nearest, stochastic),
+        )  # fmt: skip
         bars = [
             (part.bias, part.error(m, shared) - part.bias) for m in (1, state.clients) for part in (nearest, stochastic)
         ]
         pictures: dict[Any, Any] = {
-            Redrawn: {"images": [x, *images], "errors": errors, "clients": state.clients, "bits": state.bits},
+            Redrawn: Redrawn.Data([x, *images], errors, state.clients, state.bits),
             Crossing: crossing,
-            Shares: {"parts": bars, "clients": state.clients},
+            Shares: Shares.Data(bars, state.clients),
         }
         message = f"{grid.levels} grey levels, step Δ = {grid.step(state.clip):.3g}; {state.clients * state.bits} bit a value up."
         return Frame(pictures, message, _rows(*lines))

@@ -124,28 +124,28 @@ class Tour(Panel):
         largest = max(range(len(layers)), key=lambda i: layers[i][1].numel())
         levels = _levels(layers[largest][1], grids[largest], state)
         planes = [_plane(name, w, grid.bits, state) for (name, w), grid in zip(layers, grids, strict=True)]
-        message = f"Squared error {levels['error']:.2g} σ², best {levels['best']:.2g} σ²."
-        return Frame(
-            {Levels: levels, PlaneDensity: {"layers": planes, "epsilon": state.epsilon, "on": _planes(state)}}, message
-        )
+        message = f"Squared error {levels.error:.2g} σ², best {levels.best:.2g} σ²."
+        density = PlaneDensity.Data(planes, state.epsilon, _planes(state))
+        return Frame({Levels: levels, PlaneDensity: density}, message)
 
     def run(self, state: State) -> Iterator[Frame]:
         full = reference(state.split, state.layers, state.seed, self.stopping)
-        shown = {"full": [r.accuracy for r in full], "full_up": full[0].bytes_up if full else 0}
         rounds = []
         for record in Federation(replace(experiment(state), entropy=True), cancelled=self.stopping):
             rounds.append(record)
             rows = [
                 dict(round=r.index, accuracy=r.accuracy, up=r.bytes_up, down=r.bytes_down, error=r.mse) for r in rounds
             ]
-            curve = {
-                "accuracy": [r.accuracy for r in rounds],
-                "up": record.bytes_up,
-                "down": record.bytes_down,
-                "coded": record.bytes_up_coded,
-            }
+            curve = TrainingCurve.Data(
+                accuracy=[r.accuracy for r in rounds],
+                full=[r.accuracy for r in full],
+                up=record.bytes_up,
+                coded=record.bytes_up_coded,
+                down=record.bytes_down,
+                full_up=full[0].bytes_up if full else 0,
+            )
             message = f"Accuracy {record.accuracy:.1%} after {number_of(record.index, 'round')}, {record.bytes_up / 1000:.1f} kB up a round."
-            yield Frame({TrainingCurve: {**shown, **curve}}, message, rows, record.index / _rounds(state.layers))
+            yield Frame({TrainingCurve: curve}, message, rows, record.index / _rounds(state.layers))
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
@@ -216,26 +216,26 @@ def _rule(state: State) -> str:
     return "max_abs" if state.method == "max_abs" else "octav"
 
 
-def _levels(w: torch.Tensor, grid: Grid, state: State) -> dict[str, Any]:
+def _levels(w: torch.Tensor, grid: Grid, state: State) -> Levels.Data:
     """Histogram, levels and error curves of one layer, in units of its standard deviation σ."""
     sigma, optimum, curves, histogram = _curves(state.layers, grid, state.rounding)
     clip = state.clip * float(clip_for(_rule(state), w, grid, state.rounding))
     draws = torch.Generator().manual_seed(state.seed)
     granular, clipping = error_parts(w, quantize(w, clip, grid, state.rounding, draws))
     codes = torch.arange(grid.low, grid.high + 1)
-    return {
-        "histogram": histogram,
-        "levels": (grid.decode(codes, torch.tensor(clip)) / sigma).tolist(),
-        "clip": clip / sigma,
-        "optimum": optimum / sigma,
-        "curves": curves,
-        "error": (granular + clipping) / sigma**2,
-        "parts": (granular / sigma**2, clipping / sigma**2),
-        "best": float((curves[1] + curves[2]).min()),
-        "count": grid.levels,
-        "float": state.method == "fedavg",
-        "layer": "the largest layer",
-    }
+    return Levels.Data(
+        histogram=histogram,
+        levels=(grid.decode(codes, torch.tensor(clip)) / sigma).tolist(),
+        clip=clip / sigma,
+        optimum=optimum / sigma,
+        curves=curves,
+        error=(granular + clipping) / sigma**2,
+        parts=(granular / sigma**2, clipping / sigma**2),
+        best=float((curves[1] + curves[2]).min()),
+        count=grid.levels,
+        exact=state.method == "fedavg",
+        layer="the largest layer",
+    )
 
 
 @lru_cache(maxsize=256)

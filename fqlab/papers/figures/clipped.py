@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import FigureBase
@@ -20,6 +21,12 @@ Arm = tuple[str, str, str]
 
 class Arms(Picture):
     """Accuracy of eight arms: a row for each clip and rounding, a marker for each averaging rule."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        arms: Mapping[tuple[str, str, str], tuple[float, float]]  # (clip, rounding, rule) -> accuracy and spread
 
     width, height = 686, 226
 
@@ -42,13 +49,13 @@ class Arms(Picture):
 
     def update(self, data: Mapping[Arm, tuple[float, float]], ghost: Any = None) -> str:
         """Data: (clip, rounding, rule) -> mean and standard deviation of the accuracy over seeds."""
-        for arm, (mean, spread) in data.items():
+        for arm, (mean, spread) in data.arms.items():
             self.bars[arm].set_data([mean - spread, mean + spread], [self.places[arm]] * 2)
         for rule, dots in self.dots.items():
-            own = [arm for arm in data if arm[2] == rule]
-            dots.set_data([data[arm][0] for arm in own], [self.places[arm] for arm in own])
+            own = [arm for arm in data.arms if arm[2] == rule]
+            dots.set_data([data.arms[arm][0] for arm in own], [self.places[arm] for arm in own])
         best = ("octav", "stochastic")
-        right = max(sum(data[(*best, rule)]) for rule in RULES) + 0.012
+        right = max(sum(data.arms[(*best, rule)]) for rule in RULES) + 0.012
         for rule, text in self.names.items():
             text.set(x=right, y=self.places[(*best, rule)] + (0.1, -0.1)[rule == "inverse"])
         moved = sorted(effects(data).items(), key=lambda item: -item[1])
@@ -56,7 +63,9 @@ class Arms(Picture):
         self.title.set_text(
             f"{first} moves {100 * a:.0f} points, {second.lower()} {100 * b:.0f}, {third.lower()} {100 * c:.0f}"
         )
-        listed = ", ".join(f"{CLIPS[c]}, {r}, {RULES[rule]} {mean:.3f}" for (c, r, rule), (mean, _) in data.items())
+        listed = ", ".join(
+            f"{CLIPS[c]}, {r}, {RULES[rule]} {mean:.3f}" for (c, r, rule), (mean, _) in data.arms.items()
+        )
         return f"Accuracy of 2-bit quantization-aware federations on digits: {listed}."
 
 
@@ -65,7 +74,9 @@ def effects(data: Mapping[Arm, tuple[float, float]]) -> dict[str, float]:
     names = ("The clip rule", "Rounding", "The averaging rule")
     moved = {}
     for k, name in enumerate(names):
-        sides = [[mean for arm, (mean, _) in data.items() if arm[k] == value] for value in {arm[k] for arm in data}]
+        sides = [
+            [mean for arm, (mean, _) in data.arms.items() if arm[k] == value] for value in {arm[k] for arm in data.arms}
+        ]
         moved[name] = abs(sum(sides[0]) / len(sides[0]) - sum(sides[1]) / len(sides[1]))
     return moved
 
@@ -79,4 +90,4 @@ def arms() -> Drawing:
         for rounding in ROUNDINGS:
             for rule in RULES:
                 data[clip, rounding, rule] = stored_value(f"arm-{clip}-{rounding}-{rule}")
-    return draw(Arms, data)
+    return draw(Arms, Arms.Data(data))

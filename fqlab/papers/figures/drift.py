@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import FigureBase
@@ -14,6 +15,13 @@ __all__ = ["Between", "between_two"]
 
 class Between(Picture):
     """Loss along the line through two networks, from two starts and from one."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        own: Any  # each θ, losses and accuracies
+        shared: Any
 
     width, height = 686, 250
 
@@ -33,11 +41,10 @@ class Between(Picture):
         words = "Ours: digits, 64-64-10, 30 epochs on half of the images each. In the paper: MNIST, 600 images each."
         fig.text(60 / 686, 8 / 250, words, fontsize=11, color=MUTED)
 
-    def update(self, data: Any, ghost: Any = None) -> str:
-        """Data: ``own`` and ``shared``, each θ, losses and accuracies."""
+    def update(self, data: Data, ghost: Data | None = None) -> str:
         halfway = []
         for drawn, word, name in zip(self.lines, self.means, ("own", "shared"), strict=True):
-            thetas, losses, accuracies = data[name]
+            thetas, losses, accuracies = getattr(data, name)
             drawn.set_data(thetas, losses)
             middle = len(thetas) // 2
             halfway.append((losses[middle], accuracies[middle]))
@@ -56,4 +63,4 @@ def between_two() -> Drawing:
     """Figure 1 of the paper, from two pairs of digit networks trained here."""
     from fqlab.studies.fedavg import between
 
-    return draw(Between, {"own": between(True, 0, 30), "shared": between(False, 0, 30)})
+    return draw(Between, Between.Data(own=between(True, 0, 30), shared=between(False, 0, 30)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,14 @@ FOG, STREETS, THIN = 5, 8, 12_000
 class Fog(Picture):
     """Share of echoes that come back through fog, against range: counted, and the law."""
 
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        distance: np.ndarray  # metres
+        share: np.ndarray
+        law: tuple[np.ndarray, np.ndarray]
+
     width, height = 686, 226
 
     def build(self, fig: FigureBase) -> None:
@@ -41,9 +49,9 @@ class Fog(Picture):
 
     def update(self, data: Mapping[str, Any], ghost: Any = None) -> str:
         """Data: ``range`` (m) and ``share`` of the bins, ``law`` as two arrays."""
-        self.law.set_data(*data["law"])
-        self.dots.set_data(data["range"], data["share"])
-        at = dict(zip(data["range"].round().astype(int).tolist(), data["share"], strict=True))
+        self.law.set_data(*data.law)
+        self.dots.set_data(data.distance, data.share)
+        at = dict(zip(data.distance.round().astype(int).tolist(), data.share, strict=True))
         self.title.set_text(f"Fog takes {1 - at[10]:.0%} of the echoes at 10 m and {1 - at[30]:.0%} at 30 m")
         listed = ", ".join(f"{share:.0%} at {r} m" for r, share in at.items())
         return f"Share of echoes that come back through fog: {listed}; the law of Beer and Lambert runs through them."
@@ -61,7 +69,7 @@ def fog() -> Drawing:
         counts.append(found)
     r, x = (EDGES[1:] + EDGES[:-1]) / 2, np.linspace(0, 60, 121)
     share = counts[1] / np.maximum(counts[0], 1)
-    return draw(Fog, {"range": r, "share": share, "law": (x, np.exp(-2 * town.attenuation * x))}, zoom=2)
+    return draw(Fog, Fog.Data(r, share, law=(x, np.exp(-2 * town.attenuation * x))), zoom=2)
 
 
 def real_street(number: int = 0) -> Drawing | str:
@@ -80,5 +88,4 @@ def real_street(number: int = 0) -> Drawing | str:
     ground = np.flatnonzero(kinds < 0)
     kept = np.concatenate([ground[:: max(1, len(ground) // THIN)], np.flatnonzero(kinds >= 0)])
     shifted = points[kept, :3] + np.array([0, 0, 1.73], np.float32)  # KITTI's scanner stands 1.73 m above ground
-    data = {"points": shifted, "label": kinds[kept], "height": 1.73, "view": 20, "town": "Karlsruhe (KITTI)"}
-    return draw(Street, data, zoom=2)
+    return draw(Street, Street.Data(shifted, kinds[kept], 1.73, 20, "Karlsruhe (KITTI)"), zoom=2)

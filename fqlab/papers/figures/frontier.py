@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import FigureBase
@@ -26,6 +27,12 @@ Points = Mapping[str, list[tuple[str, float, float]]]
 class Lottery(Picture):
     """Three axes: published, ours with the way up, ours with both ways."""
 
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        panels: Sequence[Mapping[str, Sequence[tuple[str, float, float]]]]  # family -> (label, traffic, accuracy)
+
     width, height = 686, 250
 
     def build(self, fig: FigureBase) -> None:
@@ -44,15 +51,15 @@ class Lottery(Picture):
 
     def update(self, data: Mapping[str, Any], ghost: Any = None) -> str:
         """Data: ``panels``, three mappings family -> (label, traffic, accuracy) with traffic in shares of FedAvg's."""
-        for ax, points in zip(self.axes, data["panels"], strict=True):
+        for ax, points in zip(self.axes, data.panels, strict=True):
             self._draw(ax, points)
-        shares = [next(x for name, x, _ in p["lottery"] if "0.5" in name) for p in data["panels"]]
+        shares = [next(x for name, x, _ in p["lottery"] if "0.5" in name) for p in data.panels]
         self.title.set_text(
             f"LotteryFL(0.5): {shares[0]:.0%} of FedAvg's bytes as published; ours {shares[1]:.0%} up, {shares[2]:.0%} in all"
         )
         said = "; ".join(
             ", ".join(f"{name} {x:.2f} {y:.1%}" for rows in points.values() for name, x, y in rows)
-            for points in data["panels"]
+            for points in data.panels
         )
         return f"Own accuracy against traffic as a share of FedAvg's. Published, ours up, ours both ways: {said}."
 
@@ -83,4 +90,4 @@ def lottery() -> Drawing:
         for p in ends:
             ours.setdefault(p.family, []).append((names[p.name.removesuffix(long)], p.cost(cost) / whole, p.own))
         panels.append(ours)
-    return draw(Lottery, {"panels": panels})
+    return draw(Lottery, Lottery.Data(panels))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from matplotlib.figure import FigureBase
 
@@ -31,6 +32,12 @@ PUBLISHED = {
 class Tradeoff(Picture):
     """Three axes: two of the paper, one of ours."""
 
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        panels: Mapping[str, Mapping[str, tuple[float, float]]]  # heading -> method -> (cost, accuracy in %)
+
     width, height = 686, 262
 
     def build(self, fig: FigureBase) -> None:
@@ -43,9 +50,8 @@ class Tradeoff(Picture):
             ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
             self.parts.append(ax)
 
-    def update(self, data: Any, ghost: Any = None) -> str:
-        """Data: heading -> method -> (cost, accuracy in %)."""
-        for ax, (heading, rows) in zip(self.parts, data.items(), strict=True):
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        for ax, (heading, rows) in zip(self.parts, data.panels.items(), strict=True):
             note(ax, heading, x=-0.08, y=107.5, color=INK, halo=False)
             whole = rows["FedAvg"][0]
             for k, (name, (cost, accuracy)) in enumerate(rows.items()):
@@ -53,7 +59,7 @@ class Tradeoff(Picture):
                 note(ax, name, x=0.42, y=62 - 6.2 * k, color=style_for(k).color)
                 line(ax, k, markers=True, linestyle="", markersize=6).set_data([0.36], [62 - 6.2 * k])
         self.title.set_text("Tickets pay where clients cannot learn alone")
-        ours = list(data.values())[-1]
+        ours = list(data.panels.values())[-1]
         listed = ", ".join(f"{name} {accuracy:.1f} %" for name, (_, accuracy) in ours.items())
         return (
             f"Accuracy on own classes against cost, for LotteryFL's Table 2 (MNIST, CIFAR-10) and for digits: {listed}."
@@ -79,4 +85,4 @@ def our_runs() -> dict[str, tuple[float, float]]:
 def cost_and_accuracy() -> Drawing:
     """Table 2 of LotteryFL (Li et al. 2020) beside our digits: 10 clients, 40 rounds, three seeds."""
     paper = {f"paper: {name}": rows for name, rows in PUBLISHED.items()}
-    return draw(Tradeoff, {**paper, "ours: digits": our_runs()})
+    return draw(Tradeoff, Tradeoff.Data({**paper, "ours: digits": our_runs()}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import FigureBase
@@ -21,6 +22,13 @@ SCHEMES = {"2-2-2-2": (2, 2, 2, 2), "4-2-2-4": (4, 2, 2, 4), "4-4-4-4": (4,) * 4
 
 class Uplinks(Picture):
     """A bar a scheme: codes, plain numbers and header; a tick where the codes alone would end."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        sizes: Mapping[str, Any]  # scheme -> fqlab.wire.Size
+        whole: Any  # the size of a 32-bit packet
 
     width, height = 686, 226
 
@@ -46,7 +54,7 @@ class Uplinks(Picture):
 
     def update(self, data: Mapping[str, Any], ghost: Any = None) -> str:
         """Data: ``sizes`` scheme -> :class:`~fqlab.wire.Size`, and ``whole``, the size of a 32-bit packet."""
-        whole, sizes = data["whole"], list(data["sizes"].values())
+        whole, sizes = data.whole, list(data.sizes.values())
         weights = 32 * 81_848
         for bars, words, more, size in zip(self.bars, self.words, self.more, sizes, strict=True):
             left = 0.0
@@ -59,7 +67,7 @@ class Uplinks(Picture):
         first = sizes[0]
         ratios = f"{weights / first.code_bits:.0f} × fewer bytes by the codes, {whole.total / first.total:.1f} × in the packet"
         self.title.set_text(f"2 bits a weight: {ratios}")
-        listed = ", ".join(f"{n} {s.total} bytes, {s.code_bits // 8} of them codes" for n, s in data["sizes"].items())
+        listed = ", ".join(f"{n} {s.total} bytes, {s.code_bits // 8} of them codes" for n, s in data.sizes.items())
         return (
             f"One upload of the paper's MNIST network as packets of this library: {listed}; 32 bit {whole.total} bytes."
         )
@@ -71,4 +79,4 @@ def uplinks() -> Drawing:
 
     sizes = {name: wire.measure(wire.pack(mnist_upload(bits))) for name, bits in SCHEMES.items()}
     whole = wire.measure(wire.pack(mnist_upload((32,) * 4)))
-    return draw(Uplinks, {"sizes": sizes, "whole": whole}, zoom=2)
+    return draw(Uplinks, Uplinks.Data(sizes, whole), zoom=2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from matplotlib.figure import FigureBase
 
@@ -25,6 +26,13 @@ PUBLISHED = {
 class Targets(Picture):
     """Two axes side by side: the paper's curves, and ours."""
 
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        published: Mapping[float, Sequence[float]]  # target -> accuracy in % at BITS
+        measured: Mapping[float, Sequence[float]]
+
     width, height = 686, 270
 
     def build(self, fig: FigureBase) -> None:
@@ -38,13 +46,12 @@ class Targets(Picture):
             note(ax, name, x=-0.1, y=top * 1.07, color=INK, halo=False)
             self.parts = [*getattr(self, "parts", []), (ax, top)]
 
-    def update(self, data: Any, ghost: Any = None) -> str:
-        """Data: ``published`` and ``measured``: target -> accuracy in % at :data:`BITS`."""
-        for (ax, top), rows in zip(self.parts, data.values(), strict=True):
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        for (ax, top), rows in zip(self.parts, (data.published, data.measured), strict=True):
             for k, (target, row) in enumerate(rows.items()):
                 line(ax, k, markers=True).set_data(range(len(BITS)), row)
                 note(ax, f"target {target:g}", x=5.3, y=top * (0.42 - 0.09 * k), color=style_for(k).color, halo=False)
-        ours = data["measured"]
+        ours = data.measured
         self.title.set_text("A flatter target survives fewer bits")
         listed = "; ".join(f"target {t:g}: {r[0]:.0f} % at 2 bit, {r[-1]:.0f} % in 32" for t, r in ours.items())
         return (
@@ -71,4 +78,4 @@ def measured() -> dict[float, tuple[float, ...]]:
 
 def kurtosis_target() -> Drawing:
     """KURE's ablation of the target (Shkolnik et al. 2020) beside the same on digits; a few seconds."""
-    return draw(Targets, {"published": PUBLISHED, "measured": measured()})
+    return draw(Targets, Targets.Data(PUBLISHED, measured()))

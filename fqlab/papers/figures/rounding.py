@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import FigureBase
@@ -17,6 +17,16 @@ PURPLE = "#a1477a"
 
 class Cells(Picture):
     """Above, the mean of many roundings; below, their variance, both against the value."""
+
+    @dataclass(frozen=True)
+    class Data:
+        """What it shows."""
+
+        x: np.ndarray
+        nearest: np.ndarray
+        mean: np.ndarray
+        variance: np.ndarray
+        theory: np.ndarray
 
     width, height = 686, 300
 
@@ -43,14 +53,13 @@ class Cells(Picture):
         )
         fig.text(62 / 686, 8 / 300, words, fontsize=11, color=MUTED)
 
-    def update(self, data: Any, ghost: Any = None) -> str:
-        """Data: ``x``, ``nearest``, ``mean``, ``variance`` (in Δ²) and ``theory``."""
-        x = data["x"]
-        self.nearest.set_data(x, data["nearest"])
-        self.mean.set_data(x, data["mean"])
-        self.variance.set_data(x, data["variance"])
-        self.theory.set_data(x, data["theory"])
-        off, far = (float(np.abs(data[name] - x).max()) for name in ("mean", "nearest"))
+    def update(self, data: Data, ghost: Data | None = None) -> str:
+        x = data.x
+        self.nearest.set_data(x, data.nearest)
+        self.mean.set_data(x, data.mean)
+        self.variance.set_data(x, data.variance)
+        self.theory.set_data(x, data.theory)
+        off, far = (float(np.abs(y - x).max()) for y in (data.mean, data.nearest))
         self.title.set_text(f"The mean of stochastic codes is off by {off:.3f} at most, nearest by {far:.3f}")
         return (
             f"On five levels the mean of many stochastic roundings is within {off:.3f} of the value, nearest rounding up to "
@@ -69,4 +78,4 @@ def five_levels() -> Drawing:
     codes = stochastic_round((4 * x).expand(2000, -1), draws)
     f = 4 * x - (4 * x).floor()
     found = {"nearest": (4 * x).round() / 4, "mean": codes.mean(0) / 4, "variance": codes.var(0), "theory": f * (1 - f)}
-    return draw(Cells, {"x": x.numpy(), **{name: value.numpy() for name, value in found.items()}})
+    return draw(Cells, Cells.Data(x=x.numpy(), **{name: value.numpy() for name, value in found.items()}))

@@ -71,6 +71,12 @@ class FedMPQPlus(FedMPQ):
             one it received, see :mod:`fqlab.wire.delta`.
 
     The other settings are those of :class:`~fqlab.methods.fedmpq.FedMPQ`.
+
+    >>> from fqlab.federation import Experiment, fit
+    >>> options = {"update": "latent", "growing": False, "dual_step": 0.05, "budgets": 4}
+    >>> bits = [r.extras["sent_bits"] for r in fit(Experiment(method="fedmpq_plus", rounds=4, lr=0.3, options=options)).rounds]
+    >>> bits[0] > bits[-1]
+    True
     """
 
     ServerState: ClassVar[type[State]] = Tables

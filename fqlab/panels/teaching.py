@@ -21,7 +21,6 @@ from typing import Any
 from fqlab import panels
 from fqlab.errors import in_range
 from fqlab.panels.stage import Teaching, choose, hidden, now
-from fqlab.panels.state import controls
 
 __all__ = ["Teaching", "now", "teach"]
 
@@ -78,6 +77,8 @@ def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
 @cache
 def _known() -> tuple[str, ...]:
     """The names of all settings of all panels."""
+    from fqlab.panels.state import controls  # with NumPy; to import the name ``teach`` takes nothing heavy
+
     found = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
     return tuple(sorted(found))
 

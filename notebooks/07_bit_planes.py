@@ -73,7 +73,7 @@ panel
 #
 # 1. Go to **Epoch shown** and walk with the arrow keys from 0 to 24. Which planes look like noise? Which look like
 #    the weights?
-# 2. With α = 0.02 the accuracy falls far below the start, and fine-tuning brings all of it back. Fine-tuning may
+# 2. With α = 0.02 the accuracy falls below the start, and fine-tuning brings all of it back. Fine-tuning may
 #    change no bit-width. What, then, was found?
 # 3. *All layers alike*: which tensors lose their bits now, and how much smaller does the network get?
 # 4. *Too much*: find the largest α from which fine-tuning still recovers.
@@ -152,7 +152,7 @@ table("bsq")
 # %% [markdown]
 # The count decides: HAWQ's scheme is [13.107](#claim-bsq-hawq) times smaller if the shortcuts stay out, and 11.76 times
 # if they count at 32 bits. The ten biases of the last layer, counted or not, move the fourth decimal. On digits α = 0.02 leaves [4.6](#claim-bsq-bits-02) bits a weight at
-# [0.96](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.69](#claim-bsq-before-02).
+# [0.96](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.90](#claim-bsq-before-02).
 
 # %%
 figure("07-penalty")

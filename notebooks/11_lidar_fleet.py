@@ -97,10 +97,10 @@ print("objects of each car:", torch.bincount(data.groups).tolist())
 # 1000 objects the canal has about 3 % of the say, and cyclists hardly stand anywhere else.
 #
 # **Who pays?** Quantize the uploads to 3 bits, with the range of the largest weight and nearest rounding. The other towns
-# lose [5](#claim-lidar-lost-others) points on average, the canal [21](#claim-lidar-lost-rare). A likely reason: a car that
+# lose [5](#claim-lidar-lost-others) points on average, the canal [13](#claim-lidar-lost-rare). A likely reason: a car that
 # moves a weight by less than half a step sees its move rounded away, in every round. Where seven cars push alike, enough
 # of them cross the edge. For cyclists one car pushes, with 3 % of the say. Stochastic rounding keeps every move in
-# expectation: the canal then loses [4](#claim-lidar-lost-rare-stochastic).
+# expectation: the canal then loses [-4](#claim-lidar-lost-rare-stochastic) points, nothing within the spread.
 #
 # **Fog.** An echo from range $r$ passes the fog twice. It comes back with chance $e^{-2\alpha r}$, where $\alpha$ here is
 # the attenuation of the air, not Dirichlet's concentration.

@@ -208,7 +208,7 @@ def _join(batches: list[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
     images = torch.empty(len(labels), 3, 32, 32, dtype=torch.float32)
     start = 0
     for batch, _ in batches:
-        images[start : start + len(batch)] = torch.tensor(batch)
+        images[start : start + len(batch)] = torch.tensor(batch, dtype=torch.float32)
         start += len(batch)
     mean, std = (torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (_MEAN, _STD))
     return images.div_(255).sub_(mean).div_(std), labels

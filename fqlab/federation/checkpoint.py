@@ -84,12 +84,19 @@ def read(path: Path, experiment: str, start: Server, method: Method) -> Saved:
         stored = with_prefix(tensors, "weights/")
         weights = {name: _like(stored[name], value) for name, value in start.weights.items()}  # in the model's order
         state = method.ServerState.unflatten(_alike(with_prefix(tensors, "server/"), start.state.flatten()))
-        states = {c: _client(tensors, c, start, method) for c in json.loads(notes["clients"])}
-        rounds = [_round(values, i) for i, values in enumerate(json.loads(notes["rounds"]), 1)]
+        states = {c: _client(tensors, c, start, method) for c in _list(notes["clients"])}
+        rounds = [_round(values, i) for i, values in enumerate(_list(notes["rounds"]), 1)]
         ledger = Ledger([Entry.of(row) for row in tensors["ledger"].tolist()])
     except Exception as error:  # whoever writes such a file can make anything of it
         raise DataError(f"checkpoint {str(path)!r} can't be read: {type(error).__name__}: {error}.") from None
     return Saved(experiment, start.next(weights, state), states, rounds, ledger)
+
+
+def _list(text: str) -> list[Any]:
+    values = json.loads(text)
+    if not isinstance(values, list):
+        raise ValueError(f"{text[:20]!r} is no list")
+    return values
 
 
 def _client(tensors: Weights, client: Any, start: Server, method: Method) -> State:
@@ -114,7 +121,9 @@ def _alike(tensors: Weights, models: Mapping[str, torch.Tensor]) -> Weights:
 
 
 def _round(values: dict[str, Any], index: int) -> Round:
-    record = Round(**{**values, "participants": tuple(values["participants"]), "left_out": tuple(values["left_out"])})
+    tuples = {key: tuple(values[key]) for key in ("participants", "left_out")}
+    moved = {name: tuple(shares) for name, shares in values["moved"].items()}
+    record = Round(**{**values, **tuples, "moved": moved})
     if record.index != index:
         raise ValueError(f"round {index} is called {record.index}")
     return record

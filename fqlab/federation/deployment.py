@@ -34,13 +34,13 @@ def deploy(weights: Weights, layers: Sequence[str], bits: int, range_rule: str =
     one_of("range_rule", range_rule, RANGE_RULES)
     if bits == 32:
         return dict(weights)
-    width = torch.tensor(float(in_range("bits", bits, 1, 8, integer=True)))
+    width = torch.tensor(float(in_range("bits", bits, 1, 8, integer=True)), dtype=torch.float32)
     return {n: _round(w, width, range_rule) if n in layers else w for n, w in weights.items()}
 
 
 def _round(w: torch.Tensor, bits: torch.Tensor, range_rule: str) -> torch.Tensor:
     widest = signed_step(w, bits)
-    shares = (1.0,) if range_rule == "max_abs" else torch.linspace(0.01, 1, 100).tolist()
+    shares = (1.0,) if range_rule == "max_abs" else torch.linspace(0.01, 1, 100, dtype=torch.float32).tolist()
     tried = [signed_round(w, bits, widest * share) for share in shares]
     return min(tried, key=lambda rounded: float((rounded - w).square().sum())).detach()
 

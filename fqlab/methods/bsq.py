@@ -166,10 +166,10 @@ class BSQ(Method):
     def start(self, server: Server) -> Server:
         names = self.layers(server.spec)
         scheme = Scheme(
-            done=torch.tensor(0),
-            penalty=torch.tensor(float(self.penalty)),
-            bits=torch.full([len(names)], self.bits),
-            step=torch.zeros(len(names)),
+            done=torch.tensor(0, dtype=torch.int64),
+            penalty=torch.tensor(float(self.penalty), dtype=torch.float32),
+            bits=torch.full([len(names)], self.bits, dtype=torch.int64),
+            step=torch.zeros(len(names), dtype=torch.float32),
         )
         state = server.next(server.weights, scheme)
         return state if self.warmup else self.first_codes(state)
@@ -185,8 +185,8 @@ class BSQ(Method):
         """The server whose quantized model is ``codes``; layers of zeros lose their bits in fine-tuning."""
         step = torch.stack([layer.grid.step(layer.clip) for layer in codes.values()])
         if self.phase(int(server.state.done)) == TUNE:
-            step = step * torch.tensor([bool(layer.values.any()) for layer in codes.values()])
-        widths = torch.tensor([layer.grid.bits for layer in codes.values()])
+            step = step * torch.tensor([bool(layer.values.any()) for layer in codes.values()], dtype=torch.bool)
+        widths = torch.tensor([layer.grid.bits for layer in codes.values()], dtype=torch.int64)
         rounded = {name: layer.dequantize() for name, layer in codes.items()}
         return server.next(weights | rounded, replace(server.state, bits=widths, step=step))
 
@@ -256,7 +256,7 @@ class BSQ(Method):
         phase = self.phase(done)
         samples = [update.samples for update in updates]
         weights = super().aggregate(server, updates).weights
-        state = server.next(weights, replace(server.state, done=torch.tensor(done + 1)))
+        state = server.next(weights, replace(server.state, done=torch.tensor(done + 1, dtype=torch.int64)))
         if phase == FLOAT:
             return self.first_codes(state) if done + 1 == self.warmup else state
         codes = {}
@@ -277,7 +277,7 @@ class BSQ(Method):
     def update_penalty(self, server: Server) -> Server:
         """λ after one step of dual ascent on the scheme's mean bits."""
         penalty = bitwise.dual_ascent(float(server.state.penalty), self.dual_step, self.mean_bits(server), self.budget)
-        return server.next(server.weights, replace(server.state, penalty=torch.tensor(penalty)))
+        return server.next(server.weights, replace(server.state, penalty=torch.tensor(penalty, dtype=torch.float32)))
 
     def widths(self, server: Server) -> dict[str, int]:
         """Bits of every layer; 0 for one of zeros while fine-tuning."""

@@ -42,7 +42,9 @@ class Known(State):
         """Before the first round."""
         values = {name: torch.zeros(clients, *shape, dtype=torch.int16) for name, shape in shapes.items()}
         none = torch.zeros(clients, dtype=torch.int64)
-        return cls(values, torch.zeros(clients, len(shapes), dtype=torch.int64), none, torch.tensor(1))
+        return cls(
+            values, torch.zeros(clients, len(shapes), dtype=torch.int64), none, torch.tensor(1, dtype=torch.int64)
+        )
 
     def send(self, client: int, codes: Mapping[str, Codes]) -> Payload:
         """Changes against what the client holds, or the codes themselves the first time."""
@@ -63,7 +65,7 @@ class Known(State):
         versions = self.versions.clone()
         for client, codes in sent.items():
             versions[client] = self.now
-            bits[client] = torch.tensor([layer.grid.bits for layer in codes.values()])
+            bits[client] = torch.tensor([layer.grid.bits for layer in codes.values()], dtype=torch.int64)
             for name, layer in codes.items():
                 values[name][client] = layer.values
         return replace(self, values=values, bits=bits, versions=versions, now=self.now + 1)
@@ -91,5 +93,5 @@ def receive(payload: Payload, layers: Sequence[str], held: Held | None) -> tuple
     old = Held({f"{base}/{k}": v for k, v in values.items()}, {f"{base}/{k}": v for k, v in bits.items()})
     return codes, Held(
         old.values | {f"{now}/{name}": layer.values for name, layer in codes.items()},
-        old.bits | {f"{now}/{name}": torch.tensor(layer.grid.bits) for name, layer in codes.items()},
+        old.bits | {f"{now}/{name}": torch.tensor(layer.grid.bits, dtype=torch.int64) for name, layer in codes.items()},
     )

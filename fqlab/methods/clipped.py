@@ -151,6 +151,11 @@ class Clipped(Method):
         if self.client_bits:
             bits_per_client(self.client_bits)
 
+    def start(self, server: Server) -> Server:
+        for client in range(server.clients if self.client_bits else 1):
+            self.grids(server.spec.quantizable, client)  # there is a width for each of the model's layers
+        return server
+
     def grids(self, layers: Sequence[str], client: int | None = None) -> tuple[tuple[str, Grid], ...]:
         """``(layer, grid)`` pairs, for one client if bit-widths differ by client."""
         if self.client_bits and client is not None:
@@ -171,7 +176,7 @@ class Clipped(Method):
         clip = clip_for(self.clip, w, grid, self.rounding, batch_dims=1, level_aware=self.level_aware)
         noise = None
         if self.rounding == "stochastic":
-            noise = torch.stack([torch.rand(w.shape[1:], generator=g) for g in generators])
+            noise = torch.stack([torch.rand(w.shape[1:], generator=g, dtype=torch.float32) for g in generators])
         codes = quantize(w, self.clip_factor * clip, grid, self.rounding, batch_dims=1, noise=noise)
         if not self.epsilon:
             return [codes[i] for i in range(len(w))], codes.dequantize()

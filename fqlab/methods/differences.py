@@ -82,7 +82,7 @@ class Differences(Method):
             parts.append(coded)
             left[name] = change - decoded
         if self.shared_seed:
-            rest["seed"] = torch.tensor(keys)
+            rest["seed"] = torch.tensor(keys, dtype=torch.int64)
         mse = {name: value.square().flatten(1).mean(1) for name, value in left.items()}
         members = zip(zip(*parts, strict=True), *(unstack(t, len(clients)) for t in (rest, left, mse)), strict=True)
         return [

@@ -65,6 +65,6 @@ class FedPAQ(Differences):
         clip = (
             norm(x, batch_dims=1) if self.clip == "norm" else clip_for(self.clip, x, grid, self.rounding, batch_dims=1)
         )
-        noise = torch.stack([torch.rand(x.shape[1:], generator=g) for g in generators])
+        noise = torch.stack([torch.rand(x.shape[1:], generator=g, dtype=torch.float32) for g in generators])
         codes = quantize(x, clip, grid, self.rounding, batch_dims=1, noise=noise)
         return [Payload({name: codes[i]}) for i in range(len(x))], codes.dequantize()

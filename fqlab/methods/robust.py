@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server
 from fqlab.training.objectives import KurtosisPenalty, Objective, kurtosis
 from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise
@@ -80,9 +80,9 @@ class Robust(Method):
         """
         if self.variant == "qat" or (self.variant == "apqn" and self.bits):
             return (self.bits,)
-        parts = self.bit_set.split("-")
-        if not all(part.isdigit() and 1 <= int(part) <= 8 for part in parts):
-            raise ConfigError(f"bit_set is {self.bit_set!r}, but must be widths from 1 to 8 such as '2-3-4-6-8'.")
+        parts = self.bit_set.split("-") if isinstance(self.bit_set, str) else [""]
+        if not all(part in tuple("12345678") for part in parts):
+            raise ConfigError(f"bit_set is {shown(self.bit_set)}, but must be widths from 1 to 8 such as '2-3-4-6-8'.")
         return tuple(int(part) for part in parts)
 
     def start(self, server: Server) -> Server:

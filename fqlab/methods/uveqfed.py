@@ -62,7 +62,7 @@ class UVeQFed(Differences):
     def dither(self, shape: torch.Size, generators: Sequence[torch.Generator]) -> torch.Tensor:
         """Uniform draws from [−1/2, 1/2) for each client's codes."""
         size = code_shape(self.lattice, shape)
-        return torch.stack([torch.rand(size, generator=g) for g in generators]) - 0.5
+        return torch.stack([torch.rand(size, generator=g, dtype=torch.float32) for g in generators]) - 0.5
 
     def decode(self, name: str, shape: torch.Size, updates: Sequence[ReceivedUpdate]) -> torch.Tensor:
         codes = self.stacked(name, Grid(self.bits), updates)

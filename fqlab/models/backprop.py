@@ -31,7 +31,7 @@ class Buffers:
         if view is None:
             size, memory = math.prod(shape), self._memory.get(name)
             if memory is None or memory.numel() < size:
-                memory = self._memory[name] = torch.empty(size)
+                memory = self._memory[name] = torch.empty(size, dtype=torch.float32)
             view = self._views[name, shape] = memory[:size].view(shape)
         return view
 
@@ -67,7 +67,9 @@ class MLPGradient:
         """
         hidden = self._forward(weights, x.flatten(2))
         share = (
-            torch.tensor([[1 / y.shape[1]]]) if weight is None else weight / weight.sum(1, keepdim=True).clamp(min=1)
+            torch.tensor([[1 / y.shape[1]]], dtype=torch.float32)
+            if weight is None
+            else weight / weight.sum(1, keepdim=True).clamp(min=1)
         )
         log_p, index = hidden.pop().log_softmax(-1), y.unsqueeze(-1)
         losses = -(log_p.gather(-1, index).squeeze(-1) * share).sum(1)

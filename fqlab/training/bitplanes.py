@@ -114,7 +114,7 @@ def shrink(planes: torch.Tensor, threshold: torch.Tensor | float, *, batch_dims:
         batch_dims: leading dimensions that are not part of a group.
     """
     norms = group_norms(planes, batch_dims=batch_dims)
-    threshold = expand_like(torch.as_tensor(threshold), norms)
+    threshold = expand_like(torch.as_tensor(threshold, dtype=torch.float32), norms)
     factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)
     return planes * expand_like(factor.unsqueeze(batch_dims), planes)
 
@@ -254,7 +254,7 @@ def net_objective(codes: Mapping[str, Codes], *, lr: float, precondition: bool =
 def _context(codes: Mapping[str, Codes], width: int) -> Weights:
     context = {}
     for name, layer in codes.items():
-        power = 2.0 ** torch.arange(width or layer.grid.bits)
+        power = 2.0 ** torch.arange(width or layer.grid.bits, dtype=torch.float32)
         power = torch.where(power <= layer.grid.high, power, 0.0)
         context[f"{name}/signed"], context[f"{name}/top"] = torch.cat([power, -power]), power.sum()
     return context
@@ -315,7 +315,7 @@ def resume(params: Weights, codes: Mapping[str, Codes], memory: Weights) -> Weig
     taken. With one client every code comes back as it went, and training goes on as if there were no
     rounds.
     """
-    kept, one = dict(params), torch.ones(())
+    kept, one = dict(params), torch.ones((), dtype=torch.float32)
     for name, layer in codes.items():
         back = {
             f"{name}/planes": lambda own: requantize(own, one, growth=False),

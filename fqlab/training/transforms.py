@@ -184,5 +184,9 @@ class PseudoNoise(Stacked):
         """The width, and u for every weight: uniform on [−½, ½], or normal with standard deviation ½."""
         bits = MultiBit(self.layers, self.widths).draw(params, generator)
         if self.kind == "gauss":
-            return bits | {n: 0.5 * torch.randn(params[n].shape, generator=generator) for n in self.layers}
-        return bits | {n: torch.rand(params[n].shape, generator=generator) - 0.5 for n in self.layers}
+            return bits | {
+                n: 0.5 * torch.randn(params[n].shape, generator=generator, dtype=torch.float32) for n in self.layers
+            }
+        return bits | {
+            n: torch.rand(params[n].shape, generator=generator, dtype=torch.float32) - 0.5 for n in self.layers
+        }

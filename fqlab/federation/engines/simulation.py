@@ -12,6 +12,7 @@ import torch
 
 from fqlab import data, methods, models, partition, seeds, wire
 from fqlab.data import Dataset
+from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
 from fqlab.federation.engines.crew import Crew
 from fqlab.federation.engines.memory import keep_memory
@@ -48,6 +49,7 @@ class ClientResult:
     size: wire.Size | None = None
     state: State | None = None
     mse: dict[str, float] = field(default_factory=dict)
+    moved: dict[str, float] = field(default_factory=dict)
     loss: float = float("nan")
     fault: str | None = None
 
@@ -142,7 +144,7 @@ class Simulation:
         updates = self.method.uploads(params, buffers, [problems[i] for i in sound], [clients[i] for i in sound])
         packets = self.pack([update.payload for update in updates])
         for i, update, (packet, size) in zip(sound, updates, packets, strict=True):
-            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, losses[i])
+            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, update.moved, losses[i])
         return results
 
 
@@ -204,7 +206,7 @@ def build_simulation(
         ConfigError: if a client is left without training samples.
     """
     keep_memory()
-    dataset = dataset or data.load(experiment.dataset)
+    dataset = reduced(dataset or data.load(experiment.dataset), **experiment.reduce)
     parts = partition.split(
         experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)
     )

@@ -25,16 +25,18 @@ def penalty() -> Drawing:
     ax.plot([0.005], [published], linestyle="", marker="*", markersize=13, color=INK)
     note(ax, "published, ResNet-20: 14.24×", x=0.0063, y=published)
     note(ax, "digits, 3 seeds", x=0.012, y=6.6, color=style_for("bits").color)
-    ax = axes(fig, 400, 42, 272, 168, xlabel="penalty α", ylabel="accuracy, digits", xlim=(0, 0.036), ylim=(0, 1.03))
-    ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    ax = axes(fig, 400, 42, 272, 168, xlabel="penalty α", ylabel="accuracy, digits", xlim=(0, 0.036), ylim=(0.8, 1.0))
+    ax.set_yticks([0.8, 0.9, 1], ["80 %", "90 %", "100 %"])
     ax.set_xticks([0, 0.01, 0.02, 0.03], ["0", "0.01", "0.02", "0.03"])
     _points(ax, "accuracy", tuned)
-    ax.annotate("", (0.02, tuned[1][0] - 0.03), (0.02, before), arrowprops={"arrowstyle": "->", "color": MUTED})
+    ax.annotate(
+        "", (0.02, tuned[1][0] - 0.006), (0.02, before + 0.006), arrowprops={"arrowstyle": "->", "color": MUTED}
+    )
     ax.plot(
         [0.02], [before], linestyle="", marker="o", fillstyle="none", markersize=7, color=style_for("accuracy").color
     )
     note(ax, "before fine-tuning", x=0.0192, y=before, ha="right")
-    note(ax, "after", x=0.0312, y=tuned[2][0] - 0.09, color="#00704f", ha="right")
+    note(ax, "after", x=0.0312, y=tuned[2][0] - 0.02, color="#00704f", ha="right")
     listed = "; ".join(
         f"α = {alpha:g}: {b:.2f} bits, accuracy {a:.3f}"
         for alpha, (b, _), (a, _) in zip(ALPHAS, bits, tuned, strict=True)

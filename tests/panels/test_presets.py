@@ -1,0 +1,169 @@
+"""Each preset's headline, the number that its lesson talks about, lies where the lesson says, on every processor.
+
+A row is a pattern of the status line, and the range of the number in it. The ranges hold the values of several seeds
+under the newest and the oldest kernels, with a margin: a preset that needs a narrower one hangs on last bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from fqlab import panels
+from fqlab.panels.frame import Panel
+
+ACCURACY = r"[Aa]ccuracy ([\d.]+)%"
+REACHES = r"reaches ([\d.]+)%"
+SEVENS = r"of the sevens ([\d.]+)%"
+ROUNDED = r"rounded to \d bit ([\d.]+)%"
+OWN = r"its own digits a client reads ([\d.]+)% right"
+TOWNS = r"Mean of all towns ([\d.]+)%"
+RUN = r"Your run: ([\d.]+)%"
+BITS = r"([\d.]+) bits a weight and a sign"
+ERROR = r"error ([\d.]+) σ²"
+ROUNDING = r"rounding ([\d.]+)"
+UP = r"([\d.]+) bit a value up"
+
+HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
+    "tour": {
+        "Float": (ACCURACY, 92, 98),
+        "2-bit max-abs": (ACCURACY, 30, 70),
+        "2-bit OCTAV": (ACCURACY, 70, 90),
+        "2-bit dithered": (ACCURACY, 75, 94),
+        "1 bit": (ACCURACY, 5, 45),
+        "ε = 0.1": (ACCURACY, 88, 97),
+        "Label skew": (ACCURACY, 76, 94),
+        "4-2-2-4": (ACCURACY, 86, 98),
+    },
+    "drift": {
+        "Even labels": (REACHES, 89, 97),
+        "Skewed": (REACHES, 82, 95),
+        "10 epochs": (REACHES, 86, 97),
+        "Even, 10 epochs": (REACHES, 93, 99),
+        "Own starts": (REACHES, 93, 99),
+        "2 clients a round": (REACHES, 35, 82),
+    },
+    "quantizer": {
+        "2 bit": (ROUNDING, 0.142, 0.148),
+        "1 bit": (ROUNDING, 1.75, 1.85),
+        "Out of reach": (ROUNDING, 0.066, 0.070),
+        "Own clips": (ROUNDING, 0.080, 0.088),
+        "As stored": (ROUNDING, 0.080, 0.088),
+        "By levels": (ROUNDING, 0.080, 0.088),
+        "Δ²/12": (ROUNDING, 0.000244, 0.000254),
+    },
+    "clipping": {
+        "Never clip": (ERROR, 0.027, 0.030),
+        "Too tight": (ERROR, 0.097, 0.103),
+        "OCTAV, step 2": (ERROR, 0.025, 0.027),
+        "Bad start": (ERROR, 0.027, 0.030),
+        "Textbook c": (ERROR, 0.26, 0.28),
+        "Outliers": (ERROR, 0.49, 0.53),
+        "A trained layer": (ERROR, 0.012, 0.016),
+    },
+    "rounding": {
+        "One client": (UP, 1, 1),
+        "30 clients": (UP, 30, 30),
+        "One draw for all": (UP, 30, 30),
+        "Clients differ": (UP, 90, 90),
+        "Clip too tight": (UP, 200, 200),
+        "A wave, 2 bits": (UP, 20, 20),
+    },
+    "clipped": {
+        "All 2 bit": (SEVENS, 80, 100),
+        "One 8-bit device": (SEVENS, 80, 100),
+        "... without a 7": (SEVENS, 0, 15),
+        "Average by samples": (SEVENS, 80, 100),
+        "At most 10": (SEVENS, 55, 100),
+        "8-bit output layer": (SEVENS, 30, 95),
+        "Only it saw a 7": (SEVENS, 85, 100),
+    },
+    "robustness": {
+        "FedAvg": (ROUNDED, 10, 60),
+        "KURE": (ROUNDED, 84, 96),
+        "FedAvg, MSE range": (ROUNDED, 84, 96),
+        "KURE, MSE range": (ROUNDED, 84, 96),
+        "QAT at 2 bit": (ROUNDED, 55, 93),
+        "Wrong range": (ROUNDED, 10, 60),
+        "MQAT": (ROUNDED, 84, 96),
+    },
+    "planes": {
+        "At the start": (BITS, 4.3, 4.9),
+        "A little penalty": (BITS, 7.0, 7.3),
+        "Half the bits": (BITS, 4.3, 4.9),
+        "Two bits": (BITS, 1.9, 3.0),
+        "Too much": (BITS, 0.0, 1.2),
+        "Never cut": (BITS, 8.0, 8.0),
+        "All layers alike": (BITS, 7.0, 8.0),
+    },
+    "precision": {
+        "As sent": (ACCURACY, 80, 95),
+        "Common base": (ACCURACY, 80, 95),
+        "Budgets": (ACCURACY, 80, 95),
+        "Pruning only": (ACCURACY, 75, 93),
+        "... and growing": (ACCURACY, 75, 93),
+        "Too much λ": (ACCURACY, 10, 75),
+        "Primal-dual": (ACCURACY, 70, 93),
+    },
+    "lottery": {
+        "A tenth": (OWN, 88, 97),
+        "A third": (OWN, 91, 99),
+        "Half": (OWN, 91, 99),
+        "No rewind": (OWN, 88, 98),
+        "No gate": (OWN, 75, 92),
+        "Five digits each": (OWN, 87, 97),
+    },
+    "packet": {
+        "40 weights": ("(3): every checksum holds", 3, 3),
+        "A plane": ("(3): every checksum holds", 3, 3),
+        "Flip a bit": ("client (3): the codes of 'fc1.weight' cannot be used", 3, 3),
+        "... in the header": ("client (3): the header cannot be used", 3, 3),
+        "Cut a plane": ("(3): every checksum holds", 3, 3),
+        "Entropy coded": ("(3): every checksum holds", 3, 3),
+        "Paper's CNN": ("(3): every checksum holds", 3, 3),
+    },
+    "fleet": {
+        "Motorway": (TOWNS, 88, 97),
+        "Forest": (TOWNS, 88, 97),
+        "Fog": (TOWNS, 88, 97),
+        "High scanner": (TOWNS, 88, 97),
+        "3 bit, nearest": (TOWNS, 65, 91),
+        "3 bit, stochastic": (TOWNS, 86, 97),
+    },
+    "frontier": {
+        "Bytes up": (RUN, 90, 98),
+        "Up and down": (RUN, 90, 98),
+        "At least 94 %": (RUN, 90, 98),
+        "Cap of 500 kB": (RUN, 90, 98),
+        "Two digits each": (RUN, 78, 96),
+        "... by their own": (RUN, 78, 96),
+        "FedAvg again": (RUN, 92, 98),
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=list(HEADLINES))
+def panel(request: pytest.FixtureRequest) -> Iterator[Panel]:
+    made = getattr(panels, request.param)()
+    yield made
+    made.close()
+
+
+def test_every_panel_and_every_preset_has_a_headline() -> None:
+    assert set(HEADLINES) == set(panels.PANELS)
+    for name, rows in HEADLINES.items():
+        assert list(rows) == list(getattr(panels, name).presets), name
+
+
+def test_headlines(panel: Panel) -> None:
+    found: dict[str, str] = {}
+    for preset, (pattern, low, high) in HEADLINES[panel.name].items():
+        panel.preset(preset)
+        assert panel.wait(300), preset
+        assert panel.error is None, panel.error
+        number = re.search(pattern, panel.frame.message)
+        if number is None or not low <= float(number[1]) <= high:
+            found[preset] = panel.frame.message
+    assert not found

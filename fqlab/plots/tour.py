@@ -13,6 +13,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.rounds import build_bytes, draw_curves
 from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["WIDEST", "Levels", "PlaneDensity", "TrainingCurve"]
@@ -299,27 +300,17 @@ class TrainingCurve(Picture):
     def _build_bytes(self, fig: FigureBase) -> None:
         ax = axes(fig, 580, 38, 92, 130, xlabel="of 32 bit", xlim=(0, 1.15), ylim=(-0.5, 2.65), grid="x")
         ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-        ax.set_yticks([2, 1, 0], ["up", "up, coded", "down"])
-        ax.tick_params(axis="y", length=0, labelcolor=INK)
         note(ax, "bytes a round, all clients", x=1.15, y=2.86, ha="right", va="bottom", color=MUTED, halo=False)
-        shade = {"color": style_for("bytes").color, "linewidth": 0}
-        self.bars = [
-            self.live(ax.add_patch(Rectangle((0, y - 0.3), 0, 0.6, alpha=alpha, **shade)))
-            for y, alpha in ((2, 1.0), (1, 0.6), (0, 0.3))
-        ]
-        self.values = [self.live(note(ax, "", y=y, halo=False)) for y in (2, 1, 0)]
+        self.bars, self.values = build_bytes(ax, ("up", "up, coded", "down"), (1.0, 0.6, 0.3))
+        for artist in (*self.bars, *self.values):
+            self.live(artist)
         self.before = self.live(line(ax, "previous", linewidth=2.5))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         before = ghost.accuracy if ghost else []
-        found = {"accuracy": data.accuracy, "full precision": data.full, "previous": before}
-        words = {"accuracy": "now", "full precision": "32 bit", "previous": "before"}
-        for kind, curve in self.curves.items():
-            curve.set_data(range(1, len(found[kind]) + 1), found[kind])
-            self.ends[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if found[kind] else "")
-        shown = [kind for kind in self.curves if found[kind]]
-        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.115, 0.05, 1.0), strict=True):
-            self.ends[kind].set_y(y)
+        curves = {"previous": before, "full precision": data.full, "accuracy": data.accuracy}
+        words = {"previous": "before", "full precision": "32 bit", "accuracy": "now"}
+        draw_curves(self.curves, self.ends, curves, words, (0.115, 0.05, 1.0))
         self.end.set_data([len(data.accuracy)], data.accuracy[-1:])
         self._draw_bytes(data, ghost)
         self.title.set_text(self._finding(data))

@@ -29,7 +29,7 @@ from fqlab.studies.frontier import (
 __all__ = ["Frontier", "State", "beaten", "own", "stored_front"]
 
 CAPS = {0: "none", 250: "250 kB", 500: "500 kB", 1000: "1 MB", 2000: "2 MB", 5000: "5 MB"}
-SLOW = ("fixed_width", "fedmpq", "bsq")
+SLOW = ("aqfl", "fedmpq", "bsq")
 MOST = 40
 """Own runs that stay in the picture."""
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
@@ -48,7 +48,7 @@ def _coded(state: Any) -> bool:
 
 
 def _wide(state: Any) -> bool:
-    return _coded(state) or state.method in (*RIVALS, "own", "fixed_width", "fedmpq")
+    return _coded(state) or state.method in (*RIVALS, "own", "aqfl", "fedmpq")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def own(state: State, mine: Method | None = None) -> Experiment:
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
     options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
-    options |= {"budgets": state.bits} if state.method in ("fixed_width", "fedmpq") else {}
+    options |= {"budgets": state.bits, "update": "latent"} if state.method in ("aqfl", "fedmpq") else {}
     return _race(state, state.method, options)
 
 

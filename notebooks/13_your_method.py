@@ -171,7 +171,7 @@ for row in rivals.rows():
 # papers. Now count both ways, in kilobytes to 90 %:
 
 # %% tags=["nbval-check-output"]
-for family in ("fedavg", "clipped", "fedmpq", "both", "fedpaq", "eden", "sign"):
+for family in ("fedavg", "clipped", "both", "fedpaq", "eden", "sign"):
     found = [stored.cheapest(family, "even", "everyone", 0.9, cost) for cost in stored.COSTS]
     print(f"{family:8s}", *(f"{cost} {p.cost(cost) / 1000:5.0f}" for p, cost in zip(found, stored.COSTS, strict=True)))
 

@@ -35,7 +35,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Clip × 1.3": (ACCURACY, 89, 98),
         "1 bit": (ACCURACY, 5, 20),
         "1 bit, clip × 1.5": (ACCURACY, 81, 94),
-        "1 bit, differences": (ACCURACY, 92, 98),
+        "Differences": (ACCURACY, 92, 98),
         "ε = 0.1": (ACCURACY, 90, 97),
     },
     "drift": {

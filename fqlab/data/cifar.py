@@ -155,14 +155,14 @@ def read_archive(place: Path) -> dict[str, Batch]:
     """
     try:
         with tarfile.open(place, "r:gz") as archive:
-            found = dict(_members(archive, place))
+            batches = dict(_members(archive, place))
     except DataError:
         raise
     except Exception as error:  # a damaged archive may raise nearly anything
         raise DataError(f"File {place} is damaged ({error}); delete it and run `fqlab data fetch cifar10`.") from error
-    if lost := [name for name in MD5 if name not in found]:
+    if lost := [name for name in MD5 if name not in batches]:
         raise DataError(f"File {place} is not the published archive: it lacks {', '.join(lost)}.")
-    return {name: found[name] for name in MD5}
+    return {name: batches[name] for name in MD5}
 
 
 def _members(archive: tarfile.TarFile, place: Path) -> Iterator[tuple[str, Batch]]:

@@ -252,14 +252,14 @@ def _counts(fleet: Sequence[Town], objects: int) -> tuple[list[int], int]:
 
 def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points: int) -> tuple[np.ndarray, np.ndarray]:
     """``count`` clouds ``[count, size, 3]`` and their classes ``[count]``, from scene number ``first`` on."""
-    xs, ys, found, scene = [], [], 0, first
-    while found < count:
+    xs, ys, drawn, scene = [], [], 0, first
+    while drawn < count:
         seen = scan(town, seed=seed, scene=scene, ground=False)
         rng = _generators(seed, town, scene)[2]
         x, number = clouds(seen.points, seen.object, seen.sensor, rng, size=size, min_points=min_points)
         xs.append(x)
         ys.append(seen.standing[number])
-        found, scene = found + len(x), scene + 1
-        if found == 0 and scene - first == 50:
+        drawn, scene = drawn + len(x), scene + 1
+        if drawn == 0 and scene - first == 50:
             raise DataError(f"town {town.name!r} shows no object with {min_points} echoes in 50 scenes.")
     return np.concatenate(xs)[:count], np.concatenate(ys)[:count]

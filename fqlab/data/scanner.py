@@ -147,11 +147,11 @@ def first_hits(
     """
     heading, slope = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1), np.tan(elevation)
     kinds = [solids.pick(solids.round_axes == kind) for kind in (BOX, CYLINDER, ELLIPSOID)]
-    found = [_hits(part, origins, heading, slope, max_range) for part in kinds if len(part)]
+    hits = [_hits(part, origins, heading, slope, max_range) for part in kinds if len(part)]
     best, owner = np.full(len(azimuth) * len(elevation), np.inf), np.full(len(azimuth) * len(elevation), -1)
-    for ray, reach, _ in found:
+    for ray, reach, _ in hits:
         np.minimum.at(best, ray, reach)
-    for ray, reach, whose in found:
+    for ray, reach, whose in hits:
         wins = reach == best[ray]
         owner[ray[wins]] = whose[wins]
     shape = (len(azimuth), len(elevation))

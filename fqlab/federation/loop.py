@@ -137,8 +137,8 @@ class Federation:
     ) -> None:
         """Make a complete round count, all of it at once; then the checkpoint."""
         traffic_of = wire.Ledger()
-        for direction, own in sizes.items():
-            for client, size in own.items():
+        for direction, by_client in sizes.items():
+            for client, size in by_client.items():
                 traffic_of.add(record.index, client, direction, size)
         self.server = server
         self.client_states = states
@@ -221,7 +221,7 @@ class Federation:
         everyone = range(self.experiment.clients)
         models_of = (self.method.personalized(server, client, states.get(client)) for client in everyone)
         model = self.simulation.model
-        return [self.simulation.accuracy(model, client, index, own) for client, own in enumerate(models_of)]
+        return [self.simulation.accuracy(model, client, index, weights) for client, weights in enumerate(models_of)]
 
     def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""

@@ -82,6 +82,6 @@ def _anchored(text: Text, x: int, y: int) -> Iterator[None]:
 
 def _key(text: Text, dpi: float) -> tuple:
     """All that decides how the word looks; a box or an effect belongs to the artist it was given to."""
-    own = id(text) if text.get_bbox_patch() or text.get_path_effects() or text.get_clip_on() else 0
+    artist = id(text) if text.get_bbox_patch() or text.get_path_effects() or text.get_clip_on() else 0
     style = (text.get_color(), text.get_alpha(), text.get_rotation(), text.get_ha(), text.get_va())
-    return (text.get_text(), dpi, text.get_fontproperties(), *style, own)
+    return (text.get_text(), dpi, text.get_fontproperties(), *style, artist)

@@ -106,7 +106,7 @@ def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
     return shown
 
 
-def hidden(hide: Any, known: Callable[[], Collection[str]]) -> frozenset[str]:
+def hidden(hide: Any, allowed: Callable[[], Collection[str]]) -> frozenset[str]:
     """The names in ``hide``, where a string is one name.
 
     Args:
@@ -119,7 +119,7 @@ def hidden(hide: Any, known: Callable[[], Collection[str]]) -> frozenset[str]:
         hide = (hide,)
     if not isinstance(hide, Collection):
         raise ConfigError(f"hide is {hide!r}, but must be a name or a list of names.")
-    return frozenset(one_of("hide", name, known()) for name in hide)
+    return frozenset(one_of("hide", name, allowed()) for name in hide)
 
 
 @cache
@@ -128,8 +128,8 @@ def _known() -> tuple[str, ...]:
     from fqlab import panels
     from fqlab.panels.state import controls
 
-    found = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
-    return tuple(sorted(found))
+    names = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
+    return tuple(sorted(names))
 
 
 @cache

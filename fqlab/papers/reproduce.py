@@ -39,9 +39,9 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
     one_of("scale", scale, SCALES)
     module, _, name = c.recipe.partition(":")
     if scale not in RECIPE_SCALES:
-        known = " or ".join(RECIPE_SCALES)
+        scales = " or ".join(RECIPE_SCALES)
         raise ConfigError(
-            f"scale is {scale!r}, but the recipe of claim {identity!r} has no set-up but that of {known}."
+            f"scale is {scale!r}, but the recipe of claim {identity!r} has no set-up but that of {scales}."
         )
     recipe = getattr(importlib.import_module(f"fqlab.studies.{module}"), name)
     began = time.perf_counter()
@@ -69,9 +69,9 @@ def _commit() -> str:
     """The commit of the working tree, if there is one."""
     where = Path(__file__).resolve().parent
     try:
-        found = subprocess.run(
+        answer = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return answer.stdout.strip() or "unknown"

@@ -59,8 +59,8 @@ def stack_alike(codes: Iterable[Codes]) -> list[Codes]:
     kinds: dict[object, list[Codes]] = {}
     for one in codes:
         kinds.setdefault((one.grid, one.shape), []).append(one)
-    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))
-    return [stack(own) for own in kinds.values()]
+    stack = lambda some: Codes(torch.stack([c.values for c in some]), some[0].grid, torch.stack([c.clip for c in some]))
+    return [stack(group) for group in kinds.values()]
 
 
 def tiles(rows: int, width: int) -> Iterator[tuple[slice, slice]]:

@@ -138,8 +138,8 @@ def _octav(rows: torch.Tensor, sizes: Sequence[int], model: NoiseModel, updates:
     noisy = nonzero + model.zero * (_column(sizes, rows) - nonzero) if model.zero else nonzero
     clip = (total / nonzero).float()
     for _ in range(updates):
-        known, clip = clip, _update(ranked, clip, noisy, model)
-        if torch.equal(known, clip):
+        before, clip = clip, _update(ranked, clip, noisy, model)
+        if torch.equal(before, clip):
             break
     constant = total >= nonzero * peak * (1 - 1e-6)
     return usable(torch.where(constant, peak, clip), peak).squeeze(1)

@@ -56,8 +56,8 @@ def elsewhere(values: list[float]) -> list[float]:
 def alone(seed: int) -> tuple[list[float], list[float]]:
     """Accuracy of each car's own model in its own town, and its mean over the other seven."""
     federation = _trained(experiment(seed, "standalone"))
-    own = [federation.method.personalized(federation.server, c, federation.client_states[c]) for c in range(8)]
-    table = np.array([by_town(federation, weights) for weights in own])
+    models = [federation.method.personalized(federation.server, c, federation.client_states[c]) for c in range(8)]
+    table = np.array([by_town(federation, weights) for weights in models])
     home = np.diag(table)
     return home.tolist(), ((table.sum(1) - home) / 7).tolist()
 

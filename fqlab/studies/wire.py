@@ -71,12 +71,12 @@ def _saved(seed: int, coded: bool) -> float:
     """Bits a weight that OCTAV (level-aware) saves over max-abs at the error of OCTAV with 16 levels."""
     x, rates = _normal(seed, 100_000), {}
     for rule in ("max_abs", "octav"):
-        found = []
+        points = []
         for grid in (Grid(b) for b in range(2, 8)):
             clip = clip_for(rule, x, grid, level_aware=True)
             rate = wire.entropy(quantize(x, clip, grid)) if coded else grid.code_bits
-            found.append((-np.log(float(expected_error(x, clip, grid))), rate))
-        rates[rule] = np.array(found).T
+            points.append((-np.log(float(expected_error(x, clip, grid))), rate))
+        rates[rule] = np.array(points).T
     error, rate = rates["octav"][:, 2]
     return float(np.interp(error, *rates["max_abs"]) - rate)
 

@@ -318,8 +318,8 @@ def resume(params: Weights, codes: Mapping[str, Codes], memory: Weights) -> Weig
     kept, one = dict(params), torch.ones((), dtype=torch.float32)
     for name, layer in codes.items():
         back = {
-            f"{name}/planes": lambda own: requantize(own, one, growth=False),
-            f"{name}/net": lambda own, bits=layer.grid.bits: requantize_net(own, one, bits),
+            f"{name}/planes": lambda w: requantize(w, one, growth=False),
+            f"{name}/net": lambda w, bits=layer.grid.bits: requantize_net(w, one, bits),
         }
         for key in back.keys() & params.keys() & memory.keys():
             if memory[key].shape == params[key].shape:

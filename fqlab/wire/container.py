@@ -197,12 +197,12 @@ def write(rows: Sequence[Row], segments: Sequence[Segment], coding: str) -> Pack
     bodies, lengths, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
     sums = ",".join([str(_crc(body)) for body in bodies])
     packed = f",[{','.join(map(str, sizes))}]" if any(sizes) else ""
-    known, buffers = tuple(rows), _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
-    rest = f' {VERSION} [[{sums}]{packed}] {_text(known)}"}}{buffers}'.encode()
+    table, buffers = tuple(rows), _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
+    rest = f' {VERSION} [[{sums}]{packed}] {_text(table)}"}}{buffers}'.encode()
     rest += b" " * (-(len(FRONT) + 8 + len(rest)) % 8)  # the buffers start at a multiple of 8
     head = (len(FRONT) + 8 + len(rest)).to_bytes(8, "little") + FRONT
     signed = (head, b"%08x" % crc32(rest, crc32(head)), rest)
-    return Packed(b"".join(chain(signed, *bodies)), known, lengths)
+    return Packed(b"".join(chain(signed, *bodies)), table, lengths)
 
 
 # ----------------------------------------------------------------------------------------------------------- read
@@ -218,8 +218,8 @@ def _header(packet: bytes, client: object) -> tuple[bytes, bytes, int]:
         fail(client, "the header", "its checksum does not match")
     _, version, sums, rest = packet[digits:end].split(b" ", 3)
     if version != b"%d" % VERSION:
-        found = version.decode()
-        fail(client, "the header", f"it is of version {found}, but this library reads version {VERSION}")
+        number = version.decode()
+        fail(client, "the header", f"it is of version {number}, but this library reads version {VERSION}")
     return sums, packet[8:digits] + rest, end
 
 

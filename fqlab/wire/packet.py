@@ -85,9 +85,9 @@ def checked_row(name: str, value: Any) -> Row:
             )
         return Row(name, tuple(value.shape), value.grid.kind, value.grid.bits)
     if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
-        found = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+        kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
         allowed = ", ".join(_TYPES.values())
-        raise ConfigError(f"payload[{name!r}] is {found}, but must be Codes or a tensor of {allowed}.")
+        raise ConfigError(f"payload[{name!r}] is {kind}, but must be Codes or a tensor of {allowed}.")
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 

@@ -42,8 +42,8 @@ def to_symbols(codes: Codes) -> np.ndarray:
     if values.dtype.kind not in "iu":
         raise ConfigError(f"codes are {values.dtype}, but must be whole numbers.")
     if values.size and (values.min() < grid.low or values.max() > grid.high):  # before a cast could fold them back
-        found = f"from {values.min()} to {values.max()}"
-        raise ConfigError(f"codes run {found}, but must lie from {grid.low} to {grid.high} on {grid}.")
+        span = f"from {values.min()} to {values.max()}"
+        raise ConfigError(f"codes run {span}, but must lie from {grid.low} to {grid.high} on {grid}.")
     values = values.astype(np.int16, copy=False)
     symbols = np.abs(values) * 2 + (values < 0) if grid.kind == "sign_magnitude" else values - grid.low
     return symbols.astype(np.uint16 if top_symbol(grid) > 255 else np.uint8)

@@ -132,10 +132,10 @@ def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
     noises = _noises(members)
     for s in range(len(plans[0])):
         rows = [plan[s] for plan in plans if s < len(plan)]
-        lengths = np.array([len(own) for own in rows])
+        lengths = np.array([len(row) for row in rows])
         width = int(lengths.max())
         if int(lengths.min()) < width:
-            rows = [np.concatenate([own, np.zeros(width - len(own), own.dtype)]) for own in rows]
+            rows = [np.concatenate([row, np.zeros(width - len(row), row.dtype)]) for row in rows]
             weight = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.float32))
         else:
             weight = None

@@ -131,9 +131,9 @@ def method(state: State) -> Clipped:
 
 def experiment(state: State) -> Experiment:
     """The federation that a state describes."""
-    made = method(state)
+    clipped = method(state)
     names = ("client_bits", "clip", "rounding", "averaging", "limit", "qat")
-    return Experiment(method="clipped", options={name: getattr(made, name) for name in names}, **_shared(state))
+    return Experiment(method="clipped", options={name: getattr(clipped, name) for name in names}, **_shared(state))
 
 
 def _shared(state: State) -> dict[str, Any]:

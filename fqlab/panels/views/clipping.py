@@ -219,15 +219,15 @@ def _origin(state: State, x: torch.Tensor, grid: Grid, clip: float) -> dict[str,
 @lru_cache(maxsize=64)
 def prices(law: str, seed: int, kind: str, rounding: str) -> dict[str, tuple[np.ndarray, ...]]:
     """Clip rule -> bits at fixed length, bits entropy coded and error, for 2 to 8 bits a weight."""
-    x, found = sample(law, seed), {}
+    x, curves = sample(law, seed), {}
     for rule in ("max_abs", "octav"):
         lines = []
         for grid in (Grid(bits, kind) for bits in range(2, 9)):
             clip = torch.tensor(_ruled(rule, law, seed, grid, rounding))
             codes = quantize(x, clip, grid, rounding, torch.Generator().manual_seed(seed))
             lines.append((grid.code_bits, entropy(codes), float(expected_error(x, clip, grid, rounding))))
-        found[rule] = tuple(np.array(lines).T)
-    return found
+        curves[rule] = tuple(np.array(lines).T)
+    return curves
 
 
 def _rows(clips: np.ndarray, granular: np.ndarray, clipping: np.ndarray) -> list[dict[str, float]]:

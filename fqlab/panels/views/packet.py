@@ -94,20 +94,20 @@ class PacketPanel(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        found = opened(**{name: value for name, value in vars(state).items() if name not in ("at", "flip")})
-        packet = bytearray(found.packet)
+        opening = opened(**{name: value for name, value in vars(state).items() if name not in ("at", "flip")})
+        packet = bytearray(opening.packet)
         at = round(state.at / 1000 * (len(packet) - 1))
         packet[at] ^= state.flip
         verdict = _verdict(bytes(packet))
-        finding = _finding(state, found)
-        shown = Bytes.Data(bytes(packet), found.fields, found.parts, at, state.flip, verdict, finding)
+        finding = _finding(state, opening)
+        shown = Bytes.Data(bytes(packet), opening.fields, opening.parts, at, state.flip, verdict, finding)
         curves = _curves(state.grid)
-        gain = tuple(_gain(curves, way, found.error) for way in ("fixed", "coded"))
-        rates = Rates.Data(curves, found.rates, found.error, gain)
+        gain = tuple(_gain(curves, way, opening.error) for way in ("fixed", "coded"))
+        rates = Rates.Data(curves, opening.rates, opening.error, gain)
         share = Overhead.Data(
-            _shares(state.grid, state.bits), found.weights, found.size.overhead_bytes / found.size.total
+            _shares(state.grid, state.bits), opening.weights, opening.size.overhead_bytes / opening.size.total
         )
-        rows = [dict(start=a, stop=b, bytes=b - a, name=name, meaning=says) for a, b, _, name, says in found.fields]
+        rows = [dict(start=a, stop=b, bytes=b - a, name=name, meaning=says) for a, b, _, name, says in opening.fields]
         return Frame({Bytes: shown, Rates: rates, Overhead: share}, verdict, rows)
 
 
@@ -120,13 +120,13 @@ def _verdict(packet: bytes) -> str:
     return f"Packet of client {CLIENT}: every checksum holds."
 
 
-def _finding(state: State, found: Opened) -> str:
-    size, planes = found.size, "plane" if state.cut == 1 else "planes"
+def _finding(state: State, opening: Opened) -> str:
+    size, planes = opening.size, "plane" if state.cut == 1 else "planes"
     if state.flip:
-        return f"One flipped bit among {len(found.packet):,} bytes is noticed, and the part is named"
-    if found.saved:
-        rest = f", but for {found.changed:,} bytes of signs" if found.changed else ""
-        return f"{state.cut} {planes} cut: {found.saved:,} bytes fewer, the others as they were{rest}"
+        return f"One flipped bit among {len(opening.packet):,} bytes is noticed, and the part is named"
+    if opening.saved:
+        rest = f", but for {opening.changed:,} bytes of signs" if opening.changed else ""
+        return f"{state.cut} {planes} cut: {opening.saved:,} bytes fewer, the others as they were{rest}"
     if state.coding == "zstd":
         return f"{size.total:,} bytes entropy coded, {size.fixed_bytes:,} at fixed length"
     shares = [100 * n / size.total for n in (size.code_bytes, size.float_bytes, size.overhead_bytes)]
@@ -192,15 +192,15 @@ def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> O
 
 def _fields(packet: bytes, size: wire.Size) -> tuple[tuple, ...]:
     """Start, stop, kind, name and meaning of every field that has bytes."""
-    found = []
+    fields = []
     for field in wire.explain(packet):
         kind = "header" if field.stop <= size.overhead_bytes else "numbers"
         if field.start >= size.overhead_bytes + size.float_bytes:
-            kind = "other plane" if found and found[-1][2] == "plane" else "plane"
+            kind = "other plane" if fields and fields[-1][2] == "plane" else "plane"
             kind = "sign" if field.name.endswith(": sign") else kind
         if field.stop > field.start:
-            found.append((field.start, field.stop, kind, field.name, field.meaning))
-    return tuple(found)
+            fields.append((field.start, field.stop, kind, field.name, field.meaning))
+    return tuple(fields)
 
 
 def _parts(fields: tuple[tuple, ...], size: wire.Size) -> tuple[tuple, ...]:
@@ -230,14 +230,14 @@ def _difference(whole: bytes, less: bytes) -> tuple[int, int]:
 def _curves(grid: str) -> dict[tuple[str, str], tuple[list[float], list[float]]]:
     """Bits a weight and squared error of bell-shaped weights at 1 to 8 bits: (rule, fixed or coded)."""
     x = torch.special.ndtri((torch.arange(20_001, dtype=torch.float64) + 0.5) / 20_001).float()
-    found: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
+    curves: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for rule in ("octav", "max_abs"):
         grids = [Grid(bits, grid) for bits in range(1, 9)]
         clips = [clip_for(rule, x, g, level_aware=True) for g in grids]
         errors = [float(expected_error(x, c, g)) for c, g in zip(clips, grids, strict=True)]
-        found[rule, "fixed"] = ([g.code_bits for g in grids], errors)
-        found[rule, "coded"] = ([wire.entropy(quantize(x, c, g)) for c, g in zip(clips, grids, strict=True)], errors)
-    return found
+        curves[rule, "fixed"] = ([g.code_bits for g in grids], errors)
+        curves[rule, "coded"] = ([wire.entropy(quantize(x, c, g)) for c, g in zip(clips, grids, strict=True)], errors)
+    return curves
 
 
 def _gain(curves: dict, way: str, error: float) -> float:

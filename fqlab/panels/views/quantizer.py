@@ -67,10 +67,10 @@ class Quantizer(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        found = {kind: ladder(kind, state) for kind in GRIDS}
-        now = found[state.grid]
+        grids = {kind: ladder(kind, state) for kind in GRIDS}
+        now = grids[state.grid]
         ladders = Ladders.Data(
-            grids=found,
+            grids=grids,
             names=GRIDS,
             bits=state.bits,
             weight=state.weight,
@@ -92,7 +92,7 @@ class Quantizer(Panel):
             f"{GRIDS[state.grid][0].upper()}{GRIDS[state.grid][1:]}: step Δ = {now['step']:.3g} σ, Δ²/12 = "
             f"{now['twelfth']:.3g} σ². Measured: rounding {now['parts'][0]:.3g}, clipping {now['parts'][1]:.3g} σ²."
         )
-        return Frame({Ladders: ladders, Staircase: stairs, Fair: fair}, message, _rows(found))
+        return Frame({Ladders: ladders, Staircase: stairs, Fair: fair}, message, _rows(grids))
 
 
 @lru_cache(maxsize=16)
@@ -156,6 +156,6 @@ def counted(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _rows(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _rows(grids: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     kept = ("clip", "code_bits", "step", "twelfth", "error", "lands")
-    return [{"kind": kind, "levels": len(g["levels"]), **{name: g[name] for name in kept}} for kind, g in found.items()]
+    return [{"kind": kind, "levels": len(g["levels"]), **{name: g[name] for name in kept}} for kind, g in grids.items()]

@@ -79,8 +79,8 @@ class Result:
 def sources() -> dict[str, dict[str, Any]]:
     """Source name → its TOML file: ``title``, ``reference`` and the list ``claim``."""
     folder = files("fqlab.papers") / "claims"
-    found = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in found}
+    paths = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in paths}
 
 
 def list_claims(source: str | None = None) -> list[Claim]:
@@ -101,8 +101,8 @@ def claim(identity: str) -> Claim:
     Raises:
         ConfigError: if there is none.
     """
-    known = {c.id: c for c in list_claims()}
-    return known[one_of("claim", identity, known)]
+    claims = {c.id: c for c in list_claims()}
+    return claims[one_of("claim", identity, claims)]
 
 
 def result(identity: str, scale: str = "demo") -> Result | None:
@@ -116,8 +116,8 @@ def result(identity: str, scale: str = "demo") -> Result | None:
 
 def stored_value(identity: str, scale: str = "demo") -> tuple[float, float]:
     """Value and spread of a claim's stored result; NaN and 0 if there is none."""
-    found = result(identity, scale)
-    return (found.value, found.spread) if found else (math.nan, 0.0)
+    stored = result(identity, scale)
+    return (stored.value, stored.spread) if stored else (math.nan, 0.0)
 
 
 def verdict(c: Claim, value: float) -> bool:

@@ -87,7 +87,8 @@ def _reproduce(identity: str, scale: str, store: str | None) -> int:
     from fqlab.papers import claim, reproduce, verdict
 
     folder = None if store is None else writable_folder(store, "store")
-    outcome, c = reproduce(identity, scale, folder), claim(identity)
+    outcome = reproduce(identity, scale, folder)
+    c = claim(identity)
     target = c.published if c.expect is None else f"{c.published}, expected {c.expect}"
     print(
         f"{c.id}: {c.says}\npublished {target}; ours {outcome.value:.6g}{c.unit} ± {outcome.spread:.2g} ({outcome.seconds} s)"

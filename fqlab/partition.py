@@ -263,7 +263,8 @@ def _distinct_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Gen
     K clients can still be served exactly when ``sum(min(left, K)) >= n K`` (Gale and Ryser); a draw that
     breaks this for the clients to come is replaced by the ``n`` fullest labels, which never does.
     """
-    left, chosen = left.copy(), []
+    left = left.copy()
+    chosen = []
     for waiting in range(clients - 1, -1, -1):
         weight = left / left.sum()
         labels = draw.choice(len(left), n, replace=False, p=weight)

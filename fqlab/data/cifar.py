@@ -113,7 +113,9 @@ class _Array:
     """Stands for ``numpy.ndarray``: shape, type and bytes as they were written."""
 
     def __init__(self, *_: object) -> None:
-        self.shape, self.kind, self.content = (), _Kind(b""), b""
+        self.shape = ()
+        self.kind = _Kind(b"")
+        self.content = b""
 
     def __setstate__(self, state: Any) -> None:
         _, self.shape, self.kind, fortran, self.content = state
@@ -166,7 +168,8 @@ def read_archive(place: Path) -> dict[str, Batch]:
 
 
 def _members(archive: tarfile.TarFile, place: Path) -> Iterator[tuple[str, Batch]]:
-    most, seen = limit(place.stat().st_size), 0
+    most = limit(place.stat().st_size)
+    seen = 0
     for member in archive:
         name = Path(member.name).name
         seen += member.size

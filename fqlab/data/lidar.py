@@ -92,7 +92,8 @@ def scan(town: Town | str, *, seed: int = 0, scene: int = 0, time: float = 0.0, 
     distance, owner = first_hits(solids, path, azimuth, elevation, town.max_range)
     distance = _ground(distance, town, elevation) if ground else distance
     column, beam, reach = _echoes(town, distance, noise)
-    owner, level = owner[column, beam], reach * np.cos(elevation)[beam]
+    owner = owner[column, beam]
+    level = reach * np.cos(elevation)[beam]
     points = path[column]
     points[:, 0] += level * np.cos(azimuth)[column]
     points[:, 1] += level * np.sin(azimuth)[column]
@@ -252,7 +253,10 @@ def _counts(fleet: Sequence[Town], objects: int) -> tuple[list[int], int]:
 
 def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points: int) -> tuple[np.ndarray, np.ndarray]:
     """``count`` clouds ``[count, size, 3]`` and their classes ``[count]``, from scene number ``first`` on."""
-    xs, ys, drawn, scene = [], [], 0, first
+    xs = []
+    ys = []
+    drawn = 0
+    scene = first
     while drawn < count:
         seen = scan(town, seed=seed, scene=scene, ground=False)
         rng = _generators(seed, town, scene)[2]

@@ -40,7 +40,9 @@ class Ask(Card):
 
         from fqlab.panels.assist import assistant
 
-        slider, chosen, verdict = self._slider(), w.HTML("move the slider"), w.HTML()
+        slider = self._slider()
+        chosen = w.HTML("move the slider")
+        verdict = w.HTML()
         button = w.Button(description="This is my guess", disabled=True, layout=w.Layout(width="auto"))
 
         def moved(change: dict[str, Any]) -> None:

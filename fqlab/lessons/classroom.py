@@ -42,7 +42,9 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
 def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
     """The guesses in a pasted text, and a sentence about the codes that were not counted (empty if there are none)."""
     p = prediction(identity)
-    guesses, bad, others = [], [], 0
+    guesses = []
+    bad = []
+    others = 0
     for match in code.LOOKS.findall(pasted):
         guess = _read(identity, match)
         if guess is not None and p.low <= guess <= p.high:

@@ -158,7 +158,8 @@ class FedMPQ(Method):
     def start(self, server: Server) -> Server:
         if not server.spec.quantizable:
             raise ConfigError("model has no Conv or Linear weights, but bit planes need at least one such layer.")
-        clients, layers = server.clients, len(server.spec.quantizable)
+        clients = server.clients
+        layers = len(server.spec.quantizable)
         table = [self.first_widths(server, n) for n in range(clients)]
         shapes = {name: server.weights[name].shape for name in server.spec.quantizable}
         tables = Tables(
@@ -181,7 +182,8 @@ class FedMPQ(Method):
         """The global model at the client's own widths."""
         codes = {}
         for name, bits in zip(server.spec.quantizable, server.state.bits[client].tolist(), strict=True):
-            w, grid = server.weights[name], Grid(bits, "sign_magnitude")
+            w = server.weights[name]
+            grid = Grid(bits, "sign_magnitude")
             codes[name] = quantize(w, clip_for(self.clip, w, grid), grid)
         return codes
 

@@ -70,7 +70,8 @@ class Sprites:
 @contextlib.contextmanager
 def _anchored(text: Text, x: int, y: int) -> Iterator[None]:
     """Inside, the text stands at a whole pixel, so that its image does not hang on where it was first drawn."""
-    place, transform = text.get_position(), text.get_transform()
+    place = text.get_position()
+    transform = text.get_transform()
     text.set_transform(IdentityTransform())
     text.set_position((x, y))
     try:

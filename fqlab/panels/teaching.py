@@ -102,7 +102,8 @@ def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
     factor = {True: LARGE, False: 1.0}[zoom] if isinstance(zoom, bool) else in_range("zoom", zoom, LEAST, MOST)
     _CHOSEN[0] = Teaching() if zoom is False else Teaching(float(factor), names)
     shown = _widget()
-    shown.css, shown.words = now().css(), now().words()
+    shown.css = now().css()
+    shown.words = now().words()
     return shown
 
 

@@ -154,7 +154,8 @@ def clips_for(
         stacks.setdefault((grids[name], x.shape[:batch_dims]) if small else name, []).append(name)
     chosen: dict[str, torch.Tensor] = {}
     for names in stacks.values():
-        members, grid = [layers[name] for name in names], grids[names[0]]
+        members = [layers[name] for name in names]
+        grid = grids[names[0]]
         if len(members) > 1:
             clips = octav_layers(members, grid, rounding, batch_dims=batch_dims, level_aware=level_aware)
         else:

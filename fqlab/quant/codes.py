@@ -134,7 +134,8 @@ def quantize(
     if rounding == "stochastic" and noise is None:
         noise = torch.rand(x.shape, dtype=torch.float32, generator=generator)
     shape = (clip.numel(), x.shape[batch_dims:].numel())
-    rows, clips = x.detach().reshape(shape), clip.reshape(-1, 1)
+    rows = x.detach().reshape(shape)
+    clips = clip.reshape(-1, 1)
     draws = noise.expand(x.shape).reshape(shape) if noise is not None and rounding == "stochastic" else None
     codes = torch.empty(shape, dtype=torch.int16, device=x.device)
     for rank, part in tiles(*shape):

@@ -85,7 +85,8 @@ def dithered(
 
 def undithered(codes: Codes, dither: torch.Tensor, lattice: str, shape: tuple[int, ...]) -> torch.Tensor:
     """The estimate Q(x + z) − z, float32 of shape ``[*batch, *shape]``; arguments as for :func:`dithered`."""
-    grid, step = codes.grid, lattice_step(lattice, codes.grid, codes.clip)
+    grid = codes.grid
+    step = lattice_step(lattice, codes.grid, codes.clip)
     if lattice == "scalar":
         return grid.decode(codes.values.float() - dither, expand_like(codes.clip, codes.values))
     columns, rows = codes.values.float().unbind(-2)

@@ -63,7 +63,8 @@ def pieces(entries: int) -> tuple[int, ...]:
     """
     if entries < 1:
         raise ConfigError(f"entries is {entries!r}, but a rotation needs at least one.")
-    lengths, left = [], entries
+    lengths = []
+    left = entries
     while left > 0:
         whole = 1 << (left - 1).bit_length()
         lengths.append(whole if whole - left <= WASTE * entries else whole // 2)

@@ -115,6 +115,7 @@ def order(seed: int, scale: str) -> float:
     from fqlab.models.pointnet import PointNet
 
     draws = torch.Generator().manual_seed(seed)
-    net, cloud = build(lambda: PointNet(6), draws), torch.randn(20, 60, 3, generator=draws)
+    net = build(lambda: PointNet(6), draws)
+    cloud = torch.randn(20, 60, 3, generator=draws)
     shuffled = torch.cat([cloud, cloud[:, :20]], 1)[:, torch.randperm(80, generator=draws)]
     return float((net(cloud) - net(shuffled)).detach().abs().max())

@@ -55,7 +55,9 @@ def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str,
     p = (torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES
     values = x + spread * torch.special.ndtri(p).float()[:, None] if spread else x[None]
     if rounding == "nearest":
-        gaps, chance, common = quantize(values, clip, grid).dequantize() - values, 0.0, 0.0
+        gaps = quantize(values, clip, grid).dequantize() - values
+        chance = 0.0
+        common = 0.0
     else:
         s = torch.tensor(clip)
         place = grid_index(values, s, grid)
@@ -88,7 +90,9 @@ def uniform(n: int = 20_000) -> torch.Tensor:
 
 
 def _measured(clients: int, rounding: str, seed: int) -> float:
-    draws, x, grid = torch.Generator().manual_seed(seed), uniform(), Grid(2)
+    draws = torch.Generator().manual_seed(seed)
+    x = uniform()
+    grid = Grid(2)
     return float((decoded(x.expand(clients, -1), 1.0, grid, rounding, draws).mean(0) - x).square().mean())
 
 
@@ -110,7 +114,8 @@ def crossing_uniform(seed: int, scale: str) -> float:
 
 def dither_30(seed: int, scale: str) -> float:
     """Nearest over stochastic error of the mean of 30 clients whose values differ by one step (standard deviation)."""
-    draws, grid = torch.Generator().manual_seed(seed), Grid(4)
+    draws = torch.Generator().manual_seed(seed)
+    grid = Grid(4)
     values = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
     errors = [
         (decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")

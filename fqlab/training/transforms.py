@@ -109,7 +109,8 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
 
 def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """OCTAV's clip for magnitudes ``size`` [..., n] and granular noise variance ``noise``·clip², from their mean."""
-    clip, nonzero = size.mean(-1), size.sign().sum(-1)
+    clip = size.mean(-1)
+    nonzero = size.sign().sum(-1)
     for _ in range(12):
         excess = (size - clip.unsqueeze(-1)).relu()
         outside = excess.sign().sum(-1)

@@ -96,7 +96,8 @@ def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
 
 def _planes(symbols: np.ndarray) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
     """Symbols ``[clients, n]``, each client's used planes, and its packed planes."""
-    used, packed = used_bits(symbols).tolist(), [symbols[0]] * len(symbols)
+    used = used_bits(symbols).tolist()
+    packed = [symbols[0]] * len(symbols)
     for members in _groups(used):
         planes = to_planes(symbols if len(members) == len(used) else symbols[members], used[members[0]])
         for i, bits in zip(members, planes, strict=True):
@@ -176,10 +177,12 @@ class _Tape:
     """Numbers of all clients, ``[clients, bytes]``, read one tensor after the other."""
 
     def __init__(self, data: np.ndarray) -> None:
-        self.data, self.at = torch.from_numpy(data), 0
+        self.data = torch.from_numpy(data)
+        self.at = 0
 
     def take(self, kind: str, shape: tuple[int, ...]) -> Sequence[torch.Tensor]:
-        start, self.at = self.at, self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
+        start = self.at
+        self.at = self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
         numbers = self.data[:, start : self.at]
         numbers = numbers if kind == "float32" else numbers.clone()  # integers may lie at an odd place
         return numbers.view(getattr(torch, kind)).reshape(len(numbers), *shape).unbind()

@@ -95,7 +95,8 @@ class Markup:
 
     def anchor(self, text: str) -> str:
         """A name for a heading that no other heading of the page has."""
-        base, taken = slug(text), {h.anchor for h in self.headings}
+        base = slug(text)
+        taken = {h.anchor for h in self.headings}
         return next(a for a in (base, *(f"{base}-{n}" for n in range(1, 1000))) if a not in taken)
 
 

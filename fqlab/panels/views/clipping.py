@@ -84,7 +84,8 @@ class Clipping(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        x, grid = sample(state.law, state.seed), Grid(state.bits, state.grid)
+        x = sample(state.law, state.seed)
+        grid = Grid(state.bits, state.grid)
         where = (state.law, state.seed, grid, state.rounding)
         clip = _clip(state, where)
         granular, clipping = (float(part[0]) for part in split_error(x, [clip], grid, state.rounding))
@@ -184,7 +185,8 @@ def walk(law: str, seed: int, grid: Grid, rounding: str, constant: str, start: s
 def _descent(state: State, grid: Grid, curve: tuple[np.ndarray, ...]) -> dict[str, Any]:
     """What the wide picture shows besides the present clip."""
     seen = walk(state.law, state.seed, grid, state.rounding, state.constant, state.start)
-    total, k = curve[1] + curve[2], state.step
+    total = curve[1] + curve[2]
+    k = state.step
     parabola = seen.bends[k] * (curve[0] - seen.clips[k + 1]) ** 2 + seen.floors[k]
     lowest = int(total.argmin())
     return {
@@ -219,7 +221,8 @@ def _origin(state: State, x: torch.Tensor, grid: Grid, clip: float) -> dict[str,
 @lru_cache(maxsize=64)
 def prices(law: str, seed: int, kind: str, rounding: str) -> dict[str, tuple[np.ndarray, ...]]:
     """Clip rule -> bits at fixed length, bits entropy coded and error, for 2 to 8 bits a weight."""
-    x, curves = sample(law, seed), {}
+    x = sample(law, seed)
+    curves = {}
     for rule in ("max_abs", "octav"):
         lines = []
         for grid in (Grid(bits, kind) for bits in range(2, 9)):

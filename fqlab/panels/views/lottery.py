@@ -83,7 +83,8 @@ class LotteryPanel(Panel):
         return Frame({} if self.gallery.views else {PersonalAccuracy: None, Costs: None, Masks: None})
 
     def run(self, state: State) -> Iterator[Frame]:
-        outcomes, seen = [], experiment(state).to_toml() in _MODELS
+        outcomes = []
+        seen = experiment(state).to_toml() in _MODELS
         for k, method in enumerate(METHODS):
             for done in play(experiment(state, method), self.stopping):
                 if isinstance(done, Outcome):
@@ -123,7 +124,8 @@ def play(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> It
     if (outcome := _MODELS.get(wanted.to_toml())) is not None:
         yield outcome
         return
-    federation, personal = Federation(wanted, cancelled=stopping), []
+    federation = Federation(wanted, cancelled=stopping)
+    personal = []
     for record in federation:
         personal.append(
             record.personal if federation.method.personal else float(np.mean(federation.personal(record.index)))

@@ -121,7 +121,8 @@ def _verdict(packet: bytes) -> str:
 
 
 def _finding(state: State, opening: Opened) -> str:
-    size, planes = opening.size, "plane" if state.cut == 1 else "planes"
+    size = opening.size
+    planes = "plane" if state.cut == 1 else "planes"
     if state.flip:
         return f"One flipped bit among {len(opening.packet):,} bytes is noticed, and the part is named"
     if opening.saved:
@@ -157,7 +158,8 @@ def payload(
     seed: int = 0,
 ) -> wire.Payload:
     """What a packet with these settings of :class:`State` carries."""
-    (tensors, names), g = _tensors(network, seed), Grid(bits, grid)
+    tensors, names = _tensors(network, seed)
+    g = Grid(bits, grid)
     code = lambda w: quantize(w, clip * clip_for(rule, w, g, level_aware=True), g)
     return {n: _cut(code(w), cut) if n in names else w for n, w in tensors.items()}
 
@@ -174,9 +176,11 @@ def _cut(codes: Codes, count: int) -> Codes:
 @lru_cache(maxsize=24)
 def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> Opened:
     """The packet of these settings, weighed and explained."""
-    content, (tensors, names) = payload(network, cut=cut, seed=seed, **settings), _tensors(network, seed)
+    content = payload(network, cut=cut, seed=seed, **settings)
+    tensors, names = _tensors(network, seed)
     packet, size = wire.pack_measured(content, coding=coding)
-    codes, count = [content[n] for n in names], sum(tensors[n].numel() for n in names)
+    codes = [content[n] for n in names]
+    count = sum(tensors[n].numel() for n in names)
     rates = {
         "fixed": size.code_bits / count,
         "zstd": 8 * wire.pack_measured(content, coding="zstd")[1].code_bytes / count,
@@ -184,7 +188,8 @@ def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> O
         "Shannon": sum(wire.entropy(c) * c.values.numel() for c in codes) / count,
     }
     error = sum(float((tensors[n] - content[n].dequantize()).square().sum()) for n in names) / count
-    fields, difference = _fields(packet, size), (0, 0)
+    fields = _fields(packet, size)
+    difference = (0, 0)
     if cut:
         difference = _difference(wire.pack(payload(network, seed=seed, **settings)), wire.pack(content))
     return Opened(packet, size, fields, _parts(fields, size), count, rates, error, *difference)

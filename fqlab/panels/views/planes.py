@@ -85,7 +85,8 @@ class Recording:
     """A training run that is computed as far as somebody has looked, and never twice."""
 
     def __init__(self, run: Experiment) -> None:
-        self._federation, self._lock = Federation(run), threading.Lock()
+        self._federation = Federation(run)
+        self._lock = threading.Lock()
         self.snapshots: list[Snapshot] = []
 
     def at(self, epoch: int) -> Snapshot:

@@ -174,7 +174,8 @@ def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) ->
 @lru_cache(maxsize=256)
 def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
     """δ of a bell-shaped layer as it is, and after each plane that is cut, down to one bit."""
-    codes, shares = bell(layer, bits, seed), []
+    codes = bell(layer, bits, seed)
+    shares = []
     while codes.grid.bits > 1:
         shares.append(float(msb_density(codes)))
         fewer, left = prune_msb(codes, 1.0, once=True)

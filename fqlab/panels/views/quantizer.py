@@ -129,7 +129,8 @@ def ladder(kind: str, state: State) -> dict[str, Any]:
     grid = Grid(state.bits, kind)
     clip = state.clip if state.rule == "one" else _best(state.law, state.seed, grid)
     codes = quantize(torch.tensor([state.weight]), clip, grid)
-    parts, step = _measured(state.law, state.seed, grid, clip), grid.step(clip)
+    parts = _measured(state.law, state.seed, grid, clip)
+    step = grid.step(clip)
     return {
         "clip": clip,
         "levels": grid.decode(torch.arange(grid.low, grid.high + 1), torch.tensor(clip)).tolist(),
@@ -146,7 +147,8 @@ def ladder(kind: str, state: State) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def counted(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
     """Error of a grid at its best clip for 1 to 8 bits as said, as stored, and as log₂ of the levels."""
-    x, grids = weights(law, seed), [Grid(bits, kind) for bits in range(1, 9)]
+    x = weights(law, seed)
+    grids = [Grid(bits, kind) for bits in range(1, 9)]
     clips = torch.tensor([_best(law, seed, grid) for grid in grids])
     return {
         "said": np.arange(1, 9),

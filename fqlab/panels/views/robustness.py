@@ -105,7 +105,8 @@ class Robustness(Panel):
         return Frame({} if self.gallery.views else {Deployed: None, Shape: None, KurtosisPath: None})
 
     def run(self, state: State) -> Iterator[Frame]:
-        pair, seen = [], _seen(experiment(state)) is not None
+        pair = []
+        seen = _seen(experiment(state)) is not None
         for k, wanted in enumerate((_plain(state), state)):
             for done in train(experiment(wanted), self.stopping):
                 if isinstance(done, Trained):

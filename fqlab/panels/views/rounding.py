@@ -69,7 +69,8 @@ class Rounding(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        grid, x = Grid(state.bits), picture(state.picture)
+        grid = Grid(state.bits)
+        x = picture(state.picture)
         images, errors = _draw(state, grid, x)
         nearest, stochastic = (parts(state.picture, state.spread, state.bits, state.clip, r) for r in ROUNDINGS)
         shared = state.draws == "same"
@@ -123,7 +124,8 @@ def picture(name: str) -> np.ndarray:
 @lru_cache(maxsize=512)
 def parts(name: str, spread: float, bits: int, clip: float, rounding: str) -> Parts:
     """Bias and chance of a picture's mean; ``spread`` in steps."""
-    grid, x = Grid(bits), torch.from_numpy(picture(name)).flatten()
+    grid = Grid(bits)
+    x = torch.from_numpy(picture(name)).flatten()
     return error_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
 
 

@@ -123,7 +123,8 @@ def stored_value(identity: str, scale: str = "demo") -> tuple[float, float]:
 def verdict(c: Claim, value: float) -> bool:
     """Whether a measured value bears the claim out."""
     if isinstance(c.expect, str):
-        relation, bound = c.expect[0], float(c.expect[1:])
+        relation = c.expect[0]
+        bound = float(c.expect[1:])
         return value > bound if relation == ">" else value < bound
     target = c.published if c.expect is None else c.expect
     return isinstance(target, (int, float)) and abs(value - target) <= c.tolerance

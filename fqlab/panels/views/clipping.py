@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fqlab.panels import grids
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.clipping import Descent, Origin, Price
 from fqlab.quant import Grid, clip_for, expected_error, octav_step, quantize
@@ -28,13 +29,7 @@ RULES = {
     "aciq_laplace": "ACIQ for a Laplace",
     "sweep": "best of 100 tried",
 }
-GRIDS = {
-    "midrise": "mid-rise",
-    "octav": "OCTAV",
-    "twos_complement": "two's complement",
-    "narrow": "narrow",
-    "sign_magnitude": "sign-magnitude",
-}
+GRIDS = grids.choices("midrise", "octav", "twos_complement", "narrow", "sign_magnitude")
 
 
 def _by_octav(state: Any) -> bool:

@@ -13,6 +13,7 @@ from fqlab import models, wire
 from fqlab.errors import WireError
 from fqlab.models.layers import build
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.plots.packet import Bytes, Overhead, Rates
 from fqlab.quant import Codes, Grid, clip_for, expected_error, from_planes, quantize, to_planes
 from fqlab.tensors import Weights
@@ -42,7 +43,7 @@ class State(Settings):
     grid: str = control(
         "sign_magnitude",
         label="Grid",
-        choices={"sign_magnitude": "sign-magnitude", "midrise": "mid-rise", "narrow": "narrow"},
+        choices=choices("sign_magnitude", "midrise", "narrow"),
     )
     bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8)
     rule: str = control("octav", label="Clip rule", choices={"octav": "OCTAV", "max_abs": "max-abs"})

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.panels.views.clipping import sample
 from fqlab.plots.quantizer import Fair, Ladders, Staircase
 from fqlab.quant import Grid, clip_for, error_parts, expected_error, quantize
@@ -19,13 +20,7 @@ __all__ = ["Quantizer", "State", "counted", "ladder", "weights"]
 
 WIDEST = 4.0
 LAWS = {"normal": "normal", "laplace": "Laplace", "uniform": "uniform", "layer": "a trained layer"}
-GRIDS = {
-    "narrow": "narrow",
-    "midrise": "mid-rise",
-    "twos_complement": "two's complement",
-    "octav": "OCTAV",
-    "sign_magnitude": "sign-magnitude",
-}
+GRIDS = choices("narrow", "midrise", "twos_complement", "octav", "sign_magnitude")
 COUNTS = {"said": "as the papers say", "stored": "as a code is stored", "levels": "as log₂ of the levels"}
 
 

@@ -12,6 +12,7 @@ import torch
 
 from fqlab.federation import Experiment, Federation
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.plots.style import number_of
 from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import (
@@ -79,13 +80,7 @@ class State(Settings):
     grid: str = control(
         "sign_magnitude",
         label="Grid",
-        choices={
-            "sign_magnitude": "sign-magnitude",
-            "midrise": "mid-rise",
-            "narrow": "narrow",
-            "twos_complement": "two's complement",
-            "octav": "OCTAV",
-        },
+        choices=choices("sign_magnitude", "midrise", "narrow", "twos_complement", "octav"),
     )
     epsilon: float = control(
         0.0,

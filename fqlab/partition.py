@@ -22,6 +22,7 @@ __all__ = ["NAMES", "USES", "check_settings", "label_counts", "personal_test", "
 USES: dict[str, tuple[str, ...]] = {
     "iid": (),
     "dirichlet": ("alpha",),
+    "dirichlet_capped": ("alpha",),
     "n_class": ("classes_per_client", "samples_per_class", "balance", "distinct"),
     "by_writer": (),
     "quantity_skew": ("alpha",),
@@ -32,6 +33,8 @@ USES: dict[str, tuple[str, ...]] = {
 NAMES = tuple(USES)
 
 Parts = list[np.ndarray]
+MAX_REDRAWS = 1000
+"""Draws of ``dirichlet_capped`` before it gives up."""
 
 
 def settings() -> dict[str, Any]:
@@ -71,30 +74,33 @@ def split(
 ) -> Parts:
     """Share the training samples among clients.
 
-    ==================  ==========================================================================  ======
-    name                rule                                                                        covers
-    ==================  ==========================================================================  ======
-    ``iid``             a random split into equal sizes (to within one sample)                      all
-    ``dirichlet``       label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
-                        clients (Yurochkin et al. 2019); an empty client then takes one random
-                        sample from the largest
-    ``n_class``         LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
-                        shards of ``samples_per_class`` images of one label; every shard after
-                        the first is cut to the fraction ``balance``
-    ``by_writer``       whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
-                        many clients as groups, client i is the i-th group
-    ``quantity_skew``   size skew: one sample each, the others go to client k with probability      all
-                        p_k, p drawn once from Dirichlet(``alpha``)
-    ``class_balanced``  the clipped-quantization code: floor(n / (classes * clients)) samples of    part
-                        every label, in data set order, client 0 first, until a label runs out
-    ==================  ==========================================================================  ======
+    ====================  ==========================================================================  ======
+    name                  rule                                                                        covers
+    ====================  ==========================================================================  ======
+    ``iid``               a random split into equal sizes (to within one sample)                      all
+    ``dirichlet``         label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
+                          clients (Yurochkin et al. 2019); an empty client then takes one random
+                          sample from the largest
+    ``dirichlet_capped``  the same, but a client with its share n/clients already gets nothing of     all
+                          further labels, and all is drawn anew until everybody has a tenth of it
+                          (FedMPQ's code)
+    ``n_class``           LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
+                          shards of ``samples_per_class`` images of one label; every shard after
+                          the first is cut to the fraction ``balance``
+    ``by_writer``         whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
+                          many clients as groups, client i is the i-th group
+    ``quantity_skew``     size skew: one sample each, the others go to client k with probability      all
+                          p_k, p drawn once from Dirichlet(``alpha``)
+    ``class_balanced``    the clipped-quantization code: floor(n / (classes * clients)) samples of    part
+                          every label, in data set order, client 0 first, until a label runs out
+    ====================  ==========================================================================  ======
 
     Args:
         name: one of :data:`NAMES`.
         dataset: only ``train_y`` and ``groups`` are used.
         clients: how many, from 1 to the number of samples (of groups, for ``by_writer``).
         seed: whole number from 0; ``class_balanced`` ignores it.
-        alpha: Dirichlet concentration, above 0; small is skewed (``dirichlet``, ``quantity_skew``).
+        alpha: Dirichlet concentration, above 0; small is skewed (both ``dirichlet``, ``quantity_skew``).
         classes_per_client, samples_per_class: number and size of LotteryFL's shards (``n_class``).
         balance: fraction in (0, 1] of every shard after the first, at least one sample stays (``n_class``).
         holds: label numbers below 10 by client, ``"012-0123456789"``: client 0 holds 0, 1 and 2; the last entry also
@@ -116,6 +122,8 @@ def split(
             parts = np.array_split(draw.permutation(len(labels)), clients)
         case "dirichlet":
             parts = _dirichlet(labels, clients, alpha, draw)
+        case "dirichlet_capped":
+            parts = _dirichlet_capped(labels, clients, alpha, draw)
         case "n_class":
             parts = _n_class(labels, clients, classes_per_client, samples_per_class, balance, distinct, draw)
         case "by_writer":
@@ -176,6 +184,29 @@ def _dirichlet(labels: np.ndarray, clients: int, alpha: float, draw: np.random.G
             parts[client] = parts[rich][[gift]]
             parts[rich] = np.delete(parts[rich], gift)
     return parts
+
+
+def _dirichlet_capped(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
+    for _ in range(MAX_REDRAWS):
+        parts = _capped_once(labels, clients, alpha, draw)
+        if min(map(len, parts)) >= max(1, len(labels) / clients / 10):
+            return parts
+    raise ConfigError(f"alpha is {alpha:g}, but so skewed that {MAX_REDRAWS} draws left some client without its tenth.")
+
+
+def _capped_once(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
+    """One draw; an empty one, which is refused, where all that is drawn falls to clients that may get no more."""
+    shares: list[Parts] = [[np.empty(0, dtype=np.int64)] for _ in range(clients)]
+    for row in _rows(labels):
+        index = draw.permutation(row)
+        may_get = [sum(map(len, pieces)) < len(labels) / clients for pieces in shares]
+        share = draw.dirichlet(np.full(clients, alpha)) * may_get
+        if not share.sum() > 0:
+            return [np.empty(0)]
+        ends = np.rint(np.cumsum(share / share.sum())[:-1] * len(index)).astype(int)
+        for pieces, piece in zip(shares, np.split(index, ends), strict=True):
+            pieces.append(piece)
+    return [np.concatenate(pieces) for pieces in shares]
 
 
 def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Generator) -> Parts:

@@ -33,7 +33,7 @@ def predict(identity: Any = None, guess: Any = None) -> Card:
     if guess is None and not (isinstance(identity, str) and re.match(r"\d\d-", identity)):
         identity, guess = _last(), identity
         if identity is None:
-            return Card("open", "Which question? Name it in front of your guess: predict('00-two-bits', your_number)")
+            return Card("open", "Which question? Name it in front of your guess: predict('00-one-bit', your_number)")
     p = prediction(identity)
     _asked.append(p.id)
     return _ask(p) if guess is None or guess is ... else _commit(p, guess)

@@ -32,7 +32,8 @@ METHODS = Registry(
         "robust": "fqlab.methods.robust:Robust",
         "bsq": "fqlab.methods.bsq:BSQ",
         "fedmpq": "fqlab.methods.fedmpq:FedMPQ",
-        "fixed_width": "fqlab.methods.fixed_width:FixedWidth",
+        "fedmpq_plus": "fqlab.methods.fedmpq_plus:FedMPQPlus",
+        "aqfl": "fqlab.methods.aqfl:AQFL",
         "fedpaq": "fqlab.methods.fedpaq:FedPAQ",
         "uveqfed": "fqlab.methods.uveqfed:UVeQFed",
         "eden": "fqlab.methods.eden:EDEN",
@@ -42,6 +43,7 @@ METHODS = Registry(
         "lg_fedavg": "fqlab.methods.lg_fedavg:LGFedAvg",
     },
     _check,
+    {"fixed_width": "that is AQFL now: write 'aqfl', with the option budgets = 8 for eight bits everywhere"},
 )
 """Methods by name."""
 

@@ -56,7 +56,7 @@ import ipywidgets as w
 
 from fqlab.errors import in_range, one_of
 from fqlab.federation import Experiment
-from fqlab.panels import page, teaching, ticket
+from fqlab.panels import page, stage, ticket
 from fqlab.panels.assist import assistant
 from fqlab.panels.controls import Controls
 from fqlab.panels.gallery import GAP, Gallery
@@ -134,9 +134,9 @@ class Panel(w.VBox):
         return 0.0
 
     def __init__(self, *, hide: str | Sequence[str] = (), zoom: float | None = None, **settings: Any) -> None:
-        hidden = teaching.hidden(hide, lambda: [c.name for c in controls(self.State)]) | teaching.now().hide
+        hidden = stage.hidden(hide, lambda: [c.name for c in controls(self.State)]) | stage.now().hide
         self._state = changed(self.State(), settings)
-        self._zoom = teaching.now().zoom if zoom is None else in_range("zoom", zoom, 0.5, 4)
+        self._zoom = stage.now().zoom if zoom is None else in_range("zoom", zoom, 0.5, 4)
         self.lock = threading.RLock()
         self._parts: dict[str, Frame] = {}
         self.gallery = Gallery(self.rows, self._zoom)

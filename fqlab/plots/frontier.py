@@ -19,7 +19,7 @@ LOOKS = {
     "fedavg": ("#000000", "s"),
     "clipped": (COLORS["blue"], "o"),
     "both": (COLORS["sky blue"], "D"),
-    "fixed_width": (COLORS["reddish purple"], "v"),
+    "aqfl": (COLORS["reddish purple"], "v"),
     "fedmpq": (COLORS["vermilion"], "^"),
     "bsq": (COLORS["orange"], "P"),
     "fedpaq": ("#0b6e8f", "p"),

@@ -30,7 +30,7 @@ FAMILIES = {
     "fedavg": "FedAvg",
     "clipped": "clipped",
     "both": "clipped both ways",
-    "fixed_width": "fixed widths",
+    "aqfl": "AQFL",
     "fedmpq": "FedMPQ",
     "bsq": "BSQ",
     "fedpaq": "FedPAQ",
@@ -43,6 +43,10 @@ FAMILIES = {
 }
 
 _QUIET = {"rounding": "stochastic", "averaging": "size", "qat": False}
+_LATENT = {"update": "latent"}
+"""Without norms the network of the digits does not train by FedMPQ's integer update."""
+_METHODS = {"both": "clipped", "fedmpq": "fedmpq_plus"}
+"""Families that are not called as their method is."""
 _DIFFERENCES = {"downlink": True, "send": "differences"}
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "FedAvg": ("fedavg", {}),
@@ -50,10 +54,10 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "clipped, 2 bit, clip 1.3": ("clipped", {**_QUIET, "bits": 2, "clip_factor": 1.3}),
     "clipped, 2 bit, max-abs": ("clipped", {**_QUIET, "bits": 2, "clip": "max_abs"}),
     **{f"both ways, {b} bit": ("both", {**_QUIET, "bits": b, "downlink": True}) for b in (2, 3, 4, 6, 8)},
-    **{f"fixed width {b}": ("fixed_width", {"budgets": b}) for b in (2, 4)},
-    "fixed widths 2 to 8": ("fixed_width", {"budgets": "2-2-4-4-4-6-6-6-8-8"}),
-    "FedMPQ": ("fedmpq", {}),
-    "FedMPQ, changes down": ("fedmpq", {"downlink": "changes"}),
+    **{f"AQFL, {b} bit": ("aqfl", {**_LATENT, "budgets": b}) for b in (2, 4)},
+    "AQFL, 2 to 8 bit": ("aqfl", _LATENT),
+    "FedMPQ": ("fedmpq", _LATENT),
+    "FedMPQ, changes down": ("fedmpq", {**_LATENT, "downlink": "changes"}),
     "BSQ": ("bsq", {}),
     "BSQ, gentle": ("bsq", {"penalty": 0.001}),
     **{f"both ways, differences, {b} bit": ("both", {**_QUIET, **_DIFFERENCES, "bits": b}) for b in (2, 3, 4)},
@@ -114,7 +118,7 @@ def experiment(family: str, options: dict[str, Any], labels: str, seed: int = 0,
         evaluate_every=max(STOPS), partition=partition, split=split, options=options,
         validation=0.1 if family == "lottery" else 0.0,
     )  # fmt: skip
-    return Experiment(method="clipped" if family == "both" else family, **{**shared, **changes})
+    return Experiment(method=_METHODS.get(family, family), **{**shared, **changes})
 
 
 def trace(

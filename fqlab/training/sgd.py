@@ -111,6 +111,8 @@ def sgd(
             if precondition is not None and walk is None:
                 slopes = precondition(slopes, moving)
             for name, slope in slopes.items():
+                if name in walked:
+                    continue
                 moving[name].add_(_direction(name, slope, training.momentum, velocity), alpha=-training.lr)
             _overwrite(moving, walked if project is None or walk is not None else project(moving))
     return values, losses

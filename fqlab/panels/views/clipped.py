@@ -13,7 +13,7 @@ from fqlab.aggregate import inverse_error_weights
 from fqlab.federation import Experiment, Federation
 from fqlab.methods.clipped import Clipped
 from fqlab.panels.frame import Frame, Panel, Settings, control
-from fqlab.panels.views.tour import weights
+from fqlab.panels.views.tour import layers
 from fqlab.plots.clipped import Digits, Rounds, VoteShares
 from fqlab.plots.style import number_of
 from fqlab.quant import Grid, clip_for, expected_error
@@ -201,6 +201,5 @@ def _counts(fine: int, seven: str, seed: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def _error(layer: int, width: int, clip: str, rounding: str) -> float:
     """Expected squared error of a layer, trained in full precision, at ``width`` bits."""
-    w = weights("same")[layer][1]
-    grid = Grid(width)
+    w, grid = layers()[layer][1], Grid(width)
     return float(expected_error(w, clip_for(clip, w, grid, rounding, level_aware=False), grid, rounding))

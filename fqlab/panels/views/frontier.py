@@ -26,7 +26,7 @@ from fqlab.studies.frontier import (
 __all__ = ["Frontier", "State", "beaten", "own", "stored_front"]
 
 CAPS = {0: "none", 250: "250 kB", 500: "500 kB", 1000: "1 MB", 2000: "2 MB", 5000: "5 MB"}
-SLOW = ("fixed_width", "fedmpq", "bsq")
+SLOW = ("aqfl", "fedmpq", "bsq")
 MOST = 40
 """Own runs that stay in the picture."""
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
@@ -41,7 +41,7 @@ def _coded(state: Any) -> bool:
 def _wide(state: Any) -> bool:
     if state.method in RIVALS:
         return True
-    return _coded(state) or state.method in ("fixed_width", "fedmpq")
+    return _coded(state) or state.method in ("aqfl", "fedmpq")
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def own(state: State) -> Experiment:
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
     options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
-    options |= {"budgets": state.bits} if state.method in ("fixed_width", "fedmpq") else {}
+    options |= {"budgets": state.bits, "update": "latent"} if state.method in ("aqfl", "fedmpq") else {}
     participants = 0 if state.participants == 10 else state.participants
     changes = {"epochs": state.epochs, "rounds": state.rounds, "participants": participants}
     return experiment(state.method, options, state.labels, state.seed, evaluate_every=state.rounds, **changes)

@@ -29,7 +29,7 @@ SHAPES = {
     "digits": lambda: models.MLP(64, (64,), 10),
     "lottery": models.LotteryMNIST,
     "paper": models.ClippedCNN,
-    "resnet": lambda: models.ResNet20(3, 10, "group"),
+    "resnet": lambda: models.ResNet(3, 10, "group"),
 }
 NAMES = ("40 weights", "20 × 20", "digits", "LeNet, MNIST", "paper's CNN", "ResNet-20")
 

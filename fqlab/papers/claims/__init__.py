@@ -44,6 +44,7 @@ class Claim:
         tolerance: largest distance of ours from ``expect``, or from ``published``.
         why: why the tolerance is what it is, and how our set-up differs.
         seeds: how many runs the stored result averages.
+        scale: at which it is stored.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Claim:
     why: str = ""
     unit: str = ""
     seeds: int = 1
+    scale: str = "demo"
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ def claim(identity: str) -> Claim:
     return claims[one_of("claim", identity, claims)]
 
 
-def result(identity: str, scale: str = "demo") -> Result | None:
-    """The stored result of a claim, if there is one."""
+def result(identity: str, scale: str | None = None) -> Result | None:
+    """The stored result of a claim, if there is one; at the claim's own scale unless another is named."""
+    scale = claim(identity).scale if scale is None else scale
     file = files("fqlab.papers") / "results" / f"{identity}.{scale}.json"
     if not file.is_file():
         return None
@@ -114,7 +117,7 @@ def result(identity: str, scale: str = "demo") -> Result | None:
     return Result(**{**stored, "seeds": tuple(stored["seeds"]), "values": tuple(stored["values"])})
 
 
-def stored_value(identity: str, scale: str = "demo") -> tuple[float, float]:
+def stored_value(identity: str, scale: str | None = None) -> tuple[float, float]:
     """Value and spread of a claim's stored result; NaN and 0 if there is none."""
     stored = result(identity, scale)
     return (stored.value, stored.spread) if stored else (math.nan, 0.0)
@@ -176,8 +179,8 @@ def _html(line: Line) -> str:
     return f'<tr id="claim-{line.id}"><td>{says} <code>{line.id}</code></td>{rest}</tr>'
 
 
-def table(source: str, scale: str = "demo") -> Table:
-    """The claims of one source beside the stored results.
+def table(source: str, scale: str | None = None) -> Table:
+    """The claims of one source beside the stored results, each at its own scale unless another is named.
 
     Raises:
         ConfigError: for an unknown source.

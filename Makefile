@@ -63,6 +63,8 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/quantizer.py
 	$(BIN)/python tests/benchmarks/rounds.py
+	$(BIN)/python tests/benchmarks/methods.py
+	$(BIN)/python tests/benchmarks/growth.py
 	$(BIN)/python tests/benchmarks/tour.py
 	$(BIN)/python tests/benchmarks/panels.py
 

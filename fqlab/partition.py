@@ -22,6 +22,7 @@ __all__ = ["NAMES", "USES", "check_settings", "label_counts", "personal_test", "
 USES: dict[str, tuple[str, ...]] = {
     "iid": (),
     "dirichlet": ("alpha",),
+    "dirichlet_capped": ("alpha",),
     "n_class": ("classes_per_client", "samples_per_class", "balance", "distinct"),
     "by_writer": (),
     "quantity_skew": ("alpha",),
@@ -32,6 +33,8 @@ USES: dict[str, tuple[str, ...]] = {
 NAMES = tuple(USES)
 
 Parts = list[np.ndarray]
+MAX_REDRAWS = 1000
+"""Draws of ``dirichlet_capped`` before it gives up."""
 
 
 def settings() -> dict[str, Any]:
@@ -50,7 +53,7 @@ def check_settings(name: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         one_of("split key", key, tuple(settings()))
         if key not in USES[name]:
-            owners = " or ".join(repr(other) for other, own in USES.items() if key in own)
+            owners = " or ".join(repr(other) for other, keys in USES.items() if key in keys)
             raise ConfigError(f"{key} is {shown(value)}, but partition {name!r} does not use it; choose {owners}.")
         if isinstance(settings()[key], bool):
             boolean(key, value)
@@ -71,30 +74,33 @@ def split(
 ) -> Parts:
     """Share the training samples among clients.
 
-    ==================  ==========================================================================  ======
-    name                rule                                                                        covers
-    ==================  ==========================================================================  ======
-    ``iid``             a random split into equal sizes (to within one sample)                      all
-    ``dirichlet``       label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
-                        clients (Yurochkin et al. 2019); an empty client then takes one random
-                        sample from the largest
-    ``n_class``         LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
-                        shards of ``samples_per_class`` images of one label; every shard after
-                        the first is cut to the fraction ``balance``
-    ``by_writer``       whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
-                        many clients as groups, client i is the i-th group
-    ``quantity_skew``   size skew: one sample each, the others go to client k with probability      all
-                        p_k, p drawn once from Dirichlet(``alpha``)
-    ``class_balanced``  the clipped-quantization code: floor(n / (classes * clients)) samples of    part
-                        every label, in data set order, client 0 first, until a label runs out
-    ==================  ==========================================================================  ======
+    ====================  ==========================================================================  ======
+    name                  rule                                                                        covers
+    ====================  ==========================================================================  ======
+    ``iid``               a random split into equal sizes (to within one sample)                      all
+    ``dirichlet``         label skew: each class is cut by its own Dirichlet(``alpha``) draw over     all
+                          clients (Yurochkin et al. 2019); an empty client then takes one random
+                          sample from the largest
+    ``dirichlet_capped``  the same, but a client with its share n/clients already gets nothing of     all
+                          further labels, and all is drawn anew until everybody has a tenth of it
+                          (FedMPQ's code)
+    ``n_class``           LotteryFL (Li et al. 2020): each client draws ``classes_per_client``        part
+                          shards of ``samples_per_class`` images of one label; every shard after
+                          the first is cut to the fraction ``balance``
+    ``by_writer``         whole ``dataset.groups``, shuffled and dealt in equal numbers; with as      all
+                          many clients as groups, client i is the i-th group
+    ``quantity_skew``     size skew: one sample each, the others go to client k with probability      all
+                          p_k, p drawn once from Dirichlet(``alpha``)
+    ``class_balanced``    the clipped-quantization code: floor(n / (classes * clients)) samples of    part
+                          every label, in data set order, client 0 first, until a label runs out
+    ====================  ==========================================================================  ======
 
     Args:
         name: one of :data:`NAMES`.
         dataset: only ``train_y`` and ``groups`` are used.
         clients: how many, from 1 to the number of samples (of groups, for ``by_writer``).
         seed: whole number from 0; ``class_balanced`` ignores it.
-        alpha: Dirichlet concentration, above 0; small is skewed (``dirichlet``, ``quantity_skew``).
+        alpha: Dirichlet concentration, above 0; small is skewed (both ``dirichlet``, ``quantity_skew``).
         classes_per_client, samples_per_class: number and size of LotteryFL's shards (``n_class``).
         balance: fraction in (0, 1] of every shard after the first, at least one sample stays (``n_class``).
         holds: label numbers below 10 by client, ``"012-0123456789"``: client 0 holds 0, 1 and 2; the last entry also
@@ -116,6 +122,8 @@ def split(
             parts = np.array_split(draw.permutation(len(labels)), clients)
         case "dirichlet":
             parts = _dirichlet(labels, clients, alpha, draw)
+        case "dirichlet_capped":
+            parts = _dirichlet_capped(labels, clients, alpha, draw)
         case "n_class":
             parts = _n_class(labels, clients, classes_per_client, samples_per_class, balance, distinct, draw)
         case "by_writer":
@@ -168,7 +176,7 @@ def _dirichlet(labels: np.ndarray, clients: int, alpha: float, draw: np.random.G
         index = draw.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum(draw.dirichlet(np.full(clients, alpha)))[:-1]
         pieces.append(np.split(index, np.rint(ends * len(index)).astype(int)))
-    parts = [np.concatenate(own) for own in zip(*pieces, strict=True)]
+    parts = [np.concatenate(shares) for shares in zip(*pieces, strict=True)]
     for client in range(clients):
         if len(parts[client]) == 0:
             rich = max(range(clients), key=lambda other: len(parts[other]))
@@ -176,6 +184,29 @@ def _dirichlet(labels: np.ndarray, clients: int, alpha: float, draw: np.random.G
             parts[client] = parts[rich][[gift]]
             parts[rich] = np.delete(parts[rich], gift)
     return parts
+
+
+def _dirichlet_capped(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
+    for _ in range(MAX_REDRAWS):
+        parts = _capped_once(labels, clients, alpha, draw)
+        if min(map(len, parts)) >= max(1, len(labels) / clients / 10):
+            return parts
+    raise ConfigError(f"alpha is {alpha:g}, but so skewed that {MAX_REDRAWS} draws left some client without its tenth.")
+
+
+def _capped_once(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
+    """One draw; an empty one, which is refused, where all that is drawn falls to clients that may get no more."""
+    shares: list[Parts] = [[np.empty(0, dtype=np.int64)] for _ in range(clients)]
+    for row in _rows(labels):
+        index = draw.permutation(row)
+        may_get = [sum(map(len, pieces)) < len(labels) / clients for pieces in shares]
+        share = draw.dirichlet(np.full(clients, alpha)) * may_get
+        if not share.sum() > 0:
+            return [np.empty(0)]
+        ends = np.rint(np.cumsum(share / share.sum())[:-1] * len(index)).astype(int)
+        for pieces, piece in zip(shares, np.split(index, ends), strict=True):
+            pieces.append(piece)
+    return [np.concatenate(pieces) for pieces in shares]
 
 
 def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
@@ -190,7 +221,7 @@ def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Par
     owners = np.unique(groups)
     in_range("clients", clients, 1, len(owners), integer=True)
     order = owners if clients == len(owners) else draw.permutation(owners)
-    return [np.flatnonzero(np.isin(groups, own)) for own in np.array_split(order, clients)]
+    return [np.flatnonzero(np.isin(groups, writers)) for writers in np.array_split(order, clients)]
 
 
 def _class_balanced(labels: np.ndarray, clients: int) -> Parts:
@@ -204,13 +235,13 @@ def _by_label(labels: np.ndarray, clients: int, holds: str, draw: np.random.Gene
     entries = str(holds).split("-") if holds else []
     if not all(entry.isascii() and entry.isdigit() for entry in entries):
         raise ConfigError(f"holds is {holds!r}, but must be label numbers by client such as '012-0123456789'.")
-    own: list[Parts] = [[] for _ in range(clients)]
+    shares: list[Parts] = [[] for _ in range(clients)]
     for label in np.unique(labels):
         holders = [k for k in range(clients) if not entries or str(label) in entries[min(k, len(entries) - 1)]]
         pieces = np.array_split(draw.permutation(np.flatnonzero(labels == label)), max(1, len(holders)))
         for k, piece in zip(holders, pieces, strict=False):
-            own[k].append(piece)
-    parts = [np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64) for pieces in own]
+            shares[k].append(piece)
+    parts = [np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64) for pieces in shares]
     empty = next((k for k, part in enumerate(parts) if not len(part)), None)
     if empty is not None:
         raise ConfigError(f"holds is {holds!r}, but leaves client {empty} without samples.")
@@ -230,7 +261,7 @@ def _n_class(
     in_range("samples_per_class", size, 1, integer=True)
     in_range("balance", balance, 0, 1, open_low=True)
     shards = [row[: len(row) // size * size].reshape(-1, size) for row in _rows(labels)]
-    left = np.array([len(own) for own in shards])
+    left = np.array([len(rows) for rows in shards])
     possible = int(np.minimum(left, clients).sum() if distinct else left.sum())
     if clients * n > possible:
         kind = "shards of different labels" if distinct else "shards"
@@ -239,10 +270,11 @@ def _n_class(
             f"images, but the data give at most {possible}."
         )
     chosen = _distinct_labels(left, clients, n, draw) if distinct else _any_labels(left, clients, n, draw)
-    stacks = [iter(draw.permutation(own)) for own in shards]
+    stacks = [iter(draw.permutation(rows)) for rows in shards]
     rest = max(1, int(balance * size))
     return [
-        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)]) for own in chosen
+        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(wanted)])
+        for wanted in chosen
     ]
 
 
@@ -262,13 +294,14 @@ def _distinct_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Gen
     K clients can still be served exactly when ``sum(min(left, K)) >= n K`` (Gale and Ryser); a draw that
     breaks this for the clients to come is replaced by the ``n`` fullest labels, which never does.
     """
-    left, chosen = left.copy(), []
+    left = left.copy()
+    chosen = []
     for waiting in range(clients - 1, -1, -1):
         weight = left / left.sum()
-        own = draw.choice(len(left), n, replace=False, p=weight)
-        after = left - np.isin(np.arange(len(left)), own)
+        labels = draw.choice(len(left), n, replace=False, p=weight)
+        after = left - np.isin(np.arange(len(left)), labels)
         if np.minimum(after, waiting).sum() < n * waiting:
-            own = draw.permutation(np.argsort(-left, kind="stable")[:n])
-        left[own] -= 1
-        chosen.append(own)
+            labels = draw.permutation(np.argsort(-left, kind="stable")[:n])
+        left[labels] -= 1
+        chosen.append(labels)
     return chosen

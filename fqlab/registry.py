@@ -29,14 +29,22 @@ class Registry:
         kind: ``"method"``, ``"model"`` or ``"dataset"``.
         builtin: name -> thing or ``module:attribute``.
         check: called with a name and a thing before it is added; raises ConfigError for what is no such thing.
+        former: names of earlier versions, and what to say instead.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, Any], check: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        builtin: Mapping[str, Any],
+        check: Callable[[str, Any], None],
+        former: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self._builtin = dict(builtin)
         self._added: dict[str, Any] = {}
         self._lent: dict[str, Any] = {}
         self._check = check
+        self._former = dict(former or {})
         _REGISTRIES[kind] = self
 
     @property
@@ -60,6 +68,8 @@ class Registry:
         if name in self._builtin:
             place = self._builtin[name]
             return load(self.kind, place) if isinstance(place, str) else place
+        if name in self._former and name not in self._plugins:
+            raise ConfigError(f"{self.kind} is {name!r}, but {self._former[name]}.")
         place = self._plugins.get(name) or (name if ":" in name else None)
         if place is None:
             one_of(self.kind, name, self.names)
@@ -89,11 +99,11 @@ class Registry:
             if other is thing:
                 return name
         place = _place(thing)
-        known = next((name for name, where in self._builtin.items() if where == place), None)
-        if known is None:
+        builtin = next((name for name, where in self._builtin.items() if where == place), None)
+        if builtin is None:
             self._check(place, thing)
             self._lent[place] = thing
-        return known or place
+        return builtin or place
 
     @cached_property
     def _plugins(self) -> dict[str, str]:

@@ -81,7 +81,7 @@ show_source(front)
 # Kilobytes that each way of counting charges for 90 %, by the cheapest stored run:
 
 # %% tags=["nbval-check-output"]
-for family in ("fedavg", "clipped", "both", "fixed_width", "fedmpq", "bsq"):
+for family in ("fedavg", "clipped", "both", "aqfl", "fedmpq", "bsq"):
     found = [cheapest(family, "even", "everyone", 0.9, cost) for cost in COSTS]
     print(
         f"{family:12s}",

@@ -142,6 +142,18 @@ def test_rooms_of_one_floor_do_not_run_in_circles() -> None:
     assert rooms == set(), f"these import each other: {sorted((a, b) for a, b in arrows if {a, b} <= rooms)}"
 
 
+def test_the_frame_of_the_panels_knows_no_panel() -> None:
+    """Views import the frame; the frame and what it stands on import neither views nor what speaks of all of them."""
+    for name in ("frame", "gallery", "runner", "status", "controls", "widgets", "stage", "state", "page", "ticket"):
+        source = (PACKAGE / "panels" / f"{name}.py").read_text(encoding="utf-8")
+        above = [
+            m for m, _, _ in imports(source, "fqlab.panels") if re.match(r"fqlab\.panels($|\.views|\.teaching)", m)
+        ]
+        assert above in ([], ["fqlab.panels"]), (
+            f"{name} imports {above}"
+        )  # "from fqlab.panels import page" is a sibling
+
+
 def test_the_readme_shows_the_same_floors() -> None:
     assert table((PACKAGE.parent / "README.md").read_text(encoding="utf-8").partition("| floor |")[2]) == {
         floor: re.sub(r"(`) (\w[^`]*)$", r"\1 | \2", row) for floor, row in table(DOOR).items()

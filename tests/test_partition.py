@@ -63,6 +63,23 @@ def test_every_sample_has_exactly_one_owner(name, labels, share, alpha, seed):
     assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
 
 
+@given(seed=st.integers(0, 10**6), alpha=st.sampled_from([0.3, 0.5, 1.0, 100.0]))
+def test_who_has_its_share_gets_no_further_labels(seed, alpha):
+    """FedMPQ's code, read from the counts label by label."""
+    dataset = even(10, 100)
+    parts = split("dirichlet_capped", dataset, 10, seed, alpha=alpha)
+    assert len(check(parts, 10, 1000)) == 1000
+    counts = label_counts(dataset, parts)
+    before = np.cumsum(counts, axis=1) - counts
+    assert not counts[before >= 100].any()
+    assert counts.sum(1).min() >= 10
+
+
+def test_a_split_too_skewed_for_everybody_to_get_a_tenth():
+    with pytest.raises(ConfigError, match="alpha is 0.001, but so skewed"):
+        split("dirichlet_capped", even(2, 20), 20, 0, alpha=0.001)
+
+
 @given(
     labels=st.lists(st.integers(0, 4), min_size=1, max_size=80),
     clients=st.integers(1, 6),

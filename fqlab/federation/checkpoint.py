@@ -121,7 +121,9 @@ def _alike(tensors: Weights, models: Mapping[str, torch.Tensor]) -> Weights:
 
 
 def _round(values: dict[str, Any], index: int) -> Round:
-    record = Round(**{**values, "participants": tuple(values["participants"]), "left_out": tuple(values["left_out"])})
+    tuples = {key: tuple(values[key]) for key in ("participants", "left_out")}
+    moved = {name: tuple(shares) for name, shares in values["moved"].items()}
+    record = Round(**{**values, **tuples, "moved": moved})
     if record.index != index:
         raise ValueError(f"round {index} is called {record.index}")
     return record

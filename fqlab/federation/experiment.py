@@ -16,6 +16,8 @@ from fqlab.training.sgd import Training
 
 __all__ = ["Experiment", "ENGINES", "Settings"]
 
+TABLES = ("options", "split", "reduce")
+"""Fields of an experiment that are tables of settings."""
 ENGINES = ("serial", "vectorized", "threads", "auto")
 LONGEST_FILE = 2**20
 """Bytes of the largest TOML file that is read."""
@@ -68,10 +70,10 @@ class Experiment:
         method: name of the method; ``options`` are its settings. Method, data set and model may also be the name of
             what was registered or installed, or ``package.module:Class``.
         dataset: digits, mnist, fashion_mnist, cifar10 or lidar.
-        model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet20, resnet20_bn, lottery_mnist,
+        model: mlp, clipped_cnn, lenet5, digits_cnn, robust_mlp, resnet8, resnet20, resnet20_bn, lottery_mnist,
             lottery_cifar, lottery_emnist or pointnet.
         partition: how samples are dealt to clients: iid, dirichlet, n_class, by_writer, quantity_skew,
-            class_balanced or by_label; ``split`` are its settings, such as ``{"alpha": 0.1}``.
+            class_balanced, by_label or dirichlet_capped; ``split`` are its settings, such as ``{"alpha": 0.1}``.
         clients: number of clients.
         participants: clients that take part in a round, drawn anew each round; 0 for all.
         rounds: communication rounds.
@@ -87,6 +89,8 @@ class Experiment:
         engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked), ``"threads"``, or ``"auto"``, which measures a
             step of each and takes the quickest.
         workers: threads that clients, stacks and test images are shared among.
+        reduce: the data set made smaller, settings of :func:`fqlab.data.reduce.reduced`:
+            ``{"side": 14, "train": 4000, "test": 1000}``.
 
     Raises:
         ConfigError: for a value that is not allowed.
@@ -114,11 +118,12 @@ class Experiment:
     workers: int = 2
     options: Mapping[str, Any] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=dict)
+    reduce: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field_ in dataclasses.fields(self):
             value = getattr(self, field_.name)
-            if field_.name in ("options", "split") or not isinstance(value, (list, tuple, Mapping)):
+            if field_.name in TABLES or not isinstance(value, (list, tuple, Mapping)):
                 object.__setattr__(self, field_.name, _fixed(value))
         in_range("clients", self.clients, 1, integer=True)
         in_range("participants", self.participants, 0, self.clients, integer=True)
@@ -134,10 +139,12 @@ class Experiment:
         boolean("entropy", self.entropy)
         one_of("coding", self.coding, ("fixed", "zstd"))
         one_of("engine", self.engine, ENGINES)
-        for name in ("options", "split"):
+        for name in TABLES:
             if not isinstance(getattr(self, name), Settings):
                 raise ConfigError(f"{name} is {shown(getattr(self, name))}, but must be a table of settings by name.")
         partition.check_settings(self.partition, self.split)
+        for key, value in self.reduce.items():
+            in_range(one_of("reduce key", key, ("side", "train", "test")), value, 0, integer=True)
         methods.make(self.method, self.options).check(self)
 
     def training(self, round_index: int) -> Training:
@@ -148,7 +155,7 @@ class Experiment:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for TOML and JSON."""
         values = {field_.name: getattr(self, field_.name) for field_ in dataclasses.fields(self)}
-        return values | {name: Settings(values[name]).plain() for name in ("options", "split")}
+        return values | {name: Settings(values[name]).plain() for name in TABLES}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
@@ -159,10 +166,10 @@ class Experiment:
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"experiment is {shown(values)}, but must be a table of settings by name.")
-        known = [f.name for f in dataclasses.fields(cls)]
+        names = [f.name for f in dataclasses.fields(cls)]
         for key in values:
-            if key not in known:
-                raise ConfigError(f"key {shown(key)} of the experiment is unknown; allowed: {', '.join(known)}.")
+            if key not in names:
+                raise ConfigError(f"key {shown(key)} of the experiment is unknown; allowed: {', '.join(names)}.")
         return cls(**values)
 
     def to_toml(self) -> str:

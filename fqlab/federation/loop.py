@@ -27,6 +27,8 @@ from fqlab.federation.guard import answers, judged
 from fqlab.federation.records import History, Round
 from fqlab.files import writable_file
 from fqlab.methods import Method, ReceivedUpdate, Server, State
+from fqlab.models.statistics import with_fresh_statistics
+from fqlab.tensors import Weights
 
 __all__ = ["Federation", "fit", "run"]
 
@@ -126,6 +128,7 @@ class Federation:
             participants=tuple(task.client for task in tasks),
             left_out=tuple(f"client {client}: {why}" for client, why in left_out.items()),
             personal=personal,
+            moved=_moved(results),
             extras=extras,
             seconds=time.perf_counter() - began,
         )
@@ -137,8 +140,8 @@ class Federation:
     ) -> None:
         """Make a complete round count, all of it at once; then the checkpoint."""
         traffic_of = wire.Ledger()
-        for direction, own in sizes.items():
-            for client, size in own.items():
+        for direction, by_client in sizes.items():
+            for client, size in by_client.items():
                 traffic_of.add(record.index, client, direction, size)
         self.server = server
         self.client_states = states
@@ -217,11 +220,21 @@ class Federation:
         """Each client's accuracy with its own model on all test samples of the labels it holds."""
         return self._personal(index, self.server, self.client_states)
 
+    def model_of(self, client: int) -> Weights:
+        """The weights of a client's own model, as :meth:`personal` evaluates them."""
+        return self._model_of(client, self.server, self.client_states)
+
+    def _model_of(self, client: int, server: Server, states: Mapping[int, State]) -> Weights:
+        weights = self.method.personalized(server, client, states.get(client))
+        if not self.method.fresh_statistics:
+            return weights
+        samples = self.simulation.train[client]
+        return with_fresh_statistics(self.simulation.model, weights, self.simulation.dataset.train_x[samples])
+
     def _personal(self, index: int, server: Server, states: Mapping[int, State]) -> list[float]:
-        everyone = range(self.experiment.clients)
-        models_of = (self.method.personalized(server, client, states.get(client)) for client in everyone)
+        models_of = (self._model_of(client, server, states) for client in range(self.experiment.clients))
         model = self.simulation.model
-        return [self.simulation.accuracy(model, client, index, own) for client, own in enumerate(models_of)]
+        return [self.simulation.accuracy(model, client, index, weights) for client, weights in enumerate(models_of)]
 
     def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
@@ -249,6 +262,12 @@ class Federation:
         """The experiment without what may differ between two halves of a run."""
         free = ("engine", "workers", "rounds", "entropy")
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
+
+
+def _moved(results: Sequence[ClientResult]) -> dict[str, tuple[float, ...]]:
+    """Layer -> what each client says of it, in the order of the results."""
+    moved = [result.moved for result in results if result.moved]
+    return {name: tuple(layers[name] for layers in moved) for name in moved[0]} if moved else {}
 
 
 def _mean(values: Sequence[float]) -> float:

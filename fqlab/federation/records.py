@@ -27,6 +27,8 @@ class Round:
         participants: clients that took part.
         left_out: ``"client 3: ..."`` for each one the guard refused.
         personal: mean accuracy of the clients' own models on their own labels; NaN where the method has none.
+        moved: layer -> share of its weights whose code training changed, one a participant whose result came; empty
+            where the method does not look.
         extras: further numbers of the method.
         seconds: wall time.
     """
@@ -43,6 +45,7 @@ class Round:
     participants: tuple[int, ...]
     left_out: tuple[str, ...] = ()
     personal: float = float("nan")
+    moved: dict[str, tuple[float, ...]] = field(default_factory=dict)
     extras: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -32,7 +32,8 @@ METHODS = Registry(
         "robust": "fqlab.methods.robust:Robust",
         "bsq": "fqlab.methods.bsq:BSQ",
         "fedmpq": "fqlab.methods.fedmpq:FedMPQ",
-        "fixed_width": "fqlab.methods.fixed_width:FixedWidth",
+        "fedmpq_plus": "fqlab.methods.fedmpq_plus:FedMPQPlus",
+        "aqfl": "fqlab.methods.aqfl:AQFL",
         "fedpaq": "fqlab.methods.fedpaq:FedPAQ",
         "uveqfed": "fqlab.methods.uveqfed:UVeQFed",
         "eden": "fqlab.methods.eden:EDEN",
@@ -42,6 +43,7 @@ METHODS = Registry(
         "lg_fedavg": "fqlab.methods.lg_fedavg:LGFedAvg",
     },
     _check,
+    {"fixed_width": "that is AQFL now: write 'aqfl', with the option budgets = 8 for eight bits everywhere"},
 )
 """Methods by name."""
 
@@ -61,13 +63,13 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     Raises:
         ConfigError: for an unknown method, an unknown setting, or a value that is not allowed.
     """
-    known = options(name)
+    declared = options(name)
     settings = settings or {}
     for key in settings:
-        if key not in known:
-            allowed = ", ".join(known) or "nothing"
+        if key not in declared:
+            allowed = ", ".join(declared) or "nothing"
             raise ConfigError(f"option {shown(key)} of method {name!r} is unknown; allowed: {allowed}.")
-        if isinstance(known[key].default, bool):
+        if isinstance(declared[key].default, bool):
             boolean(key, settings[key])
     return METHODS[name](**dict(settings))
 

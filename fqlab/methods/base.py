@@ -102,11 +102,13 @@ class ClientUpdate:
         payload: goes through the wire to the server.
         state: stays with the client, once the server has accepted the payload.
         mse: mean squared quantization error of each layer it quantized.
+        moved: share of each layer's weights whose code training changed, where the method looks.
     """
 
     payload: Payload
     state: Any = None
     mse: dict[str, float] = field(default_factory=dict)
+    moved: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,13 @@ class Method:
     Attributes:
         broadcast: all clients receive the same payload, so it is packed once.
         personal: clients have models of their own, which the loop evaluates on each client's test data.
+        fresh_statistics: such a model's BatchNorm statistics are taken anew from the client's training samples first.
         ServerState, ClientState: types of what server and client keep between rounds.
     """
 
     broadcast: ClassVar[bool] = True
     personal: ClassVar[bool] = False
+    fresh_statistics: ClassVar[bool] = False
     ServerState: ClassVar[type[State]] = State
     ClientState: ClassVar[type[State]] = State
     averages: ClassVar[tuple[str, ...]] = AVERAGES
@@ -181,9 +185,9 @@ class Method:
         members = unstack(params | buffers, len(clients))
         updates = []
         for member, problem, client in zip(members, problems, clients, strict=True):
-            own = {name: member[name] for name in params}
+            weights = {name: member[name] for name in params}
             rest = {name: member[name] for name in buffers}
-            updates.append(self.upload(own, rest, problem, client))
+            updates.append(self.upload(weights, rest, problem, client))
         return updates
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:

@@ -22,13 +22,13 @@ from fqlab.models.cnn import ClippedCNN, DigitsCNN, LeNet5
 from fqlab.models.layers import BatchNorm, Dropout, build, couples_samples, set_generator, smallest_batch, uses_noise
 from fqlab.models.lottery import LotteryCIFAR, LotteryEMNIST, LotteryMNIST
 from fqlab.models.mlp import MLP
-from fqlab.models.resnet import ResNet20
+from fqlab.models.resnet import ResNet
 from fqlab.registry import Registry
 from fqlab.tensors import Weights
 
 __all__ = [
     "MODELS", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
-    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet20", "buffer_names", "couples_samples",
+    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet", "buffer_names", "couples_samples",
     "make", "parameter_names", "quantizable", "quantize_activations", "set_generator", "smallest_batch", "uses_noise",
     "weights_of",
 ]  # fmt: skip
@@ -72,8 +72,9 @@ _MODELS = {
     "lenet5": _Entry(LeNet5, *_LENET),
     "digits_cnn": _Entry(DigitsCNN, *_IMAGE),
     "robust_mlp": _Entry(lambda shape, classes: MLP(math.prod(shape), (256, 128), classes), *_ANY),
-    "resnet20": _Entry(lambda shape, classes: ResNet20(shape[0], classes, "group"), *_IMAGE),
-    "resnet20_bn": _Entry(lambda shape, classes: ResNet20(shape[0], classes, "batch"), *_IMAGE),
+    "resnet8": _Entry(lambda shape, classes: ResNet(shape[0], classes, "batch", depth=8, he_start=True), *_IMAGE),
+    "resnet20": _Entry(lambda shape, classes: ResNet(shape[0], classes, "group"), *_IMAGE),
+    "resnet20_bn": _Entry(lambda shape, classes: ResNet(shape[0], classes, "batch"), *_IMAGE),
     "lottery_mnist": _Entry(lambda shape, classes: LotteryMNIST(classes), *_GREY_28),
     "lottery_cifar": _Entry(lambda shape, classes: LotteryCIFAR(classes), *_COLOUR_32),
     "lottery_emnist": _Entry(lambda shape, classes: LotteryEMNIST(classes), *_GREY_28),
@@ -130,8 +131,8 @@ def quantizable(model: nn.Module, *, biases: bool = False) -> tuple[str, ...]:
     names = []
     for path, layer in model.named_modules():
         if isinstance(layer, kinds) and getattr(layer, "quantizable", True):
-            own = ["weight"] + ["bias"] * (biases and layer.bias is not None)
-            names += [f"{path}.{name}" if path else name for name in own]
+            parts = ["weight"] + ["bias"] * (biases and layer.bias is not None)
+            names += [f"{path}.{name}" if path else name for name in parts]
     return tuple(names)
 
 

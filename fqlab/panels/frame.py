@@ -56,7 +56,7 @@ import ipywidgets as w
 
 from fqlab.errors import in_range, one_of
 from fqlab.federation import Experiment
-from fqlab.panels import page, teaching, ticket
+from fqlab.panels import page, stage, ticket
 from fqlab.panels.assist import assistant
 from fqlab.panels.controls import Controls
 from fqlab.panels.gallery import GAP, Gallery
@@ -134,9 +134,9 @@ class Panel(w.VBox):
         return 0.0
 
     def __init__(self, *, hide: str | Sequence[str] = (), zoom: float | None = None, **settings: Any) -> None:
-        hidden = teaching.hidden(hide, lambda: [c.name for c in controls(self.State)]) | teaching.now().hide
+        hidden = stage.hidden(hide, lambda: [c.name for c in controls(self.State)]) | stage.now().hide
         self._state = changed(self.State(), settings)
-        self._zoom = teaching.now().zoom if zoom is None else in_range("zoom", zoom, 0.5, 4)
+        self._zoom = stage.now().zoom if zoom is None else in_range("zoom", zoom, 0.5, 4)
         self.lock = threading.RLock()
         self._parts: dict[str, Frame] = {}
         self.gallery = Gallery(self.rows, self._zoom)
@@ -260,7 +260,8 @@ class Panel(w.VBox):
         """Offer the table (``csv``) or the pictures (``svg``) as a file; the data address is made only now."""
         makers = {"csv": (self.csv, "text/csv"), "svg": (self.svg, "image/svg+xml")}
         make, mime = makers[one_of("kind", kind, makers)]
-        content, name = make(), f"fqlab-{self.ticket}.{kind}"
+        content = make()
+        name = f"fqlab-{self.ticket}.{kind}"
         address = page.data_uri(content, mime)
         self.status.write("File: ", link=page.link(name, address, content))
         self._assistant.send({"save": name, "href": address})
@@ -293,7 +294,8 @@ class Panel(w.VBox):
         if state != self._state:
             self.runner.cancel()
         with self.lock:
-            before, self._state = self._state, state
+            before = self._state
+            self._state = state
             if state == before:
                 self._sync_controls(before)
             else:

@@ -14,14 +14,15 @@ value: presets and tickets still move it. Prose, code and quiz grow at once, in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab import panels
+from fqlab.errors import in_range
+from fqlab.panels.stage import Teaching, choose, hidden, now
 
-__all__ = ["Teaching", "hidden", "now", "teach"]
+__all__ = ["Teaching", "now", "teach"]
 
 LARGE, LEAST, MOST = 1.5, 1.0, 3.0
 """Enlargement without an argument, and the allowed range; at 1.5 a panel is 1440 px wide."""
@@ -52,39 +53,6 @@ export default {
 """
 
 
-@dataclass(frozen=True)
-class Teaching:
-    """What a panel takes over when it is made: ``zoom`` enlarges it, controls named in ``hide`` are not shown."""
-
-    zoom: float = 1.0
-    hide: frozenset[str] = frozenset()
-
-    def css(self) -> str:
-        """Style sheet that enlarges the text of a notebook; empty at zoom 1."""
-        if self.zoom == 1:
-            return ""
-        sizes = "".join(f"--jp-content-font-size{i}:{14 * self.zoom * 1.2 ** (i - 1):.1f}px;" for i in range(6))
-        return (
-            f".jp-Notebook{{{sizes}--jp-code-font-size:{13 * self.zoom:.1f}px;}}"
-            f".jp-Notebook .fqlab-quiz{{zoom:{self.zoom:g};}}"
-        )
-
-    def words(self) -> str:
-        """The setting as a sentence."""
-        if self == Teaching():
-            return "Teaching is off: normal size, every control shown."
-        hidden = f"hidden: {', '.join(sorted(self.hide))}" if self.hide else "every control shown"
-        return f"Teaching: {self.zoom:g} times as large, {hidden}. Run a panel's cell again to see it. teach(False) ends it."
-
-
-_CHOSEN = [Teaching()]
-
-
-def now() -> Teaching:
-    """The current setting."""
-    return _CHOSEN[0]
-
-
 def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
     """Enlarge text and panels for a projector and hide chosen controls; ``teach(False)`` goes back.
 
@@ -100,36 +68,20 @@ def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
     """
     names = hidden(hide, _known)
     factor = {True: LARGE, False: 1.0}[zoom] if isinstance(zoom, bool) else in_range("zoom", zoom, LEAST, MOST)
-    _CHOSEN[0] = Teaching() if zoom is False else Teaching(float(factor), names)
+    choose(Teaching() if zoom is False else Teaching(float(factor), names))
     shown = _widget()
-    shown.css, shown.words = now().css(), now().words()
+    shown.css = now().css()
+    shown.words = now().words()
     return shown
-
-
-def hidden(hide: Any, known: Callable[[], Collection[str]]) -> frozenset[str]:
-    """The names in ``hide``, where a string is one name.
-
-    Args:
-        known: gives the names that are allowed; asked only if there is a name.
-
-    Raises:
-        ConfigError: for something else, or for a name that is not known.
-    """
-    if isinstance(hide, str):
-        hide = (hide,)
-    if not isinstance(hide, Collection):
-        raise ConfigError(f"hide is {hide!r}, but must be a name or a list of names.")
-    return frozenset(one_of("hide", name, known()) for name in hide)
 
 
 @cache
 def _known() -> tuple[str, ...]:
     """The names of all settings of all panels."""
-    from fqlab import panels
-    from fqlab.panels.state import controls
+    from fqlab.panels.state import controls  # with NumPy; to import the name ``teach`` takes nothing heavy
 
-    found = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
-    return tuple(sorted(found))
+    names = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
+    return tuple(sorted(names))
 
 
 @cache

@@ -10,7 +10,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, MUTED, PAPER, axes, line, note, number_of, separate_labels, style_for, title
+from fqlab.plots.rounds import build_bytes, draw_curves
+from fqlab.plots.style import COLORS, MUTED, PAPER, axes, line, note, number_of, style_for, title
 
 __all__ = ["Digits", "Rounds", "VoteShares"]
 
@@ -52,7 +53,8 @@ class VoteShares(Picture):
         ]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        fine, words = data.fine, []
+        fine = data.fine
+        words = []
         for k, (layer, shares) in enumerate(data.shares.items()):
             left = 0.0
             for i, (bar, share) in enumerate(zip(self.bars[k], shares, strict=True)):
@@ -73,7 +75,8 @@ class VoteShares(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        fine, rows = data.fine, data.shares.values()
+        fine = data.fine
+        rows = data.shares.values()
         if all(max(row) < 1.3 * min(row) for row in rows):
             return "Every device has its say"
         who = "One device has" if fine == 1 else f"{fine} devices have"
@@ -178,35 +181,25 @@ class Rounds(Picture):
     def _build_bytes(self, fig: FigureBase) -> None:
         ax = axes(fig, 588, 38, 84, 140, xlabel="kB", xlim=(0, 22), ylim=(-0.5, 2.65), grid="x")
         ax.set_xticks([0, 10, 20])
-        ax.set_yticks([2, 1, 0], ["fine, up", "coarse, up", "down"])
-        ax.tick_params(axis="y", length=0, labelcolor="#1f2328")
         note(ax, "a device's packet", x=22, y=2.74, ha="right", va="bottom", color=MUTED, halo=False)
-        shade = {"color": style_for("bytes").color, "linewidth": 0}
-        self.bars = [
-            self.live(ax.add_patch(Rectangle((0, y - 0.3), 0, 0.6, alpha=alpha, **shade)))
-            for y, alpha in ((2, 1.0), (1, 0.65), (0, 0.3))
-        ]
-        self.values = [self.live(note(ax, "", y=y, halo=False)) for y in (2, 1, 0)]
+        self.bars, self.values = build_bytes(ax, ("fine, up", "coarse, up", "down"), (1.0, 0.65, 0.3))
+        for artist in (*self.bars, *self.values):
+            self.live(artist)
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        found = {
+        curves = {
+            "previous": ghost.accuracy if ghost else [],
+            "full precision": data.full,
             "accuracy": data.accuracy,
             "sevens": data.sevens,
-            "full precision": data.full,
-            "previous": ghost.accuracy if ghost else [],
         }
         words = {
+            "previous": "before",
+            "full precision": "all, 32 bit",
             "accuracy": "all digits",
             "sevens": "the sevens",
-            "full precision": "all, 32 bit",
-            "previous": "before",
         }
-        for kind, curve in self.curves.items():
-            curve.set_data(range(1, len(found[kind]) + 1), found[kind])
-            self.ends[kind].set_text(f"{words[kind]} {found[kind][-1]:.0%}" if found[kind] else "")
-        shown = [kind for kind in self.curves if found[kind]]
-        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.105, 0.03, 1.0), strict=True):
-            self.ends[kind].set_y(y)
+        draw_curves(self.curves, self.ends, curves, words, (0.105, 0.03, 1.0), digits=0)
         sizes = [data.fine_up, data.coarse_up, data.down]
         for bar, value, size in zip(self.bars, self.values, sizes, strict=True):
             bar.set_width(size / 1000)

@@ -288,7 +288,8 @@ class Price(Picture):
     def saved(data: Data) -> tuple[float, float]:
         """Bits that an unclipped grid needs more than OCTAV's for the same error: fixed length, entropy coded."""
         at = data.bits - 2
-        (_, _, high), target = data.curves["max_abs"], np.log(data.curves["octav"][2][at])
+        _, _, high = data.curves["max_abs"]
+        target = np.log(data.curves["octav"][2][at])
         order = np.argsort(high)
         needed = [np.interp(target, np.log(high[order]), data.curves["max_abs"][k][order]) for k in (0, 1)]
         return tuple(float(needed[k] - data.curves["octav"][k][at]) for k in (0, 1))  # type: ignore[return-value]

@@ -99,7 +99,8 @@ class ClientDrift(Picture):
             note(self.axes, word, x=0.98, y=y, ha="right", color=ink, transform=self.axes.transAxes)
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        path, tips = np.asarray(data.path), data.tips
+        path = np.asarray(data.path)
+        tips = data.tips
         fans = [[(path[t], tip) for tip in tips[t]] for t in range(len(tips))]
         if data.own:
             fans[0] = []  # these clients did not start where the server was

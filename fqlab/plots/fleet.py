@@ -190,7 +190,9 @@ class Cars(Picture):
             marks.set_data(np.arange(len(shown[name])) + side, shown[name])
         best = ("few", "few_away") if data.few else ("full", "full_away")
         for k, gain in enumerate(self.gains):
-            car, start, stop = k // 2, ("home", "away")[k % 2], best[k % 2]
+            car = k // 2
+            start = ("home", "away")[k % 2]
+            stop = best[k % 2]
             x = car + (self.SIDE if k % 2 else -self.SIDE)
             gain.set_data([x, x] if shown[stop] else [], [shown[start][car], shown[stop][car]] if shown[stop] else [])
         for text, words in zip(self.few, (f"●  {data.way},", "○  elsewhere"), strict=True):

@@ -19,7 +19,7 @@ LOOKS = {
     "fedavg": ("#000000", "s"),
     "clipped": (COLORS["blue"], "o"),
     "both": (COLORS["sky blue"], "D"),
-    "fixed_width": (COLORS["reddish purple"], "v"),
+    "aqfl": (COLORS["reddish purple"], "v"),
     "fedmpq": (COLORS["vermilion"], "^"),
     "bsq": (COLORS["orange"], "P"),
     "fedpaq": ("#0b6e8f", "p"),
@@ -65,6 +65,7 @@ class Plane(Picture):
         own: Sequence[tuple[float, float]]  # the run by round
         earlier: Sequence[tuple[float, float]]  # ends of earlier runs
         finding: str
+        who: str = "Your run"  # whose run it is, beside the star
 
     width, height = 686, 304
 
@@ -85,10 +86,10 @@ class Plane(Picture):
             family: self.live(line(ax, 0, linestyle="", marker=marker, color=color, markersize=6, alpha=0.75))
             for family, (color, marker) in LOOKS.items()
         }
-        own = {"color": "#d00070", "marker": "*"}
-        self.before = self.live(line(ax, 0, linestyle="", markersize=9, markerfacecolor="none", **own))
+        style = {"color": "#d00070", "marker": "*"}
+        self.before = self.live(line(ax, 0, linestyle="", markersize=9, markerfacecolor="none", **style))
         self.path = self.live(line(ax, 0, color="#d00070", linestyle="-", linewidth=1.6))
-        self.star = self.live(line(ax, 0, linestyle="", markersize=15, markeredgecolor="#ffffff", zorder=6, **own))
+        self.star = self.live(line(ax, 0, linestyle="", markersize=15, markeredgecolor="#ffffff", zorder=6, **style))
         self._build_names(ax)
 
     def _build_names(self, ax: Any) -> None:
@@ -100,7 +101,7 @@ class Plane(Picture):
         self.names = [self.live(note(ax, "", y=y, **style)) for y in rows[: len(LOOKS)]]
         ax.plot([1.035], [rows[-2]], color="#d00070", marker="*", markersize=13, linestyle="", transform=ax.transAxes,
                 clip_on=False)  # fmt: skip
-        note(ax, "your run", y=rows[-2], color="#a8005a", **style)
+        self.who = self.live(note(ax, "", y=rows[-2], color="#a8005a", **style))
         ax.plot([1.02, 1.05], [rows[-1]] * 2, color=INK, linewidth=1.4, transform=ax.transAxes, clip_on=False)
         note(ax, "the front", y=rows[-1], **style)
 
@@ -114,10 +115,11 @@ class Plane(Picture):
         cap = data.cap
         self.cap.set_data(*(([cap, cap], [0, 1.02]) if cap else ([], [])))
         self.beyond.set_bounds(cap or HIGH, 0, HIGH, 1.02)
-        own = [(_inside(x), y) for x, y in data.own]
-        self.path.set_data([x for x, _ in own], [y for _, y in own])
-        self.star.set_data(*(([own[-1][0]], [own[-1][1]]) if own else ([], [])))
+        path = [(_inside(x), y) for x, y in data.own]
+        self.path.set_data([x for x, _ in path], [y for _, y in path])
+        self.star.set_data(*(([path[-1][0]], [path[-1][1]]) if path else ([], [])))
         self.before.set_data([_inside(x) for x, _ in data.earlier], [y for _, y in data.earlier])
+        self.who.set_text("your run" if data.who == "Your run" else data.who)
         self.title.set_text(data.finding)
         steps = ", ".join(f"{x:.0f} kB {y:.0%}" for x, y in front)
         return f"Accuracy against bytes of {sum(map(len, data.points.values()))} stored points. The front: {steps}."

@@ -11,7 +11,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
-from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, style_for, title, untrained
+from fqlab.plots.rounds import draw_curves
+from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, title, untrained
 
 __all__ = ["Costs", "Masks", "PersonalAccuracy"]
 
@@ -45,22 +46,16 @@ class PersonalAccuracy(Picture):
     def update(self, data: Data, ghost: Data | None = None) -> str:
         if data is None:
             return untrained(self.title)
-        found = dict(data.curves)
-        if ghost and ghost.curves["now"] != found["now"]:
-            found["before"] = ghost.curves["now"]
+        curves = dict(data.curves)
+        if ghost and ghost.curves["now"] != curves["now"]:
+            curves["before"] = ghost.curves["now"]
         words = {"now": "tickets", "fedavg": "FedAvg", "alone": "alone", "before": "before"}
-        for kind, curve in self.lines.items():
-            y = found.get(kind, [])
-            curve.set_data(range(1, len(y) + 1), y)
-            self.names[kind].set_text(f"{words[kind]} {y[-1]:.1%}" if y else "")
-        shown = list(found)
-        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.085, 0.04, 1.02), strict=True):
-            self.names[kind].set_y(y)
-        now, alone = found["now"][-1], found["alone"][-1]
+        draw_curves(self.lines, self.names, curves, words, (0.085, 0.04, 1.02))
+        now, alone = curves["now"][-1], curves["alone"][-1]
         self.title.set_text(f"{now:.1%} with {data.kept:.0%} of the weights")
         return (
             f"Mean accuracy on own digits by round: tickets end at {now:.1%} with {data.kept:.1%} of the weights, "
-            f"FedAvg's one model at {found['fedavg'][-1]:.1%}, training alone at {alone:.1%}."
+            f"FedAvg's one model at {curves['fedavg'][-1]:.1%}, training alone at {alone:.1%}."
         )
 
 

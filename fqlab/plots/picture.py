@@ -109,11 +109,14 @@ def mosaic(rows: Sequence[Sequence[PictureView]], *, zoom: float = 1.0, gap: int
     heights = [max(shown.picture.height for shown in row) for row in rows]
     widths = [sum(shown.picture.width for shown in row) + gap * (len(row) - 1) for row in rows]
     width, height = max(widths), sum(heights) + gap * (len(rows) - 1)
-    whole, alts, top = figure(width, height, zoom), [], height
+    whole = figure(width, height, zoom)
+    alts = []
+    top = height
     for row, tall in zip(rows, heights, strict=True):
         left = 0
         for shown in row:
-            picture, place = shown.picture(), (left, top - shown.picture.height)
+            picture = shown.picture()
+            place = (left, top - shown.picture.height)
             picture.build(_part(whole, place, shown.picture, (width, height)))
             alts.append(picture.update(shown.data, shown.ghost))
             left += shown.picture.width + gap

@@ -69,7 +69,8 @@ class Stack(Picture):
         planes, bits = data.planes, data.bits
         self.images[0].set_data(data.weights)
         for k in range(MOST):
-            i, there = MOST - 1 - k, MOST - 1 - k < bits
+            i = MOST - 1 - k
+            there = MOST - 1 - k < bits
             self.cuts[k].set_visible(not there)
             share = data.ones[i] if there else 0.0
             if there:
@@ -88,7 +89,8 @@ class Stack(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        bits, where = data.bits, f"{data.layer}, epoch {data.epoch}"
+        bits = data.bits
+        where = f"{data.layer}, epoch {data.epoch}"
         if not bits:
             return f"Nothing is left of {where}: all weights are zero"
         top = data.ones[bits - 1]

@@ -206,7 +206,8 @@ class Federated(Picture):
         self.budget.set_data([0.5, 10.5], [data.budget] * 2)
         for drawn, old in zip(self.before, (ghost.accuracy, ghost.sent) if ghost else ([], []), strict=True):
             drawn.set_data(range(1, len(old) + 1), old)
-        last, bits = data.accuracy[-1], data.sent[-1]
+        last = data.accuracy[-1]
+        bits = data.sent[-1]
         self.ends[0].set(text=f"{last:.1%}", y=last)
         close = abs(bits - data.budget) < 1.7
         self.ends[1].set(

@@ -80,7 +80,8 @@ class Ladders(Picture):
         grids, w = data.grids, data.weight
         ticks, ways, lands, words = [], [], [], []
         for row, (kind, grid) in enumerate(grids.items()):
-            floor, count = 4 - row, len(grid["levels"])
+            floor = 4 - row
+            count = len(grid["levels"])
             tall = 0.72 if count <= 33 else 0.25  # a comb finer than the screen must not hide the weights
             ticks += [[(v, floor), (v, floor + tall)] for v in grid["levels"] if abs(v) <= WIDEST]
             self._fill(row, kind, data)
@@ -100,7 +101,8 @@ class Ladders(Picture):
         return f"At {data.bits} bit: {'; '.join(words)}. A weight of {w:g} σ lands at {_places(grids)} σ."
 
     def _fill(self, row: int, kind: str, data: Data) -> None:
-        grid, chosen = data.grids[kind], kind == data.chosen
+        grid = data.grids[kind]
+        chosen = kind == data.chosen
         shares, edges = data.histogram
         self.bars[row].set_data(4 - row + 0.85 * shares, edges, baseline=4 - row)
         self.names[row].set(text=data.names[kind], fontweight="bold" if chosen else "normal")
@@ -200,7 +202,8 @@ class Fair(Picture):
 
     def _name(self, curves: Data, count: str, bits: int) -> None:
         """Name the grid that leaves the others, and the others, on their sides of the lines and off the upright one."""
-        (above, below), (upper, lower) = NAMES[count], self.names
+        above, below = NAMES[count]
+        upper, lower = self.names
         odd = {"said": "sign_magnitude", "stored": "octav", "levels": "midrise"}[count]
         color = style_for(LOOKS[odd]).color if count != "levels" else INK
         height = lambda kind, x: float(np.interp(x, curves[kind][count], np.log10(curves[kind]["error"])))

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.rounds import draw_curves
 from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, separate_labels, style_for, title, untrained
 
 __all__ = ["CHIPS", "Deployed", "KurtosisPath", "Shape"]
@@ -64,15 +65,12 @@ class Deployed(Picture):
     def update(self, data: Data, ghost: Data | None = None) -> str:
         if data is None:
             return untrained(self.title)
-        found = {"now": data.accuracy, "fedavg": data.fedavg, "before": ghost.accuracy if ghost else []}
+        curves = {"now": data.accuracy, "fedavg": data.fedavg, "before": ghost.accuracy if ghost else []}
         words = {"now": name_of(data), "fedavg": "FedAvg", "before": "before"}
-        shown = [k for k in found if found[k] and not (k == "fedavg" and data.method == "fedavg")]
+        shown = [k for k in curves if curves[k] and not (k == "fedavg" and data.method == "fedavg")]
         shown = [k for k in shown if k != "before" or ghost.accuracy not in (data.accuracy, data.fedavg)]
-        for kind, curve in self.lines.items():
-            curve.set_data(*((range(len(CHIPS)), found[kind]) if kind in shown else ([], [])))
-            self.names[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if kind in shown else "")
-        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.095, 0.05, 1.0), strict=True):
-            self.names[kind].set_y(y)
+        curves = {kind: curves[kind] for kind in shown}
+        draw_curves(self.lines, self.names, curves, words, (0.095, 0.05, 1.0), first=0)
         at = CHIPS.index(data.chip)
         self.chip.set_data([at, at], [0, 1.03])
         self.here.set_data([at], [data.accuracy[at]])
@@ -91,7 +89,9 @@ class Deployed(Picture):
 
     @staticmethod
     def _finding(data: Data, at: int) -> str:
-        now, plain, chip = data.accuracy, data.fedavg, CHIPS[at]
+        now = data.accuracy
+        plain = data.fedavg
+        chip = CHIPS[at]
         if data.method == "fedavg":
             return f"FedAvg on a {chip}-bit chip: {now[at]:.1%}, in full precision {now[-1]:.1%}"
         if data.method == "qat":
@@ -186,7 +186,8 @@ class KurtosisPath(Picture):
         if data is None:
             return untrained(self.title)
         same = data.method == "fedavg"
-        layers, ends = list(data.curves), []
+        layers = list(data.curves)
+        ends = []
         for k, layer in enumerate(layers):
             curve = np.clip(data.curves[layer], 1, PEAK)
             self.lines[k].set_data(range(len(curve)), curve)

@@ -114,7 +114,8 @@ class Crossing(Picture):
         self.now.set_data([clients, clients], [LOW, HIGH])
         for dot, error in zip(self.drawn, data.errors, strict=True):
             dot.set_data([clients], [min(max(error, 1.2 * LOW), HIGH)])
-        cross, lines = data.cross, (data.nearest, data.stochastic)
+        cross = data.cross
+        lines = (data.nearest, data.stochastic)
         seen = cross is not None and 1 <= cross <= MOST
         at = float(np.interp(np.log(cross), np.log(m), np.log(np.maximum(lines[0], 1e-9)))) if seen else 0.0
         self.equal.set_data(*(([cross], [np.exp(at)]) if seen else ([], [])))

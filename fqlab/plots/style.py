@@ -203,7 +203,7 @@ def note(
 def separate_labels(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move label positions until neighbours are ``gap`` apart, inside ``[low, high]``; their order stays.
 
-    >>> apart([0.5, 0.5, 0.9], 0.1, 0.0, 1.0)
+    >>> separate_labels([0.5, 0.5, 0.9], 0.1, 0.0, 1.0)
     [0.45, 0.55, 0.9]
     """
     order = sorted(range(len(places)), key=lambda i: places[i])

@@ -13,12 +13,13 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.rounds import build_bytes, draw_curves
 from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, number_of, separate_labels, style_for, title
 
-__all__ = ["Levels", "PlaneDensity", "TrainingCurve"]
+__all__ = ["WIDEST", "Levels", "PlaneDensity", "TrainingCurve"]
 
-WIDEST, FLOOR = 5.0, 1e-5
-"""Largest |w|/σ and smallest squared error (σ²) that are drawn."""
+WIDEST, FLOOR, CEILING = 6.0, 1e-5, 60.0
+"""Largest |w|/σ, smallest and largest squared error (σ²) that are drawn."""
 MOST_LAYERS, MOST_BITS, MOST_EPSILON = 4, 8, 0.2
 
 
@@ -39,7 +40,7 @@ class Levels(Picture):
         best: float
         count: int  # levels
         exact: bool  # nothing is quantized
-        layer: str
+        sent: str  # "weights" or "differences"
 
     width, height = 338, 280
 
@@ -52,22 +53,23 @@ class Levels(Picture):
     def _build_weights(self, fig: FigureBase) -> None:
         ax = axes(fig, 52, 176, 274, 72, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
         ax.set_yticks([])
-        ax.set_ylabel("weights", fontsize=11.5, color=INK, labelpad=18)
+        style = {"ha": "center", "rotation": 90, "fontsize": 11.5, "halo": False}
+        self.sent = self.live(note(ax, "", x=-1.18 * WIDEST, y=0.65, **style))
         ax.set_xticks([-4, -2, 0, 2, 4], ["−4 σ", "−2 σ", "0", "2 σ", "4 σ"])
         shade = {"color": style_for("clipping").color, "alpha": 0.16, "linewidth": 0}
         self.gone = [self.live(ax.add_patch(Rectangle((0, 0), WIDEST, 2, **shade))) for _ in range(2)]
-        empty = (np.zeros(100), np.linspace(-WIDEST, WIDEST, 101))
+        empty = (np.zeros(120), np.linspace(-WIDEST, WIDEST, 121))
         self.bars = self.live(ax.stairs(*empty, fill=True, color=style_for("weights").color))
         self.levels = self.live(LineCollection([], colors=style_for("bits").color, linewidths=1.2))
         ax.add_collection(self.levels)
         self.edges = [self.live(line(ax, "clipping", linewidth=1.4)) for _ in range(2)]
         box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
         self.count = self.live(
-            note(ax, "", x=4.9, y=1.14, ha="right", color=style_for("bits").color, halo=False, bbox=box)
+            note(ax, "", x=WIDEST - 0.1, y=1.14, ha="right", color=style_for("bits").color, halo=False, bbox=box)
         )
 
     def _build_error(self, fig: FigureBase) -> None:
-        limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, 3)}
+        limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, CEILING)}
         ax = axes(fig, 52, 40, 274, 106, xlabel="clip (σ)", ylabel="error (σ²)", yscale="log", **limits)
         ax.set_yticks([1e-4, 1e-2, 1])
         ax.minorticks_off()
@@ -79,34 +81,41 @@ class Levels(Picture):
         self.here = self.live(line(ax, "error", markers=True, linestyle="", markersize=7.5, zorder=5))
         color = style_for("error").color
         self.names = [self.live(note(ax, text, color=color, halo=False)) for text in ("rounding", "clipping")]
-        self.optimum = self.live(note(ax, "", color="#a1477a", y=1.4, halo=False))
+        self.optimum = self.live(note(ax, "", color="#a1477a", y=18, halo=False))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
+        self.title.set_text(self._finding(data))
+        self.sent.set_text(data.sent)
+        self.bars.set_data(*data.histogram)
+        for artist in self.artists:
+            artist.set_visible(not data.exact or artist in (self.title, self.sent, self.bars))
+        if data.exact:
+            return "The weights of the largest layer, which nothing rounds."
+        self._draw_grid(data)
+        self._draw_error(data, min(data.clip, WIDEST))
+        (rounding, clipped), whole = data.parts, data.error
+        return (
+            f"The {data.sent} of the largest layer on a grid of {number_of(data.count, 'level')}, clipped at "
+            f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
+            f"clipping; the best clip is {data.optimum:.2f} σ."
+        )
+
+    def _draw_grid(self, data: Data) -> None:
         clip = min(data.clip, WIDEST)
-        counts, edges = data.histogram
-        self.bars.set_data(counts, edges)
         tall = 0.5 if data.count <= 64 else 0.16  # a comb finer than the screen must not hide the weights
         self.levels.set_segments([[(v, 0), (v, tall)] for v in data.levels if abs(v) <= WIDEST])
         self.count.set_text(number_of(data.count, "level"))
         for side, edge, gone in zip((-1, 1), self.edges, self.gone, strict=True):
             edge.set_data([side * clip] * 2, [0, 1.3])
             gone.set_x(clip if side > 0 else -clip - WIDEST)
-        self._draw_error(data, clip)
-        self.title.set_text(self._finding(data))
-        (rounding, clipped), whole = data.parts, data.error
-        return (
-            f"The weights of {data.layer} on a grid of {number_of(data.count, 'level')}, clipped at "
-            f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
-            f"clipping; the best clip is {data.optimum:.2f} σ."
-        )
 
     def _draw_error(self, data: Data, clip: float) -> None:
         x, granular, clipping = data.curves
-        self.cut.set_data([clip, clip], [FLOOR, 3])
+        self.cut.set_data([clip, clip], [FLOOR, CEILING])
         self.total.set_data(x, granular + clipping)
         self.granular.set_data(x, granular)
         self.clipping.set_data(x, clipping)
-        self.here.set_data([clip], [max(data.error, 1.3 * FLOOR)])
+        self.here.set_data([clip], [float(np.clip(data.error, 1.3 * FLOOR, CEILING / 1.3))])
         best = min(data.optimum, WIDEST)
         self.best.set_data([best], [data.best])
         right = best > 4.1
@@ -192,11 +201,17 @@ class PlaneDensity(Picture):
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         layers, epsilon = data.layers, data.epsilon
+        for artist in self.artists:
+            artist.set_visible(bool(layers) or artist is self.title)
+        if not layers:
+            self.title.set_text("Full precision: no bit planes")
+            return "Full precision has no bit planes to drop."
         self._draw_steps(layers, epsilon, style_for("bits" if data.on else "previous").color)
         self._draw_matrix(layers)
         self.title.set_text(self._finding(data))
         words = [f"{x['name']} {x['delta']:.2f} ({x['left']} bit left, {x['zeros']:.0%} zero bits)" for x in layers]
-        return f"Share of weights that use the top bit, by layer, against ε = {epsilon:g}: {', '.join(words)}."
+        on = "" if data.on else "If the grid were sign-magnitude: "
+        return f"{on}Share of weights that use the top bit, by layer, against ε = {epsilon:g}: {', '.join(words)}."
 
     def _draw_steps(self, layers: Sequence[Data], epsilon: float, color: str) -> None:
         shift = np.linspace(-0.16, 0.16, len(layers)) if len(layers) > 1 else [0.0]
@@ -285,27 +300,17 @@ class TrainingCurve(Picture):
     def _build_bytes(self, fig: FigureBase) -> None:
         ax = axes(fig, 580, 38, 92, 130, xlabel="of 32 bit", xlim=(0, 1.15), ylim=(-0.5, 2.65), grid="x")
         ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-        ax.set_yticks([2, 1, 0], ["up", "up, coded", "down"])
-        ax.tick_params(axis="y", length=0, labelcolor=INK)
         note(ax, "bytes a round, all clients", x=1.15, y=2.86, ha="right", va="bottom", color=MUTED, halo=False)
-        shade = {"color": style_for("bytes").color, "linewidth": 0}
-        self.bars = [
-            self.live(ax.add_patch(Rectangle((0, y - 0.3), 0, 0.6, alpha=alpha, **shade)))
-            for y, alpha in ((2, 1.0), (1, 0.6), (0, 0.3))
-        ]
-        self.values = [self.live(note(ax, "", y=y, halo=False)) for y in (2, 1, 0)]
+        self.bars, self.values = build_bytes(ax, ("up", "up, coded", "down"), (1.0, 0.6, 0.3))
+        for artist in (*self.bars, *self.values):
+            self.live(artist)
         self.before = self.live(line(ax, "previous", linewidth=2.5))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         before = ghost.accuracy if ghost else []
-        found = {"accuracy": data.accuracy, "full precision": data.full, "previous": before}
-        words = {"accuracy": "now", "full precision": "32 bit", "previous": "before"}
-        for kind, curve in self.curves.items():
-            curve.set_data(range(1, len(found[kind]) + 1), found[kind])
-            self.ends[kind].set_text(f"{words[kind]} {found[kind][-1]:.1%}" if found[kind] else "")
-        shown = [kind for kind in self.curves if found[kind]]
-        for kind, y in zip(shown, separate_labels([found[k][-1] for k in shown], 0.115, 0.05, 1.0), strict=True):
-            self.ends[kind].set_y(y)
+        curves = {"previous": before, "full precision": data.full, "accuracy": data.accuracy}
+        words = {"previous": "before", "full precision": "32 bit", "accuracy": "now"}
+        draw_curves(self.curves, self.ends, curves, words, (0.115, 0.05, 1.0))
         self.end.set_data([len(data.accuracy)], data.accuracy[-1:])
         self._draw_bytes(data, ghost)
         self.title.set_text(self._finding(data))

@@ -20,13 +20,13 @@ from fqlab.quant.planes import (
 )
 from fqlab.quant.precision import (
     MAX_BITS,
-    adjust,
     bit_variables,
     requantize,
     requantize_net,
     requantize_to_step,
     signed_sum,
 )
+from fqlab.quant.pruning import adjust
 from fqlab.quant.recursion import octav, octav_layers, octav_step, octav_update
 from fqlab.quant.rotation import hadamard, pieces, random_signs, rotate, rotate_back
 from fqlab.quant.searching import expected_error, sweep

@@ -8,7 +8,7 @@ from fqlab.errors import ConfigError, in_range, one_of, shown
 
 __all__ = ["CUTTINGS", "compression", "mean_bits", "moves", "parse_budgets", "pruning_growing"]
 
-CUTTINGS = ("round_robin", "drain")
+CUTTINGS = ("drain", "round_robin")
 TOLERANCE = 1e-9
 
 
@@ -49,22 +49,24 @@ def pruning_growing(
     reduced: Sequence[int],
     sizes: Sequence[int],
     budget: float,
-    cutting: str = "round_robin",
+    cutting: str = "drain",
 ) -> tuple[int, ...]:
     """One client's bit-widths for the next round: the common base, cut or grown to its budget (Algorithm
     2).
 
     Layers are ranked by ρ_l = M_l(Δb_l + 1): large layers, and layers that gave up bits of their own
-    accord, come first when bits must go and last when bits are to spare. Ties keep the order of the layers;
-    the ranking is made once.
+    accord, come first when bits must go and last when bits are to spare. Among equals the layer nearer the
+    input comes first both ways; the ranking is made once. The public code is ``"drain"``, with
+    ρ_l = (M_l/M) Δ̄_l and the same Δ̄_l = Δb_l + 1 for all clients; there the last step of growing may pass the
+    budget, here it is not taken and the next layers are tried.
 
     Args:
         base: widths 1-8 of the common base.
         reduced: Δb_l ≥ 0, the bits each layer lost in the client's last local training.
         sizes: M_l ≥ 1.
         budget: v, the largest mean width (:func:`mean_bits`), from 1 to 8.
-        cutting: ``"round_robin"`` takes one bit from every layer in turn; ``"drain"`` empties the first
-            layer down to 1 bit before it goes on to the next. Both are readings of the paper.
+        cutting: ``"drain"`` empties the first layer down to 1 bit before it goes on to the next;
+            ``"round_robin"``, ours, takes one bit from every layer in turn.
 
     Returns:
         Widths 1-8 with mean at most ``budget``. What is left of the budget does not pay for one more bit in
@@ -79,7 +81,7 @@ def moves(
     reduced: Sequence[int],
     sizes: Sequence[int],
     budget: float,
-    cutting: str = "round_robin",
+    cutting: str = "drain",
 ) -> Iterator[tuple[int, ...]]:
     """Algorithm 2 one move at a time: the base, then the widths after each bit that is cut or grown.
 
@@ -90,14 +92,14 @@ def moves(
     widths = list(base)
     yield tuple(widths)
     spare = budget * sum(sizes) * (1 + TOLERANCE) - sum(m * b for m, b in zip(sizes, widths, strict=True))
-    ranked = sorted(range(len(widths)), key=lambda k: -sizes[k] * (reduced[k] + 1))
-    for layer in _turns(ranked, cutting):
+    priority = [size * (lost + 1) for size, lost in zip(sizes, reduced, strict=True)]
+    for layer in _turns(sorted(range(len(widths)), key=lambda k: -priority[k]), cutting):
         if spare >= 0:
             break
         if widths[layer] > 1:
             widths[layer], spare = widths[layer] - 1, spare + sizes[layer]
             yield tuple(widths)
-    for layer in _turns(ranked[::-1], cutting):
+    for layer in _turns(sorted(range(len(widths)), key=lambda k: priority[k]), cutting):
         if widths[layer] < 8 and sizes[layer] <= spare:
             widths[layer], spare = widths[layer] + 1, spare - sizes[layer]
             yield tuple(widths)

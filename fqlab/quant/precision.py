@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import torch
 
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
-from fqlab.quant.planes import narrow_bits, prune_msb
 
-__all__ = ["MAX_BITS", "adjust", "bit_variables", "signed_sum", "requantize_to_step", "requantize", "requantize_net"]
+__all__ = ["MAX_BITS", "bit_variables", "signed_sum", "requantize_to_step", "requantize", "requantize_net"]
 
 MAX_BITS = 8
 """No layer gets wider than this (the cap in BSQ's code)."""
@@ -59,7 +58,8 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
         ConfigError: for NaN in the planes, or a scale that is not finite.
     """
     bits = planes.shape[1]
-    grid, values = Grid(bits, "sign_magnitude"), _rounded("planes", signed_sum(planes))
+    grid = Grid(bits, "sign_magnitude")
+    values = _rounded("planes", signed_sum(planes))
     step = grid.step(_finite("scale", scale))
     if growth and bits < cap and values.numel() and float(values.abs().max()) > grid.high:
         grid = Grid(bits + 1, "sign_magnitude")
@@ -73,7 +73,8 @@ def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
     Raises:
         ConfigError: for NaN in ``net``, or a scale that is not finite.
     """
-    grid, scale = Grid(bits, "sign_magnitude"), _finite("scale", scale)
+    grid = Grid(bits, "sign_magnitude")
+    scale = _finite("scale", scale)
     values = _rounded("net", net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
     return Codes(values.to(torch.int16), grid, scale.abs())
 
@@ -90,27 +91,6 @@ def _finite(name: str, value: torch.Tensor | float) -> torch.Tensor:
     if not bool(number.isfinite().all()):
         raise ConfigError(f"{name} is {number.tolist()}, but must be finite.")
     return number
-
-
-def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float = 0.0) -> Codes:
-    """Precision adjustment (§3.3, eq. 6): cut empty planes at the top and at the bottom, down to one bit.
-
-    Without a threshold no weight moves: cutting k LSBs doubles the step k times, cutting MSBs leaves it. An
-    empty plane between full ones stays.
-
-    Args:
-        threshold: a plane is empty if its share of ones is at most this, in [0, 1] (an option of BSQ's
-            code). The weights that lose their MSB saturate at the largest magnitude left.
-    """
-    in_range("threshold", threshold, 0, 1)
-    if msb:
-        pruned, bits = prune_msb(codes, threshold)
-        codes = narrow_bits(pruned, int(bits))
-    while lsb and codes.grid.bits > 1 and float((codes.values % 2).float().mean()) <= threshold:
-        narrow = Grid(codes.grid.bits - 1, "sign_magnitude")
-        halved = torch.div(codes.values, 2, rounding_mode="trunc")
-        codes = Codes(halved, narrow, 2 * codes.clip * narrow.high / codes.grid.high)
-    return codes
 
 
 def requantize_to_step(

@@ -8,7 +8,7 @@ from typing import Any
 
 from fqlab import models
 from fqlab.federation import Experiment, fit
-from fqlab.models.resnet import ResNet20
+from fqlab.models.resnet import ResNet
 from fqlab.quant import compression, mean_bits
 
 __all__ = [
@@ -46,7 +46,7 @@ def experiment(
 
 def hawq(seed: int, scale: str) -> float:
     """Compression of HAWQ's scheme for ResNet-20: quantized weights and the last bias, shortcuts left out."""
-    model = ResNet20(3, 10, "batch")
+    model = ResNet(3, 10, "batch")
     tensors = models.weights_of(model)
     sizes = [tensors[name].numel() for name in (*models.quantizable(model), "fc.bias")]
     return compression(mean_bits(sizes, [8, 6, 6, 6, 6, 8, 8, *[3] * 6, *[2] * 6, 3, 3]))

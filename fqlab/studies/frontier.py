@@ -30,7 +30,7 @@ FAMILIES = {
     "fedavg": "FedAvg",
     "clipped": "clipped",
     "both": "clipped both ways",
-    "fixed_width": "fixed widths",
+    "aqfl": "AQFL",
     "fedmpq": "FedMPQ",
     "bsq": "BSQ",
     "fedpaq": "FedPAQ",
@@ -43,6 +43,10 @@ FAMILIES = {
 }
 
 _QUIET = {"rounding": "stochastic", "averaging": "size", "qat": False}
+_LATENT = {"update": "latent"}
+"""Without norms the network of the digits does not train by FedMPQ's integer update."""
+_METHODS = {"both": "clipped", "fedmpq": "fedmpq_plus"}
+"""Families that are not called as their method is."""
 _DIFFERENCES = {"downlink": True, "send": "differences"}
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "FedAvg": ("fedavg", {}),
@@ -50,10 +54,10 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "clipped, 2 bit, clip 1.3": ("clipped", {**_QUIET, "bits": 2, "clip_factor": 1.3}),
     "clipped, 2 bit, max-abs": ("clipped", {**_QUIET, "bits": 2, "clip": "max_abs"}),
     **{f"both ways, {b} bit": ("both", {**_QUIET, "bits": b, "downlink": True}) for b in (2, 3, 4, 6, 8)},
-    **{f"fixed width {b}": ("fixed_width", {"budgets": b}) for b in (2, 4)},
-    "fixed widths 2 to 8": ("fixed_width", {"budgets": "2-2-4-4-4-6-6-6-8-8"}),
-    "FedMPQ": ("fedmpq", {}),
-    "FedMPQ, changes down": ("fedmpq", {"downlink": "changes"}),
+    **{f"AQFL, {b} bit": ("aqfl", {**_LATENT, "budgets": b}) for b in (2, 4)},
+    "AQFL, 2 to 8 bit": ("aqfl", _LATENT),
+    "FedMPQ": ("fedmpq", _LATENT),
+    "FedMPQ, changes down": ("fedmpq", {**_LATENT, "downlink": "changes"}),
     "BSQ": ("bsq", {}),
     "BSQ, gentle": ("bsq", {"penalty": 0.001}),
     **{f"both ways, differences, {b} bit": ("both", {**_QUIET, **_DIFFERENCES, "bits": b}) for b in (2, 3, 4)},
@@ -74,8 +78,8 @@ LONG = tuple(
 
 def names(labels: str) -> dict[str, tuple[str, dict[str, Any], int]]:
     """Every stored setting on these labels: name -> family, options and local epochs."""
-    found = {name: (*setting, 1) for name, setting in SETTINGS.items()}
-    return found | ({f"{name}, 5 epochs": (*SETTINGS[name], 5) for name in LONG} if labels == "two" else {})
+    settings = {name: (*setting, 1) for name, setting in SETTINGS.items()}
+    return settings | ({f"{name}, 5 epochs": (*SETTINGS[name], 5) for name in LONG} if labels == "two" else {})
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def experiment(family: str, options: dict[str, Any], labels: str, seed: int = 0,
         evaluate_every=max(STOPS), partition=partition, split=split, options=options,
         validation=0.1 if family == "lottery" else 0.0,
     )  # fmt: skip
-    return Experiment(method="clipped" if family == "both" else family, **{**shared, **changes})
+    return Experiment(method=_METHODS.get(family, family), **{**shared, **changes})
 
 
 def trace(
@@ -128,13 +132,13 @@ def trace(
     test = federation.simulation.dataset
     for record in federation:
         total = {way: count + getattr(record, way) for way, count in total.items()}
-        found = {"round": record.index, **total}
+        measures = {"round": record.index, **total}
         if not stops or record.index in stops:
             model = federation.method.evaluation_weights(federation.server)
-            own = federation.personal(record.index)
-            found["everyone"] = accuracy(federation.simulation.model, model, test.test_x, test.test_y)
-            found["own"] = sum(own) / len(own)
-        yield found
+            personal = federation.personal(record.index)
+            measures["everyone"] = accuracy(federation.simulation.model, model, test.test_x, test.test_y)
+            measures["own"] = sum(personal) / len(personal)
+        yield measures
 
 
 @cache
@@ -172,15 +176,15 @@ def measure(name: str, labels: str) -> list[Point]:
     for stop in STOPS:
         each = [run[stop] for run in runs]
         mean = {key: _mean([f[key] for f in each]) for key in each[0] if key != "round"}
-        everyone, own = (round(_spread([f[key] for f in each]), 4) for key in ("everyone", "own"))
+        everyone, personal = (round(_spread([f[key] for f in each]), 4) for key in ("everyone", "own"))
         rounded = {key: round(value, 4) for key, value in mean.items()}
-        setting.append(Point(name, family, labels, stop, spread=(everyone, own), **rounded))
+        setting.append(Point(name, family, labels, stop, spread=(everyone, personal), **rounded))
     return setting
 
 
 def _stops(e: Experiment) -> Iterator[dict[str, float]]:
     """The rounds of :func:`trace` at which a setting is kept."""
-    yield from (found for found in trace(e, stops=STOPS) if found["round"] in STOPS)
+    yield from (measures for measures in trace(e, stops=STOPS) if measures["round"] in STOPS)
 
 
 def _mean(values: list[float]) -> float:
@@ -196,13 +200,13 @@ def store(path: Path = STORE) -> None:
     import torch
 
     torch.set_num_threads(1)
-    made = []
+    all_points = []
     for labels in LABELS:
         for name in names(labels):
-            made += [asdict(point) for point in measure(name, labels)]
-            print(labels, name, made[-1]["everyone"], made[-1]["own"], file=sys.stderr, flush=True)
+            all_points += [asdict(point) for point in measure(name, labels)]
+            print(labels, name, all_points[-1]["everyone"], all_points[-1]["own"], file=sys.stderr, flush=True)
     about = "digits, 10 clients, local networks of 4810 weights; means over seeds 0, 1, 2; bytes of packets"
-    rows = ",\n".join(json.dumps(row) for row in made)
+    rows = ",\n".join(json.dumps(row) for row in all_points)
     path.parent.mkdir(exist_ok=True)
     path.write_text(f'{{"about": "{about}", "points": [\n{rows}\n]}}\n', encoding="utf-8")
 

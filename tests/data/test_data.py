@@ -24,7 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab import data
-from fqlab.data import cifar, digits, idx, sources
+from fqlab.data import Dataset, cifar, digits, idx, load, sources
+from fqlab.data.reduce import reduced
 from fqlab.data.unpack import gunzip, limit, unxz
 from fqlab.errors import ConfigError, DataError
 
@@ -573,3 +574,42 @@ def test_cifar_is_the_published_one(monkeypatch):
     pixels = (dataset.test_x[:100].movedim(1, -1) * std + mean) * 255
     assert (pixels - pixels.round()).abs().max() < 1e-2
     assert (pixels.min() > -0.1, pixels.max() < 255.1) == (True, True)
+
+
+# --------------------------------------------------------------------------------------------- made smaller
+
+
+def tiny_images() -> Dataset:
+    x = torch.arange(2 * 3 * 1 * 4 * 4, dtype=torch.float32).reshape(6, 1, 4, 4)
+    y = torch.arange(6)
+    return Dataset("tiny", x, y, x[:3], y[:3], ("a",) * 6, groups=torch.arange(6))
+
+
+def test_reduced_images_are_means_of_squares():
+    small = reduced(tiny_images(), side=2)
+    assert small.input_shape == (1, 2, 2)
+    assert small.train_x[0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
+    assert small.test_x.shape == (3, 1, 2, 2)
+
+
+def test_the_first_samples_stay_with_their_labels_and_owners():
+    small = reduced(tiny_images(), train=4, test=1)
+    assert torch.equal(small.train_x, tiny_images().train_x[:4])
+    assert small.train_y.tolist() == [0, 1, 2, 3]
+    assert small.groups.tolist() == [0, 1, 2, 3]
+    assert (len(small.test_x), len(small.test_y)) == (1, 1)
+    assert reduced(tiny_images()).train_x is not None
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [({"side": 3}, "side is 3, but must divide"), ({"train": 7}, "train is 7"), ({"test": -1}, "test is -1")],
+)
+def test_what_cannot_be_reduced_in_one_sentence(how, message):
+    with pytest.raises(ConfigError, match=message):
+        reduced(tiny_images(), **how)
+
+
+def test_only_square_images_have_a_side():
+    with pytest.raises(ConfigError, match="inputs have shape"):
+        reduced(load("lidar"), side=2)

@@ -25,12 +25,14 @@ from fqlab.wire import Payload
 SMALL = dict(clients=5, rounds=4, epochs=1, batch_size=50, lr=0.3, engine="vectorized", partition="n_class")
 OPTIONS = {
     "lottery": {"gate": 0.0, "target": 0.3},
-    "fedmpq": {"downlink": "changes", "budgets": "2-4-8"},
+    "aqfl": {"update": "latent", "budgets": "2-4-8"},
+    "fedmpq": {"update": "latent", "budgets": "2-4-8"},
+    "fedmpq_plus": {"update": "latent", "downlink": "changes", "budgets": "2-4-8"},
     "bsq": {"interval": 2, "penalty": 0.3},
     "fedpaq": {"feedback": True},
     "clipped": {"bits": 3, "rounding": "stochastic"},
 }
-EVERY = [name for name in methods.METHODS.names if name != "fixed_width"]
+EVERY = list(methods.METHODS.names)
 
 
 def experiment(method: str, **changes) -> Experiment:
@@ -327,7 +329,7 @@ def test_a_claim_of_no_error_does_not_take_the_round(tampered):
 
 
 @pytest.mark.parametrize("mse", [-1.0, math.nan, -math.inf, 1e30])
-@pytest.mark.parametrize("method", ["clipped", "fedmpq"])
+@pytest.mark.parametrize("method", ["clipped", "fedmpq_plus"])
 def test_errors_that_are_none_are_refused(method, mse, tampered):
     def tamper(result: ClientResult) -> ClientResult:
         lie = lambda p: Payload(p.codes, {n: v * 0 + mse if n.endswith("/mse") else v for n, v in p.tensors.items()})

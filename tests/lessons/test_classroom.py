@@ -13,7 +13,7 @@ from fqlab.lessons import code, contents
 from fqlab.lessons.classroom import gather
 from fqlab.plots.guesses import Guesses, Poll
 
-QUESTION = "00-two-bits"
+QUESTION = "00-one-bit"
 
 
 @given(st.floats(-1e9, 1e9).map(lambda g: float(f"{g:.6g}")).filter(lambda g: g == 0 or abs(g) > 1e-20))

@@ -20,7 +20,7 @@ from fqlab.lessons.contents import prediction
 from fqlab.lessons.number import understood
 
 PREDICTIONS = [p for n in lessons.LESSONS for p in lessons.lesson(n).predictions]
-PERCENT = "00-two-bits"
+PERCENT = "00-one-bit"
 
 
 def noted():
@@ -126,7 +126,7 @@ def test_a_share_where_percent_are_asked_is_asked_back():
 def test_three_dots_ask_the_question():
     for card in (lessons.predict(PERCENT, ...), lessons.predict(PERCENT)):
         assert card.text.startswith(prediction(PERCENT).question)
-        assert "predict('00-two-bits', your_number)" in card.text
+        assert "predict('00-one-bit', your_number)" in card.text
 
 
 def test_a_guess_alone_answers_the_question_that_was_asked_last(monkeypatch):

@@ -8,7 +8,7 @@ from torch import nn
 
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, fit
-from fqlab.models import MLP, QuantizedActivation, ResNet20, quantize_activations
+from fqlab.models import MLP, QuantizedActivation, ResNet, quantize_activations
 
 
 def test_relu_of_four_bits_has_sixteen_levels_up_to_the_largest_value():
@@ -40,7 +40,7 @@ def test_an_activation_that_is_all_zero_stays_zero():
 
 def test_every_activation_module_is_replaced_but_not_the_stem_of_a_resnet():
     count = lambda model: sum(isinstance(m, QuantizedActivation) for m in model.modules())
-    assert count(quantize_activations(ResNet20(3, 10), 4)) == 18
+    assert count(quantize_activations(ResNet(3, 10), 4)) == 18
     assert count(quantize_activations(MLP(4, (3, 3), 2), 4)) == 2
     assert count(quantize_activations(MLP(4, (3, 3), 2), 0)) == 0
 

@@ -16,6 +16,7 @@ from fqlab import models
 from fqlab.errors import ConfigError
 from fqlab.models import make, quantizable, weights_of
 from fqlab.models.layers import build
+from fqlab.models.statistics import with_fresh_statistics
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "lidar": (64, 3)}
 
@@ -31,7 +32,7 @@ def inputs(name: str, n: int = 6, seed: int = 0) -> torch.Tensor:
 FITTING = [
     ("mlp", "digits"), ("mlp", "mnist"), ("robust_mlp", "digits"), ("digits_cnn", "digits"),
     ("clipped_cnn", "digits"), ("clipped_cnn", "mnist"), ("clipped_cnn", "cifar10"), ("lenet5", "mnist"),
-    ("lenet5", "cifar10"), ("resnet20", "digits"), ("resnet20_bn", "digits"), ("lottery_mnist", "mnist"),
+    ("lenet5", "cifar10"), ("resnet20", "digits"), ("resnet20_bn", "digits"), ("resnet8", "digits"), ("lottery_mnist", "mnist"),
     ("lottery_cifar", "cifar10"), ("lottery_emnist", "mnist"), ("pointnet", "lidar"),
 ]  # fmt: skip
 fitting = pytest.mark.parametrize("name, data", FITTING)
@@ -63,6 +64,13 @@ def counts(model: nn.Module, **options: bool) -> tuple[int, int]:
         ("lottery_cifar", "cifar10", 10, 61770, 62006),
         ("lottery_emnist", "mnist", 62, 538754, 539358),
         ("resnet20", "cifar10", 10, 268336, 268346 + 2560 + 2 * (7 * 16 + 7 * 32 + 7 * 64)),
+        (
+            "resnet8",
+            "mnist",
+            10,
+            144 + 2 * 2304 + 4608 + 9216 + 18432 + 36864 + 640,
+            74512 + 10 + 2560 + 6 * (16 + 32 + 64),
+        ),
         ("resnet20_bn", "cifar10", 10, 268336, 268346 + 2560 + 2 * (7 * 16 + 7 * 32 + 7 * 64)),
     ],
 )
@@ -99,7 +107,21 @@ def test_resnet_has_two_activations_in_each_block_and_two_norms_to_choose_from()
     model = make("resnet20_bn", dataset("cifar10"), 0)
     assert sum(isinstance(layer, nn.ReLU) for layer in model.modules()) == 18
     with pytest.raises(ConfigError, match="norm is 'layer', but must be one of batch, group"):
-        models.ResNet20(norm="layer")
+        models.ResNet(norm="layer")
+    with pytest.raises(ConfigError, match="depth is 9, but must be 8, 14, 20"):
+        models.ResNet(depth=9)
+
+
+def test_resnet8_has_the_layers_of_fedmpqs_public_code():
+    """Stem, two convolutions a stage, fc; the two 1x1 shortcuts are not quantized."""
+    model = make("resnet8", dataset("mnist"), 0)
+    assert [model.get_parameter(n).numel() for n in quantizable(model)] == [
+        144, 2304, 2304, 4608, 9216, 18432, 36864, 640,
+    ]  # fmt: skip
+    assert sum("shortcut.0" in name for name, _ in model.named_parameters()) == 2
+    for name, outputs in (("stage3.0.conv2.weight", 64), ("stage1.0.conv1.weight", 16)):
+        weight = model.get_parameter(name).detach()
+        assert float(weight.std()) == pytest.approx((2 / (9 * outputs)) ** 0.5, rel=4 / (2 * weight.numel()) ** 0.5)
 
 
 # ------------------------------------------------------------------------------------------ PyTorch as oracle
@@ -383,3 +405,36 @@ def test_another_default_dtype_changes_nothing(name):
         torch.set_default_dtype(torch.float32)
     assert {value.dtype for value in [*ours.values(), *narrow.values()]} == {torch.float32}
     assert all(torch.equal(value, expected[key]) for key, value in ours.items())
+
+
+# --------------------------------------------------------------------------------- statistics taken anew
+
+
+def test_statistics_taken_anew_are_those_of_the_inputs_of_each_norm():
+    """One batch: mean and variance (n − 1) of what enters the first norm, computed by hand."""
+    model = make("resnet8", dataset("digits"), 0)
+    weights = weights_of(model)
+    stale = {n: v + 3 if "running" in n else v for n, v in weights.items()}
+    x = inputs("digits", n=40)
+    new = with_fresh_statistics(model, stale, x)
+    seen = torch.nn.functional.conv2d(x, weights["conv.weight"], padding=1).transpose(0, 1).flatten(1)
+    assert torch.allclose(new["norm.running_mean"], seen.mean(1), atol=1e-5)
+    assert torch.allclose(new["norm.running_var"], seen.var(1), rtol=1e-4)
+    assert all(torch.equal(new[n], stale[n]) for n in weights if "running" not in n)
+    again = with_fresh_statistics(model, new, x)
+    assert all(torch.equal(again[n], new[n]) for n in new)
+
+
+def test_statistics_are_means_over_batches_of_equal_weight():
+    model = make("resnet8", dataset("digits"), 0)
+    weights = weights_of(model)
+    x = inputs("digits", n=40)
+    halves = [with_fresh_statistics(model, weights, part)["norm.running_var"] for part in x.split(20)]
+    both = with_fresh_statistics(model, weights, x, batch=20)["norm.running_var"]
+    assert torch.allclose(both, (halves[0] + halves[1]) / 2, rtol=1e-5)
+
+
+def test_a_network_without_norms_has_nothing_to_take_anew():
+    model = make("mlp", dataset("digits"), 0)
+    weights = weights_of(model)
+    assert with_fresh_statistics(model, weights, inputs("digits")) is weights

@@ -10,7 +10,7 @@ from fqlab import data, partition
 from fqlab.federation import Federation
 from fqlab.panels import clipped
 from fqlab.panels.views.clipped import State, experiment, shares
-from fqlab.panels.views.tour import weights
+from fqlab.panels.views.tour import layers
 from fqlab.plots.clipped import Digits, Rounds, VoteShares
 from fqlab.quant import Grid, clip_for, quantize
 from fqlab.training.sgd import accuracy
@@ -33,7 +33,7 @@ def measured(w: torch.Tensor, bits: int) -> float:
 
 def test_shares_are_inverse_to_the_errors_of_real_uploads():
     for layer, row in enumerate(shares(State(fine=2, fine_bits=6, hidden=3, output=3)).values()):
-        w = weights("same")[layer][1]
+        w = layers()[layer][1]
         inverse = np.array([1 / measured(w, 6)] * 2 + [1 / measured(w, 3)] * 8)
         assert row == pytest.approx(inverse / inverse.sum(), rel=0.15)
 

@@ -9,7 +9,7 @@ import torch
 
 from fqlab import panels
 from fqlab.federation import fit
-from fqlab.methods.fedmpq import FedMPQ
+from fqlab.methods.fedmpq_plus import FedMPQPlus
 from fqlab.plots.precision import Federated, Matrix, Prune
 from fqlab.quant import msb_density, prune_msb, pruning_growing
 from fqlab.studies.fedmpq import CLIENTS, SIZES, bell, experiment
@@ -50,9 +50,10 @@ def test_the_last_move_keeps_every_budget_to_the_last_bit_that_fits(panel, modul
         sent = [module.local_widths(state, n) for n in range(CLIENTS)]
         shares = torch.tensor(table.budgets) / sum(table.budgets)
         base = (shares[:, None] * torch.tensor(sent)).sum(0).round().int().tolist()
+        lost = torch.tensor(table.budgets)[:, None] - torch.tensor(sent)
+        reduced = ((shares[:, None] * lost).sum(0) + 1).round().clamp(min=1).int() - 1
         for n, (widths, budget, mean) in enumerate(zip(table.widths, table.budgets, table.means, strict=True)):
-            reduced = [int(budget) - b for b in sent[n]]
-            assert tuple(widths) == pruning_growing(base, reduced, SIZES, budget, cutting)
+            assert tuple(widths) == pruning_growing(base, reduced.tolist(), SIZES, budget, cutting), n
             assert mean <= budget + 1e-6
             assert all(b == 8 or (budget - mean) * sum(SIZES) < m for b, m in zip(widths, SIZES, strict=True))
 
@@ -83,7 +84,7 @@ def test_the_curve_is_the_federation_of_the_state(module):
 def test_every_scheme_is_a_method_that_can_run(module):
     for scheme in module.SCHEMES:
         for eta in module.ETAS:
-            FedMPQ(**module.options(module.State(scheme=scheme, eta=eta)))
+            FedMPQPlus(**module.options(module.State(scheme=scheme, eta=eta)))
 
 
 def test_moves_and_presets_of_the_same_experiment_train_nothing_again(module, monkeypatch):

@@ -29,13 +29,14 @@ UP = r"([\d.]+) bit a value up"
 HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
     "tour": {
         "Float": (ACCURACY, 92, 98),
-        "2-bit max-abs": (ACCURACY, 30, 70),
-        "2-bit OCTAV": (ACCURACY, 70, 90),
-        "2-bit dithered": (ACCURACY, 75, 94),
-        "1 bit": (ACCURACY, 5, 45),
-        "ε = 0.1": (ACCURACY, 88, 97),
-        "Label skew": (ACCURACY, 76, 94),
-        "4-2-2-4": (ACCURACY, 86, 98),
+        "2-bit max-abs": (ACCURACY, 35, 65),
+        "2-bit OCTAV": (ACCURACY, 70, 83),
+        "Stochastic": (ACCURACY, 83, 91),
+        "Clip × 1.3": (ACCURACY, 89, 98),
+        "1 bit": (ACCURACY, 5, 20),
+        "1 bit, clip × 1.5": (ACCURACY, 81, 94),
+        "1 bit, differences": (ACCURACY, 92, 98),
+        "ε = 0.1": (ACCURACY, 90, 97),
     },
     "drift": {
         "Even labels": (REACHES, 89, 97),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from fqlab.errors import ConfigError
 from fqlab.federation import fit
-from fqlab.panels import tour
-from fqlab.panels.views.tour import State, experiment, weights
+from fqlab.panels import ticket, tour
+from fqlab.panels.views.tour import State, experiment, layers
 from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import Grid, clip_for, expected_error, msb_density, quantize
 
@@ -29,7 +30,7 @@ def test_the_curve_is_the_federation_of_the_state(panel):
 
 def test_error_parts_and_optimum(panel):
     panel.set(bits=4, grid="midrise", rounding="nearest", clip=1.0)
-    name, w = max(weights("same"), key=lambda pair: pair[1].numel())
+    name, w = max(layers(), key=lambda pair: pair[1].numel())
     grid, sigma = Grid(4), float(w.std(correction=0))
     clip = clip_for("octav", w, grid)
     shown = panel.frame.pictures[Levels]
@@ -41,7 +42,7 @@ def test_error_parts_and_optimum(panel):
 def test_epsilon_cuts_planes_and_bytes(panel):
     panel.preset("ε = 0.1")
     panel.wait()
-    for shown, (_, w) in zip(panel.frame.pictures[PlaneDensity].layers, weights("same"), strict=True):
+    for shown, (_, w) in zip(panel.frame.pictures[PlaneDensity].layers, layers(), strict=True):
         codes = quantize(
             w, 2 * clip_for("octav", w, Grid(4, "sign_magnitude"), "stochastic"), Grid(4, "sign_magnitude")
         )
@@ -77,3 +78,39 @@ def test_the_newest_setting_wins_and_the_ghost_is_the_run_before(panel):
     panel.wait()
     assert panel.frame.pictures[TrainingCurve].accuracy == [r.accuracy for r in fit(experiment(State(bits=8))).rounds]
     assert panel.gallery.views[TrainingCurve].ghost.accuracy == before
+
+
+def test_in_full_precision_no_level_no_error_and_no_plane_is_drawn(panel):
+    panel.preset("Float")
+    panel.wait()
+    shown = panel.frame.pictures[Levels]
+    assert (shown.exact, len(shown.levels), shown.count, shown.error) == (True, 0, 0, 0.0)
+    assert panel.frame.pictures[PlaneDensity].layers == []
+    assert "squared error" not in panel.description
+    assert all(
+        panel.controls.widgets[name].disabled for name in ("clip", "bits", "epsilon", "rounding", "send", "grid")
+    )
+    picture = panel.gallery.picture(Levels)
+    seen = {artist for artist in picture.artists if artist.get_visible()}
+    assert seen == {picture.title, picture.sent, picture.bars}
+    panel.preset("Stochastic")
+    assert all(artist.get_visible() for artist in picture.artists)
+
+
+def test_what_a_client_changes_is_smaller_than_its_weights_and_is_what_is_shown(panel):
+    changes, weights = dict(layers("differences")), dict(layers())
+    assert {name: w.shape for name, w in changes.items()} == {name: w.shape for name, w in weights.items()}
+    for name, change in changes.items():
+        assert 0 < float(change.square().mean()) < 0.1 * float(weights[name].square().mean())
+    panel.preset("1 bit, differences")
+    change = max(changes.values(), key=lambda x: x.numel())
+    shown = panel.frame.pictures[Levels]
+    assert shown.clip == pytest.approx(float(change.abs().max() / change.std(correction=0)), rel=1e-5)
+    assert shown.levels == pytest.approx([-shown.clip, shown.clip])
+    assert "The differences of the largest layer on a grid of 2 levels" in panel.description
+
+
+def test_a_ticket_of_the_tour_before_is_refused(panel):
+    before = ticket.write("tour", 1, panel.state)
+    with pytest.raises(ConfigError, match="mistyped, or from another version"):
+        panel.restore(before)

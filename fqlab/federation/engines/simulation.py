@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 
 from fqlab import data, methods, models, partition, seeds, wire
 from fqlab.data import Dataset
+from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
 from fqlab.federation.engines.crew import Crew
 from fqlab.federation.engines.memory import keep_memory
@@ -48,6 +49,7 @@ class ClientResult:
     size: wire.Size | None = None
     state: State | None = None
     mse: dict[str, float] = field(default_factory=dict)
+    moved: dict[str, float] = field(default_factory=dict)
     loss: float = float("nan")
     fault: str | None = None
 
@@ -103,10 +105,15 @@ class Simulation:
         seen = channels_last(weights)
         return torch.cat(list(self.crew.map(lambda model, part: infer(model, seen, part), x.split(EVALUATED_AT_ONCE))))
 
+    @cached_property
+    def smallest_batch(self) -> int:
+        """Samples without which the network cannot train; looked up once a run."""
+        return smallest_batch(self.model)
+
     def plan(self, client: Client) -> list[np.ndarray]:
         """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
         rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
-        return batches(self.train[client.id], client.training, rng, least=smallest_batch(self.model))
+        return batches(self.train[client.id], client.training, rng, least=self.smallest_batch)
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)
@@ -137,7 +144,7 @@ class Simulation:
         updates = self.method.uploads(params, buffers, [problems[i] for i in sound], [clients[i] for i in sound])
         packets = self.pack([update.payload for update in updates])
         for i, update, (packet, size) in zip(sound, updates, packets, strict=True):
-            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, losses[i])
+            results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, update.moved, losses[i])
         return results
 
 
@@ -199,7 +206,7 @@ def build_simulation(
         ConfigError: if a client is left without training samples.
     """
     keep_memory()
-    dataset = dataset or data.load(experiment.dataset)
+    dataset = reduced(dataset or data.load(experiment.dataset), **experiment.reduce)
     parts = partition.split(
         experiment.partition, dataset, experiment.clients, experiment.seed, **dict(experiment.split)
     )

@@ -30,14 +30,14 @@ def _turns(base: Ints, sizes: Ints, limit: float, ranked: Ints, slack: float = 0
     return widths
 
 
-def _ranked(reduced: Ints, sizes: Ints, *, smallest: bool = False, own: bool = True) -> list[int]:
-    rank = [m * (d + 1) if own else m for m, d in zip(sizes, reduced, strict=True)]
+def _ranked(reduced: Ints, sizes: Ints, *, smallest: bool = False, scaled: bool = True) -> list[int]:
+    rank = [m * (d + 1) if scaled else m for m, d in zip(sizes, reduced, strict=True)]
     return sorted(range(len(sizes)), key=lambda k: rank[k] if smallest else -rank[k])
 
 
 def solve(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
     """Pruning-growing, a bit from each layer in turn."""
-    return list(pruning_growing(base, reduced, sizes, budget))
+    return list(pruning_growing(base, reduced, sizes, budget, "round_robin"))
 
 
 def _simple_mean(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
@@ -53,7 +53,7 @@ def _wrong_sort(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[i
 
 
 def _forgets_reduced(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, own=False))
+    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, scaled=False))
 
 
 def _only_cut(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
@@ -91,7 +91,7 @@ LESSON = Lesson(
                 ([5, 5, 5, 4], [0, 1, 0, 1], [432, 2304, 9216, 36864], 4),
                 ([5, 5, 5, 4], [0, 9, 3, 0], [432, 2304, 9216, 36864], 6),
                 ([3, 6, 2, 8], [2, 0, 1, 0], [10, 10, 20, 15], 3.3),
-                ([4, 4, 4, 4], [0, 0, 0, 0], [30, 7, 7, 100], 4),
+                ([4, 4, 4, 4], [0, 0, 0, 0], [30, 7, 8, 100], 4),
             ),
             reference=solve,
             solution="def solve(base, reduced, sizes, budget):\n"

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from fqlab.federation import Experiment, Federation, Round
-from fqlab.methods.fedmpq import common_base
+from fqlab.methods.fedmpq import common_base, history
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.lru import LRUCache
 from fqlab.plots.precision import Federated, Matrix, Prune
@@ -57,11 +59,11 @@ class State(Settings):
     )
     scheme: str = control("full", label="Budgets", group="At the server", choices=SCHEMES)
     cutting: str = control(
-        "round_robin",
+        "drain",
         label="Cut",
-        choices={"round_robin": "a bit from each in turn", "drain": "one layer to 1 bit first"},
+        choices={"drain": "one layer to 1 bit first", "round_robin": "a bit from each in turn"},
         when=lambda s: s.scheme == "full",
-        help="two readings of the published algorithm",
+        help="first: the public code; second: ours",
     )
     eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: s.scheme == "dual")
     move: int = control(
@@ -141,8 +143,13 @@ def _budget(state: State, device: int) -> float:
 
 
 def options(state: State) -> dict[str, Any]:
-    """The settings of :class:`~fqlab.methods.fedmpq.FedMPQ` that a state means."""
-    chosen = {"budgets": state.budgets, "pruning": state.pruning, "epsilon": state.epsilon, "cutting": state.cutting}
+    """The settings of :class:`~fqlab.methods.fedmpq_plus.FedMPQPlus` that a state means."""
+    chosen = {
+        "budgets": state.budgets,
+        "pruning": state.pruning,
+        "epsilon": state.epsilon,
+        "cutting": state.cutting,
+    }
     if state.scheme == "dual":
         return chosen | {"penalty": 0.0, "growing": False, "dual_step": state.eta}
     return chosen | {"penalty": state.penalty, "growing": state.scheme == "full"}
@@ -159,9 +166,9 @@ _RUNS: LRUCache[str, tuple[Round, ...]] = LRUCache(60)
 
 def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> Iterator[Round]:
     """The rounds of an experiment as they come, or from the last time; no more of them once it is stopped."""
-    known = _RUNS.get(wanted.to_toml())
-    if known is not None:
-        yield from known
+    stored = _RUNS.get(wanted.to_toml())
+    if stored is not None:
+        yield from stored
         return
     rounds = []
     for record in Federation(wanted, cancelled=stopping):
@@ -174,12 +181,13 @@ def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) ->
 @lru_cache(maxsize=256)
 def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
     """δ of a bell-shaped layer as it is, and after each plane that is cut, down to one bit."""
-    codes, found = bell(layer, bits, seed), []
+    codes = bell(layer, bits, seed)
+    shares = []
     while codes.grid.bits > 1:
-        found.append(float(msb_density(codes)))
+        shares.append(float(msb_density(codes)))
         fewer, left = prune_msb(codes, 1.0, once=True)
         codes = narrow_bits(fewer, int(left))
-    return tuple(found)
+    return tuple(shares)
 
 
 def _left(layer: int, bits: int, epsilon: float, seed: int) -> int:
@@ -200,9 +208,11 @@ def walks(state: State, sent: list[tuple[int, ...]]) -> list[list[tuple[int, ...
     if state.scheme != "full":
         return [[widths] for widths in sent]
     budgets = [_budget(state, n) for n in range(CLIENTS)]
-    base = common_base(sent, budgets)
-    reduced = [[int(budgets[n]) - b for b in sent[n]] for n in range(CLIENTS)]
-    return [[sent[n], *moves(base, reduced[n], SIZES, budgets[n], state.cutting)] for n in range(CLIENTS)]
+    widths = torch.tensor(sent)
+    base = common_base(widths, budgets)
+    lost = torch.tensor([[int(budget)] for budget in budgets]) - widths
+    reduced = [delta - 1 for delta in history(lost, budgets)]
+    return [[sent[n], *moves(base, reduced, SIZES, budgets[n], state.cutting)] for n in range(CLIENTS)]
 
 
 def _stage(state: State, last: int) -> str:

@@ -11,9 +11,12 @@ import numpy as np
 import torch
 
 from fqlab.federation import Experiment, Federation
+from fqlab.federation.engines import ClientTask
+from fqlab.federation.engines.simulation import local_round
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.plots.style import number_of
-from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
+from fqlab.plots.tour import WIDEST, Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import (
     Grid,
     clip_for,
@@ -25,11 +28,15 @@ from fqlab.quant import (
     quantize,
     zero_bits,
 )
+from fqlab.seeds import torch_generator
 from fqlab.tensors import Weights
+from fqlab.wire import pack, unpack
 
 __all__ = ["State", "Tour"]
 
 ROUNDS, CLIENTS = 30, 10
+SHOWN = 10
+"""Rounds after which the pictures of one layer are taken."""
 SPLITS = {"even": ("iid", {}), "mild": ("dirichlet", {"alpha": 0.5}), "strong": ("dirichlet", {"alpha": 0.1})}
 METHODS = {
     "octav": "OCTAV clip",
@@ -37,26 +44,23 @@ METHODS = {
     "inverse": "OCTAV, inverse-error",
     "fedavg": "FedAvg, 32 bit",
 }
-FACTORS = np.round(np.geomspace(0.2, 3, 41), 4)
-"""Clips, as multiples of the optimum, at which the error curves are sampled."""
+
+
+SENDS = {"weights": "weights", "differences": "differences"}
+
+
+def _quantized(state: Any) -> bool:
+    return state.method != "fedavg"
 
 
 def _planes(state: Any) -> bool:
-    return state.grid == "sign_magnitude" and state.method != "fedavg"
+    return _quantized(state) and state.grid == "sign_magnitude"
 
 
 @dataclass(frozen=True)
 class State(Settings):
     """Everything the tour's pictures depend on."""
 
-    split: str = control(
-        "even",
-        label="Labels",
-        group="Data and clients",
-        choices={"even": "dealt evenly", "mild": "skewed, α = 0.5", "strong": "skewed, α = 0.1"},
-        help="how the ten digits are dealt to the ten clients; α is Dirichlet's concentration",
-    )
-    method: str = control("octav", label="Method", group="Data and clients", choices=METHODS)
     clip: float = control(
         1.0,
         label="Clip",
@@ -65,28 +69,11 @@ class State(Settings):
         high=3.0,
         step=0.05,
         mark=1.0,
-        group="Quantizer",
+        group="Three numbers",
+        when=_quantized,
         help="1 is the clip the method chooses; OCTAV's minimises the squared error",
     )
-    bits: int = control(2, label="Bits per weight", unit="bit", low=1, high=8, when=lambda s: s.layers == "same")
-    layers: str = control(
-        "same",
-        label="Layers",
-        choices={"same": "all alike", "paper": "4-2-2-4 bits"},
-        help="4-2-2-4 is a pattern of the clipped-quantization code, on its convolutional network; takes some seconds",
-    )
-    rounding: str = control("stochastic", label="Rounding", choices={"nearest": "nearest", "stochastic": "stochastic"})
-    grid: str = control(
-        "sign_magnitude",
-        label="Grid",
-        choices={
-            "sign_magnitude": "sign-magnitude",
-            "midrise": "mid-rise",
-            "narrow": "narrow",
-            "twos_complement": "two's complement",
-            "octav": "OCTAV",
-        },
-    )
+    bits: int = control(2, label="Bits per weight", unit="bit", low=1, high=8, when=_quantized)
     epsilon: float = control(
         0.0,
         label="Prune threshold ε",
@@ -94,42 +81,78 @@ class State(Settings):
         low=0.0,
         high=0.2,
         step=0.005,
-        group="Bit planes",
         when=_planes,
         help="drop a layer's top plane while at most this share of its weights uses it; sign-magnitude grid only",
     )
-    seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
+    method: str = control("octav", label="Method", choices=METHODS, group="Three choices")
+    rounding: str = control(
+        "stochastic",
+        label="Rounding",
+        choices={"nearest": "nearest", "stochastic": "stochastic"},
+        when=_quantized,
+        help="stochastic: up or down by chance, so that the mean is right",
+    )
+    send: str = control(
+        "weights",
+        label="Send",
+        choices=SENDS,
+        when=_quantized,
+        help="the trained weights, or what training changed in them; the server adds the mean change to its own",
+    )
+    grid: str = control(
+        "sign_magnitude",
+        label="Grid",
+        choices=choices("sign_magnitude", "midrise", "narrow", "twos_complement", "octav"),
+        group="More",
+        when=_quantized,
+        help="which levels b bits stand for; b bits and a sign with sign-magnitude, b bits in all with the others",
+    )
+    split: str = control(
+        "even",
+        label="Labels",
+        choices={"even": "dealt evenly", "mild": "skewed, α = 0.5", "strong": "skewed, α = 0.1"},
+        help="how the ten digits are dealt to the ten clients; α is Dirichlet's concentration",
+    )
+    seed: int = control(0, label="Seed", low=0, high=999, box=True)
+
+
+_TWO = {"grid": "midrise"}
+_ONE = {"grid": "midrise", "bits": 1}
 
 
 class Tour(Panel):
     """Drag clip, bits and ε; a whole federation answers."""
 
     name, title = "tour", "The whole pipeline: 10 clients, 30 rounds, handwritten digits"
+    version = 2
     State = State
-    rows = ((Levels, PlaneDensity), (TrainingCurve,))
+    rows = ((TrainingCurve,), (Levels, PlaneDensity))
     presets = {
         "Float": {"method": "fedavg"},
-        "2-bit max-abs": {"method": "max_abs", "grid": "midrise", "rounding": "nearest"},
-        "2-bit OCTAV": {"grid": "midrise", "rounding": "nearest"},
-        "2-bit dithered": {"method": "max_abs", "grid": "midrise"},
-        "1 bit": {"bits": 1, "grid": "midrise"},
+        "2-bit max-abs": {**_TWO, "method": "max_abs", "rounding": "nearest"},
+        "2-bit OCTAV": {**_TWO, "rounding": "nearest"},
+        "Stochastic": _TWO,
+        "Clip × 1.3": {**_TWO, "clip": 1.3},
+        "1 bit": _ONE,
+        "1 bit, clip × 1.5": {**_ONE, "clip": 1.5},
+        "1 bit, differences": {**_ONE, "method": "max_abs", "send": "differences"},
         "ε = 0.1": {"bits": 4, "clip": 2.0, "epsilon": 0.1},
-        "Label skew": {"split": "strong"},
-        "4-2-2-4": {"layers": "paper", "grid": "midrise", "method": "inverse", "rounding": "nearest"},
     }
 
     def instant(self, state: State) -> Frame:
-        layers = weights(state.layers)
-        grids = _grids(state, len(layers))
-        largest = max(range(len(layers)), key=lambda i: layers[i][1].numel())
-        levels = _levels(layers[largest][1], grids[largest], state)
-        planes = [_plane(name, w, grid.bits, state) for (name, w), grid in zip(layers, grids, strict=True)]
+        sent = layers(state.send)
+        largest = max((x for _, x in sent), key=lambda x: x.numel())
+        if not _quantized(state):
+            pictures = {Levels: _untouched(largest), PlaneDensity: PlaneDensity.Data([], state.epsilon, on=False)}
+            return Frame(pictures, "32 bits a weight: nothing is rounded.")
+        levels = _levels(largest, state)
+        planes = [_plane(name, x, state) for name, x in sent]
         message = f"Squared error {levels.error:.2g} σ², best {levels.best:.2g} σ²."
         density = PlaneDensity.Data(planes, state.epsilon, _planes(state))
         return Frame({Levels: levels, PlaneDensity: density}, message)
 
     def run(self, state: State) -> Iterator[Frame]:
-        full = reference(state.split, state.layers, state.seed, self.stopping)
+        full = reference(state.split, state.seed, self.stopping)
         rounds = []
         for record in Federation(replace(experiment(state), entropy=True), cancelled=self.stopping):
             rounds.append(record)
@@ -145,86 +168,100 @@ class Tour(Panel):
                 full_up=full[0].bytes_up if full else 0,
             )
             message = f"Accuracy {record.accuracy:.1%} after {number_of(record.index, 'round')}, {record.bytes_up / 1000:.1f} kB up a round."
-            yield Frame({TrainingCurve: curve}, message, rows, record.index / _rounds(state.layers))
+            yield Frame({TrainingCurve: curve}, message, rows, record.index / ROUNDS)
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
         return experiment(state)
 
     def seconds(self, state: State) -> float:
-        return 15.0 if state.layers == "paper" else 0.9
+        return 0.9
 
     def megabytes(self, state: State) -> float:
-        return _rounds(state.layers) * CLIENTS * 4 * (11_000 if state.layers == "paper" else 4810) / 1e6
-
-
-def _rounds(layers: str) -> int:
-    return 10 if layers == "paper" else ROUNDS
+        return ROUNDS * CLIENTS * 4 * 4810 / 1e6
 
 
 def experiment(state: State) -> Experiment:
     """The federation that a state describes."""
     name, split = SPLITS[state.split]
     shared = dict(
-        model="clipped_cnn" if state.layers == "paper" else "mlp", lr=0.1 if state.layers == "paper" else 0.3,
-        partition=name, split=split, clients=CLIENTS, rounds=_rounds(state.layers), batch_size=32, seed=state.seed,
+        model="mlp", lr=0.3, partition=name, split=split, clients=CLIENTS, rounds=ROUNDS, batch_size=32, seed=state.seed,
         engine="vectorized",
     )  # fmt: skip
     if state.method == "fedavg":
         return Experiment(method="fedavg", **shared)
     options = {
-        "bits": "4-2-2-4" if state.layers == "paper" else state.bits,
-        "clip": "max_abs" if state.method == "max_abs" else "octav",
+        "bits": state.bits,
+        "clip": _rule(state),
         "level_aware": True,
         "clip_factor": state.clip,
         "rounding": state.rounding,
         "grid": state.grid,
         "averaging": "inverse_error" if state.method == "inverse" else "size",
         "qat": False,
+        "send": state.send,
         "epsilon": state.epsilon if _planes(state) else 0.0,
     }
     return Experiment(method="clipped", options=options, **shared)
 
 
 @lru_cache(maxsize=64)
-def _reference(split: str, layers: str, seed: int) -> tuple[Any, ...]:
-    federation = Federation(experiment(State(split=split, layers=layers, seed=seed, method="fedavg")))
-    return tuple(federation)
+def _reference(split: str, seed: int) -> tuple[Any, ...]:
+    return tuple(Federation(experiment(State(split=split, seed=seed, method="fedavg"))))
 
 
-def reference(split: str, layers: str, seed: int, stopping: Callable[[], bool] = lambda: False) -> tuple[Any, ...]:
+def reference(split: str, seed: int, stopping: Callable[[], bool] = lambda: False) -> tuple[Any, ...]:
     """The rounds of the same federation in full precision; empty if the wait is no longer wanted."""
-    return () if stopping() else _reference(split, layers, seed)
+    return () if stopping() else _reference(split, seed)
 
 
 @lru_cache(maxsize=2)
-def weights(layers: str) -> list[tuple[str, torch.Tensor]]:
-    """Layer names and weights, trained in full precision on evenly dealt digits (two rounds for the large network)."""
-    federation = Federation(experiment(State(layers=layers, method="fedavg")))
-    for _ in range(2 if layers == "paper" else 10):
+def layers(send: str = "weights") -> list[tuple[str, torch.Tensor]]:
+    """Layer names and weights after ten rounds in full precision on evenly dealt digits.
+
+    For ``"differences"`` what one client's training changes in them in the round after.
+    """
+    federation = Federation(experiment(State(method="fedavg")))
+    for _ in range(SHOWN):
         federation.step()
     trained: Weights = federation.server.weights
+    if send == "differences":
+        packet = pack(federation.method.download(federation.server, 0, torch_generator(0, "download", SHOWN + 1)))
+        simulation = federation.simulation
+        result = local_round(simulation, ClientTask(0, SHOWN + 1, packet), simulation.model)
+        trained = {name: w - trained[name] for name, w in unpack(result.packet).tensors.items()}
     return [(name.removesuffix(".weight"), w) for name, w in trained.items() if w.dim() > 1]
-
-
-def _grids(state: State, layers: int) -> list[Grid]:
-    widths = (4, 2, 2, 4) if state.layers == "paper" else (state.bits,) * layers
-    return [Grid(bits, state.grid) for bits in widths]
 
 
 def _rule(state: State) -> str:
     return "max_abs" if state.method == "max_abs" else "octav"
 
 
-def _levels(w: torch.Tensor, grid: Grid, state: State) -> Levels.Data:
+def _untouched(w: torch.Tensor) -> Levels.Data:
+    """The histogram of one layer, which no grid touches."""
+    none = np.zeros(0)
+    return Levels.Data(
+        histogram=_histogram(w), levels=(), clip=0.0, optimum=0.0, curves=(none, none, none), error=0.0, parts=(0.0, 0.0),
+        best=0.0, count=0, exact=True, sent="weights",
+    )  # fmt: skip
+
+
+def _histogram(w: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of w/σ, the largest 1, and the edges of their bins."""
+    counts, edges = np.histogram((w / w.std(correction=0)).numpy(), bins=120, range=(-WIDEST, WIDEST))
+    return counts / counts.max(), edges
+
+
+def _levels(w: torch.Tensor, state: State) -> Levels.Data:
     """Histogram, levels and error curves of one layer, in units of its standard deviation σ."""
-    sigma, optimum, curves, histogram = _curves(state.layers, grid, state.rounding)
+    grid = Grid(state.bits, state.grid)
+    sigma, optimum, curves = _curves(state.send, grid, state.rounding)
     clip = state.clip * float(clip_for(_rule(state), w, grid, state.rounding))
     draws = torch.Generator().manual_seed(state.seed)
     granular, clipping = error_parts(w, quantize(w, clip, grid, state.rounding, draws))
     codes = torch.arange(grid.low, grid.high + 1)
     return Levels.Data(
-        histogram=histogram,
+        histogram=_histogram(w),
         levels=(grid.decode(codes, torch.tensor(clip)) / sigma).tolist(),
         clip=clip / sigma,
         optimum=optimum / sigma,
@@ -233,30 +270,29 @@ def _levels(w: torch.Tensor, grid: Grid, state: State) -> Levels.Data:
         parts=(granular / sigma**2, clipping / sigma**2),
         best=float((curves[1] + curves[2]).min()),
         count=grid.levels,
-        exact=state.method == "fedavg",
-        layer="the largest layer",
+        exact=False,
+        sent=state.send,
     )
 
 
 @lru_cache(maxsize=256)
-def _curves(
-    layers: str, grid: Grid, rounding: str
-) -> tuple[float, float, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """σ, the optimal clip, the granular and clipping error at many clips, and the histogram of w/σ."""
-    w = max((w for _, w in weights(layers)), key=lambda w: w.numel())
+def _curves(send: str, grid: Grid, rounding: str) -> tuple[float, float, tuple[np.ndarray, ...]]:
+    """σ of the largest layer, its optimal clip, and at many clips the granular and the clipping error."""
+    w = max((w for _, w in layers(send)), key=lambda w: w.numel())
     sigma = float(w.std(correction=0))
     optimum = float(clip_for("octav", w, grid, rounding))
     parts = []
-    for factor in FACTORS:
+    clips = np.geomspace(0.2 * optimum, max(3 * optimum, WIDEST * sigma), 49)
+    for clip in clips:
         draws = torch.Generator().manual_seed(0)
-        parts.append(error_parts(w, quantize(w, optimum * float(factor), grid, rounding, draws)))
+        parts.append(error_parts(w, quantize(w, float(clip), grid, rounding, draws)))
     granular, clipping = np.array(parts).T / sigma**2
-    counts, edges = np.histogram((w / sigma).numpy(), bins=100, range=(-5, 5))
-    return sigma, optimum, (FACTORS * optimum / sigma, granular, clipping), (counts / counts.max(), edges)
+    return sigma, optimum, (clips / sigma, granular, clipping)
 
 
-def _plane(name: str, w: torch.Tensor, bits: int, state: State) -> dict[str, Any]:
+def _plane(name: str, w: torch.Tensor, state: State) -> dict[str, Any]:
     """δ(l), the bits left at ε and the share of zero bits of one layer on the sign-magnitude grid."""
+    bits = state.bits
     grid = Grid(bits, "sign_magnitude")
     clip = state.clip * clip_for(_rule(state), w, grid, state.rounding)
     codes = quantize(w, clip, grid, state.rounding, torch.Generator().manual_seed(state.seed))

@@ -44,6 +44,7 @@ class Claim:
         tolerance: largest distance of ours from ``expect``, or from ``published``.
         why: why the tolerance is what it is, and how our set-up differs.
         seeds: how many runs the stored result averages.
+        scale: at which it is stored.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Claim:
     why: str = ""
     unit: str = ""
     seeds: int = 1
+    scale: str = "demo"
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class Result:
 def sources() -> dict[str, dict[str, Any]]:
     """Source name → its TOML file: ``title``, ``reference`` and the list ``claim``."""
     folder = files("fqlab.papers") / "claims"
-    found = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in found}
+    paths = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in paths}
 
 
 def list_claims(source: str | None = None) -> list[Claim]:
@@ -101,12 +103,13 @@ def claim(identity: str) -> Claim:
     Raises:
         ConfigError: if there is none.
     """
-    known = {c.id: c for c in list_claims()}
-    return known[one_of("claim", identity, known)]
+    claims = {c.id: c for c in list_claims()}
+    return claims[one_of("claim", identity, claims)]
 
 
-def result(identity: str, scale: str = "demo") -> Result | None:
-    """The stored result of a claim, if there is one."""
+def result(identity: str, scale: str | None = None) -> Result | None:
+    """The stored result of a claim, if there is one; at the claim's own scale unless another is named."""
+    scale = claim(identity).scale if scale is None else scale
     file = files("fqlab.papers") / "results" / f"{identity}.{scale}.json"
     if not file.is_file():
         return None
@@ -114,16 +117,17 @@ def result(identity: str, scale: str = "demo") -> Result | None:
     return Result(**{**stored, "seeds": tuple(stored["seeds"]), "values": tuple(stored["values"])})
 
 
-def stored_value(identity: str, scale: str = "demo") -> tuple[float, float]:
+def stored_value(identity: str, scale: str | None = None) -> tuple[float, float]:
     """Value and spread of a claim's stored result; NaN and 0 if there is none."""
-    found = result(identity, scale)
-    return (found.value, found.spread) if found else (math.nan, 0.0)
+    stored = result(identity, scale)
+    return (stored.value, stored.spread) if stored else (math.nan, 0.0)
 
 
 def verdict(c: Claim, value: float) -> bool:
     """Whether a measured value bears the claim out."""
     if isinstance(c.expect, str):
-        relation, bound = c.expect[0], float(c.expect[1:])
+        relation = c.expect[0]
+        bound = float(c.expect[1:])
         return value > bound if relation == ">" else value < bound
     target = c.published if c.expect is None else c.expect
     return isinstance(target, (int, float)) and abs(value - target) <= c.tolerance
@@ -175,8 +179,8 @@ def _html(line: Line) -> str:
     return f'<tr id="claim-{line.id}"><td>{says} <code>{line.id}</code></td>{rest}</tr>'
 
 
-def table(source: str, scale: str = "demo") -> Table:
-    """The claims of one source beside the stored results.
+def table(source: str, scale: str | None = None) -> Table:
+    """The claims of one source beside the stored results, each at its own scale unless another is named.
 
     Raises:
         ConfigError: for an unknown source.

@@ -109,12 +109,12 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Primal-dual": (ACCURACY, 70, 93),
     },
     "lottery": {
-        "A tenth": (OWN, 88, 97),
+        "A tenth": (OWN, 85, 97),
         "A third": (OWN, 91, 99),
         "Half": (OWN, 91, 99),
         "No rewind": (OWN, 88, 98),
         "No gate": (OWN, 75, 92),
-        "Five digits each": (OWN, 87, 97),
+        "Five digits each": (OWN, 83, 97),
     },
     "packet": {
         "40 weights": ("(3): every checksum holds", 3, 3),
@@ -130,7 +130,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Forest": (TOWNS, 88, 97),
         "Fog": (TOWNS, 88, 97),
         "High scanner": (TOWNS, 88, 97),
-        "3 bit, nearest": (TOWNS, 65, 91),
+        "3 bit, nearest": (TOWNS, 65, 95),
         "3 bit, stochastic": (TOWNS, 86, 97),
     },
     "frontier": {

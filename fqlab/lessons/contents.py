@@ -1,4 +1,4 @@
-"""What there is to learn from: the thirteen lessons, and the items in them by name."""
+"""What there is to learn from: the fourteen lessons, and the items in them by name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fqlab.lessons.model import Exercise, Lesson, Prediction
 
 __all__ = ["LESSONS", "exercise", "lesson", "prediction"]
 
-LESSONS = tuple(f"{n:02d}" for n in range(13))
+LESSONS = tuple(f"{n:02d}" for n in range(14))
 
 
 @cache
 def lesson(number: str) -> Lesson:
-    """The checkable content of lesson ``"00"`` to ``"12"``.
+    """The checkable content of lesson ``"00"`` to ``"13"``.
 
     Raises:
         ConfigError: for any other number.

@@ -65,6 +65,7 @@ class Plane(Picture):
         own: Sequence[tuple[float, float]]  # the run by round
         earlier: Sequence[tuple[float, float]]  # ends of earlier runs
         finding: str
+        who: str = "Your run"  # whose run it is, beside the star
 
     width, height = 686, 304
 
@@ -100,7 +101,7 @@ class Plane(Picture):
         self.names = [self.live(note(ax, "", y=y, **style)) for y in rows[: len(LOOKS)]]
         ax.plot([1.035], [rows[-2]], color="#d00070", marker="*", markersize=13, linestyle="", transform=ax.transAxes,
                 clip_on=False)  # fmt: skip
-        note(ax, "your run", y=rows[-2], color="#a8005a", **style)
+        self.who = self.live(note(ax, "", y=rows[-2], color="#a8005a", **style))
         ax.plot([1.02, 1.05], [rows[-1]] * 2, color=INK, linewidth=1.4, transform=ax.transAxes, clip_on=False)
         note(ax, "the front", y=rows[-1], **style)
 
@@ -118,6 +119,7 @@ class Plane(Picture):
         self.path.set_data([x for x, _ in path], [y for _, y in path])
         self.star.set_data(*(([path[-1][0]], [path[-1][1]]) if path else ([], [])))
         self.before.set_data([_inside(x) for x, _ in data.earlier], [y for _, y in data.earlier])
+        self.who.set_text("your run" if data.who == "Your run" else data.who)
         self.title.set_text(data.finding)
         steps = ", ".join(f"{x:.0f} kB {y:.0%}" for x, y in front)
         return f"Accuracy against bytes of {sum(map(len, data.points.values()))} stored points. The front: {steps}."

@@ -130,7 +130,8 @@ def integer_objective(codes: Mapping[str, Codes], strengths: Sequence[float]) ->
     layers = tuple(codes)
     context = _context(codes)
     context |= {
-        f"{name}/strength": torch.tensor(own, dtype=torch.float32) for name, own in zip(layers, strengths, strict=True)
+        f"{name}/strength": torch.tensor(strength, dtype=torch.float32)
+        for name, strength in zip(layers, strengths, strict=True)
     }
     return Objective(FromMovingDigits(layers), steps=IntegerSteps(layers), context=context)
 

@@ -11,7 +11,8 @@
 
 A second-level heading counts for the section whose name is its first word (``## Predict: how many?``), or
 comes after "In the" or "The" (``## In the paper``); other headings may stand between. Code cells have at most
-8 lines that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook.
+8 lines that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook. The one
+exception is the learner's own cell of lesson 13, tagged ``your-method``: one class, at most 14 lines.
 Cells whose output is a claim carry the tag ``nbval-check-output``, cells that show a panel the tag ``panel``,
 and every lesson plays with a panel.
 """
@@ -29,16 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["BADGE", "MAX_CELLS", "MAX_LINES", "SECTIONS", "TYPED", "bound", "problems", "stored_problems"]
 
 SECTIONS = ("predict", "play", "explain", "check", "paper", "quiz", "remember", "next")
-MAX_CELLS, MAX_LINES = 45, 8
+MAX_CELLS, MAX_LINES, MAX_OWN_LINES = 45, 8, 14
 BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/{name}.ipynb"
-CLAIM, PANEL = "nbval-check-output", "panel"
+CLAIM, PANEL, OWN = "nbval-check-output", "panel", "your-method"
+OWN_LESSON = "13"
 TYPED = frozenset({"check", "hint", "predict", "quiz", "reveal", "solution"})
 """What the cards tell a learner to type."""
 
 
 def problems(book: NotebookNode, name: str) -> list[str]:
     """What is missing from, or wrong with, the lesson ``name``; empty for a good one."""
-    return [*_head(book, name), *_sections(book), *_code(book)]
+    return [*_head(book, name), *_sections(book), *_code(book), *_own(book, name)]
 
 
 def _head(book: NotebookNode, name: str) -> Iterator[str]:
@@ -88,8 +90,15 @@ def _code(book: NotebookNode) -> Iterator[str]:
         yield f"no cell is tagged {PANEL}"
     yield from _imports(cells)
     for number, cell in enumerate(cells):
-        for problem in _cell(cell.source, first=number == 0):
+        for problem in _cell(cell.source, first=number == 0, own=OWN in cell.metadata.get("tags", [])):
             yield f"code cell {number}: {problem}"
+
+
+def _own(book: NotebookNode, name: str) -> Iterator[str]:
+    """The cell in which a learner writes a class: one in its lesson, none elsewhere."""
+    count = sum(OWN in cell.metadata.get("tags", []) for cell in book.cells)
+    if count != (name[:2] == OWN_LESSON):
+        yield f"{count} cells are tagged {OWN}; lesson {OWN_LESSON} has one, the others none"
 
 
 def _imports(cells: list[NotebookNode]) -> Iterator[str]:
@@ -114,18 +123,21 @@ def bound(book: NotebookNode) -> set[str]:
     return assigned | {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
 
 
-def _cell(source: str, *, first: bool) -> Iterator[str]:
+def _cell(source: str, *, first: bool, own: bool) -> Iterator[str]:
     lines = [line for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
     if not lines:
         yield "is empty"
-    if len(lines) > MAX_LINES:
-        yield f"{len(lines)} lines; {MAX_LINES} is the limit"
+    if len(lines) > (most := MAX_OWN_LINES if own else MAX_LINES):
+        yield f"{len(lines)} lines; {most} is the limit"
     try:
         tree = ast.parse(source)
     except SyntaxError:
         yield "is not plain Python"
         return
-    if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree)):
+    if own:
+        if [type(node) for node in tree.body] != [ast.ClassDef]:
+            yield "is the learner's own and holds one class, and nothing else"
+    elif any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree)):
         yield "defines a function or a class; helpers live in the package"
     imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     if first and not any(imports):

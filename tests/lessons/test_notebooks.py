@@ -14,7 +14,7 @@ import pytest
 from jupytext.compare import NotebookDifference, compare_notebooks
 from nbformat import NotebookNode
 
-from fqlab.lessons import lesson
+from fqlab.lessons import check, lesson
 from fqlab.lessons.build import build, read_source
 from fqlab.lessons.notebook import tidy
 from lesson_rules import BADGE, bound, problems, stored_problems
@@ -153,6 +153,58 @@ def test_each_rule_of_the_skeleton_can_fail(spoil: Callable[[str], str], complai
     assert spoilt != GOOD
     found = problems(nbformat.from_dict(jupytext.reads(spoilt, fmt="py:percent")), NAME)
     assert any(complaint in problem for problem in found), found
+
+
+OWN = '\n# %% tags=["your-method"]\n{}\n'
+ONE_CLASS = "class Mine:\n    def upload(self):\n        pass"
+
+
+def test_the_learners_own_cell_may_define_a_class() -> None:
+    text = GOOD.replace("03_", "13_").replace("# # 03", "# # 13")
+
+    def read(source: str) -> NotebookNode:
+        return nbformat.from_dict(jupytext.reads(source, fmt="py:percent"))
+
+    assert problems(read(text + OWN.format(ONE_CLASS)), "13_optimal_clipping") == []
+    spoilt = {
+        "0 cells are tagged your-method": text,
+        "2 cells are tagged your-method": text + 2 * OWN.format(ONE_CLASS),
+        "holds one class": text + OWN.format(ONE_CLASS + "\nmine = Mine()"),
+        "15 lines; 14 is the limit": text + OWN.format(ONE_CLASS + "\n        pass" * 12),
+        "defines a function or a class": text + OWN.format(ONE_CLASS) + "\n# %%\n" + ONE_CLASS + "\n",
+    }
+    for complaint, source in spoilt.items():
+        found = problems(read(source), "13_optimal_clipping")
+        assert any(complaint in problem for problem in found), (complaint, found)
+    assert any("the others none" in problem for problem in problems(read(GOOD + OWN.format(ONE_CLASS)), NAME))
+
+
+def own_cell() -> str:
+    book = jupytext.read(FOLDER / "13_your_method.py")
+    return next(cell.source for cell in book.cells if "your-method" in cell.metadata.get("tags", []))
+
+
+def judged(source: str) -> str:
+    """What the check says to the class of a cell."""
+    book = jupytext.read(FOLDER / "13_your_method.py")
+    space: dict = {"__name__": "__main__"}
+    exec(next(cell.source for cell in book.cells if cell.cell_type == "code"), space)
+    exec(source, space)
+    return check("13-method", space["MyMethod"]).text
+
+
+def test_the_learners_cell_runs_as_it_comes_and_two_lines_make_it_right() -> None:
+    """The named mistakes are those of a cell with no TODO done, the server's alone undone, the clients' alone undone."""
+    cell = own_cell()
+    assert cell.count("# TODO") == 2
+    client = cell.replace("{n: params[n] for", "{n: params[n] - problem.params[n] for")
+    both, server = (
+        source.replace("{n: mean[n] for", "{n: server.weights[n] + mean[n] for") for source in (client, cell)
+    )
+    messages = [mistake.message for mistake in lesson("13").exercises[-1].mistakes]
+    for source, message in zip((cell, client, server), messages, strict=False):
+        assert message in judged(source)
+    assert "Right on every case" in judged(both)
 
 
 TRIAL = """# %% [markdown]

@@ -13,8 +13,7 @@ from fqlab.panels.views.drift import State, experiment
 from fqlab.panels.views.fleet import NAMES
 from fqlab.panels.views.quantizer import GRIDS, counted
 from fqlab.plots.quantizer import spread
-from fqlab.quant import Grid, clip_for, expected_error
-from fqlab.quant.clipping import octav_step
+from fqlab.quant import Grid, clip_for, expected_error, octav_step
 from fqlab.studies.fedavg import distances, watch
 from fqlab.studies.lidar import together
 

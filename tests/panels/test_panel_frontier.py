@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fqlab.federation import Federation
+from fqlab import methods
+from fqlab.errors import ConfigError
+from fqlab.federation import Experiment, Federation
+from fqlab.methods.fedpaq import FedPAQ
 from fqlab.panels import frontier
+from fqlab.panels.shared import experiment_of
 from fqlab.panels.views.frontier import State, beaten, own, stored_front
 from fqlab.plots.frontier import Cheapest, Plane
 from fqlab.studies.frontier import (
@@ -102,3 +106,67 @@ def test_a_rival_is_a_run_of_ones_own(method):
     assert (experiment.method, experiment.options) == (method, {} if method == "sign" else {"bits": 1})
     record = Federation(experiment).step()
     assert record.bytes_up * 12 < record.bytes_down
+
+
+class Quiet(methods.Method):
+    """FedAvg under another name, without bits."""
+
+
+def last_of(panel) -> tuple[float, float]:
+    assert panel.wait()
+    assert panel.error is None
+    return panel.frame.pictures[Plane].own[-1]
+
+
+def test_a_method_of_ones_own_is_the_same_run_as_by_its_name():
+    mine, named = frontier(method=FedPAQ(bits=1), rounds=2), frontier(method="fedpaq", bits=1, rounds=2)
+    assert (mine.state.method, mine.state.bits) == ("own", 1)
+    assert last_of(mine) == last_of(named)
+    assert mine.frame.message.startswith("FedPAQ: ")
+    assert mine.frame.pictures[Plane].who == "FedPAQ"
+    mine.set(bits=2)
+    named.set(bits=2)
+    assert last_of(mine) == last_of(named)
+    assert len(mine.frame.pictures[Plane].earlier) == 1
+    for panel in (mine, named):
+        panel.close()
+
+
+def test_a_method_without_bits_and_a_registered_one():
+    found = []
+    for method in (Quiet(), "quiet-one", "fedavg"):
+        if method == "quiet-one":
+            methods.METHODS.register("quiet-one", Quiet)
+        panel = frontier(method=method, rounds=2, bits=3)
+        found.append(last_of(panel))
+        panel.close()
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_ticket_says_own_and_holds_no_method():
+    mine, empty = frontier(method=Quiet(), rounds=2), frontier(method="fedavg", rounds=2)
+    last_of(mine)
+    assert ",own," in mine.csv()
+    empty.restore(mine.ticket)
+    assert empty.wait()
+    assert empty.error is None
+    assert "no method of yours yet" in empty.frame.message
+    assert not empty.frame.pictures[Plane].own
+    with pytest.raises(ConfigError, match="name a class in a module"):
+        experiment_of(mine.ticket)
+    for panel in (mine, empty):
+        panel.close()
+
+
+@pytest.mark.parametrize("method", [Quiet, 3, object()])
+def test_what_is_no_method_is_one_sentence(method):
+    with pytest.raises(ConfigError, match="must be an object of a class derived from Method"):
+        frontier(method=method)
+
+
+def test_toml_of_a_class_in_a_notebook_says_what_to_do():
+    local = type("Local", (methods.Method,), {"__module__": "__main__"})
+    text = Federation(Experiment(rounds=1), method=local()).experiment.to_toml()
+    methods.METHODS._lent.clear()  # another process knows nothing of it
+    with pytest.raises(ConfigError, match="put it into a module of its own"):
+        Experiment.from_toml(text)

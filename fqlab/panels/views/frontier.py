@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from fqlab import methods
+from fqlab.errors import ConfigError
 from fqlab.federation import Experiment
+from fqlab.methods import METHODS, Method
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.lru import LRUCache
 from fqlab.plots.frontier import LOOKS, Cheapest, Plane, size_words
@@ -32,6 +35,12 @@ MOST = 40
 KEYS = ("labels", "method", "bits", "clip", "epochs", "participants", "rounds", "seed")
 RIVALS = ("fedpaq", "uveqfed", "eden")
 """Methods with bits and differences of their own."""
+CHOICES = {**FAMILIES, "own": "your own"}
+"""Methods to run: ``"own"`` stands for the one that the panel was given. A ticket holds this word, not the method."""
+
+
+YOURS, LONGEST = "Your run", 18
+"""Name of a run by a method of the library; letters of a name that the legend has room for."""
 
 
 def _coded(state: Any) -> bool:
@@ -39,9 +48,7 @@ def _coded(state: Any) -> bool:
 
 
 def _wide(state: Any) -> bool:
-    if state.method in RIVALS:
-        return True
-    return _coded(state) or state.method in ("aqfl", "fedmpq")
+    return _coded(state) or state.method in (*RIVALS, "own", "aqfl", "fedmpq")
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class State(Settings):
     )
     cap: int = control(0, label="Byte cap", choices=CAPS)
     target: int = control(90, label="Target accuracy", unit="%", low=50, high=98)
-    method: str = control("both", label="Method", group="Your run", choices=FAMILIES)
+    method: str = control("both", label="Method", group="Your run", choices=CHOICES)
     bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8, when=_wide)
     clip: float = control(1.0, label="Clip", unit="× OCTAV's", low=0.5, high=2.0, step=0.1, mark=1.0, when=_coded)
     epochs: int = control(1, label="Local epochs", low=1, high=5)
@@ -76,7 +83,18 @@ class State(Settings):
 
 
 class Frontier(Panel):
-    """Every system in one plane; add a run of your own and beat the front."""
+    """Every system in one plane; add a run of your own and beat the front.
+
+    Args:
+        method: a choice of the control, a method of one's own, or the name under which one is registered; the slider then
+            sets its field ``bits``, if it has one.
+        settings: as of every panel.
+
+    >>> from fqlab.methods.fedpaq import FedPAQ
+    >>> panel = Frontier(method=FedPAQ(bits=1), rounds=2)
+    >>> panel.state.method, panel.state.bits
+    ('own', 1)
+    """
 
     name, title = "frontier", "The frontier: accuracy against bytes, every system, your move"
     State = State
@@ -91,19 +109,27 @@ class Frontier(Panel):
         "FedAvg again": {"method": "fedavg"},
     }
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, method: str | Method = State.method, **settings: Any) -> None:
         self._runs: LRUCache[tuple[Any, ...], list[dict[str, float]]] = LRUCache(MOST)
-        super().__init__(**settings)
+        if isinstance(method, str) and method not in CHOICES and method in METHODS.names:
+            method = methods.make(method)
+        self._mine = None if isinstance(method, str) else method
+        if self._mine is not None:
+            methods.describe(self._mine)  # refuses what is no method
+            settings = {"bits": getattr(self._mine, "bits", State.bits), **settings}
+        super().__init__(method=method if self._mine is None else "own", **settings)
 
     def instant(self, state: State) -> Frame:
         done = self._runs.get(_key(state)) or []
         return self._frame(state, done)
 
     def run(self, state: State) -> Iterator[Frame]:
+        if state.method == "own" and self._mine is None:
+            return
         done: list[dict[str, float]] = []
-        for found in self._runs.get(_key(state)) or trace(own(state), self.stopping):
-            done = [*done, found]
-            yield self._frame(state, done, found["round"] / state.rounds)
+        for measures in self._runs.get(_key(state)) or trace(own(state, self._mine), self.stopping):
+            done = [*done, measures]
+            yield self._frame(state, done, measures["round"] / state.rounds)
         if len(done) == state.rounds:
             self._runs[_key(state)] = done
 
@@ -120,12 +146,13 @@ class Frontier(Panel):
 
     def _frame(self, state: State, done: list[dict[str, float]], progress: float = 1.0) -> Frame:
         """The pictures with the rounds of the learner's run that are done so far."""
-        path = [(_kilobytes(found, state.cost), found[state.metric]) for found in done]
+        path = [(_kilobytes(measures, state.cost), measures[state.metric]) for measures in done]
         edge = stored_front(state.labels, state.metric, state.cost)
         words = _judge(path[-1], edge, state.cap) if path else "no run of yours yet"
+        who = self._who(state)
         plane = Plane.Data(
             points=_cloud(state.labels, state.metric, state.cost), families=FAMILIES, front=edge,
-            cap=state.cap, own=path, earlier=self._earlier(state), finding=_finding(state, edge, path, words),
+            cap=state.cap, own=path, earlier=self._earlier(state), finding=_finding(state, edge, path, who, words), who=who,
         )  # fmt: skip
         needs = {family: _needs(family, state.labels, state.metric, state.target / 100) for family in LOOKS}
         race = Cheapest.Data(needs, FAMILIES, state.target, state.cost)
@@ -135,11 +162,18 @@ class Frontier(Panel):
             if p.labels == state.labels
         ]
         rows += [
-            dict(setting="your run", round=f["round"], kilobytes=x, accuracy=y)
+            dict(setting=who.lower() if who == YOURS else who, round=f["round"], kilobytes=x, accuracy=y)
             for f, (x, y) in zip(done, path, strict=True)
         ]
-        message = f"Your run: {path[-1][1]:.1%} for {path[-1][0]:.0f} kB, {words}." if path else ""
+        message = f"{who}: {path[-1][1]:.1%} for {path[-1][0]:.0f} kB, {words}." if path else ""
+        if state.method == "own" and self._mine is None:
+            message = "This panel has no method of yours yet: frontier(method=MyMethod()) makes one that has."
         return Frame({Plane: plane, Cheapest: race}, message, rows, progress)
+
+    def _who(self, state: State) -> str:
+        """Whose run it is: the class of a method of one's own, cut to what the legend holds."""
+        mine = type(self._mine).__name__ if self._mine is not None and state.method == "own" else YOURS
+        return mine if len(mine) <= LONGEST else f"{mine[: LONGEST - 1]}…"
 
     def _earlier(self, state: State) -> list[tuple[float, float]]:
         """The ends of the learner's other runs on the same labels."""
@@ -151,21 +185,44 @@ def _key(state: State) -> tuple[Any, ...]:
     return tuple(getattr(state, name) for name in KEYS)
 
 
-def own(state: State) -> Experiment:
-    """The learner's run."""
+def own(state: State, mine: Method | None = None) -> Experiment:
+    """The learner's run; ``mine`` is the method that the choice ``"own"`` stands for.
+
+    Raises:
+        ConfigError: for ``"own"`` without a method, as in a ticket, which holds settings and no classes.
+    """
+    if state.method == "own":
+        return _owned(state, mine)
     options = dict(SETTINGS["clipped, 2 bit"][1], bits=state.bits, clip_factor=state.clip) if _coded(state) else {}
     options |= {"bits": state.bits} if state.method in RIVALS else {}
     options |= {"downlink": True} if state.method == "both" else {}
     options |= {"budgets": state.bits, "update": "latent"} if state.method in ("aqfl", "fedmpq") else {}
+    return _race(state, state.method, options)
+
+
+def _owned(state: State, mine: Method | None) -> Experiment:
+    """The run of a method of one's own, at the bits of the slider if it has any."""
+    if mine is None:
+        raise ConfigError(
+            "method is 'own', but a ticket holds no method: frontier(method=MyMethod()) runs one here; "
+            'elsewhere name a class in a module, method = "package.module:Class".'
+        )
+    name, options = methods.describe(mine)
+    if "bits" in methods.options(name):
+        options["bits"] = state.bits
+    return replace(_race(state, "fedavg", {}), method=name, options=options)
+
+
+def _race(state: State, family: str, options: dict[str, Any]) -> Experiment:
     participants = 0 if state.participants == 10 else state.participants
     changes = {"epochs": state.epochs, "rounds": state.rounds, "participants": participants}
-    return experiment(state.method, options, state.labels, state.seed, evaluate_every=state.rounds, **changes)
+    return experiment(family, options, state.labels, state.seed, evaluate_every=state.rounds, **changes)
 
 
-def _kilobytes(found: dict[str, float], cost: str) -> float:
+def _kilobytes(measures: dict[str, float], cost: str) -> float:
     """Bytes of a round of :func:`trace`, by one of the cost models, in kilobytes."""
     tail = "_coded" if cost.endswith("coded") else ""
-    return (found[f"bytes_up{tail}"] + (found[f"bytes_down{tail}"] if cost.startswith("both") else 0)) / 1000
+    return (measures[f"bytes_up{tail}"] + (measures[f"bytes_down{tail}"] if cost.startswith("both") else 0)) / 1000
 
 
 @lru_cache(maxsize=32)
@@ -191,8 +248,10 @@ def stored_front(labels: str, metric: str, cost: str) -> list[tuple[float, float
 @lru_cache(maxsize=1024)
 def _needs(family: str, labels: str, metric: str, target: float) -> list[float] | None:
     """Fewest kB by each cost model at which a family reaches the target; None if it never does."""
-    found = [cheapest(family, labels, metric, target, cost) for cost in COSTS]
-    return [p.cost(cost) / 1000 for p, cost in zip(found, COSTS, strict=True)] if all(found) else None
+    cheapest_points = [cheapest(family, labels, metric, target, cost) for cost in COSTS]
+    return (
+        [p.cost(cost) / 1000 for p, cost in zip(cheapest_points, COSTS, strict=True)] if all(cheapest_points) else None
+    )
 
 
 def beaten(place: tuple[float, float], edge: list[tuple[float, float]]) -> bool:
@@ -211,10 +270,12 @@ def _judge(place: tuple[float, float], edge: list[tuple[float, float]], cap: int
     return f"{100 * (max(y for x, y in edge if x <= kilobytes) - accuracy):.1f} points below the front"
 
 
-def _finding(state: State, edge: list[tuple[float, float]], path: list[tuple[float, float]], words: str) -> str:
+def _finding(
+    state: State, edge: list[tuple[float, float]], path: list[tuple[float, float]], who: str, words: str
+) -> str:
     """The headline: the learner's run, or the best of the stored points below the cap."""
     if path:
-        return f"Your run: {path[-1][1]:.1%} for {size_words(path[-1][0])}, {words}"
+        return f"{who}: {path[-1][1]:.1%} for {size_words(path[-1][0])}, {words}"
     below = [place for place in edge if not state.cap or place[0] <= state.cap]
     if not below:
         return f"No stored run stays below {CAPS[state.cap]}"

@@ -135,7 +135,7 @@ class Tour(Panel):
         "Clip × 1.3": {**_TWO, "clip": 1.3},
         "1 bit": _ONE,
         "1 bit, clip × 1.5": {**_ONE, "clip": 1.5},
-        "1 bit, differences": {**_ONE, "method": "max_abs", "send": "differences"},
+        "Differences": {**_ONE, "method": "max_abs", "send": "differences"},
         "ε = 0.1": {"bits": 4, "clip": 2.0, "epsilon": 0.1},
     }
 

@@ -108,7 +108,8 @@ class IntegerWalk:
             return
         if (name, client) not in self.buffers:
             self.buffers[name, client] = torch.zeros(bits, slope.numel(), dtype=torch.float32)
-        buffer, r = self.buffers[name, client], layer.flatten()
+        buffer = self.buffers[name, client]
+        r = layer.flatten()
         accumulate(buffer, r, slope, strength, self.momentum)
         draws = torch.rand(r.numel(), dtype=torch.float32, generator=torch.Generator().manual_seed(seed))
         layer.copy_(integer_step(r, buffer, self.lr, draws).view(layer.shape))

@@ -195,7 +195,8 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form])
             return f"{name} {problem}"
     for name, entry in payload.items():
         if isinstance(entry, Codes):
-            grid, (low, high) = entry.grid, entry.values.aminmax() if entry.values.numel() else (0, 0)
+            grid = entry.grid
+            low, high = entry.values.aminmax() if entry.values.numel() else (0, 0)
             if int(low) < grid.low or int(high) > grid.high:
                 return f"{name} holds a code outside {grid.low}..{grid.high}"
         numbers = entry.clip if isinstance(entry, Codes) else entry

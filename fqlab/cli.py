@@ -75,9 +75,9 @@ def _dispatch(arguments: list[str]) -> int:
 def _compare(left: Path, right: Path) -> int:
     from fqlab.federation.repeats import compare, read_run
 
-    found = compare(read_run(left), read_run(right))
+    comparison = compare(read_run(left), read_run(right))
     print(f"{'':<26} {left.name:>20} {right.name:>20}")
-    for line in found.lines():
+    for line in comparison.lines():
         print(line)
     return 0
 
@@ -87,12 +87,13 @@ def _reproduce(identity: str, scale: str, store: str | None) -> int:
     from fqlab.papers import claim, reproduce, verdict
 
     folder = None if store is None else writable_folder(store, "store")
-    found, c = reproduce(identity, scale, folder), claim(identity)
+    outcome = reproduce(identity, scale, folder)
+    c = claim(identity)
     target = c.published if c.expect is None else f"{c.published}, expected {c.expect}"
     print(
-        f"{c.id}: {c.says}\npublished {target}; ours {found.value:.6g}{c.unit} ± {found.spread:.2g} ({found.seconds} s)"
+        f"{c.id}: {c.says}\npublished {target}; ours {outcome.value:.6g}{c.unit} ± {outcome.spread:.2g} ({outcome.seconds} s)"
     )
-    return 0 if verdict(c, found.value) else 1
+    return 0 if verdict(c, outcome.value) else 1
 
 
 def _figures(out: str, form: str) -> int:
@@ -128,12 +129,12 @@ def _run(arguments: list[str]) -> int:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("method", "config", "ticket"):
         first.add_argument(f"--{name}", default=None)
-    known, _ = first.parse_known_args(arguments)
+    leading, _ = first.parse_known_args(arguments)
     from fqlab.federation.repeats import seeded
     from fqlab.files import UntilClosed, writable_file
 
-    base = _base(known.config, known.ticket)
-    method = known.method or base.method
+    base = _base(leading.config, leading.ticket)
+    method = leading.method or base.method
     chosen = vars(_parser(method).parse_args(arguments))
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
     given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
@@ -270,12 +271,12 @@ def _repeat(experiments: Sequence[Any], out: Path | None, checkpoint: Path | Non
     from fqlab.federation.repeats import Repeats, run_all
     from fqlab.files import write_or_keep
 
-    own = (lambda seed: checkpoint.with_stem(f"{checkpoint.stem}-seed{seed}")) if checkpoint else None
+    place_of = (lambda seed: checkpoint.with_stem(f"{checkpoint.stem}-seed{seed}")) if checkpoint else None
     finished: list[Any] = []
     problem: BaseException | None = None
     with tqdm(total=sum(e.rounds for e in experiments), unit="round", leave=False) as bar:
         try:
-            for history in run_all(experiments, own, bar.update):
+            for history in run_all(experiments, place_of, bar.update):
                 finished.append(history)  # one by one: Ctrl-C leaves those that are there
         except (KeyboardInterrupt, FqlabError) as error:
             problem = error

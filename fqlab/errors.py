@@ -60,10 +60,10 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """
     allowed = list(allowed)
     try:
-        known = value in allowed
+        listed = value in allowed
     except Exception:
-        known = False
-    if not known:
+        listed = False
+    if not listed:
         raise ConfigError(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, allowed))}.")
     return value
 

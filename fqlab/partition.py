@@ -53,7 +53,7 @@ def check_settings(name: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         one_of("split key", key, tuple(settings()))
         if key not in USES[name]:
-            owners = " or ".join(repr(other) for other, own in USES.items() if key in own)
+            owners = " or ".join(repr(other) for other, keys in USES.items() if key in keys)
             raise ConfigError(f"{key} is {shown(value)}, but partition {name!r} does not use it; choose {owners}.")
         if isinstance(settings()[key], bool):
             boolean(key, value)
@@ -176,7 +176,7 @@ def _dirichlet(labels: np.ndarray, clients: int, alpha: float, draw: np.random.G
         index = draw.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum(draw.dirichlet(np.full(clients, alpha)))[:-1]
         pieces.append(np.split(index, np.rint(ends * len(index)).astype(int)))
-    parts = [np.concatenate(own) for own in zip(*pieces, strict=True)]
+    parts = [np.concatenate(shares) for shares in zip(*pieces, strict=True)]
     for client in range(clients):
         if len(parts[client]) == 0:
             rich = max(range(clients), key=lambda other: len(parts[other]))
@@ -196,17 +196,17 @@ def _dirichlet_capped(labels: np.ndarray, clients: int, alpha: float, draw: np.r
 
 def _capped_once(labels: np.ndarray, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
     """One draw; an empty one, which is refused, where all that is drawn falls to clients that may get no more."""
-    own: list[Parts] = [[np.empty(0, dtype=np.int64)] for _ in range(clients)]
+    shares: list[Parts] = [[np.empty(0, dtype=np.int64)] for _ in range(clients)]
     for row in _rows(labels):
         index = draw.permutation(row)
-        may_get = [sum(map(len, pieces)) < len(labels) / clients for pieces in own]
+        may_get = [sum(map(len, pieces)) < len(labels) / clients for pieces in shares]
         share = draw.dirichlet(np.full(clients, alpha)) * may_get
         if not share.sum() > 0:
             return [np.empty(0)]
         ends = np.rint(np.cumsum(share / share.sum())[:-1] * len(index)).astype(int)
-        for pieces, piece in zip(own, np.split(index, ends), strict=True):
+        for pieces, piece in zip(shares, np.split(index, ends), strict=True):
             pieces.append(piece)
-    return [np.concatenate(pieces) for pieces in own]
+    return [np.concatenate(pieces) for pieces in shares]
 
 
 def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
@@ -221,7 +221,7 @@ def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Par
     owners = np.unique(groups)
     in_range("clients", clients, 1, len(owners), integer=True)
     order = owners if clients == len(owners) else draw.permutation(owners)
-    return [np.flatnonzero(np.isin(groups, own)) for own in np.array_split(order, clients)]
+    return [np.flatnonzero(np.isin(groups, writers)) for writers in np.array_split(order, clients)]
 
 
 def _class_balanced(labels: np.ndarray, clients: int) -> Parts:
@@ -235,13 +235,13 @@ def _by_label(labels: np.ndarray, clients: int, holds: str, draw: np.random.Gene
     entries = str(holds).split("-") if holds else []
     if not all(entry.isascii() and entry.isdigit() for entry in entries):
         raise ConfigError(f"holds is {holds!r}, but must be label numbers by client such as '012-0123456789'.")
-    own: list[Parts] = [[] for _ in range(clients)]
+    shares: list[Parts] = [[] for _ in range(clients)]
     for label in np.unique(labels):
         holders = [k for k in range(clients) if not entries or str(label) in entries[min(k, len(entries) - 1)]]
         pieces = np.array_split(draw.permutation(np.flatnonzero(labels == label)), max(1, len(holders)))
         for k, piece in zip(holders, pieces, strict=False):
-            own[k].append(piece)
-    parts = [np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64) for pieces in own]
+            shares[k].append(piece)
+    parts = [np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64) for pieces in shares]
     empty = next((k for k, part in enumerate(parts) if not len(part)), None)
     if empty is not None:
         raise ConfigError(f"holds is {holds!r}, but leaves client {empty} without samples.")
@@ -261,7 +261,7 @@ def _n_class(
     in_range("samples_per_class", size, 1, integer=True)
     in_range("balance", balance, 0, 1, open_low=True)
     shards = [row[: len(row) // size * size].reshape(-1, size) for row in _rows(labels)]
-    left = np.array([len(own) for own in shards])
+    left = np.array([len(rows) for rows in shards])
     possible = int(np.minimum(left, clients).sum() if distinct else left.sum())
     if clients * n > possible:
         kind = "shards of different labels" if distinct else "shards"
@@ -270,10 +270,11 @@ def _n_class(
             f"images, but the data give at most {possible}."
         )
     chosen = _distinct_labels(left, clients, n, draw) if distinct else _any_labels(left, clients, n, draw)
-    stacks = [iter(draw.permutation(own)) for own in shards]
+    stacks = [iter(draw.permutation(rows)) for rows in shards]
     rest = max(1, int(balance * size))
     return [
-        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(own)]) for own in chosen
+        np.concatenate([next(stacks[label])[: rest if k else size] for k, label in enumerate(wanted)])
+        for wanted in chosen
     ]
 
 
@@ -293,13 +294,14 @@ def _distinct_labels(left: np.ndarray, clients: int, n: int, draw: np.random.Gen
     K clients can still be served exactly when ``sum(min(left, K)) >= n K`` (Gale and Ryser); a draw that
     breaks this for the clients to come is replaced by the ``n`` fullest labels, which never does.
     """
-    left, chosen = left.copy(), []
+    left = left.copy()
+    chosen = []
     for waiting in range(clients - 1, -1, -1):
         weight = left / left.sum()
-        own = draw.choice(len(left), n, replace=False, p=weight)
-        after = left - np.isin(np.arange(len(left)), own)
+        labels = draw.choice(len(left), n, replace=False, p=weight)
+        after = left - np.isin(np.arange(len(left)), labels)
         if np.minimum(after, waiting).sum() < n * waiting:
-            own = draw.permutation(np.argsort(-left, kind="stable")[:n])
-        left[own] -= 1
-        chosen.append(own)
+            labels = draw.permutation(np.argsort(-left, kind="stable")[:n])
+        left[labels] -= 1
+        chosen.append(labels)
     return chosen

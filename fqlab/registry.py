@@ -99,11 +99,11 @@ class Registry:
             if other is thing:
                 return name
         place = _place(thing)
-        known = next((name for name, where in self._builtin.items() if where == place), None)
-        if known is None:
+        builtin = next((name for name, where in self._builtin.items() if where == place), None)
+        if builtin is None:
             self._check(place, thing)
             self._lent[place] = thing
-        return known or place
+        return builtin or place
 
     @cached_property
     def _plugins(self) -> dict[str, str]:

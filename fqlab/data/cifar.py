@@ -113,7 +113,9 @@ class _Array:
     """Stands for ``numpy.ndarray``: shape, type and bytes as they were written."""
 
     def __init__(self, *_: object) -> None:
-        self.shape, self.kind, self.content = (), _Kind(b""), b""
+        self.shape = ()
+        self.kind = _Kind(b"")
+        self.content = b""
 
     def __setstate__(self, state: Any) -> None:
         _, self.shape, self.kind, fortran, self.content = state
@@ -155,18 +157,19 @@ def read_archive(place: Path) -> dict[str, Batch]:
     """
     try:
         with tarfile.open(place, "r:gz") as archive:
-            found = dict(_members(archive, place))
+            batches = dict(_members(archive, place))
     except DataError:
         raise
     except Exception as error:  # a damaged archive may raise nearly anything
         raise DataError(f"File {place} is damaged ({error}); delete it and run `fqlab data fetch cifar10`.") from error
-    if lost := [name for name in MD5 if name not in found]:
+    if lost := [name for name in MD5 if name not in batches]:
         raise DataError(f"File {place} is not the published archive: it lacks {', '.join(lost)}.")
-    return {name: found[name] for name in MD5}
+    return {name: batches[name] for name in MD5}
 
 
 def _members(archive: tarfile.TarFile, place: Path) -> Iterator[tuple[str, Batch]]:
-    most, seen = limit(place.stat().st_size), 0
+    most = limit(place.stat().st_size)
+    seen = 0
     for member in archive:
         name = Path(member.name).name
         seen += member.size

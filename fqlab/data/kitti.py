@@ -147,8 +147,8 @@ def corners(label: Label, calib: Calib) -> np.ndarray:
 def inside(points: np.ndarray, label: Label, calib: Calib) -> np.ndarray:
     """Whether each point of velo ``[n, >= 3]`` lies in the label's box, bool ``[n]``."""
     height, width, length = label.size
-    own = (calib.to_rect(points[:, :3].astype(float)) - np.array(label.bottom)) @ _about_y(label.yaw)
-    x, y, z = own.T
+    in_box = (calib.to_rect(points[:, :3].astype(float)) - np.array(label.bottom)) @ _about_y(label.yaw)
+    x, y, z = in_box.T
     return (np.abs(x) <= length / 2) & (y <= 0) & (y >= -height) & (np.abs(z) <= width / 2)
 
 
@@ -199,11 +199,11 @@ def frames(folder: str | Path | None = None) -> tuple[str, ...]:
         DataError: if there is no such folder, or no frame in it.
     """
     root = _root(folder)
-    found = sorted(file.stem for file in root.glob("velodyne/*.bin"))
-    found = [name for name in found if all((root / part).is_file() for part in _files(name)[1:])]
-    if not found:
+    names = sorted(file.stem for file in root.glob("velodyne/*.bin"))
+    names = [name for name in names if all((root / part).is_file() for part in _files(name)[1:])]
+    if not names:
         raise DataError(f"Folder {root} needs velodyne/*.bin, label_2/*.txt and calib/*.txt of one name.")
-    return tuple(found)
+    return tuple(names)
 
 
 def read_frame(name: str, folder: str | Path | None = None) -> tuple[np.ndarray, list[Label], Calib]:

@@ -92,7 +92,8 @@ def scan(town: Town | str, *, seed: int = 0, scene: int = 0, time: float = 0.0, 
     distance, owner = first_hits(solids, path, azimuth, elevation, town.max_range)
     distance = _ground(distance, town, elevation) if ground else distance
     column, beam, reach = _echoes(town, distance, noise)
-    owner, level = owner[column, beam], reach * np.cos(elevation)[beam]
+    owner = owner[column, beam]
+    level = reach * np.cos(elevation)[beam]
     points = path[column]
     points[:, 0] += level * np.cos(azimuth)[column]
     points[:, 1] += level * np.sin(azimuth)[column]
@@ -252,14 +253,17 @@ def _counts(fleet: Sequence[Town], objects: int) -> tuple[list[int], int]:
 
 def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points: int) -> tuple[np.ndarray, np.ndarray]:
     """``count`` clouds ``[count, size, 3]`` and their classes ``[count]``, from scene number ``first`` on."""
-    xs, ys, found, scene = [], [], 0, first
-    while found < count:
+    xs = []
+    ys = []
+    drawn = 0
+    scene = first
+    while drawn < count:
         seen = scan(town, seed=seed, scene=scene, ground=False)
         rng = _generators(seed, town, scene)[2]
         x, number = clouds(seen.points, seen.object, seen.sensor, rng, size=size, min_points=min_points)
         xs.append(x)
         ys.append(seen.standing[number])
-        found, scene = found + len(x), scene + 1
-        if found == 0 and scene - first == 50:
+        drawn, scene = drawn + len(x), scene + 1
+        if drawn == 0 and scene - first == 50:
             raise DataError(f"town {town.name!r} shows no object with {min_points} echoes in 50 scenes.")
     return np.concatenate(xs)[:count], np.concatenate(ys)[:count]

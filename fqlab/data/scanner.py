@@ -64,14 +64,16 @@ def extents(solids: Solids) -> np.ndarray:
 def _flat(o: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Interval of t with |o_i + t d_i| <= 1 on every given axis; o, d ``[axes, M]``."""
     inverse = 1.0 / np.where(d == 0.0, _TINY, d)
-    middle, width = -o * inverse, np.abs(inverse)
+    middle = -o * inverse
+    width = np.abs(inverse)
     return (middle - width).max(axis=0), (middle + width).min(axis=0)
 
 
 def _round(o: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Interval of t with sum_i (o_i + t d_i)^2 <= 1; empty where the line misses; o, d ``[axes, M]``."""
     a = np.maximum((d * d).sum(axis=0), _TINY)
-    b, c = (o * d).sum(axis=0), (o * o).sum(axis=0) - 1.0
+    b = (o * d).sum(axis=0)
+    c = (o * o).sum(axis=0) - 1.0
     root = b * b - a * c
     width = np.sqrt(np.maximum(root, 0.0)) / a
     return np.where(root < 0.0, np.inf, -b / a - width), np.where(root < 0.0, -np.inf, -b / a + width)
@@ -98,7 +100,8 @@ def _columns(solids: Solids, origins: np.ndarray, heading: np.ndarray, reach: fl
     side = np.stack([-heading[:, 1], heading[:, 0]])
     across = solids.centre[:, :2] @ side - (origins[:, :2] * side.T).sum(axis=1)
     solid, column = np.divmod(np.flatnonzero(np.abs(across) <= np.hypot(*half.T)[:, None]), len(heading))
-    half, offset = half[solid], origins[column, :2] - solids.centre[solid, :2]
+    half = half[solid]
+    offset = origins[column, :2] - solids.centre[solid, :2]
     near, far = _flat((offset / half).T, (heading[column] / half).T)
     meets = (near <= far) & (far > 0.0) & (near < reach)
     return solid[meets], column[meets], np.maximum(near[meets], 1e-3), far[meets]
@@ -145,13 +148,14 @@ def first_hits(
     Returns:
         range ``[C, B]`` in metres (inf: nothing hit) and owner ``[C, B]`` (-1: nothing hit).
     """
-    heading, slope = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1), np.tan(elevation)
+    heading = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)
+    slope = np.tan(elevation)
     kinds = [solids.pick(solids.round_axes == kind) for kind in (BOX, CYLINDER, ELLIPSOID)]
-    found = [_hits(part, origins, heading, slope, max_range) for part in kinds if len(part)]
+    hits = [_hits(part, origins, heading, slope, max_range) for part in kinds if len(part)]
     best, owner = np.full(len(azimuth) * len(elevation), np.inf), np.full(len(azimuth) * len(elevation), -1)
-    for ray, reach, _ in found:
+    for ray, reach, _ in hits:
         np.minimum.at(best, ray, reach)
-    for ray, reach, whose in found:
+    for ray, reach, whose in hits:
         wins = reach == best[ray]
         owner[ray[wins]] = whose[wins]
     shape = (len(azimuth), len(elevation))

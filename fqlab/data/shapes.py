@@ -29,10 +29,14 @@ def _car(rng: np.random.Generator, n: int) -> list[_Part]:
     van = rng.random(n) < 0.2
     length, width = rng.uniform(3.7, 4.9, n), rng.uniform(1.65, 1.95, n)
     height = np.where(van, rng.uniform(1.8, 2.2, n), rng.uniform(1.4, 1.65, n))
-    belt, cabin = np.where(van, 1.1, 0.58 * height), np.where(van, 0.62, 0.4) * length
-    middle, glass = np.where(van, -0.12, -0.05) * length, height - belt
+    belt = np.where(van, 1.1, 0.58 * height)
+    cabin = np.where(van, 0.62, 0.4) * length
+    middle = np.where(van, -0.12, -0.05) * length
+    glass = height - belt
     screen = (0.06, 0.84 * width, 1.35 * glass)
-    upright, bonnet, boot = (belt + height) / 2 - 0.02, 0.42 * glass, 0.42 * glass * ~van
+    upright = (belt + height) / 2 - 0.02
+    bonnet = 0.42 * glass
+    boot = 0.42 * glass * ~van
     return [
         _part(BOX, (0, 0, (belt + 0.25) / 2), (length, width, belt - 0.25)),
         _part(BOX, (middle, 0, (belt + height) / 2), (cabin, 0.86 * width, glass)),
@@ -62,7 +66,8 @@ def _pedestrian(rng: np.random.Generator, n: int) -> list[_Part]:
 def _cyclist(rng: np.random.Generator, n: int) -> list[_Part]:
     """Two wheels (closed discs), a frame, a rider who leans forward."""
     base, tall = rng.uniform(0.98, 1.12, n), rng.uniform(1.5, 1.9, n)
-    lean, wheel = rng.uniform(0.3, 0.8, n), (0.68, 0.68, 0.05)
+    lean = rng.uniform(0.3, 0.8, n)
+    wheel = (0.68, 0.68, 0.05)
     trunk, seat = 0.36 * tall, 0.52 * tall
     reach, rise = trunk * np.sin(lean), trunk * np.cos(lean)
     return [

@@ -166,10 +166,10 @@ class Experiment:
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"experiment is {shown(values)}, but must be a table of settings by name.")
-        known = [f.name for f in dataclasses.fields(cls)]
+        names = [f.name for f in dataclasses.fields(cls)]
         for key in values:
-            if key not in known:
-                raise ConfigError(f"key {shown(key)} of the experiment is unknown; allowed: {', '.join(known)}.")
+            if key not in names:
+                raise ConfigError(f"key {shown(key)} of the experiment is unknown; allowed: {', '.join(names)}.")
         return cls(**values)
 
     def to_toml(self) -> str:

@@ -140,8 +140,8 @@ class Federation:
     ) -> None:
         """Make a complete round count, all of it at once; then the checkpoint."""
         traffic_of = wire.Ledger()
-        for direction, own in sizes.items():
-            for client, size in own.items():
+        for direction, by_client in sizes.items():
+            for client, size in by_client.items():
                 traffic_of.add(record.index, client, direction, size)
         self.server = server
         self.client_states = states
@@ -225,16 +225,16 @@ class Federation:
         return self._model_of(client, self.server, self.client_states)
 
     def _model_of(self, client: int, server: Server, states: Mapping[int, State]) -> Weights:
-        own = self.method.personalized(server, client, states.get(client))
+        weights = self.method.personalized(server, client, states.get(client))
         if not self.method.fresh_statistics:
-            return own
+            return weights
         samples = self.simulation.train[client]
-        return with_fresh_statistics(self.simulation.model, own, self.simulation.dataset.train_x[samples])
+        return with_fresh_statistics(self.simulation.model, weights, self.simulation.dataset.train_x[samples])
 
     def _personal(self, index: int, server: Server, states: Mapping[int, State]) -> list[float]:
         models_of = (self._model_of(client, server, states) for client in range(self.experiment.clients))
         model = self.simulation.model
-        return [self.simulation.accuracy(model, client, index, own) for client, own in enumerate(models_of)]
+        return [self.simulation.accuracy(model, client, index, weights) for client, weights in enumerate(models_of)]
 
     def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
@@ -266,8 +266,8 @@ class Federation:
 
 def _moved(results: Sequence[ClientResult]) -> dict[str, tuple[float, ...]]:
     """Layer -> what each client says of it, in the order of the results."""
-    known = [result.moved for result in results if result.moved]
-    return {name: tuple(own[name] for own in known) for name in known[0]} if known else {}
+    moved = [result.moved for result in results if result.moved]
+    return {name: tuple(layers[name] for layers in moved) for name in moved[0]} if moved else {}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -142,7 +142,8 @@ def exchange(packets: Sequence[bytes], *, timeout: float = 60.0) -> Exchange:
     if not packets:
         raise ConfigError("packets is empty, but a round needs at least one client.")
     in_range("timeout", timeout, 0, 3600, open_low=True)
-    began, server = time.perf_counter(), _start(len(packets), timeout)
+    began = time.perf_counter()
+    server = _start(len(packets), timeout)
     watchdog = threading.Timer(timeout, server.kill)
     watchdog.start()
     with server:

@@ -80,13 +80,13 @@ class Repeats:
 
     def summary(self) -> dict[str, tuple[float, float]]:
         """Mean and spread of each of :data:`MEASURES`."""
-        found = _measured([[vars(r) for r in history.rounds] for history in self.histories])
-        return {key: mean_and_spread(found[key]) for key in MEASURES}
+        measures = _measured([[vars(r) for r in history.rounds] for history in self.histories])
+        return {key: mean_and_spread(measures[key]) for key in MEASURES}
 
     def to_json(self) -> str:
         """All runs as JSON, with mean and spread of :data:`MEASURES` ahead."""
-        known = {key: pair for key, pair in self.summary().items() if not math.isnan(pair[0])}
-        summary = {key: {"mean": mean, "spread": spread} for key, (mean, spread) in known.items()}
+        pairs = {key: pair for key, pair in self.summary().items() if not math.isnan(pair[0])}
+        summary = {key: {"mean": mean, "spread": spread} for key, (mean, spread) in pairs.items()}
         runs = [json.loads(history.to_json()) for history in self.histories]
         return json.dumps(
             {"seeds": [h.experiment.seed for h in self.histories], "summary": summary, "runs": runs}, indent=1
@@ -115,8 +115,8 @@ def read_run(path: Path) -> Stored:
         ConfigError: if the file cannot be read or holds no run.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        runs = found.get("runs", [found])
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        runs = stored.get("runs", [stored])
         settings = {key: value for key, value in runs[0]["experiment"].items() if key != "seed"}
         return Stored(_flat(settings), _measured([run["rounds"] for run in runs]))
     except OSError as error:

@@ -40,7 +40,9 @@ class Ask(Card):
 
         from fqlab.panels.assist import assistant
 
-        slider, chosen, verdict = self._slider(), w.HTML("move the slider"), w.HTML()
+        slider = self._slider()
+        chosen = w.HTML("move the slider")
+        verdict = w.HTML()
         button = w.Button(description="This is my guess", disabled=True, layout=w.Layout(width="auto"))
 
         def moved(change: dict[str, Any]) -> None:
@@ -51,21 +53,21 @@ class Ask(Card):
         button.on_click(lambda _: setattr(verdict, "value", self.commit(round(slider.value, 6))._repr_html_()))
         row = w.HBox([slider, chosen, button], layout=w.Layout(align_items="center", grid_gap="8px"))
         helper = assistant({"fqlab-c-guess": f"Your guess ({self.prediction.unit})".replace(" ()", "")})
-        made = w.VBox([w.HTML(self._repr_html_()), row, verdict, helper])
-        made.add_class("fqlab-quiz")
-        made.add_class("fqlab-ask")
-        return made
+        box = w.VBox([w.HTML(self._repr_html_()), row, verdict, helper])
+        box.add_class("fqlab-quiz")
+        box.add_class("fqlab-ask")
+        return box
 
     def _slider(self) -> Any:
         """The question's scale; it shows no number before it is moved, so that it suggests none."""
         import ipywidgets as w
 
         low, high = self.prediction.low, self.prediction.high
-        made = w.FloatSlider(
+        slider = w.FloatSlider(
             low, min=low, max=high, step=step(low, high), readout=False, layout=w.Layout(width="420px")
         )
-        made.add_class("fqlab-c-guess")
-        return made
+        slider.add_class("fqlab-c-guess")
+        return slider
 
 
 def step(low: float, high: float) -> float:

@@ -76,7 +76,8 @@ def derive(path: Path) -> str:
 
 def build(path: Path) -> bool:
     """Write the ``.ipynb`` beside ``path``; return whether it changed. Nothing is written if a cell fails."""
-    target, text = path.with_suffix(".ipynb"), derive(path)
+    target = path.with_suffix(".ipynb")
+    text = derive(path)
     if target.exists() and target.read_text(encoding="utf-8") == text:
         return False
     target.write_text(text, encoding="utf-8")

@@ -42,36 +42,38 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
 def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
     """The guesses in a pasted text, and a sentence about the codes that were not counted (empty if there are none)."""
     p = prediction(identity)
-    guesses, bad, others = [], [], 0
-    for found in code.LOOKS.findall(pasted):
-        guess = _read(identity, found)
+    guesses = []
+    bad = []
+    others = 0
+    for match in code.LOOKS.findall(pasted):
+        guess = _read(identity, match)
         if guess is not None and p.low <= guess <= p.high:
             guesses.append(guess)
-        elif _another(identity, found):
+        elif _another(identity, match):
             others += 1
         else:
-            bad.append(found)
+            bad.append(match)
     return tuple(guesses), _sentence(bad, others)
 
 
-def _read(identity: str, found: str) -> float | None:
+def _read(identity: str, text: str) -> float | None:
     try:
-        return code.read(identity, found)
+        return code.read(identity, text)
     except ConfigError:
         return None
 
 
-def _another(identity: str, found: str) -> bool:
+def _another(identity: str, text: str) -> bool:
     """Whether a code belongs to another prediction."""
-    number = found[2:4]
-    known = [p.id for p in lesson(number).predictions] if number in LESSONS else []
-    return any(_read(other, found) is not None for other in known if other != identity)
+    number = text[2:4]
+    identities = [p.id for p in lesson(number).predictions] if number in LESSONS else []
+    return any(_read(other, text) is not None for other in identities if other != identity)
 
 
 def _sentence(bad: list[str], others: int) -> str:
     parts = []
     if bad:
-        names = ", ".join(found if len(found) <= LONG else f"{found[:LONG]}…" for found in bad[:NAMED])
+        names = ", ".join(text if len(text) <= LONG else f"{text[:LONG]}…" for text in bad[:NAMED])
         names += f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         parts.append(f"{len(bad)} mistyped ({names})")
     if others:

@@ -49,18 +49,18 @@ def _last() -> str | None:
 
 
 def _ask(p: Prediction) -> Card:
-    known = store.read()
-    if p.id in known["results"]:
-        return Card("note", f"{p.question}\n{_too_late(p, known)}")
+    progress = store.read()
+    if p.id in progress["results"]:
+        return Card("note", f"{p.question}\n{_too_late(p, progress)}")
     lines = [p.question, f"Your guess, from {p.low:g} to {p.high:g}: predict({p.id!r}, your_number)"]
-    lines += [f"So far you said {known['guesses'][p.id]:g}{_unit(p)}."] if p.id in known["guesses"] else []
+    lines += [f"So far you said {progress['guesses'][p.id]:g}{_unit(p)}."] if p.id in progress["guesses"] else []
     return Ask("open", "\n".join(lines), prediction=p, commit=lambda guess: _commit(p, guess))
 
 
 def _commit(p: Prediction, guess: Any) -> Card:
-    known = store.read()
-    if p.id in known["results"]:
-        return Card("note", _too_late(p, known))
+    progress = store.read()
+    if p.id in progress["results"]:
+        return Card("note", _too_late(p, progress))
     try:
         number = understood(p, guess)
     except ConfigError as error:
@@ -71,10 +71,10 @@ def _commit(p: Prediction, guess: Any) -> Card:
     return Card("note", "\n".join(filter(None, lines)))
 
 
-def _too_late(p: Prediction, known: store.Progress) -> str:
-    first = known["guesses"].get(p.id)
+def _too_late(p: Prediction, progress: store.Progress) -> str:
+    first = progress["guesses"].get(p.id)
     said = f" Your guess was {first:g}{_unit(p)}." if first is not None else ""
-    return f"The answer is out, it is {known['results'][p.id]:.4g}{_unit(p)}: a guess does not count now.{said}"
+    return f"The answer is out, it is {progress['results'][p.id]:.4g}{_unit(p)}: a guess does not count now.{said}"
 
 
 def reveal(identity: str) -> Card:

@@ -25,7 +25,7 @@ def find_lesson(name: str = FIRST) -> Path:
         FqlabError: if there is no ``notebooks`` folder, no such lesson in it, or several that begin like this.
     """
     places = (Path.cwd() / "notebooks", Path(__file__).resolve().parents[2] / "notebooks")
-    lessons = next((found for place in places if (found := sorted(place.glob("[0-9][0-9]_*.ipynb")))), [])
+    lessons = next((paths for place in places if (paths := sorted(place.glob("[0-9][0-9]_*.ipynb")))), [])
     if not lessons:
         raise FqlabError(f"there are no lessons in {places[0]}; run this inside a clone of the fqlab repository.")
     matches = _matching(lessons, name.removesuffix(".ipynb"))
@@ -44,7 +44,7 @@ def _matching(lessons: Sequence[Path], name: str) -> list[Path]:
         lambda path: number is not None and int(path.stem[:2]) == number,
         lambda path: path.stem.startswith(name),
     )
-    return next((found for way in ways if (found := [path for path in lessons if way(path)])), [])
+    return next((matches for way in ways if (matches := [path for path in lessons if way(path)])), [])
 
 
 def command(args: Sequence[str] = ()) -> list[str]:

@@ -96,6 +96,7 @@ def import_progress(source: str) -> Card:
     path = _file("source", source)
     if not os.path.exists(path):
         raise ConfigError(f"source is {shown(source)}, but no file is there.")
-    new, old = store.load(path), store.read()
+    new = store.load(path)
+    old = store.read()
     trouble = store.replace({name: {**new[name], **old[name]} for name in old})
     return Card("note", "\n".join(filter(None, [*_lines(store.read()), trouble])))

@@ -42,9 +42,9 @@ def quiz(number: str) -> VBox:
             bundle = super()._repr_mimebundle_(**kwargs) or {}
             return {**bundle, "text/plain": as_text(number), "text/html": as_page(number)}
 
-    made = Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
-    made.add_class("fqlab-quiz")
-    return made
+    box = Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
+    box.add_class("fqlab-quiz")
+    return box
 
 
 def as_text(number: str) -> str:

@@ -63,13 +63,13 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     Raises:
         ConfigError: for an unknown method, an unknown setting, or a value that is not allowed.
     """
-    known = options(name)
+    declared = options(name)
     settings = settings or {}
     for key in settings:
-        if key not in known:
-            allowed = ", ".join(known) or "nothing"
+        if key not in declared:
+            allowed = ", ".join(declared) or "nothing"
             raise ConfigError(f"option {shown(key)} of method {name!r} is unknown; allowed: {allowed}.")
-        if isinstance(known[key].default, bool):
+        if isinstance(declared[key].default, bool):
             boolean(key, settings[key])
     return METHODS[name](**dict(settings))
 

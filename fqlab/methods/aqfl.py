@@ -128,7 +128,7 @@ class AQFL(Method):
         return trained_codes(params, problem.objective)
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
-        before, after = (self.trained(own, problem) for own in (problem.params, params))
+        before, after = (self.trained(weights, problem) for weights in (problem.params, params))
         codes = {name: self.prune(layer) for name, (layer, _) in after.items()}
         rest = {n: params[n] for n in client.spec.trainable if n in params and n not in codes} | buffers
         mse = {name: float((real - codes[name].dequantize()).square().mean()) for name, (_, real) in after.items()}

@@ -185,9 +185,9 @@ class Method:
         members = unstack(params | buffers, len(clients))
         updates = []
         for member, problem, client in zip(members, problems, clients, strict=True):
-            own = {name: member[name] for name in params}
+            weights = {name: member[name] for name in params}
             rest = {name: member[name] for name in buffers}
-            updates.append(self.upload(own, rest, problem, client))
+            updates.append(self.upload(weights, rest, problem, client))
         return updates
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:

@@ -208,11 +208,11 @@ class Clipped(Method):
             return self._stacked(params, buffers, problems, clients)
         updates: dict[int, ClientUpdate] = {}
         for kind in dict.fromkeys(kinds):  # only clients with the same grids stack
-            own = [i for i, other in enumerate(kinds) if other == kind]
-            part = {name: value[own] for name, value in params.items()}
-            rest = {name: value[own] for name, value in buffers.items()}
-            stacked = self._stacked(part, rest, [problems[i] for i in own], [clients[i] for i in own])
-            updates.update(zip(own, stacked, strict=True))
+            members = [i for i, other in enumerate(kinds) if other == kind]
+            part = {name: value[members] for name, value in params.items()}
+            rest = {name: value[members] for name, value in buffers.items()}
+            stacked = self._stacked(part, rest, [problems[i] for i in members], [clients[i] for i in members])
+            updates.update(zip(members, stacked, strict=True))
         return [updates[i] for i in range(len(clients))]
 
     def _stacked(
@@ -228,15 +228,15 @@ class Clipped(Method):
         for name, grid in grids:
             coded, values = self.encode(params[name], grid, generators)
             errors[name] = (params[name] - values).square().flatten(1).mean(1)
-            for own, layer in zip(codes, coded, strict=True):
-                own[name] = layer
+            for sent, layer in zip(codes, coded, strict=True):
+                sent[name] = layer
         if self.averaging == "inverse_error":
             rest |= {f"{name}/mse": error for name, error in errors.items()}
         mse = {name: error.tolist() for name, error in errors.items()}
         members = zip(codes, unstack(rest, len(clients)), problems, strict=True)
         return [
-            ClientUpdate(Payload(own, tensors), problem.state, {name: error[i] for name, error in mse.items()})
-            for i, (own, tensors, problem) in enumerate(members)
+            ClientUpdate(Payload(sent, tensors), problem.state, {name: error[i] for name, error in mse.items()})
+            for i, (sent, tensors, problem) in enumerate(members)
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:

@@ -119,9 +119,9 @@ class Differences(Method):
 
     def stacked(self, name: str, grid: Grid, updates: Sequence[ReceivedUpdate]) -> Codes:
         """One entry's codes of all updates as a batch on the grid that was agreed, whatever grid a client names."""
-        own = [u.payload.codes[name] for u in updates]
-        values = torch.stack([c.values for c in own]).clamp(grid.low, grid.high)
-        return Codes(values, grid, torch.stack([c.clip for c in own]))
+        codes = [u.payload.codes[name] for u in updates]
+        values = torch.stack([c.values for c in codes]).clamp(grid.low, grid.high)
+        return Codes(values, grid, torch.stack([c.clip for c in codes]))
 
 
 SEEDS = 2**63 - 1
@@ -141,5 +141,5 @@ def _withheld(name: str, like: torch.Tensor, problems: Sequence[LocalProblem]) -
 
 def _joined(parts: Sequence[Payload]) -> Payload:
     """Several payloads as one."""
-    codes = {name: own for part in parts for name, own in part.codes.items()}
+    codes = {name: entry for part in parts for name, entry in part.codes.items()}
     return Payload(codes, {name: value for part in parts for name, value in part.tensors.items()})

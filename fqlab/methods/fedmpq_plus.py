@@ -189,8 +189,8 @@ class FedMPQPlus(FedMPQ):
         penalty = server.state.penalty.clone()
         for update in updates:
             left = mean_bits(layer_sizes(server), sent_widths(server, update))
-            own = float(penalty[update.client])
-            penalty[update.client] = dual_ascent(own, self.dual_step, left, self.budget(update.client))
+            price = float(penalty[update.client])
+            penalty[update.client] = dual_ascent(price, self.dual_step, left, self.budget(update.client))
         held = server.state.held
         if self.downlink == "changes":
             sent = {u.client: self.codes(server, u.client) for u in updates}

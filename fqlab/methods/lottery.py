@@ -204,9 +204,9 @@ class Lottery(Method):
         for name, old in server.weights.items():
             values = [u.payload.tensors[name] for u in updates]
             if name in masks:
-                own = [u.payload.tensors[f"mask/{name}"] for u in updates]
-                weights[name] = self.merged([scatter(v, m) for v, m in zip(values, own, strict=True)], own, old)
-                masks[name][[u.client for u in updates]] = torch.stack(own)
+                sent = [u.payload.tensors[f"mask/{name}"] for u in updates]
+                weights[name] = self.merged([scatter(v, m) for v, m in zip(values, sent, strict=True)], sent, old)
+                masks[name][[u.client for u in updates]] = torch.stack(sent)
             else:
                 weights[name] = self.average(values, samples)
         seen = state.seen.clone()

@@ -92,7 +92,8 @@ class Robust(Method):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         problem = super().prepare(payload, client)
-        layers, widths = client.spec.quantizable, self.widths()
+        layers = client.spec.quantizable
+        widths = self.widths()
         if self.variant == "kure":
             objective = Objective(penalty=KurtosisPenalty(layers, self.penalty, self.target, self.unbiased))
         elif self.variant == "apqn":

@@ -42,7 +42,7 @@ class Sign(Differences):
         self, name: str, x: torch.Tensor, generators: Sequence[torch.Generator]
     ) -> tuple[list[Payload], torch.Tensor]:
         votes = x >= 0
-        return [Payload(tensors={name: own}) for own in votes], self._step(votes)
+        return [Payload(tensors={name: vote}) for vote in votes], self._step(votes)
 
     def decode(self, name: str, shape: torch.Size, updates: Sequence[ReceivedUpdate]) -> torch.Tensor:
         return self._step(torch.stack([u.payload.tensors[name] for u in updates]))

@@ -131,8 +131,8 @@ def quantizable(model: nn.Module, *, biases: bool = False) -> tuple[str, ...]:
     names = []
     for path, layer in model.named_modules():
         if isinstance(layer, kinds) and getattr(layer, "quantizable", True):
-            own = ["weight"] + ["bias"] * (biases and layer.bias is not None)
-            names += [f"{path}.{name}" if path else name for name in own]
+            parts = ["weight"] + ["bias"] * (biases and layer.bias is not None)
+            names += [f"{path}.{name}" if path else name for name in parts]
     return tuple(names)
 
 

@@ -29,7 +29,8 @@ class Buffers:
         """A float32 tensor of this shape; what is in it is left over."""
         view = self._views.get((name, shape))
         if view is None:
-            size, memory = math.prod(shape), self._memory.get(name)
+            size = math.prod(shape)
+            memory = self._memory.get(name)
             if memory is None or memory.numel() < size:
                 memory = self._memory[name] = torch.empty(size, dtype=torch.float32)
             view = self._views[name, shape] = memory[:size].view(shape)
@@ -71,7 +72,8 @@ class MLPGradient:
             if weight is None
             else weight / weight.sum(1, keepdim=True).clamp(min=1)
         )
-        log_p, index = hidden.pop().log_softmax(-1), y.unsqueeze(-1)
+        log_p = hidden.pop().log_softmax(-1)
+        index = y.unsqueeze(-1)
         losses = -(log_p.gather(-1, index).squeeze(-1) * share).sum(1)
         slope = log_p.exp_()
         slope.scatter_add_(-1, index, slope.new_full((), -1).expand(index.shape))
@@ -82,7 +84,8 @@ class MLPGradient:
         """What enters each layer, and the logits: all ``[clients, n, ...]``."""
         values = [x]
         for name in self.layers:
-            w, b = weights[f"{name}.weight"], weights[f"{name}.bias"].unsqueeze(1)
+            w = weights[f"{name}.weight"]
+            b = weights[f"{name}.bias"].unsqueeze(1)
             out = self.buffer((name, "out"), *values[-1].shape[:2], w.shape[1])
             torch.baddbmm(b, values[-1], w.transpose(1, 2), out=out)
             values.append(out if name == self.layers[-1] else out.relu_())

@@ -132,8 +132,8 @@ def build(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Modul
 def _allocate(layer: nn.Module) -> None:
     """Memory for the layer's own tensors (``to_empty`` does this too, after 0.7 s of imports)."""
     for name, values in list(layer.named_parameters(recurse=False)):
-        made = torch.empty(values.shape, dtype=torch.float32)
-        setattr(layer, name, nn.Parameter(made, requires_grad=values.requires_grad))
+        empty = torch.empty(values.shape, dtype=torch.float32)
+        setattr(layer, name, nn.Parameter(empty, requires_grad=values.requires_grad))
     for name, values in list(layer.named_buffers(recurse=False)):
         setattr(layer, name, torch.empty(values.shape, dtype=torch.float32))
 

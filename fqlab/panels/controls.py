@@ -50,8 +50,8 @@ class Controls:
         self._all = controls(panel.State)
         shown = [c for c in self._all if c.name not in hidden]
         self.widgets = {c.name: widget(c, getattr(panel.state, c.name)) for c in self._all}
-        for name, made in self.widgets.items():
-            made.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
+        for name, box in self.widgets.items():
+            box.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
         self._ticket = self._ticket_box()
         self.column = column(shown, self.widgets, WIDTH)
         self.column.children += (self._tools(),)
@@ -70,15 +70,15 @@ class Controls:
         it would reach the browser late and pull it back under the hand.
         """
         with self._quiet():
-            for known in self._all:
-                old, new = getattr(before, known.name), getattr(state, known.name)
+            for control in self._all:
+                old, new = getattr(before, control.name), getattr(state, control.name)
                 if old != new:
-                    self._write(known.name, new)
-                if known.when is not None:
-                    self.widgets[known.name].disabled = not known.when(state)
+                    self._write(control.name, new)
+                if control.when is not None:
+                    self.widgets[control.name].disabled = not control.when(state)
             self._ticket.value = ticket
-            for name, made in self._buttons.items():
-                (made.add_class if self._targets[name] == state else made.remove_class)("fqlab-on")
+            for name, preset in self._buttons.items():
+                (preset.add_class if self._targets[name] == state else preset.remove_class)("fqlab-on")
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
@@ -112,10 +112,10 @@ class Controls:
             self._attempt(lambda: self._panel.restore(code if code.strip() else self._panel.ticket))
 
     def _preset(self, name: str) -> w.Button:
-        made = button(name, f"Preset: {name}")
-        made.add_class("fqlab-preset")
-        made.on_click(lambda _: self._attempt(lambda: self._panel.preset(name)))
-        return made
+        preset = button(name, f"Preset: {name}")
+        preset.add_class("fqlab-preset")
+        preset.on_click(lambda _: self._attempt(lambda: self._panel.preset(name)))
+        return preset
 
     def _ticket_box(self) -> w.Text:
         box = w.Text(description="Ticket", continuous_update=False, tooltip="Copy it; paste one and press Enter")

@@ -260,7 +260,8 @@ class Panel(w.VBox):
         """Offer the table (``csv``) or the pictures (``svg``) as a file; the data address is made only now."""
         makers = {"csv": (self.csv, "text/csv"), "svg": (self.svg, "image/svg+xml")}
         make, mime = makers[one_of("kind", kind, makers)]
-        content, name = make(), f"fqlab-{self.ticket}.{kind}"
+        content = make()
+        name = f"fqlab-{self.ticket}.{kind}"
         address = page.data_uri(content, mime)
         self.status.write("File: ", link=page.link(name, address, content))
         self._assistant.send({"save": name, "href": address})
@@ -293,7 +294,8 @@ class Panel(w.VBox):
         if state != self._state:
             self.runner.cancel()
         with self.lock:
-            before, self._state = self._state, state
+            before = self._state
+            self._state = state
             if state == before:
                 self._sync_controls(before)
             else:

@@ -96,7 +96,8 @@ class Gallery:
 
     def _paint(self, kind: type[Picture]) -> None:
         """Paint one picture, unless it shows just this already."""
-        view, canvas = self._views[kind], self._canvases[kind]
+        view = self._views[kind]
+        canvas = self._canvases[kind]
         content = pickle.dumps((view.data, view.ghost, canvas.figure.dpi))
         if self._painted.get(kind) != content:
             self.images[kind].value, self._alts[kind] = canvas.render(view.data, view.ghost)

@@ -18,7 +18,7 @@ def experiment_of(code: str) -> Experiment:
     """
     name = one_of("panel of the ticket", code.strip().partition("-")[0].lower(), panels.PANELS)
     panel = getattr(panels, name)
-    found = panel.experiment(ticket.read(panel.name, panel.version, panel.State, code))
-    if found is None:
+    experiment = panel.experiment(ticket.read(panel.name, panel.version, panel.State, code))
+    if experiment is None:
         raise ConfigError(f"ticket is {code!r}, but the panel {name!r} trains no federation that could run by itself.")
-    return found
+    return experiment

@@ -70,7 +70,8 @@ class Sprites:
 @contextlib.contextmanager
 def _anchored(text: Text, x: int, y: int) -> Iterator[None]:
     """Inside, the text stands at a whole pixel, so that its image does not hang on where it was first drawn."""
-    place, transform = text.get_position(), text.get_transform()
+    place = text.get_position()
+    transform = text.get_transform()
     text.set_transform(IdentityTransform())
     text.set_position((x, y))
     try:
@@ -82,6 +83,6 @@ def _anchored(text: Text, x: int, y: int) -> Iterator[None]:
 
 def _key(text: Text, dpi: float) -> tuple:
     """All that decides how the word looks; a box or an effect belongs to the artist it was given to."""
-    own = id(text) if text.get_bbox_patch() or text.get_path_effects() or text.get_clip_on() else 0
+    artist = id(text) if text.get_bbox_patch() or text.get_path_effects() or text.get_clip_on() else 0
     style = (text.get_color(), text.get_alpha(), text.get_rotation(), text.get_ha(), text.get_va())
-    return (text.get_text(), dpi, text.get_fontproperties(), *style, own)
+    return (text.get_text(), dpi, text.get_fontproperties(), *style, artist)

@@ -49,11 +49,11 @@ def choose(setting: Teaching) -> None:
     _CHOSEN[0] = setting
 
 
-def hidden(hide: Any, known: Callable[[], Collection[str]]) -> frozenset[str]:
+def hidden(hide: Any, allowed: Callable[[], Collection[str]]) -> frozenset[str]:
     """The names in ``hide``, where a string is one name.
 
     Args:
-        known: gives the names that are allowed; asked only if there is a name.
+        allowed: gives the names that are allowed; asked only if there is a name.
 
     Raises:
         ConfigError: for something else, or for a name that is not known.
@@ -62,4 +62,4 @@ def hidden(hide: Any, known: Callable[[], Collection[str]]) -> frozenset[str]:
         hide = (hide,)
     if not isinstance(hide, Collection):
         raise ConfigError(f"hide is {hide!r}, but must be a name or a list of names.")
-    return frozenset(one_of("hide", name, known()) for name in hide)
+    return frozenset(one_of("hide", name, allowed()) for name in hide)

@@ -128,8 +128,8 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for known in controls(type(self)):
-            object.__setattr__(self, known.name, known.checked(getattr(self, known.name)))
+        for c in controls(type(self)):
+            object.__setattr__(self, c.name, c.checked(getattr(self, c.name)))
 
 
 @cache
@@ -146,7 +146,7 @@ def changed(state: Settings, changes: Mapping[str, Any]) -> Settings:
         ConfigError: for a name that is no setting, or a value that is not allowed.
     """
     for name in changes:
-        one_of("setting", name, [known.name for known in controls(type(state))])
+        one_of("setting", name, [c.name for c in controls(type(state))])
     try:
         return dataclasses.replace(state, **changes)
     except TypeError as wrong:

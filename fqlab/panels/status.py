@@ -91,8 +91,8 @@ class StatusBar:
         self._run.description = text or self._run.description
         _display(self._run, bool(text))
         _display(self._progress, text == "Stop")
-        for made in self._steps:
-            _display(made, self._steppable and not text)
+        for step in self._steps:
+            _display(step, self._steppable and not text)
 
     def show_progress(self, share: float) -> None:
         """Fill the bar to ``share``, 0 to 1."""
@@ -102,8 +102,8 @@ class StatusBar:
         """Offer the buttons that step through the last run, or take them away; ``playing`` makes the middle one a pause."""
         self._steppable = on
         self._steps[1].icon = PAUSE if playing else PLAY
-        for made in self._steps:
-            _display(made, on and self._run.layout.display == "none")
+        for step in self._steps:
+            _display(step, on and self._run.layout.display == "none")
 
 
 def _step_buttons(step: Callable[[int], None], play: Callable[[], None]) -> tuple[w.Button, ...]:
@@ -114,10 +114,10 @@ def _step_buttons(step: Callable[[int], None], play: Callable[[], None]) -> tupl
     back.on_click(lambda _: step(-1))
     again.on_click(lambda _: play())
     forth.on_click(lambda _: step(1))
-    for made, name in ((back, "back"), (again, "play"), (forth, "forth")):
-        made.add_class(f"fqlab-{name}")
+    for each, name in ((back, "back"), (again, "play"), (forth, "forth")):
+        each.add_class(f"fqlab-{name}")
     return back, again, forth
 
 
-def _display(made: w.DOMWidget, on: bool) -> None:
-    made.layout.display = None if on else "none"
+def _display(widget: w.DOMWidget, on: bool) -> None:
+    widget.layout.display = None if on else "none"

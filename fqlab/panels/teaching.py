@@ -70,7 +70,8 @@ def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
     factor = {True: LARGE, False: 1.0}[zoom] if isinstance(zoom, bool) else in_range("zoom", zoom, LEAST, MOST)
     choose(Teaching() if zoom is False else Teaching(float(factor), names))
     shown = _widget()
-    shown.css, shown.words = now().css(), now().words()
+    shown.css = now().css()
+    shown.words = now().words()
     return shown
 
 
@@ -79,8 +80,8 @@ def _known() -> tuple[str, ...]:
     """The names of all settings of all panels."""
     from fqlab.panels.state import controls  # with NumPy; to import the name ``teach`` takes nothing heavy
 
-    found = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
-    return tuple(sorted(found))
+    names = {c.name for name in panels.PANELS for c in controls(getattr(panels, name).State)}
+    return tuple(sorted(names))
 
 
 @cache

@@ -40,8 +40,8 @@ def spell(number: int, least: int = 1) -> str:
 def write(panel: str, version: int, state: Settings) -> str:
     """The ticket of ``state``."""
     number = 0
-    for known in controls(type(state)):
-        number = number * known.count + known.index(getattr(state, known.name))
+    for control in controls(type(state)):
+        number = number * control.count + control.index(getattr(state, control.name))
     return f"{panel}-{spell(number)}-{spell(seal(panel, version, type(state), number), CHECK)}"
 
 
@@ -72,9 +72,9 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
 def _settings(kind: type[Settings], number: int) -> dict[str, Any] | None:
     """The values that a number counts to; None if it is beyond the last state."""
     values = {}
-    for known in reversed(controls(kind)):
-        number, index = divmod(number, known.count)
-        values[known.name] = known.at(index)
+    for control in reversed(controls(kind)):
+        number, index = divmod(number, control.count)
+        values[control.name] = control.at(index)
     return None if number else values
 
 

@@ -68,26 +68,26 @@ def widget(control: Control, value: Any) -> w.Widget:
     """The widget of one control: dropdown, number box or slider."""
     shared = {"description": control.title, "tooltip": control.help or control.title, "value": value}
     if control.choices is not None:
-        made = w.Dropdown(options=[(words, key) for key, words in control.choices.items()], **shared)
+        built = w.Dropdown(options=[(words, key) for key, words in control.choices.items()], **shared)
     elif control.box:
         box = w.BoundedIntText if isinstance(control.step, int) else w.BoundedFloatText
-        made = box(min=control.low, max=control.high, step=control.step, **shared)
+        built = box(min=control.low, max=control.high, step=control.step, **shared)
     else:
-        made = _slider(control, shared)
-    made.style.description_width = "78px"
-    made.add_class("fqlab-control")
-    if len(control.title) > LONG_LABEL and not isinstance(made, (w.IntSlider, w.FloatSlider)):
-        made.add_class("fqlab-tall")
-    made.add_class(css_class(control.name))
-    return made
+        built = _slider(control, shared)
+    built.style.description_width = "78px"
+    built.add_class("fqlab-control")
+    if len(control.title) > LONG_LABEL and not isinstance(built, (w.IntSlider, w.FloatSlider)):
+        built.add_class("fqlab-tall")
+    built.add_class(css_class(control.name))
+    return built
 
 
 def _slider(control: Control, shared: dict[str, Any]) -> w.Widget:
     whole = isinstance(control.step, int)
     kind, form = (w.IntSlider, "d") if whole else (w.FloatSlider, _format(control.step))
-    made = kind(min=control.low, max=control.high, step=control.step, readout_format=form, **shared)
-    made.add_class("fqlab-slider")
-    return made
+    slider = kind(min=control.low, max=control.high, step=control.step, readout_format=form, **shared)
+    slider.add_class("fqlab-slider")
+    return slider
 
 
 def _format(step: float) -> str:
@@ -120,9 +120,9 @@ def column(controls: Iterable[Control], widgets: dict[str, w.Widget], width: int
             title.add_class("fqlab-heading")
             children.append(title)
         children.append(widgets[control.name])
-    made = w.VBox(children, layout=w.Layout(width=f"{width}px", flex="0 0 auto", overflow="hidden"))
-    made.add_class("fqlab-column")
-    return made
+    box = w.VBox(children, layout=w.Layout(width=f"{width}px", flex="0 0 auto", overflow="hidden"))
+    box.add_class("fqlab-column")
+    return box
 
 
 def button(text: str, tip: str, width: str = "auto", icon: str = "") -> w.Button:

@@ -58,7 +58,8 @@ def _result(c: Claim, scale: str, values: tuple[float, ...], seconds: float) -> 
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     versions = {"fqlab": fqlab.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__}
     machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    mean, seeds = float(np.mean(values)), tuple(range(c.seeds))
+    mean = float(np.mean(values))
+    seeds = tuple(range(c.seeds))
     return Result(c.id, scale, mean, spread, seeds, values, _commit(), versions, machine, round(seconds, 2))
 
 
@@ -66,9 +67,9 @@ def _commit() -> str:
     """The commit of the working tree, if there is one."""
     where = Path(__file__).resolve().parent
     try:
-        found = subprocess.run(
+        answer = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return answer.stdout.strip() or "unknown"

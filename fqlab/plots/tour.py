@@ -194,10 +194,10 @@ class PlaneDensity(Picture):
         self.cells = [self.live(note(ax, "", ha="center", halo=False)) for _ in cells]
         self.lines = self.live(LineCollection([], colors="#ffffff", linewidths=2))
         ax.add_collection(self.lines)
-        note(ax, "zeros in each bit plane (%)", x=0, y=1.13, halo=False)
+        self.live(note(ax, "zeros in each bit plane (%)", x=0, y=1.13, halo=False))
         style = {"color": MUTED, "y": -0.13, "halo": False}
-        note(ax, "top plane", x=0, **style)
-        note(ax, "lowest", x=1, ha="right", **style)
+        self.live(note(ax, "top plane", x=0, **style))
+        self.live(note(ax, "lowest", x=1, ha="right", **style))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         layers, epsilon = data.layers, data.epsilon

@@ -152,16 +152,17 @@ def clips_for(
     for name, x in layers.items():
         small = rule == "octav" and x.numel() <= LITTLE and x.shape[batch_dims:].numel() <= SMALL
         stacks.setdefault((grids[name], x.shape[:batch_dims]) if small else name, []).append(name)
-    found: dict[str, torch.Tensor] = {}
+    chosen: dict[str, torch.Tensor] = {}
     for names in stacks.values():
-        own, grid = [layers[name] for name in names], grids[names[0]]
-        if len(own) > 1:
-            clips = octav_layers(own, grid, rounding, batch_dims=batch_dims, level_aware=level_aware)
+        members = [layers[name] for name in names]
+        grid = grids[names[0]]
+        if len(members) > 1:
+            clips = octav_layers(members, grid, rounding, batch_dims=batch_dims, level_aware=level_aware)
         else:
             how: dict[str, Any] = dict(batch_dims=batch_dims, level_aware=level_aware, check=False)
-            clips = [clip_for(rule, own[0], grid, rounding, **how)]
-        found.update(zip(names, clips, strict=True))
+            clips = [clip_for(rule, members[0], grid, rounding, **how)]
+        chosen.update(zip(names, clips, strict=True))
     for name in layers if check else ():
-        if not bool(found[name].isfinite().all()):
+        if not bool(chosen[name].isfinite().all()):
             raise ConfigError(f"layer {name!r} holds NaN or infinity, but a clip needs finite values.")
-    return {name: found[name] for name in layers}
+    return {name: chosen[name] for name in layers}

@@ -59,8 +59,8 @@ def stack_alike(codes: Iterable[Codes]) -> list[Codes]:
     kinds: dict[object, list[Codes]] = {}
     for one in codes:
         kinds.setdefault((one.grid, one.shape), []).append(one)
-    stack = lambda own: Codes(torch.stack([c.values for c in own]), own[0].grid, torch.stack([c.clip for c in own]))
-    return [stack(own) for own in kinds.values()]
+    stack = lambda some: Codes(torch.stack([c.values for c in some]), some[0].grid, torch.stack([c.clip for c in some]))
+    return [stack(group) for group in kinds.values()]
 
 
 def tiles(rows: int, width: int) -> Iterator[tuple[slice, slice]]:
@@ -134,7 +134,8 @@ def quantize(
     if rounding == "stochastic" and noise is None:
         noise = torch.rand(x.shape, dtype=torch.float32, generator=generator)
     shape = (clip.numel(), x.shape[batch_dims:].numel())
-    rows, clips = x.detach().reshape(shape), clip.reshape(-1, 1)
+    rows = x.detach().reshape(shape)
+    clips = clip.reshape(-1, 1)
     draws = noise.expand(x.shape).reshape(shape) if noise is not None and rounding == "stochastic" else None
     codes = torch.empty(shape, dtype=torch.int16, device=x.device)
     for rank, part in tiles(*shape):

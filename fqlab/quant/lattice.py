@@ -85,7 +85,8 @@ def dithered(
 
 def undithered(codes: Codes, dither: torch.Tensor, lattice: str, shape: tuple[int, ...]) -> torch.Tensor:
     """The estimate Q(x + z) − z, float32 of shape ``[*batch, *shape]``; arguments as for :func:`dithered`."""
-    grid, step = codes.grid, lattice_step(lattice, codes.grid, codes.clip)
+    grid = codes.grid
+    step = lattice_step(lattice, codes.grid, codes.clip)
     if lattice == "scalar":
         return grid.decode(codes.values.float() - dither, expand_like(codes.clip, codes.values))
     columns, rows = codes.values.float().unbind(-2)
@@ -107,11 +108,11 @@ def _inward(rows: torch.Tensor) -> torch.Tensor:
 
 def _nearest(across: torch.Tensor, up: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Column and row of the nearest hexagonal point: the nearer of the best in an even and in an odd row."""
-    found = []
+    candidates = []
     for parity in (0, 1):
         row = 2 * torch.round((up - parity) / 2) + parity
         column = torch.round(across + _inward(row))
         far = (across + _inward(row) - column).square() + (ROW * (up - row)).square()
-        found.append((far, column, row))
-    (even, column, row), (odd, other_column, other_row) = found
+        candidates.append((far, column, row))
+    (even, column, row), (odd, other_column, other_row) = candidates
     return torch.where(odd < even, other_column, column), torch.where(odd < even, other_row, row)

@@ -58,7 +58,8 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
         ConfigError: for NaN in the planes, or a scale that is not finite.
     """
     bits = planes.shape[1]
-    grid, values = Grid(bits, "sign_magnitude"), _rounded("planes", signed_sum(planes))
+    grid = Grid(bits, "sign_magnitude")
+    values = _rounded("planes", signed_sum(planes))
     step = grid.step(_finite("scale", scale))
     if growth and bits < cap and values.numel() and float(values.abs().max()) > grid.high:
         grid = Grid(bits + 1, "sign_magnitude")
@@ -72,7 +73,8 @@ def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
     Raises:
         ConfigError: for NaN in ``net``, or a scale that is not finite.
     """
-    grid, scale = Grid(bits, "sign_magnitude"), _finite("scale", scale)
+    grid = Grid(bits, "sign_magnitude")
+    scale = _finite("scale", scale)
     values = _rounded("net", net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
     return Codes(values.to(torch.int16), grid, scale.abs())
 

@@ -76,8 +76,8 @@ class Ranked:
         blocks = self.values[:, : self.size // self.stride * self.stride].unflatten(1, (-1, self.stride))
         sums = blocks.new_zeros(len(blocks), blocks.shape[1] + 1, dtype=torch.float64)
         # Some blocks at a time, because PyTorch copies what it sums in another type.
-        for some, own in zip(blocks.split(AT_ONCE, 1), sums[:, 1:].split(AT_ONCE, 1), strict=True):
-            own.copy_(of_blocks(some))
+        for some, total in zip(blocks.split(AT_ONCE, 1), sums[:, 1:].split(AT_ONCE, 1), strict=True):
+            total.copy_(of_blocks(some))
         return sums.cumsum_(1)
 
 

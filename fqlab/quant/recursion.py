@@ -133,13 +133,15 @@ def _octav(rows: torch.Tensor, sizes: Sequence[int], model: NoiseModel, updates:
     ranked = Ranked(rows.abs() if model.top == 1.0 else rows.clone())
     zero = rows.new_zeros(len(rows), 1)
     (positive, up), (negative, down) = ranked.above(zero), ranked.below(zero)
-    nonzero, total = (positive + negative).double(), up - down
+    nonzero = (positive + negative).double()
+    total = up - down
     peak = torch.maximum(ranked.values[:, -1:], -ranked.values[:, :1])
     noisy = nonzero + model.zero * (_column(sizes, rows) - nonzero) if model.zero else nonzero
     clip = (total / nonzero).float()
     for _ in range(updates):
-        known, clip = clip, _update(ranked, clip, noisy, model)
-        if torch.equal(known, clip):
+        before = clip
+        clip = _update(ranked, clip, noisy, model)
+        if torch.equal(before, clip):
             break
     constant = total >= nonzero * peak * (1 - 1e-6)
     return usable(torch.where(constant, peak, clip), peak).squeeze(1)

@@ -63,12 +63,13 @@ def pieces(entries: int) -> tuple[int, ...]:
     """
     if entries < 1:
         raise ConfigError(f"entries is {entries!r}, but a rotation needs at least one.")
-    found, left = [], entries
+    lengths = []
+    left = entries
     while left > 0:
         whole = 1 << (left - 1).bit_length()
-        found.append(whole if whole - left <= WASTE * entries else whole // 2)
-        left -= found[-1]
-    return tuple(found)
+        lengths.append(whole if whole - left <= WASTE * entries else whole // 2)
+        left -= lengths[-1]
+    return tuple(lengths)
 
 
 def random_signs(entries: int, generators: Sequence[torch.Generator]) -> torch.Tensor:

@@ -135,19 +135,19 @@ def _digits() -> tuple[data.Dataset, torch.nn.Module]:
     return digits, models.make("mlp", digits, 0)
 
 
-def between(own: bool, seed: int, epochs: int = 50) -> tuple[list[float], list[float], list[float]]:
+def between(own_start: bool, seed: int, epochs: int = 50) -> tuple[list[float], list[float], list[float]]:
     """Two networks, each trained on its own half of the digits, and the line θ w + (1 − θ) w' through them.
 
     McMahan et al. 2017, Figure 1: θ from −0.2 to 1.2, loss on all training images; there MNIST, 600 images a network.
 
     Args:
-        own: start each network from random weights of its own, instead of one start for both.
+        own_start: start each network from random weights of its own, instead of one start for both.
 
     Returns:
         θ, the mean cross-entropy on all training images, and the test accuracy, 29 of each.
     """
     digits, model = _digits()
-    first, second = (_member(halves(own, seed, epochs), i) for i in range(2))
+    first, second = (_member(halves(own_start, seed, epochs), i) for i in range(2))
     thetas = torch.linspace(-0.2, 1.2, 29).tolist()
     losses, accuracies = [], []
     for theta in thetas:
@@ -157,17 +157,17 @@ def between(own: bool, seed: int, epochs: int = 50) -> tuple[list[float], list[f
     return thetas, losses, accuracies
 
 
-def halves(own: bool, seed: int, epochs: int, clients: int = 2) -> Weights:
+def halves(own_start: bool, seed: int, epochs: int, clients: int = 2) -> Weights:
     """Networks trained on equal shares of the digits for ``epochs``, without any averaging; stacked."""
     shared: dict[str, Any] = {**SHARED, "clients": clients}
     alone = Experiment(method="fedavg", partition="iid", rounds=1, epochs=epochs, seed=seed, **shared)
-    return next(watch(alone, Watched(own_start=own))).clients
+    return next(watch(alone, Watched(own_start=own_start))).clients
 
 
 @lru_cache(maxsize=8)
-def ten(own: bool, seed: int) -> tuple[list[float], float]:
+def ten(own_start: bool, seed: int) -> tuple[list[float], float]:
     """Test accuracies of ten networks, 30 epochs on a tenth of the digits each, and of their average."""
-    stacked = halves(own, seed, 30, clients=10)
+    stacked = halves(own_start, seed, 30, clients=10)
     average = {name: mean(list(value)) for name, value in stacked.items()}
     return member_accuracy(stacked), member_accuracy({n: w[None] for n, w in average.items()})[0]
 

@@ -78,8 +78,8 @@ LONG = tuple(
 
 def names(labels: str) -> dict[str, tuple[str, dict[str, Any], int]]:
     """Every stored setting on these labels: name -> family, options and local epochs."""
-    found = {name: (*setting, 1) for name, setting in SETTINGS.items()}
-    return found | ({f"{name}, 5 epochs": (*SETTINGS[name], 5) for name in LONG} if labels == "two" else {})
+    settings = {name: (*setting, 1) for name, setting in SETTINGS.items()}
+    return settings | ({f"{name}, 5 epochs": (*SETTINGS[name], 5) for name in LONG} if labels == "two" else {})
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ def trace(
     test = federation.simulation.dataset
     for record in federation:
         total = {way: count + getattr(record, way) for way, count in total.items()}
-        found = {"round": record.index, **total}
+        measures = {"round": record.index, **total}
         if not stops or record.index in stops:
             model = federation.method.evaluation_weights(federation.server)
-            own = federation.personal(record.index)
-            found["everyone"] = accuracy(federation.simulation.model, model, test.test_x, test.test_y)
-            found["own"] = sum(own) / len(own)
-        yield found
+            personal = federation.personal(record.index)
+            measures["everyone"] = accuracy(federation.simulation.model, model, test.test_x, test.test_y)
+            measures["own"] = sum(personal) / len(personal)
+        yield measures
 
 
 @cache
@@ -176,15 +176,15 @@ def measure(name: str, labels: str) -> list[Point]:
     for stop in STOPS:
         each = [run[stop] for run in runs]
         mean = {key: _mean([f[key] for f in each]) for key in each[0] if key != "round"}
-        everyone, own = (round(_spread([f[key] for f in each]), 4) for key in ("everyone", "own"))
+        everyone, personal = (round(_spread([f[key] for f in each]), 4) for key in ("everyone", "own"))
         rounded = {key: round(value, 4) for key, value in mean.items()}
-        setting.append(Point(name, family, labels, stop, spread=(everyone, own), **rounded))
+        setting.append(Point(name, family, labels, stop, spread=(everyone, personal), **rounded))
     return setting
 
 
 def _stops(e: Experiment) -> Iterator[dict[str, float]]:
     """The rounds of :func:`trace` at which a setting is kept."""
-    yield from (found for found in trace(e, stops=STOPS) if found["round"] in STOPS)
+    yield from (measures for measures in trace(e, stops=STOPS) if measures["round"] in STOPS)
 
 
 def _mean(values: list[float]) -> float:
@@ -200,13 +200,13 @@ def store(path: Path = STORE) -> None:
     import torch
 
     torch.set_num_threads(1)
-    made = []
+    all_points = []
     for labels in LABELS:
         for name in names(labels):
-            made += [asdict(point) for point in measure(name, labels)]
-            print(labels, name, made[-1]["everyone"], made[-1]["own"], file=sys.stderr, flush=True)
+            all_points += [asdict(point) for point in measure(name, labels)]
+            print(labels, name, all_points[-1]["everyone"], all_points[-1]["own"], file=sys.stderr, flush=True)
     about = "digits, 10 clients, local networks of 4810 weights; means over seeds 0, 1, 2; bytes of packets"
-    rows = ",\n".join(json.dumps(row) for row in made)
+    rows = ",\n".join(json.dumps(row) for row in all_points)
     path.parent.mkdir(exist_ok=True)
     path.write_text(f'{{"about": "{about}", "points": [\n{rows}\n]}}\n', encoding="utf-8")
 

@@ -20,8 +20,8 @@ def _end(name: str, seed: int, labels: str = "even", **changes: Any) -> dict[str
     """The last round of a setting: bytes of the whole run and both accuracies."""
     family, options = SETTINGS[name]
     last = changes.get("rounds", max(STOPS))
-    *_, found = trace(experiment(family, options, labels, seed, evaluate_every=last, **changes), stops=(last,))
-    return {**found, "both": found["bytes_up"] + found["bytes_down"]}
+    *_, end = trace(experiment(family, options, labels, seed, evaluate_every=last, **changes), stops=(last,))
+    return {**end, "both": end["bytes_up"] + end["bytes_down"]}
 
 
 @cache

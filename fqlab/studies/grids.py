@@ -45,7 +45,8 @@ def least(grid: Grid, size: int = 20_000) -> tuple[float, float]:
 
     Errors at 41 clips around OCTAV's, and a polynomial through them: the lowest point of one that is so flat.
     """
-    x, factors = normal(size), np.linspace(0.85, 1.15, 41)
+    x = normal(size)
+    factors = np.linspace(0.85, 1.15, 41)
     start = float(clip_for("octav", x, grid))
     errors = [float(expected_error(x, torch.tensor(start * k), grid)) for k in factors]
     fine = np.linspace(0.85, 1.15, 3001)
@@ -65,7 +66,8 @@ def error_4(seed: int, scale: str) -> float:
 
 def twelfth_uniform(seed: int, scale: str) -> float:
     """Squared error over Δ²/12, uniform law within the clip, 4 bits."""
-    x, grid = (torch.arange(1_000_000) + 0.5) / 500_000 - 1, Grid(4)
+    x = (torch.arange(1_000_000) + 0.5) / 500_000 - 1
+    grid = Grid(4)
     return float(expected_error(x.float(), torch.tensor(1.0), grid)) / (grid.step(1.0) ** 2 / 12)
 
 

@@ -56,8 +56,8 @@ def elsewhere(values: list[float]) -> list[float]:
 def alone(seed: int) -> tuple[list[float], list[float]]:
     """Accuracy of each car's own model in its own town, and its mean over the other seven."""
     federation = _trained(experiment(seed, "standalone"))
-    own = [federation.method.personalized(federation.server, c, federation.client_states[c]) for c in range(8)]
-    table = np.array([by_town(federation, weights) for weights in own])
+    models = [federation.method.personalized(federation.server, c, federation.client_states[c]) for c in range(8)]
+    table = np.array([by_town(federation, weights) for weights in models])
     home = np.diag(table)
     return home.tolist(), ((table.sum(1) - home) / 7).tolist()
 
@@ -115,6 +115,7 @@ def order(seed: int, scale: str) -> float:
     from fqlab.models.pointnet import PointNet
 
     draws = torch.Generator().manual_seed(seed)
-    net, cloud = build(lambda: PointNet(6), draws), torch.randn(20, 60, 3, generator=draws)
+    net = build(lambda: PointNet(6), draws)
+    cloud = torch.randn(20, 60, 3, generator=draws)
     shuffled = torch.cat([cloud, cloud[:, :20]], 1)[:, torch.randperm(80, generator=draws)]
     return float((net(cloud) - net(shuffled)).detach().abs().max())

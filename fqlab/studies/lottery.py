@@ -109,11 +109,6 @@ def unbalanced(seed: int, scale: str) -> float:
     return tickets(seed, scale) - _own(digits(seed, balance=0.25))
 
 
-def whole_model(seed: int, scale: str) -> float:
-    """Accuracy of the shared model on all ten digits, target 0.1."""
-    return 100 * digits(seed).accuracy
-
-
 def half_one_way(seed: int, scale: str) -> float:
     """Cost of target 0.5 over FedAvg's as the paper counts."""
     rounds = digits(seed, target=0.5).rounds

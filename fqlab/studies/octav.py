@@ -67,7 +67,8 @@ def ten_updates_8(seed: int, scale: str) -> float:
 
 def _excess(rounding: str, *, level_aware: bool) -> float:
     """Percent by which the MSE of OCTAV's clip exceeds the lowest, narrow grid, 2 bits."""
-    x, grid = normal(200_000), Grid(2, "narrow")
+    x = normal(200_000)
+    grid = Grid(2, "narrow")
     error = lambda s: float(expected_error(x, torch.as_tensor(s), grid, rounding))
     best = min(error(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
     return 100 * (error(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
@@ -95,14 +96,16 @@ def million(seed: int) -> torch.Tensor:
 
 def gain_over_max_abs(seed: int, scale: str) -> float:
     """How many times smaller the 4-bit error of a million normal weights is with OCTAV's clip than with max-abs."""
-    x, grid = million(seed), Grid(4)
+    x = million(seed)
+    grid = Grid(4)
     wide, tight = (expected_error(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
     return float(wide / tight)
 
 
 def _coded(seed: int, rule: str, bits: int) -> tuple[float, float]:
     """Entropy of a mid-rise code of a million normal weights, in bits, and its MSE."""
-    x, grid = million(seed), Grid(bits)
+    x = million(seed)
+    grid = Grid(bits)
     clip = clip_for(rule, x, grid)
     return entropy(quantize(x, clip, grid)), float(expected_error(x, clip, grid))
 
@@ -124,6 +127,7 @@ def coded_error(seed: int, scale: str) -> float:
 
 def sweep_over_octav(seed: int, scale: str) -> float:
     """Clip of lowest MSE over OCTAV's: normal weights, 1 % of them at 11 σ, three levels."""
-    x, grid = normal(10_000).clone(), Grid(2, "narrow")
+    x = normal(10_000).clone()
+    grid = Grid(2, "narrow")
     x[::100] = 11 * x[::100].sign()
     return float(sweep(x, grid) / octav(x, grid))

@@ -102,9 +102,9 @@ def experiment(name: str, data: str) -> Experiment:
 def measure(name: str, data: str) -> Row:
     """Run a setting under all seeds."""
     sends, _, options = SETTINGS[name]
-    found = Repeats(tuple(run_all(seeded(experiment(name, data), SEEDS)))).summary()
-    mean = {key: round(value, 4) for key, (value, _) in found.items()}
-    spread = {key: round(value, 4) for key, (_, value) in found.items()}
+    summary = Repeats(tuple(run_all(seeded(experiment(name, data), SEEDS)))).summary()
+    mean = {key: round(value, 4) for key, (value, _) in summary.items()}
+    spread = {key: round(value, 4) for key, (_, value) in summary.items()}
     return Row(name, data, sends, bool(options.get("feedback")), mean, spread)
 
 
@@ -120,12 +120,14 @@ def store(only: Iterable[str] = DATA) -> None:
 
     wanted = list(only)
     kept = [row for row in rows() if row.data not in wanted] if STORE.exists() else []
-    made = [*kept]
+    table = [*kept]
     for data in wanted:
         for name in SETTINGS:
-            made.append(measure(name, data))
-            print(f"{data:<8} {name:<32} {made[-1].mean['accuracy']:.4f} {made[-1].mean['seconds']:.1f} s", flush=True)
-    lines = ",\n".join(json.dumps(vars(row)) for row in made)
+            table.append(measure(name, data))
+            print(
+                f"{data:<8} {name:<32} {table[-1].mean['accuracy']:.4f} {table[-1].mean['seconds']:.1f} s", flush=True
+            )
+    lines = ",\n".join(json.dumps(vars(row)) for row in table)
     atomic_write(STORE, f"[\n{lines}\n]\n".encode())
     rows.cache_clear()
 

@@ -103,14 +103,14 @@ def quick(seed: int, variant: str, bits: int = 2, range_rule: str = "mse", width
     )
     shared: dict[str, Any] = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized", seed=seed)
     method = {"method": "fedavg"} if variant == "fedavg" else {"method": "robust", "options": options}
-    found = robustness(fit(Experiment(**method, **shared)), widths, range_rule)
-    return {b: 100 * a for b, a in found.items()}
+    accuracies = robustness(fit(Experiment(**method, **shared)), widths, range_rule)
+    return {b: 100 * a for b, a in accuracies.items()}
 
 
 def brittle_upwards(seed: int, scale: str) -> float:
     """QAT at 2 bit with MSE ranges: points lost between 2 bit and full precision."""
-    found = quick(seed, "qat")
-    return found[2] - found[32]
+    accuracies = quick(seed, "qat")
+    return accuracies[2] - accuracies[32]
 
 
 def qat_home_2(seed: int, scale: str) -> float:

@@ -53,13 +53,15 @@ def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str,
         spread: standard deviation of a client's own values around ``x``.
     """
     p = (torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES
-    own = x + spread * torch.special.ndtri(p).float()[:, None] if spread else x[None]
+    values = x + spread * torch.special.ndtri(p).float()[:, None] if spread else x[None]
     if rounding == "nearest":
-        gaps, chance, common = quantize(own, clip, grid).dequantize() - own, 0.0, 0.0
+        gaps = quantize(values, clip, grid).dequantize() - values
+        chance = 0.0
+        common = 0.0
     else:
         s = torch.tensor(clip)
-        place = grid_index(own, s, grid)
-        gaps, f = grid.decode(place, s) - own, place - place.floor()
+        place = grid_index(values, s, grid)
+        gaps, f = grid.decode(place, s) - values, place - place.floor()
         chance = float(grid.step(clip) ** 2 * (f * (1 - f)).mean())
         common = float(grid.step(clip) ** 2 * (_mean_of_lower(f) - f.mean(0).square()).mean())
     return Parts(float(gaps.mean(0).square().mean()), float(gaps.var(0, correction=0).mean()) + chance, common)
@@ -88,7 +90,9 @@ def uniform(n: int = 20_000) -> torch.Tensor:
 
 
 def _measured(clients: int, rounding: str, seed: int) -> float:
-    draws, x, grid = torch.Generator().manual_seed(seed), uniform(), Grid(2)
+    draws = torch.Generator().manual_seed(seed)
+    x = uniform()
+    grid = Grid(2)
     return float((decoded(x.expand(clients, -1), 1.0, grid, rounding, draws).mean(0) - x).square().mean())
 
 
@@ -110,9 +114,12 @@ def crossing_uniform(seed: int, scale: str) -> float:
 
 def dither_30(seed: int, scale: str) -> float:
     """Nearest over stochastic error of the mean of 30 clients whose values differ by one step (standard deviation)."""
-    draws, grid = torch.Generator().manual_seed(seed), Grid(4)
-    own = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
-    errors = [(decoded(own, 1.0, grid, r, draws) - own).mean(0).square().mean() for r in ("nearest", "stochastic")]
+    draws = torch.Generator().manual_seed(seed)
+    grid = Grid(4)
+    values = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
+    errors = [
+        (decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")
+    ]
     return float(errors[0] / errors[1])
 
 

@@ -51,7 +51,8 @@ def _run(seed: int, fine: str = OTHERS, coarse: str = EVERY, output: int = 2, **
         )
     )  # fmt: skip
     *_, last = federation
-    simulation, y = federation.simulation, federation.simulation.dataset.test_y
+    simulation = federation.simulation
+    y = federation.simulation.dataset.test_y
     sevens = accuracy(simulation.model, federation.server.weights, simulation.dataset.test_x[y == 7], y[y == 7])
     return last.accuracy, sevens
 

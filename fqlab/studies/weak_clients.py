@@ -107,10 +107,11 @@ def measure(method: str, update: str, seed: int) -> Curve:
 
 def _own_accuracy(federation: Federation) -> float:
     """Of the weakest client's own model on all test images."""
-    simulation, data = federation.simulation, federation.simulation.dataset
-    own = federation.method.personalized(federation.server, WEAKEST, None)
-    own = with_fresh_statistics(simulation.model, own, data.train_x)
-    return accuracy(simulation.model, own, data.test_x, data.test_y)
+    simulation = federation.simulation
+    data = federation.simulation.dataset
+    weights = federation.method.personalized(federation.server, WEAKEST, None)
+    weights = with_fresh_statistics(simulation.model, weights, data.train_x)
+    return accuracy(simulation.model, weights, data.test_x, data.test_y)
 
 
 def _moved(shares: dict[str, tuple[float, ...]], widths: list[list[int]], federation: Federation) -> dict[str, float]:
@@ -129,12 +130,12 @@ def stored() -> dict[tuple[str, str, int], Curve]:
     """The curves that have been run: ``(method, update, seed)`` -> curve."""
     if not STORE.exists():
         return {}
-    found: dict[tuple[str, str, int], Curve] = {}
+    curves_by_arm: dict[tuple[str, str, int], Curve] = {}
     for row in json.loads(STORE.read_text(encoding="utf-8"))["curves"]:
         lists = {key: tuple(row[key]) for key in ("accuracy", "weakest")}
         curve = Curve(**{**row, **lists, "bits": tuple(map(tuple, row["bits"]))})
-        found[curve.method, curve.update, curve.seed] = curve
-    return found
+        curves_by_arm[curve.method, curve.update, curve.seed] = curve
+    return curves_by_arm
 
 
 def wanted() -> Iterator[tuple[str, str, int]]:
@@ -145,7 +146,7 @@ def wanted() -> Iterator[tuple[str, str, int]]:
 @cache
 def curves(method: str, update: str) -> tuple[Curve, ...]:
     """The stored curves of an arm, by seed."""
-    return tuple(own for key, own in sorted(stored().items()) if key[:2] == (method, update))
+    return tuple(curve for key, curve in sorted(stored().items()) if key[:2] == (method, update))
 
 
 @cache
@@ -197,12 +198,12 @@ def moved_at_8(seed: int, scale: str) -> float:
 def store() -> None:
     """Run what is missing; each curve is written as soon as it is there."""
     for key in wanted():
-        known = stored()
-        if key in known:
+        kept = stored()
+        if key in kept:
             continue
-        known[key] = measure(*key)
-        print(known[key], file=sys.stderr, flush=True)
-        rows = ",\n".join(json.dumps(asdict(known[k])) for k in wanted() if k in known)
+        kept[key] = measure(*key)
+        print(kept[key], file=sys.stderr, flush=True)
+        rows = ",\n".join(json.dumps(asdict(kept[k])) for k in wanted() if k in kept)
         STORE.parent.mkdir(exist_ok=True)
         atomic_write(STORE, f'{{"about": "see fqlab/studies/weak_clients.py", "curves": [\n{rows}\n]}}\n'.encode())
 

@@ -69,14 +69,15 @@ def thousand_header(seed: int, scale: str) -> float:
 
 def _saved(seed: int, coded: bool) -> float:
     """Bits a weight that OCTAV (level-aware) saves over max-abs at the error of OCTAV with 16 levels."""
-    x, rates = _normal(seed, 100_000), {}
+    x = _normal(seed, 100_000)
+    rates = {}
     for rule in ("max_abs", "octav"):
-        found = []
+        points = []
         for grid in (Grid(b) for b in range(2, 8)):
             clip = clip_for(rule, x, grid, level_aware=True)
             rate = wire.entropy(quantize(x, clip, grid)) if coded else grid.code_bits
-            found.append((-np.log(float(expected_error(x, clip, grid))), rate))
-        rates[rule] = np.array(found).T
+            points.append((-np.log(float(expected_error(x, clip, grid))), rate))
+        rates[rule] = np.array(points).T
     error, rate = rates["octav"][:, 2]
     return float(np.interp(error, *rates["max_abs"]) - rate)
 
@@ -93,7 +94,8 @@ def clip_coded(seed: int, scale: str) -> float:
 
 def zstd(seed: int, scale: str) -> float:
     """zstandard's bits over Shannon's bound at 4 bits."""
-    x, grid = _normal(seed, 100_000), Grid(4)
+    x = _normal(seed, 100_000)
+    grid = Grid(4)
     codes = quantize(x, clip_for("octav", x, grid), grid)
     packed = wire.pack_measured({"w": codes}, coding="zstd")[1].code_bytes
     return 8 * packed / (wire.entropy(codes) * codes.values.numel())
@@ -103,7 +105,8 @@ def socket(seed: int, scale: str) -> float:
     """Bytes two clients put on their sockets, less those of the ledger, for each packet."""
     from fqlab.federation.loopback import exchange
 
-    ledger, packets = wire.Ledger(), []
+    ledger = wire.Ledger()
+    packets = []
     for client in range(2):
         packet, size = wire.pack_measured({"w": quantize(_normal(client, 1000), 2.0, Grid(3))})
         ledger.add(1, client, "up", size)

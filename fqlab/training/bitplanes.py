@@ -76,7 +76,8 @@ class FromNet(Stacked):
         """What the model sees."""
         weights = {name: value for name, value in params.items() if not name.endswith(("/net", "/scale"))}
         for name in self.layers:
-            top, net = context[f"{name}/top"], params[f"{name}/net"]
+            top = context[f"{name}/top"]
+            net = params[f"{name}/net"]
             step = params[f"{name}/scale"] / top
             weights[name] = expand_like(step, net) * _rounded(net * expand_like(top, net), top)
         return weights
@@ -137,7 +138,8 @@ class InBox(Stacked):
         for name in self.layers:
             planes = params[f"{name}/planes"].clamp(0, HIGHEST)
             if self.proximal:
-                threshold, scale = context[f"{name}/threshold"], params[f"{name}/scale"]
+                threshold = context[f"{name}/threshold"]
+                scale = params[f"{name}/scale"]
                 if self.precondition:
                     threshold = threshold * plane_pace(scale, context[f"{name}/signed"], context[f"{name}/top"])
                 planes = shrink(planes, threshold, batch_dims=scale.dim())
@@ -185,12 +187,15 @@ class LikePlainSGD(Stacked):
         """The preconditioned gradients."""
         scaled = dict(gradients)
         for name in self.layers:
-            scale, top = params[f"{name}/scale"], context[f"{name}/top"]
+            scale = params[f"{name}/scale"]
+            top = context[f"{name}/top"]
             if f"{name}/planes" in params:
-                key, pace = f"{name}/planes", plane_pace(scale, context[f"{name}/signed"], top)
+                key = f"{name}/planes"
+                pace = plane_pace(scale, context[f"{name}/signed"], top)
                 net = _net(params[key], context[f"{name}/signed"])
             else:
-                key, pace = f"{name}/net", 1 / scale.square().clamp(min=1e-12)
+                key = f"{name}/net"
+                pace = 1 / scale.square().clamp(min=1e-12)
                 net = params[key] * expand_like(top, params[key])
             energy = (_rounded(net, top) / expand_like(top, net)).square().flatten(scale.dim()).sum(-1)
             slope = gradients[f"{name}/scale"] / energy.clamp(min=1)
@@ -230,7 +235,8 @@ def plane_objective(
         width: number of planes, as for :func:`plane_params`.
         precondition: see :class:`LikePlainSGD`.
     """
-    layers, context = tuple(codes), _context(codes, width)
+    layers = tuple(codes)
+    context = _context(codes, width)
     entry, factor = ("threshold", lr) if proximal else ("strength", 1.0)
     for name, strength in zip(layers, strengths, strict=True):
         context[f"{name}/{entry}"] = torch.tensor(factor * strength, dtype=torch.float32)
@@ -256,7 +262,8 @@ def _context(codes: Mapping[str, Codes], width: int) -> Weights:
     for name, layer in codes.items():
         power = 2.0 ** torch.arange(width or layer.grid.bits, dtype=torch.float32)
         power = torch.where(power <= layer.grid.high, power, 0.0)
-        context[f"{name}/signed"], context[f"{name}/top"] = torch.cat([power, -power]), power.sum()
+        context[f"{name}/signed"] = torch.cat([power, -power])
+        context[f"{name}/top"] = power.sum()
     return context
 
 
@@ -289,7 +296,8 @@ def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = Fal
         context: of the objective it was trained with.
         growth: see :func:`fqlab.quant.requantize`.
     """
-    scale, bits = params[f"{name}/scale"], int(context[f"{name}/top"]).bit_length()
+    scale = params[f"{name}/scale"]
+    bits = int(context[f"{name}/top"]).bit_length()
     if f"{name}/net" in params:
         net = params[f"{name}/net"]
         return requantize_net(net, scale, bits), scale * net.clamp(-1, 1)
@@ -315,11 +323,12 @@ def resume(params: Weights, codes: Mapping[str, Codes], memory: Weights) -> Weig
     taken. With one client every code comes back as it went, and training goes on as if there were no
     rounds.
     """
-    kept, one = dict(params), torch.ones((), dtype=torch.float32)
+    kept = dict(params)
+    one = torch.ones((), dtype=torch.float32)
     for name, layer in codes.items():
         back = {
-            f"{name}/planes": lambda own: requantize(own, one, growth=False),
-            f"{name}/net": lambda own, bits=layer.grid.bits: requantize_net(own, one, bits),
+            f"{name}/planes": lambda w: requantize(w, one, growth=False),
+            f"{name}/net": lambda w, bits=layer.grid.bits: requantize_net(w, one, bits),
         }
         for key in back.keys() & params.keys() & memory.keys():
             if memory[key].shape == params[key].shape:

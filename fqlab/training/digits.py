@@ -108,7 +108,8 @@ class IntegerWalk:
             return
         if (name, client) not in self.buffers:
             self.buffers[name, client] = torch.zeros(bits, slope.numel(), dtype=torch.float32)
-        buffer, r = self.buffers[name, client], layer.flatten()
+        buffer = self.buffers[name, client]
+        r = layer.flatten()
         accumulate(buffer, r, slope, strength, self.momentum)
         draws = torch.rand(r.numel(), dtype=torch.float32, generator=torch.Generator().manual_seed(seed))
         layer.copy_(integer_step(r, buffer, self.lr, draws).view(layer.shape))
@@ -130,7 +131,8 @@ def integer_objective(codes: Mapping[str, Codes], strengths: Sequence[float]) ->
     layers = tuple(codes)
     context = _context(codes)
     context |= {
-        f"{name}/strength": torch.tensor(own, dtype=torch.float32) for name, own in zip(layers, strengths, strict=True)
+        f"{name}/strength": torch.tensor(strength, dtype=torch.float32)
+        for name, strength in zip(layers, strengths, strict=True)
     }
     return Objective(FromMovingDigits(layers), steps=IntegerSteps(layers), context=context)
 

@@ -139,7 +139,9 @@ def objective_grad(
         ends = list(seen.values())
         if penalty:
             cost = penalty(leaves, context)
-            ends, slopes, loss = [*ends, cost], [*slopes, torch.ones_like(cost)], loss + cost.detach()
+            ends = [*ends, cost]
+            slopes = [*slopes, torch.ones_like(cost)]
+            loss = loss + cost.detach()
         return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
 
     return passed_on if straight and penalty is None else pulled_back

@@ -57,15 +57,15 @@ def accumulate(
     columns = max(1, CHUNK // len(buffer))
     power = _powers(len(buffer)).unsqueeze(1)
     parts = magnitude.split(columns)
-    for g, own in zip(buffer.split(columns, 1), slope.split(columns), strict=True):
-        g.mul_(momentum).addcmul_(power, own)
+    for g, part in zip(buffer.split(columns, 1), slope.split(columns), strict=True):
+        g.mul_(momentum).addcmul_(power, part)
     if strength:
         count = torch.full_like(power, GUARD)
-        for own in parts:
-            count += binary_digits(own, len(buffer)).sum(1, keepdim=True)
+        for part in parts:
+            count += binary_digits(part, len(buffer)).sum(1, keepdim=True)
         pull = strength / count.sqrt()
-        for g, own in zip(buffer.split(columns, 1), parts, strict=True):
-            g.addcmul_(binary_digits(own, len(buffer)), pull)
+        for g, part in zip(buffer.split(columns, 1), parts, strict=True):
+            g.addcmul_(binary_digits(part, len(buffer)), pull)
 
 
 def quantize_step(buffer: torch.Tensor, lr: float, uniform: torch.Tensor) -> None:
@@ -80,7 +80,8 @@ def quantize_step(buffer: torch.Tensor, lr: float, uniform: torch.Tensor) -> Non
         lr: learning rate, above 0.
         uniform: draws from [0, 1), ``[n]``.
     """
-    bits, columns = len(buffer), max(1, CHUNK // len(buffer))
+    bits = len(buffer)
+    columns = max(1, CHUNK // len(buffer))
     low, high = buffer.aminmax()
     c = max(-float(low), float(high)) / (2**bits - 1)
     unit = _powers(bits).unsqueeze(1) * (lr / c if c else 0.0)

@@ -126,7 +126,8 @@ class PlaneWalk:
         return self.context[f"{name}/{kind}"].reshape(-1, 1)[: len(layer.scale)]
 
     def _layer(self, name: str, planes: torch.Tensor, scale: torch.Tensor) -> _Layer:
-        scale, signed = scale.view(-1, 1), self.context[f"{name}/signed"]
+        scale = scale.view(-1, 1)
+        signed = self.context[f"{name}/signed"]
         signed = signed.reshape(-1, signed.shape[-1])[: len(scale)]
         top = self.context[f"{name}/top"].reshape(-1, 1)[: len(scale)]
         flat = planes.view(len(scale), signed.shape[1], -1)

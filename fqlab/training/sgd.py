@@ -103,18 +103,18 @@ def sgd(
         losses.append(loss)
         with torch.no_grad():
             slopes = dict(zip(moving, gradients, strict=True))
-            own = walk.step(moving, slopes, batch.noise, batch.active) if walk is not None else {}
-            slopes = {name: slope for name, slope in slopes.items() if name not in own}
+            walked = walk.step(moving, slopes, batch.noise, batch.active) if walk is not None else {}
+            slopes = {name: slope for name, slope in slopes.items() if name not in walked}
             if training.weight_decay:
                 for name, slope in slopes.items():
                     slope.add_(moving[name], alpha=training.weight_decay)
             if precondition is not None and walk is None:
                 slopes = precondition(slopes, moving)
             for name, slope in slopes.items():
-                if name in own:
+                if name in walked:
                     continue
                 moving[name].add_(_direction(name, slope, training.momentum, velocity), alpha=-training.lr)
-            _overwrite(moving, own if project is None or walk is not None else project(moving))
+            _overwrite(moving, walked if project is None or walk is not None else project(moving))
     return values, losses
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from fqlab.quant import Grid, clips_for, fake_quantize, straight_through
+from fqlab.quant.recursion import octav_update
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Stacked
 
@@ -109,11 +110,12 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
 
 def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """OCTAV's clip for magnitudes ``size`` [..., n] and granular noise variance ``noise``·clip², from their mean."""
-    clip, nonzero = size.mean(-1), size.sign().sum(-1)
+    clip = size.mean(-1)
+    nonzero = size.sign().sum(-1).clamp(min=1)  # of zeros alone the clip is zero, not 0 / 0
     for _ in range(12):
         excess = (size - clip.unsqueeze(-1)).relu()
         outside = excess.sign().sum(-1)
-        clip = (excess.sum(-1) + clip * outside) / (noise * (nonzero - outside) + outside).clamp(min=1e-30)
+        clip = octav_update(excess.sum(-1) + clip * outside, outside, noise * (nonzero - outside), 1.0)
     return clip.clamp(min=1e-30)
 
 

@@ -40,8 +40,10 @@ def pack_all(payloads: Sequence[Entries], *, coding: str = "fixed", entropy: boo
     packets: list[Any] = [None] * len(payloads)
     entries = [entries_of(payload) for payload in payloads]
     for members in _groups([_kind(one) for one in entries]):
-        own = [entries[i] for i in members]
-        for i, (rows, segments) in zip(members, _prepare(own) if len(own) > 1 else [prepare(own[0])], strict=True):
+        group = [entries[i] for i in members]
+        for i, (rows, segments) in zip(
+            members, _prepare(group) if len(group) > 1 else [prepare(group[0])], strict=True
+        ):
             packets[i] = weighed(rows, segments, coding, entropy)
     return packets
 
@@ -75,12 +77,12 @@ def _prepare(payloads: Sequence[Entries]) -> Iterator[Prepared]:
     integers = [row.name for row in rows if row.type in INTS]
     plain = [row.name for row in rows if row.type == "float32" or row.grid]
     for c, payload in enumerate(payloads):
-        own = rows
+        client_rows = rows
         if coded:
-            own = tuple(row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows))
+            client_rows = tuple(row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows))
         floats = [number_bytes(payload[name].clip if name in clips else payload[name]) for name in plain]
         planes = [Segment([packed[c]], symbols[c], used[c]) for symbols, used, packed in coded.values()]
-        yield own, [Segment(floats), Segment([number_bytes(payload[name]) for name in integers]), *planes]
+        yield client_rows, [Segment(floats), Segment([number_bytes(payload[name]) for name in integers]), *planes]
 
 
 def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
@@ -94,11 +96,12 @@ def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
 
 def _planes(symbols: np.ndarray) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
     """Symbols ``[clients, n]``, each client's used planes, and its packed planes."""
-    used, packed = used_bits(symbols).tolist(), [symbols[0]] * len(symbols)
+    used = used_bits(symbols).tolist()
+    packed = [symbols[0]] * len(symbols)
     for members in _groups(used):
         planes = to_planes(symbols if len(members) == len(used) else symbols[members], used[members[0]])
-        for i, own in zip(members, planes, strict=True):
-            packed[i] = own
+        for i, bits in zip(members, planes, strict=True):
+            packed[i] = bits
     return symbols, used, packed
 
 
@@ -110,13 +113,13 @@ def unpack_all(
     A packet of more than ``most`` entries is wrong. Tensors of different clients share memory: nobody may write to them.
     """
     opened: list[Any] = [_opened(packet, client, most) for packet, client in zip(packets, clients, strict=True)]
-    found: list[Any] = [one if isinstance(one, WireError) else None for one in opened]
+    results: list[Any] = [one if isinstance(one, WireError) else None for one in opened]
     for members in _groups([i if isinstance(one, WireError) else one[0] for i, one in enumerate(opened)]):
         if len(members) > 1:
             payloads = _decode(opened[members[0]][0], [opened[i][1] for i in members])
             for i, payload in zip(members, payloads, strict=False):
-                found[i] = payload
-    return [_alone(packets[i], clients[i], most) if one is None else one for i, one in enumerate(found)]
+                results[i] = payload
+    return [_alone(packets[i], clients[i], most) if one is None else one for i, one in enumerate(results)]
 
 
 def _opened(packet: bytes, client: object, most: int) -> tuple[Hashable, list[np.ndarray]] | WireError:
@@ -157,7 +160,8 @@ def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> list[
             clips = numbers.take("float32", ())
             codes[row.name] = [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
     return [
-        Payload(own, rest) for own, rest in zip(_members(codes, len(parts)), _members(tensors, len(parts)), strict=True)
+        Payload(coded, rest)
+        for coded, rest in zip(_members(codes, len(parts)), _members(tensors, len(parts)), strict=True)
     ]
 
 
@@ -166,17 +170,19 @@ def _members(columns: Mapping[str, Sequence[Any]], count: int) -> Iterator[dict[
     names = tuple(columns)
     if not names:
         return iter([{} for _ in range(count)])
-    return (dict(zip(names, own, strict=True)) for own in zip(*columns.values(), strict=True))
+    return (dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
 
 class _Tape:
     """Numbers of all clients, ``[clients, bytes]``, read one tensor after the other."""
 
     def __init__(self, data: np.ndarray) -> None:
-        self.data, self.at = torch.from_numpy(data), 0
+        self.data = torch.from_numpy(data)
+        self.at = 0
 
     def take(self, kind: str, shape: tuple[int, ...]) -> Sequence[torch.Tensor]:
-        start, self.at = self.at, self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
-        own = self.data[:, start : self.at]
-        own = own if kind == "float32" else own.clone()  # integers may lie at an odd place
-        return own.view(getattr(torch, kind)).reshape(len(own), *shape).unbind()
+        start = self.at
+        self.at = self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
+        numbers = self.data[:, start : self.at]
+        numbers = numbers if kind == "float32" else numbers.clone()  # integers may lie at an odd place
+        return numbers.view(getattr(torch, kind)).reshape(len(numbers), *shape).unbind()

@@ -183,7 +183,8 @@ def _text(rows: tuple[Row, ...]) -> str:
 @lru_cache(maxsize=256)
 def _tensors(floats: int, ints: int, planes: int, zipped: bool) -> str:
     """The header's last part: dtype and place of each buffer that is not empty, as safetensors writes it."""
-    text, start = "", 0
+    text = ""
+    start = 0
     for name, size in (("floats", floats), ("ints", ints), ("planes", planes)):
         kind, width = ("U8", 1) if zipped or name != "floats" else ("F32", 4)
         place = f'"shape":[{size // width}],"data_offsets":[{start},{start + size}]'
@@ -197,12 +198,13 @@ def write(rows: Sequence[Row], segments: Sequence[Segment], coding: str) -> Pack
     bodies, lengths, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
     sums = ",".join([str(_crc(body)) for body in bodies])
     packed = f",[{','.join(map(str, sizes))}]" if any(sizes) else ""
-    known, buffers = tuple(rows), _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
-    rest = f' {VERSION} [[{sums}]{packed}] {_text(known)}"}}{buffers}'.encode()
+    table = tuple(rows)
+    buffers = _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
+    rest = f' {VERSION} [[{sums}]{packed}] {_text(table)}"}}{buffers}'.encode()
     rest += b" " * (-(len(FRONT) + 8 + len(rest)) % 8)  # the buffers start at a multiple of 8
     head = (len(FRONT) + 8 + len(rest)).to_bytes(8, "little") + FRONT
     signed = (head, b"%08x" % crc32(rest, crc32(head)), rest)
-    return Packed(b"".join(chain(signed, *bodies)), known, lengths)
+    return Packed(b"".join(chain(signed, *bodies)), table, lengths)
 
 
 # ----------------------------------------------------------------------------------------------------------- read
@@ -218,8 +220,8 @@ def _header(packet: bytes, client: object) -> tuple[bytes, bytes, int]:
         fail(client, "the header", "its checksum does not match")
     _, version, sums, rest = packet[digits:end].split(b" ", 3)
     if version != b"%d" % VERSION:
-        found = version.decode()
-        fail(client, "the header", f"it is of version {found}, but this library reads version {VERSION}")
+        number = version.decode()
+        fail(client, "the header", f"it is of version {number}, but this library reads version {VERSION}")
     return sums, packet[8:digits] + rest, end
 
 
@@ -267,7 +269,8 @@ def read(packet: bytes, client: object = None, most: int = MAX_ENTRIES) -> Layou
     """
     try:
         sums, table, end = _header(packet, client)
-        (crcs, *sizes), (rows, plan) = json.loads(sums), _meaning(table)
+        crcs, *sizes = json.loads(sums)
+        rows, plan = _meaning(table)
         layout = Layout(rows, end, _parts(plan, crcs, sizes[0] if sizes else [], end))
     except WireError:
         raise

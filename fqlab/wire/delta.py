@@ -38,8 +38,8 @@ def changes(old: torch.Tensor, bits: int, new: Codes) -> tuple[Codes, torch.Tens
         ConfigError: for another grid, other shapes, or a magnitude of ``old`` that needs more than ``bits`` bits.
     """
     if new.grid.kind != "sign_magnitude" or old.shape != new.shape:
-        found = f"{tuple(old.shape)} and {tuple(new.shape)} on {new.grid.kind!r}"
-        raise ConfigError(f"codes are {found}, but changes need equal shapes on 'sign_magnitude'.")
+        shapes = f"{tuple(old.shape)} and {tuple(new.shape)} on {new.grid.kind!r}"
+        raise ConfigError(f"codes are {shapes}, but changes need equal shapes on 'sign_magnitude'.")
     turned = new.values.to(torch.int64).abs() ^ _aligned(old, bits, new.grid.bits)
     flips = ((old < 0) ^ (new.values < 0)) & (new.values != 0)
     return Codes(turned.to(torch.int16), new.grid, new.clip), flips

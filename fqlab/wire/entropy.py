@@ -73,7 +73,8 @@ def ans_encode(codes: Codes) -> tuple[np.ndarray, np.ndarray]:
     """
     constriction: Any = importlib.import_module("constriction")
 
-    counts, coder = _counts(codes), constriction.stream.stack.AnsCoder()
+    counts = _counts(codes)
+    coder = constriction.stream.stack.AnsCoder()
     coder.encode_reverse(to_symbols(codes).astype(np.int32), _model(counts))
     return coder.get_compressed(), counts
 

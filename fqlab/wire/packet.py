@@ -85,9 +85,9 @@ def checked_row(name: str, value: Any) -> Row:
             )
         return Row(name, tuple(value.shape), value.grid.kind, value.grid.bits)
     if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
-        found = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+        kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
         allowed = ", ".join(_TYPES.values())
-        raise ConfigError(f"payload[{name!r}] is {found}, but must be Codes or a tensor of {allowed}.")
+        raise ConfigError(f"payload[{name!r}] is {kind}, but must be Codes or a tensor of {allowed}.")
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 
@@ -144,10 +144,12 @@ class _Tape:
     """Numbers read one tensor after the other."""
 
     def __init__(self, data: np.ndarray) -> None:
-        self.data, self.at = data.copy(), 0
+        self.data = data.copy()
+        self.at = 0
 
     def take(self, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
-        start, self.at = self.at, self.at + math.prod(shape) * (4 if dtype == "float32" else INTS[dtype])
+        start = self.at
+        self.at = self.at + math.prod(shape) * (4 if dtype == "float32" else INTS[dtype])
         return torch.from_numpy(self.data[start : self.at].view(dtype).reshape(shape))
 
 
@@ -183,7 +185,9 @@ def unpack(packet: bytes, *, client: object = None, most: int = MAX_ENTRIES) -> 
     packet = bytes(packet)
     layout = read(packet, client, most)
     floats, ints, *coded = layout.parts
-    parts, floats, ints = iter(coded), _Tape(load(packet, floats, client)), _Tape(load(packet, ints, client))
+    parts = iter(coded)
+    floats = _Tape(load(packet, floats, client))
+    ints = _Tape(load(packet, ints, client))
     codes: dict[str, Codes] = {}
     tensors: Weights = {}
     for row in layout.rows:

@@ -46,7 +46,9 @@ class Size:
 def _size(packet: Packed, fixed: int, entropy: float) -> Size:
     """The size of ``packet``, whose payload takes ``fixed`` bytes at fixed length and ``entropy`` bytes coded."""
     floats, ints, *coded = packet.lengths
-    total, numbers, codes = len(packet.bytes), floats + ints, sum(coded)
+    total = len(packet.bytes)
+    numbers = floats + ints
+    codes = sum(coded)
     code_bits, signs = _bits(packet.rows)
     return Size(total, fixed, entropy, code_bits, code_bits - signs, codes, numbers, total - codes - numbers)
 
@@ -68,8 +70,8 @@ def measure(packet: bytes, *, client: object = None) -> Size:
     payload = prepare(unpack(packet, client=client))
     fixed, entropy = write(*payload, "fixed"), write(*payload, "zstd")
     layout = read(packet, client)
-    found = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
-    return _size(found, len(fixed.bytes), len(entropy.bytes))
+    measured = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
+    return _size(measured, len(fixed.bytes), len(entropy.bytes))
 
 
 def pack_measured(

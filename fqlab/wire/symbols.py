@@ -38,12 +38,13 @@ def to_symbols(codes: Codes) -> np.ndarray:
     Raises:
         ConfigError: if a code lies outside its grid, or codes are not whole numbers.
     """
-    grid, values = codes.grid, as_numpy(codes.values)
+    grid = codes.grid
+    values = as_numpy(codes.values)
     if values.dtype.kind not in "iu":
         raise ConfigError(f"codes are {values.dtype}, but must be whole numbers.")
     if values.size and (values.min() < grid.low or values.max() > grid.high):  # before a cast could fold them back
-        found = f"from {values.min()} to {values.max()}"
-        raise ConfigError(f"codes run {found}, but must lie from {grid.low} to {grid.high} on {grid}.")
+        span = f"from {values.min()} to {values.max()}"
+        raise ConfigError(f"codes run {span}, but must lie from {grid.low} to {grid.high} on {grid}.")
     values = values.astype(np.int16, copy=False)
     symbols = np.abs(values) * 2 + (values < 0) if grid.kind == "sign_magnitude" else values - grid.low
     return symbols.astype(np.uint16 if top_symbol(grid) > 255 else np.uint8)
@@ -107,7 +108,8 @@ def to_groups(symbols: np.ndarray, used: int) -> np.ndarray:
     """
     if used > 255:
         return np.concatenate([np.packbits(symbols & 256), symbols.astype(np.uint8)])
-    width, fit = used.bit_length(), _per_byte(used)
+    width = used.bit_length()
+    fit = _per_byte(used)
     rows = np.zeros((fit, -(-symbols.size // fit)), np.uint8)
     rows.reshape(-1)[: symbols.size] = symbols
     groups = rows[0]
@@ -121,6 +123,7 @@ def from_groups(packed: np.ndarray, used: int, count: int) -> np.ndarray:
     if used > 255:
         ninth = np.unpackbits(packed[: -(-count // 8)], count=count)
         return packed[-(-count // 8) :] | ninth.astype(np.uint16) << 8
-    width, fit = used.bit_length(), _per_byte(used)
+    width = used.bit_length()
+    fit = _per_byte(used)
     shifts = np.arange(fit - 1, -1, -1, dtype=np.uint8)[:, None] * np.uint8(width)
     return (packed >> shifts & np.uint8((1 << width) - 1)).reshape(-1)[:count]

@@ -35,7 +35,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Clip × 1.3": (ACCURACY, 89, 98),
         "1 bit": (ACCURACY, 5, 20),
         "1 bit, clip × 1.5": (ACCURACY, 81, 94),
-        "1 bit, differences": (ACCURACY, 92, 98),
+        "Differences": (ACCURACY, 92, 98),
         "ε = 0.1": (ACCURACY, 90, 97),
     },
     "drift": {
@@ -109,12 +109,12 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Primal-dual": (ACCURACY, 70, 93),
     },
     "lottery": {
-        "A tenth": (OWN, 88, 97),
+        "A tenth": (OWN, 85, 97),
         "A third": (OWN, 91, 99),
         "Half": (OWN, 91, 99),
         "No rewind": (OWN, 88, 98),
         "No gate": (OWN, 75, 92),
-        "Five digits each": (OWN, 87, 97),
+        "Five digits each": (OWN, 83, 97),
     },
     "packet": {
         "40 weights": ("(3): every checksum holds", 3, 3),
@@ -130,7 +130,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Forest": (TOWNS, 88, 97),
         "Fog": (TOWNS, 88, 97),
         "High scanner": (TOWNS, 88, 97),
-        "3 bit, nearest": (TOWNS, 65, 91),
+        "3 bit, nearest": (TOWNS, 65, 95),
         "3 bit, stochastic": (TOWNS, 86, 97),
     },
     "frontier": {

@@ -102,7 +102,7 @@ def test_what_a_client_changes_is_smaller_than_its_weights_and_is_what_is_shown(
     assert {name: w.shape for name, w in changes.items()} == {name: w.shape for name, w in weights.items()}
     for name, change in changes.items():
         assert 0 < float(change.square().mean()) < 0.1 * float(weights[name].square().mean())
-    panel.preset("1 bit, differences")
+    panel.preset("Differences")
     change = max(changes.values(), key=lambda x: x.numel())
     shown = panel.frame.pictures[Levels]
     assert shown.clip == pytest.approx(float(change.abs().max() / change.std(correction=0)), rel=1e-5)

@@ -64,7 +64,8 @@ def _stacks(simulation: Simulation, tasks: list[ClientTask]) -> list[list[Member
         if id(task.packet) not in unpacked:  # a broadcast is one packet for all
             unpacked[id(task.packet)] = simulation.receive(task.packet, task.client)
         client = simulation.client(task, simulation.model)
-        problem, plan = simulation.method.prepare(unpacked[id(task.packet)], client), simulation.plan(client)
+        problem = simulation.method.prepare(unpacked[id(task.packet)], client)
+        plan = simulation.plan(client)
         groups[_kind(problem, plan if coupled else None)].append((client, problem, plan))
     stacks = []
     for members in groups.values():
@@ -127,15 +128,16 @@ def _preconditioner(objective: Objective) -> Callable[[Weights, Weights], Weight
 def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
     """The minibatches of the clients that still have one side by side, the shorter ones padded with weight 0."""
     plans = [plan for _, _, plan in members]
-    data, memory = simulation.dataset, Buffers()
+    data = simulation.dataset
+    memory = Buffers()
     inputs = data.train_x.flatten(1)
     noises = _noises(members)
     for s in range(len(plans[0])):
         rows = [plan[s] for plan in plans if s < len(plan)]
-        lengths = np.array([len(own) for own in rows])
+        lengths = np.array([len(row) for row in rows])
         width = int(lengths.max())
         if int(lengths.min()) < width:
-            rows = [np.concatenate([own, np.zeros(width - len(own), own.dtype)]) for own in rows]
+            rows = [np.concatenate([row, np.zeros(width - len(row), row.dtype)]) for row in rows]
             weight = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.float32))
         else:
             weight = None

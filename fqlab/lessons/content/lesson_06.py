@@ -24,18 +24,18 @@ def penalty(layers: list[np.ndarray], target: float = 1.8) -> float:
 
 
 def _sample_std(layers: list[np.ndarray], target: float = 1.8) -> float:
-    found = [(((w - w.mean()) / w.std(ddof=1)) ** 4).mean() - target for w in layers]
-    return float(np.mean(np.square(found)))
+    gaps = [(((w - w.mean()) / w.std(ddof=1)) ** 4).mean() - target for w in layers]
+    return float(np.mean(np.square(gaps)))
 
 
 def _excess(layers: list[np.ndarray], target: float = 1.8) -> float:
-    found = [(((w - w.mean()) / w.std()) ** 4).mean() - 3 - target for w in layers]
-    return float(np.mean(np.square(found)))
+    gaps = [(((w - w.mean()) / w.std()) ** 4).mean() - 3 - target for w in layers]
+    return float(np.mean(np.square(gaps)))
 
 
 def _no_mean(layers: list[np.ndarray], target: float = 1.8) -> float:
-    found = [(w**4).mean() / (w**2).mean() ** 2 - target for w in layers]
-    return float(np.mean(np.square(found)))
+    gaps = [(w**4).mean() / (w**2).mean() ** 2 - target for w in layers]
+    return float(np.mean(np.square(gaps)))
 
 
 def _sum(layers: list[np.ndarray], target: float = 1.8) -> float:
@@ -43,8 +43,8 @@ def _sum(layers: list[np.ndarray], target: float = 1.8) -> float:
 
 
 def _not_squared(layers: list[np.ndarray], target: float = 1.8) -> float:
-    found = [(((w - w.mean()) / w.std()) ** 4).mean() - target for w in layers]
-    return float(np.mean(found))
+    gaps = [(((w - w.mean()) / w.std()) ** 4).mean() - target for w in layers]
+    return float(np.mean(gaps))
 
 
 STEP = np.array([0.0, 0.0, 1.0, 2.0, 5.0])

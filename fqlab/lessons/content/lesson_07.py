@@ -15,7 +15,8 @@ def _first_plane() -> float:
     from fqlab.quant import plane_density
     from fqlab.studies.bsq import PLANES
 
-    run, bits = recording(*key(State())), 8
+    run = recording(*key(State()))
+    bits = 8
     for epoch in range(PLANES + 1):
         codes = run.at(epoch).codes["fc1.weight"]
         empty = [b for b, share in enumerate(plane_density(codes).tolist()) if share == 0]

@@ -30,8 +30,8 @@ def _turns(base: Ints, sizes: Ints, limit: float, ranked: Ints, slack: float = 0
     return widths
 
 
-def _ranked(reduced: Ints, sizes: Ints, *, smallest: bool = False, own: bool = True) -> list[int]:
-    rank = [m * (d + 1) if own else m for m, d in zip(sizes, reduced, strict=True)]
+def _ranked(reduced: Ints, sizes: Ints, *, smallest: bool = False, scaled: bool = True) -> list[int]:
+    rank = [m * (d + 1) if scaled else m for m, d in zip(sizes, reduced, strict=True)]
     return sorted(range(len(sizes)), key=lambda k: rank[k] if smallest else -rank[k])
 
 
@@ -53,7 +53,7 @@ def _wrong_sort(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[i
 
 
 def _forgets_reduced(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, own=False))
+    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, scaled=False))
 
 
 def _only_cut(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:

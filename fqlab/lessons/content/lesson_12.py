@@ -17,9 +17,9 @@ def _ratio() -> float:
     """FedAvg's bytes, up and down, to 90 % over those of the cheapest stored run of any system."""
     from fqlab.studies.frontier import FAMILIES, cheapest
 
-    found = {family: cheapest(family, "even", "everyone", 0.9, "both") for family in FAMILIES}
-    least = min(p.cost("both") for p in found.values() if p)
-    return found["fedavg"].cost("both") / least
+    points = {family: cheapest(family, "even", "everyone", 0.9, "both") for family in FAMILIES}
+    least = min(p.cost("both") for p in points.values() if p)
+    return points["fedavg"].cost("both") / least
 
 
 @cache

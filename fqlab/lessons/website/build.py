@@ -37,19 +37,19 @@ def build_website(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     lessons = [_lesson(path, book, out) for path, book in zip(paths, books, strict=True)]
     texts = {path: _about_text(path) for path in sorted(folder.glob("*.md"))}
     others = list(texts.values())
-    made = [_write(out, "index", pages.index(lessons, others))]
+    written = [_write(out, "index", pages.index(lessons, others))]
     for n, (lesson, book) in enumerate(zip(lessons, books, strict=True)):
         markup = Markup()
         shown = _named(lesson.stem, lambda book=book, markup=markup: list(cells.blocks(book, markup)))
         around = (lessons[n - 1] if n else None, lessons[n + 1] if n + 1 < len(lessons) else None)
-        made.append(_write(out, lesson.stem, pages.lesson_page(lesson, shown, markup.headings, around, others)))
+        written.append(_write(out, lesson.stem, pages.lesson_page(lesson, shown, markup.headings, around, others)))
     for path, page in texts.items():
         markup = Markup()
         inner = _named(path.name, lambda path=path, markup=markup: markup.html(path.read_text(encoding="utf-8")))
-        made.append(_write(out, page.stem, pages.text_page(page, inner, markup.headings, others)))
+        written.append(_write(out, page.stem, pages.text_page(page, inner, markup.headings, others)))
     style = files("fqlab.lessons.website").joinpath("style.css").read_text(encoding="utf-8")
     (out / "style.css").write_text(style, encoding="utf-8")
-    return made
+    return written
 
 
 def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
@@ -61,11 +61,11 @@ def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     paths = runs.notebooks(folder)
     books = _books(paths, out.parent / "executed", run)
     _emptied(out)
-    made = []
+    written = []
     for path, book in zip(paths, books, strict=True):
         shown = _named(path.stem, lambda book=book: slides.cut(cells.blocks(book, Markup())))
-        made.append(_write(out, path.stem, slides.deck(pages.about(path.stem, book).title, shown)))
-    return made
+        written.append(_write(out, path.stem, slides.deck(pages.about(path.stem, book).title, shown)))
+    return written
 
 
 def _books(paths: Sequence[Path], cache: Path, run: bool) -> list[Any]:
@@ -122,9 +122,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     make, name = (build_slides, "slides") if chosen.slides else (build_website, "site")
     try:
-        made = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored)
+        written = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored)
     except FqlabError as wrong:
         print(f"fqlab.lessons.website: {wrong}", file=sys.stderr)
         return 2
-    print(f"{len(made)} pages; open {made[0]}")
+    print(f"{len(written)} pages; open {written[0]}")
     return 0

@@ -41,14 +41,14 @@ def mathml(formula: str, *, block: bool = False) -> str:
     from latex2mathml.converter import convert
 
     try:
-        made = convert(formula.replace("{aligned}", "{align*}"), display="block" if block else "inline")
+        markup = convert(formula.replace("{aligned}", "{align*}"), display="block" if block else "inline")
     except Exception as wrong:
         raise DataError(f"formula is {formula!r}, but cannot be read: {type(wrong).__name__} {wrong}.") from None
-    unknown = re.search(r"\\[A-Za-z]+", made)
-    if unknown or "<mi>&</mi>" in made:
+    unknown = re.search(r"\\[A-Za-z]+", markup)
+    if unknown or "<mi>&</mi>" in markup:
         what = unknown[0] if unknown else "&"
         raise DataError(f"formula is {formula!r}, but {what} has no MathML here: write it in another way.")
-    return BARS.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', made)
+    return BARS.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', markup)
 
 
 def slug(text: str) -> str:
@@ -95,7 +95,8 @@ class Markup:
 
     def anchor(self, text: str) -> str:
         """A name for a heading that no other heading of the page has."""
-        base, taken = slug(text), {h.anchor for h in self.headings}
+        base = slug(text)
+        taken = {h.anchor for h in self.headings}
         return next(a for a in (base, *(f"{base}-{n}" for n in range(1, 1000))) if a not in taken)
 
 

@@ -108,8 +108,8 @@ def _way(before: LessonPage | None, after: LessonPage | None) -> str:
 def index(lessons: Sequence[LessonPage], others: Sequence[LessonPage]) -> str:
     """The map of the course: its story, ways through it, one card for each lesson, and the other pages."""
     cards = "".join(map(_card, lessons))
-    known = {lesson.number: lesson.stem for lesson in lessons}
-    routes = "".join(f"<li><b>{name}</b> {_route(numbers, known)} {words}</li>" for name, numbers, words in ROUTES)
+    stems = {lesson.number: lesson.stem for lesson in lessons}
+    routes = "".join(f"<li><b>{name}</b> {_route(numbers, stems)} {words}</li>" for name, numbers, words in ROUTES)
     more = "".join(f'<li><a href="{page.stem}.html">{html.escape(page.title)}</a></li>' for page in others)
     also = f"<h2>Beside the lessons</h2><ul>{more}</ul>" if more else ""
     body = (
@@ -121,8 +121,8 @@ def index(lessons: Sequence[LessonPage], others: Sequence[LessonPage]) -> str:
     return frame("fqlab: the course", body, others=others, here="index", description=STORY)
 
 
-def _route(numbers: str, known: dict[str, str]) -> str:
-    shown = (f'<a href="{known[n]}.html">{n}</a>' if n in known else n for n in numbers.split())
+def _route(numbers: str, stems: dict[str, str]) -> str:
+    shown = (f'<a href="{stems[n]}.html">{n}</a>' if n in stems else n for n in numbers.split())
     return f'<span class="route">{" → ".join(shown)}</span>'
 
 

@@ -26,12 +26,12 @@ def notebooks(folder: Path) -> list[Path]:
     Raises:
         ConfigError: if there are none.
     """
-    found = sorted(folder.glob("*.ipynb"))
-    if not found:
+    paths = sorted(folder.glob("*.ipynb"))
+    if not paths:
         raise ConfigError(
             f"folder is {str(folder)!r}, but holds no notebook; run this inside a clone of the repository."
         )
-    return found
+    return paths
 
 
 def stored(path: Path) -> Any:
@@ -85,9 +85,9 @@ def _execute(book: Any, path: Path) -> Any:
     from fqlab.lessons.build import execute
 
     with tempfile.TemporaryDirectory() as home:
-        own = {"FQLAB_READING": "1", "FQLAB_PROGRESS": str(Path(home) / "progress.json")}
+        settings = {"FQLAB_READING": "1", "FQLAB_PROGRESS": str(Path(home) / "progress.json")}
         try:
-            return execute(book, path.resolve().parent, environment=os.environ | own)
+            return execute(book, path.resolve().parent, environment=os.environ | settings)
         except CellExecutionError as wrong:
             raise DataError(f"notebook {path} fails: {wrong.ename}: {wrong.evalue}.") from None
 

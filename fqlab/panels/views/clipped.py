@@ -91,7 +91,10 @@ class ClippedFederation(Panel):
 
     def run(self, state: State) -> Iterator[Frame]:
         full, full_digits = reference(state.fine, state.seven, state.seed, self.stopping)
-        federation, curve, sevens, rows = Federation(experiment(state), cancelled=self.stopping), [], [], []
+        federation = Federation(experiment(state), cancelled=self.stopping)
+        curve = []
+        sevens = []
+        rows = []
         for record in federation:
             digits = recalls(federation)
             curve.append(record.accuracy)
@@ -131,9 +134,9 @@ def method(state: State) -> Clipped:
 
 def experiment(state: State) -> Experiment:
     """The federation that a state describes."""
-    made = method(state)
+    clipped = method(state)
     names = ("client_bits", "clip", "rounding", "averaging", "limit", "qat")
-    return Experiment(method="clipped", options={name: getattr(made, name) for name in names}, **_shared(state))
+    return Experiment(method="clipped", options={name: getattr(clipped, name) for name in names}, **_shared(state))
 
 
 def _shared(state: State) -> dict[str, Any]:
@@ -146,7 +149,8 @@ def _shared(state: State) -> dict[str, Any]:
 
 def recalls(federation: Federation) -> list[float]:
     """Share of each digit's test images that the global model reads right."""
-    simulation, y = federation.simulation, federation.simulation.dataset.test_y
+    simulation = federation.simulation
+    y = federation.simulation.dataset.test_y
     right = infer(simulation.model, federation.server.weights, simulation.dataset.test_x).argmax(1) == y
     return [float(right[y == digit].float().mean()) for digit in range(10)]
 
@@ -197,5 +201,6 @@ def _counts(fine: int, seven: str, seed: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def _error(layer: int, width: int, clip: str, rounding: str) -> float:
     """Expected squared error of a layer, trained in full precision, at ``width`` bits."""
-    w, grid = layers()[layer][1], Grid(width)
+    w = layers()[layer][1]
+    grid = Grid(width)
     return float(expected_error(w, clip_for(clip, w, grid, rounding, level_aware=False), grid, rounding))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fqlab.panels import grids
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.clipping import Descent, Origin, Price
 from fqlab.quant import Grid, clip_for, expected_error, octav_step, quantize
@@ -28,13 +29,7 @@ RULES = {
     "aciq_laplace": "ACIQ for a Laplace",
     "sweep": "best of 100 tried",
 }
-GRIDS = {
-    "midrise": "mid-rise",
-    "octav": "OCTAV",
-    "twos_complement": "two's complement",
-    "narrow": "narrow",
-    "sign_magnitude": "sign-magnitude",
-}
+GRIDS = grids.choices("midrise", "octav", "twos_complement", "narrow", "sign_magnitude")
 
 
 def _by_octav(state: Any) -> bool:
@@ -84,7 +79,8 @@ class Clipping(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        x, grid = sample(state.law, state.seed), Grid(state.bits, state.grid)
+        x = sample(state.law, state.seed)
+        grid = Grid(state.bits, state.grid)
         where = (state.law, state.seed, grid, state.rounding)
         clip = _clip(state, where)
         granular, clipping = (float(part[0]) for part in split_error(x, [clip], grid, state.rounding))
@@ -184,7 +180,8 @@ def walk(law: str, seed: int, grid: Grid, rounding: str, constant: str, start: s
 def _descent(state: State, grid: Grid, curve: tuple[np.ndarray, ...]) -> dict[str, Any]:
     """What the wide picture shows besides the present clip."""
     seen = walk(state.law, state.seed, grid, state.rounding, state.constant, state.start)
-    total, k = curve[1] + curve[2], state.step
+    total = curve[1] + curve[2]
+    k = state.step
     parabola = seen.bends[k] * (curve[0] - seen.clips[k + 1]) ** 2 + seen.floors[k]
     lowest = int(total.argmin())
     return {
@@ -219,15 +216,16 @@ def _origin(state: State, x: torch.Tensor, grid: Grid, clip: float) -> dict[str,
 @lru_cache(maxsize=64)
 def prices(law: str, seed: int, kind: str, rounding: str) -> dict[str, tuple[np.ndarray, ...]]:
     """Clip rule -> bits at fixed length, bits entropy coded and error, for 2 to 8 bits a weight."""
-    x, found = sample(law, seed), {}
+    x = sample(law, seed)
+    curves = {}
     for rule in ("max_abs", "octav"):
         lines = []
         for grid in (Grid(bits, kind) for bits in range(2, 9)):
             clip = torch.tensor(_ruled(rule, law, seed, grid, rounding))
             codes = quantize(x, clip, grid, rounding, torch.Generator().manual_seed(seed))
             lines.append((grid.code_bits, entropy(codes), float(expected_error(x, clip, grid, rounding))))
-        found[rule] = tuple(np.array(lines).T)
-    return found
+        curves[rule] = tuple(np.array(lines).T)
+    return curves
 
 
 def _rows(clips: np.ndarray, granular: np.ndarray, clipping: np.ndarray) -> list[dict[str, float]]:

@@ -133,7 +133,8 @@ def method(state: State) -> Watched:
 @lru_cache(maxsize=64)
 def holdings(skew: str, seed: int) -> np.ndarray:
     """How many images of each digit each client holds, int [clients, digits]."""
-    digits, e = data.load("digits"), experiment(State(skew=skew, seed=seed))
+    digits = data.load("digits")
+    e = experiment(State(skew=skew, seed=seed))
     return partition.label_counts(digits, partition.split(e.partition, digits, CLIENTS, seed, **dict(e.split)))
 
 

@@ -104,8 +104,8 @@ def _way(state: State) -> str:
 @lru_cache(maxsize=48)
 def street(town: str, lift: float, reach: float, drive: float, seed: int) -> Scene:
     """One turn of a town's scanner, lifted by ``lift`` m and with ``reach`` times its range."""
-    own = FLEET[NAMES.index(town)]
-    changed = replace(own, sensor_height=own.sensor_height + lift, max_range=own.max_range * reach)
+    scanner = FLEET[NAMES.index(town)]
+    changed = replace(scanner, sensor_height=scanner.sensor_height + lift, max_range=scanner.max_range * reach)
     return scan(changed, seed=seed, time=drive)
 
 

@@ -127,9 +127,9 @@ class Frontier(Panel):
         if state.method == "own" and self._mine is None:
             return
         done: list[dict[str, float]] = []
-        for found in self._runs.get(_key(state)) or trace(own(state, self._mine), self.stopping):
-            done = [*done, found]
-            yield self._frame(state, done, found["round"] / state.rounds)
+        for measures in self._runs.get(_key(state)) or trace(own(state, self._mine), self.stopping):
+            done = [*done, measures]
+            yield self._frame(state, done, measures["round"] / state.rounds)
         if len(done) == state.rounds:
             self._runs[_key(state)] = done
 
@@ -146,7 +146,7 @@ class Frontier(Panel):
 
     def _frame(self, state: State, done: list[dict[str, float]], progress: float = 1.0) -> Frame:
         """The pictures with the rounds of the learner's run that are done so far."""
-        path = [(_kilobytes(found, state.cost), found[state.metric]) for found in done]
+        path = [(_kilobytes(measures, state.cost), measures[state.metric]) for measures in done]
         edge = stored_front(state.labels, state.metric, state.cost)
         words = _judge(path[-1], edge, state.cap) if path else "no run of yours yet"
         who = self._who(state)
@@ -219,10 +219,10 @@ def _race(state: State, family: str, options: dict[str, Any]) -> Experiment:
     return experiment(family, options, state.labels, state.seed, evaluate_every=state.rounds, **changes)
 
 
-def _kilobytes(found: dict[str, float], cost: str) -> float:
+def _kilobytes(measures: dict[str, float], cost: str) -> float:
     """Bytes of a round of :func:`trace`, by one of the cost models, in kilobytes."""
     tail = "_coded" if cost.endswith("coded") else ""
-    return (found[f"bytes_up{tail}"] + (found[f"bytes_down{tail}"] if cost.startswith("both") else 0)) / 1000
+    return (measures[f"bytes_up{tail}"] + (measures[f"bytes_down{tail}"] if cost.startswith("both") else 0)) / 1000
 
 
 @lru_cache(maxsize=32)
@@ -248,8 +248,10 @@ def stored_front(labels: str, metric: str, cost: str) -> list[tuple[float, float
 @lru_cache(maxsize=1024)
 def _needs(family: str, labels: str, metric: str, target: float) -> list[float] | None:
     """Fewest kB by each cost model at which a family reaches the target; None if it never does."""
-    found = [cheapest(family, labels, metric, target, cost) for cost in COSTS]
-    return [p.cost(cost) / 1000 for p, cost in zip(found, COSTS, strict=True)] if all(found) else None
+    cheapest_points = [cheapest(family, labels, metric, target, cost) for cost in COSTS]
+    return (
+        [p.cost(cost) / 1000 for p, cost in zip(cheapest_points, COSTS, strict=True)] if all(cheapest_points) else None
+    )
 
 
 def beaten(place: tuple[float, float], edge: list[tuple[float, float]]) -> bool:

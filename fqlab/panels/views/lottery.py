@@ -77,22 +77,23 @@ class LotteryPanel(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        found = [_MODELS.get(experiment(state, m).to_toml()) for m in METHODS]
-        if None not in found:
-            return _frame(state, *found)
+        outcomes = [_MODELS.get(experiment(state, m).to_toml()) for m in METHODS]
+        if None not in outcomes:
+            return _frame(state, *outcomes)
         return Frame({} if self.gallery.views else {PersonalAccuracy: None, Costs: None, Masks: None})
 
     def run(self, state: State) -> Iterator[Frame]:
-        found, known = [], experiment(state).to_toml() in _MODELS
+        outcomes = []
+        seen = experiment(state).to_toml() in _MODELS
         for k, method in enumerate(METHODS):
             for done in play(experiment(state, method), self.stopping):
                 if isinstance(done, Outcome):
-                    found.append(done)
+                    outcomes.append(done)
                 else:
                     yield Frame({}, "Training.", progress=(k + done) / len(METHODS))
-        if len(found) == len(METHODS):
-            frame = _frame(state, *found)
-            yield replace(frame, message="") if known else frame
+        if len(outcomes) == len(METHODS):
+            frame = _frame(state, *outcomes)
+            yield replace(frame, message="") if seen else frame
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
@@ -120,19 +121,22 @@ _MODELS: LRUCache[str, Outcome] = LRUCache(60)
 
 def play(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> Iterator[float | Outcome]:
     """Yield the share that is done after every round, and at last the outcome; nothing more once it is stopped."""
-    if (known := _MODELS.get(wanted.to_toml())) is not None:
-        yield known
+    if (outcome := _MODELS.get(wanted.to_toml())) is not None:
+        yield outcome
         return
-    federation, own = Federation(wanted, cancelled=stopping), []
+    federation = Federation(wanted, cancelled=stopping)
+    personal = []
     for record in federation:
-        own.append(record.personal if federation.method.personal else float(np.mean(federation.personal(record.index))))
+        personal.append(
+            record.personal if federation.method.personal else float(np.mean(federation.personal(record.index)))
+        )
         yield record.index / wanted.rounds
-    if len(own) == wanted.rounds:
-        _MODELS[wanted.to_toml()] = found = _outcome(federation, own)
-        yield found
+    if len(personal) == wanted.rounds:
+        _MODELS[wanted.to_toml()] = outcome = _outcome(federation, personal)
+        yield outcome
 
 
-def _outcome(federation: Federation, own: list[float]) -> Outcome:
+def _outcome(federation: Federation, personal: list[float]) -> Outcome:
     simulation, rounds = federation.simulation, federation.rounds
     first = simulation.spec.quantizable[0]
     whole = np.ones(federation.server.weights[first].shape, dtype=bool)
@@ -145,7 +149,7 @@ def _outcome(federation: Federation, own: list[float]) -> Outcome:
     kept = tuple(r.extras.get("kept", 1.0) for r in rounds)
     weights = sum(simulation.spec.numel[n] for n in simulation.spec.quantizable)
     up, down = tuple(r.bytes_up for r in rounds), tuple(r.bytes_down for r in rounds)
-    return Outcome(tuple(own), rounds[-1].accuracy, kept, up, down, weights, np.stack(masks), labels)
+    return Outcome(tuple(personal), rounds[-1].accuracy, kept, up, down, weights, np.stack(masks), labels)
 
 
 def bills(run: Outcome, unicast: bool) -> dict[str, float]:
@@ -163,7 +167,7 @@ def bills(run: Outcome, unicast: bool) -> dict[str, float]:
 def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> Frame:
     kept = lottery.kept[-1]
     curves = {"now": list(lottery.personal), "fedavg": list(fedavg.personal), "alone": list(alone.personal)}
-    own = PersonalAccuracy.Data(curves, kept, lottery.accuracy)
+    accuracy = PersonalAccuracy.Data(curves, kept, lottery.accuracy)
     costs = Costs.Data(bills(lottery, True), bills(fedavg, False))
     masks = Masks.Data(lottery.masks, lottery.labels, state.client - 1)
     message = (
@@ -181,4 +185,4 @@ def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> F
     )
     names = ("personal", "kept", "up", "down", "personal_fedavg", "personal_alone")
     rows = [{"round": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(columns, 1)]
-    return Frame({PersonalAccuracy: own, Costs: costs, Masks: masks}, message, rows)
+    return Frame({PersonalAccuracy: accuracy, Costs: costs, Masks: masks}, message, rows)

@@ -13,6 +13,7 @@ from fqlab import models, wire
 from fqlab.errors import WireError
 from fqlab.models.layers import build
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.plots.packet import Bytes, Overhead, Rates
 from fqlab.quant import Codes, Grid, clip_for, expected_error, from_planes, quantize, to_planes
 from fqlab.tensors import Weights
@@ -42,7 +43,7 @@ class State(Settings):
     grid: str = control(
         "sign_magnitude",
         label="Grid",
-        choices={"sign_magnitude": "sign-magnitude", "midrise": "mid-rise", "narrow": "narrow"},
+        choices=choices("sign_magnitude", "midrise", "narrow"),
     )
     bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8)
     rule: str = control("octav", label="Clip rule", choices={"octav": "OCTAV", "max_abs": "max-abs"})
@@ -94,20 +95,20 @@ class PacketPanel(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        found = opened(**{name: value for name, value in vars(state).items() if name not in ("at", "flip")})
-        packet = bytearray(found.packet)
+        opening = opened(**{name: value for name, value in vars(state).items() if name not in ("at", "flip")})
+        packet = bytearray(opening.packet)
         at = round(state.at / 1000 * (len(packet) - 1))
         packet[at] ^= state.flip
         verdict = _verdict(bytes(packet))
-        finding = _finding(state, found)
-        shown = Bytes.Data(bytes(packet), found.fields, found.parts, at, state.flip, verdict, finding)
+        finding = _finding(state, opening)
+        shown = Bytes.Data(bytes(packet), opening.fields, opening.parts, at, state.flip, verdict, finding)
         curves = _curves(state.grid)
-        gain = tuple(_gain(curves, way, found.error) for way in ("fixed", "coded"))
-        rates = Rates.Data(curves, found.rates, found.error, gain)
+        gain = tuple(_gain(curves, way, opening.error) for way in ("fixed", "coded"))
+        rates = Rates.Data(curves, opening.rates, opening.error, gain)
         share = Overhead.Data(
-            _shares(state.grid, state.bits), found.weights, found.size.overhead_bytes / found.size.total
+            _shares(state.grid, state.bits), opening.weights, opening.size.overhead_bytes / opening.size.total
         )
-        rows = [dict(start=a, stop=b, bytes=b - a, name=name, meaning=says) for a, b, _, name, says in found.fields]
+        rows = [dict(start=a, stop=b, bytes=b - a, name=name, meaning=says) for a, b, _, name, says in opening.fields]
         return Frame({Bytes: shown, Rates: rates, Overhead: share}, verdict, rows)
 
 
@@ -120,13 +121,14 @@ def _verdict(packet: bytes) -> str:
     return f"Packet of client {CLIENT}: every checksum holds."
 
 
-def _finding(state: State, found: Opened) -> str:
-    size, planes = found.size, "plane" if state.cut == 1 else "planes"
+def _finding(state: State, opening: Opened) -> str:
+    size = opening.size
+    planes = "plane" if state.cut == 1 else "planes"
     if state.flip:
-        return f"One flipped bit among {len(found.packet):,} bytes is noticed, and the part is named"
-    if found.saved:
-        rest = f", but for {found.changed:,} bytes of signs" if found.changed else ""
-        return f"{state.cut} {planes} cut: {found.saved:,} bytes fewer, the others as they were{rest}"
+        return f"One flipped bit among {len(opening.packet):,} bytes is noticed, and the part is named"
+    if opening.saved:
+        rest = f", but for {opening.changed:,} bytes of signs" if opening.changed else ""
+        return f"{state.cut} {planes} cut: {opening.saved:,} bytes fewer, the others as they were{rest}"
     if state.coding == "zstd":
         return f"{size.total:,} bytes entropy coded, {size.fixed_bytes:,} at fixed length"
     shares = [100 * n / size.total for n in (size.code_bytes, size.float_bytes, size.overhead_bytes)]
@@ -157,7 +159,8 @@ def payload(
     seed: int = 0,
 ) -> wire.Payload:
     """What a packet with these settings of :class:`State` carries."""
-    (tensors, names), g = _tensors(network, seed), Grid(bits, grid)
+    tensors, names = _tensors(network, seed)
+    g = Grid(bits, grid)
     code = lambda w: quantize(w, clip * clip_for(rule, w, g, level_aware=True), g)
     return {n: _cut(code(w), cut) if n in names else w for n, w in tensors.items()}
 
@@ -174,9 +177,11 @@ def _cut(codes: Codes, count: int) -> Codes:
 @lru_cache(maxsize=24)
 def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> Opened:
     """The packet of these settings, weighed and explained."""
-    content, (tensors, names) = payload(network, cut=cut, seed=seed, **settings), _tensors(network, seed)
+    content = payload(network, cut=cut, seed=seed, **settings)
+    tensors, names = _tensors(network, seed)
     packet, size = wire.pack_measured(content, coding=coding)
-    codes, count = [content[n] for n in names], sum(tensors[n].numel() for n in names)
+    codes = [content[n] for n in names]
+    count = sum(tensors[n].numel() for n in names)
     rates = {
         "fixed": size.code_bits / count,
         "zstd": 8 * wire.pack_measured(content, coding="zstd")[1].code_bytes / count,
@@ -184,7 +189,8 @@ def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> O
         "Shannon": sum(wire.entropy(c) * c.values.numel() for c in codes) / count,
     }
     error = sum(float((tensors[n] - content[n].dequantize()).square().sum()) for n in names) / count
-    fields, difference = _fields(packet, size), (0, 0)
+    fields = _fields(packet, size)
+    difference = (0, 0)
     if cut:
         difference = _difference(wire.pack(payload(network, seed=seed, **settings)), wire.pack(content))
     return Opened(packet, size, fields, _parts(fields, size), count, rates, error, *difference)
@@ -192,15 +198,15 @@ def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> O
 
 def _fields(packet: bytes, size: wire.Size) -> tuple[tuple, ...]:
     """Start, stop, kind, name and meaning of every field that has bytes."""
-    found = []
+    fields = []
     for field in wire.explain(packet):
         kind = "header" if field.stop <= size.overhead_bytes else "numbers"
         if field.start >= size.overhead_bytes + size.float_bytes:
-            kind = "other plane" if found and found[-1][2] == "plane" else "plane"
+            kind = "other plane" if fields and fields[-1][2] == "plane" else "plane"
             kind = "sign" if field.name.endswith(": sign") else kind
         if field.stop > field.start:
-            found.append((field.start, field.stop, kind, field.name, field.meaning))
-    return tuple(found)
+            fields.append((field.start, field.stop, kind, field.name, field.meaning))
+    return tuple(fields)
 
 
 def _parts(fields: tuple[tuple, ...], size: wire.Size) -> tuple[tuple, ...]:
@@ -230,14 +236,14 @@ def _difference(whole: bytes, less: bytes) -> tuple[int, int]:
 def _curves(grid: str) -> dict[tuple[str, str], tuple[list[float], list[float]]]:
     """Bits a weight and squared error of bell-shaped weights at 1 to 8 bits: (rule, fixed or coded)."""
     x = torch.special.ndtri((torch.arange(20_001, dtype=torch.float64) + 0.5) / 20_001).float()
-    found: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
+    curves: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for rule in ("octav", "max_abs"):
         grids = [Grid(bits, grid) for bits in range(1, 9)]
         clips = [clip_for(rule, x, g, level_aware=True) for g in grids]
         errors = [float(expected_error(x, c, g)) for c, g in zip(clips, grids, strict=True)]
-        found[rule, "fixed"] = ([g.code_bits for g in grids], errors)
-        found[rule, "coded"] = ([wire.entropy(quantize(x, c, g)) for c, g in zip(clips, grids, strict=True)], errors)
-    return found
+        curves[rule, "fixed"] = ([g.code_bits for g in grids], errors)
+        curves[rule, "coded"] = ([wire.entropy(quantize(x, c, g)) for c, g in zip(clips, grids, strict=True)], errors)
+    return curves
 
 
 def _gain(curves: dict, way: str, error: float) -> float:

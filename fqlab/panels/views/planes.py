@@ -85,7 +85,8 @@ class Recording:
     """A training run that is computed as far as somebody has looked, and never twice."""
 
     def __init__(self, run: Experiment) -> None:
-        self._federation, self._lock = Federation(run), threading.Lock()
+        self._federation = Federation(run)
+        self._lock = threading.Lock()
         self.snapshots: list[Snapshot] = []
 
     def at(self, epoch: int) -> Snapshot:
@@ -124,17 +125,17 @@ class Planes(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        found = recording(*key(state))
-        if len(found.snapshots) > EPOCHS:
-            return replace(shown(state, found.snapshots), message="")
+        record = recording(*key(state))
+        if len(record.snapshots) > EPOCHS:
+            return replace(shown(state, record.snapshots), message="")
         first = start(state.seed)
         return Frame({Stack: stack(first, first, state.layer, 0)})
 
     def run(self, state: State) -> Iterator[Frame]:
-        found = recording(*key(state))
-        for epoch in range(min(len(found.snapshots), EPOCHS), EPOCHS + 1):
-            found.at(epoch)
-            yield shown(state, found.snapshots[: epoch + 1])
+        record = recording(*key(state))
+        for epoch in range(min(len(record.snapshots), EPOCHS), EPOCHS + 1):
+            record.at(epoch)
+            yield shown(state, record.snapshots[: epoch + 1])
 
     def seconds(self, state: State) -> float:
         return 0.0 if len(recording(*key(state)).snapshots) > EPOCHS else 3.0

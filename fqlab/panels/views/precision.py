@@ -166,9 +166,9 @@ _RUNS: LRUCache[str, tuple[Round, ...]] = LRUCache(60)
 
 def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> Iterator[Round]:
     """The rounds of an experiment as they come, or from the last time; no more of them once it is stopped."""
-    known = _RUNS.get(wanted.to_toml())
-    if known is not None:
-        yield from known
+    stored = _RUNS.get(wanted.to_toml())
+    if stored is not None:
+        yield from stored
         return
     rounds = []
     for record in Federation(wanted, cancelled=stopping):
@@ -181,12 +181,13 @@ def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) ->
 @lru_cache(maxsize=256)
 def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
     """δ of a bell-shaped layer as it is, and after each plane that is cut, down to one bit."""
-    codes, found = bell(layer, bits, seed), []
+    codes = bell(layer, bits, seed)
+    shares = []
     while codes.grid.bits > 1:
-        found.append(float(msb_density(codes)))
+        shares.append(float(msb_density(codes)))
         fewer, left = prune_msb(codes, 1.0, once=True)
         codes = narrow_bits(fewer, int(left))
-    return tuple(found)
+    return tuple(shares)
 
 
 def _left(layer: int, bits: int, epsilon: float, seed: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.panels.views.clipping import sample
 from fqlab.plots.quantizer import Fair, Ladders, Staircase
 from fqlab.quant import Grid, clip_for, error_parts, expected_error, quantize
@@ -19,13 +20,7 @@ __all__ = ["Quantizer", "State", "counted", "ladder", "weights"]
 
 WIDEST = 4.0
 LAWS = {"normal": "normal", "laplace": "Laplace", "uniform": "uniform", "layer": "a trained layer"}
-GRIDS = {
-    "narrow": "narrow",
-    "midrise": "mid-rise",
-    "twos_complement": "two's complement",
-    "octav": "OCTAV",
-    "sign_magnitude": "sign-magnitude",
-}
+GRIDS = choices("narrow", "midrise", "twos_complement", "octav", "sign_magnitude")
 COUNTS = {"said": "as the papers say", "stored": "as a code is stored", "levels": "as log₂ of the levels"}
 
 
@@ -67,10 +62,10 @@ class Quantizer(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        found = {kind: ladder(kind, state) for kind in GRIDS}
-        now = found[state.grid]
+        grids = {kind: ladder(kind, state) for kind in GRIDS}
+        now = grids[state.grid]
         ladders = Ladders.Data(
-            grids=found,
+            grids=grids,
             names=GRIDS,
             bits=state.bits,
             weight=state.weight,
@@ -92,7 +87,7 @@ class Quantizer(Panel):
             f"{GRIDS[state.grid][0].upper()}{GRIDS[state.grid][1:]}: step Δ = {now['step']:.3g} σ, Δ²/12 = "
             f"{now['twelfth']:.3g} σ². Measured: rounding {now['parts'][0]:.3g}, clipping {now['parts'][1]:.3g} σ²."
         )
-        return Frame({Ladders: ladders, Staircase: stairs, Fair: fair}, message, _rows(found))
+        return Frame({Ladders: ladders, Staircase: stairs, Fair: fair}, message, _rows(grids))
 
 
 @lru_cache(maxsize=16)
@@ -129,7 +124,8 @@ def ladder(kind: str, state: State) -> dict[str, Any]:
     grid = Grid(state.bits, kind)
     clip = state.clip if state.rule == "one" else _best(state.law, state.seed, grid)
     codes = quantize(torch.tensor([state.weight]), clip, grid)
-    parts, step = _measured(state.law, state.seed, grid, clip), grid.step(clip)
+    parts = _measured(state.law, state.seed, grid, clip)
+    step = grid.step(clip)
     return {
         "clip": clip,
         "levels": grid.decode(torch.arange(grid.low, grid.high + 1), torch.tensor(clip)).tolist(),
@@ -146,7 +142,8 @@ def ladder(kind: str, state: State) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def counted(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
     """Error of a grid at its best clip for 1 to 8 bits as said, as stored, and as log₂ of the levels."""
-    x, grids = weights(law, seed), [Grid(bits, kind) for bits in range(1, 9)]
+    x = weights(law, seed)
+    grids = [Grid(bits, kind) for bits in range(1, 9)]
     clips = torch.tensor([_best(law, seed, grid) for grid in grids])
     return {
         "said": np.arange(1, 9),
@@ -156,6 +153,6 @@ def counted(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _rows(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _rows(grids: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     kept = ("clip", "code_bits", "step", "twelfth", "error", "lands")
-    return [{"kind": kind, "levels": len(g["levels"]), **{name: g[name] for name in kept}} for kind, g in found.items()]
+    return [{"kind": kind, "levels": len(g["levels"]), **{name: g[name] for name in kept}} for kind, g in grids.items()]

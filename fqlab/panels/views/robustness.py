@@ -105,7 +105,8 @@ class Robustness(Panel):
         return Frame({} if self.gallery.views else {Deployed: None, Shape: None, KurtosisPath: None})
 
     def run(self, state: State) -> Iterator[Frame]:
-        pair, known = [], _seen(experiment(state)) is not None
+        pair = []
+        seen = _seen(experiment(state)) is not None
         for k, wanted in enumerate((_plain(state), state)):
             for done in train(experiment(wanted), self.stopping):
                 if isinstance(done, Trained):
@@ -114,7 +115,7 @@ class Robustness(Panel):
                     yield Frame({}, "Training.", progress=(k + done) / 2)
         if len(pair) == 2:
             frame = _frame(state, pair[1], pair[0])
-            yield replace(frame, message="") if known else frame
+            yield replace(frame, message="") if seen else frame
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
@@ -158,8 +159,8 @@ def _seen(wanted: Experiment) -> Trained | None:
 
 def train(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> Iterator[float | Trained]:
     """Yield the share that is done after every round, and at last the result; nothing more once it is stopped."""
-    if (known := _seen(wanted)) is not None:
-        yield known
+    if (result := _seen(wanted)) is not None:
+        yield result
         return
     federation = Federation(wanted, cancelled=stopping)
     layers = federation.simulation.spec.quantizable
@@ -169,8 +170,8 @@ def train(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> I
         yield record.index / wanted.rounds
     if len(path) > wanted.rounds:
         curves = {name: tuple(p[k] for p in path) for k, name in enumerate(layers)}
-        _MODELS[wanted.to_toml()] = found = Trained(federation.history(), curves)
-        yield found
+        _MODELS[wanted.to_toml()] = result = Trained(federation.history(), curves)
+        yield result
 
 
 def _kurtoses(weights: Weights, layers: tuple[str, ...]) -> tuple[float, ...]:
@@ -183,10 +184,10 @@ _ANSWERS: LRUCache[tuple[str, str], dict[int, float]] = LRUCache(128)
 def _answers(trained: Trained, range_rule: str) -> dict[int, float]:
     """Accuracy of a run by deployed width."""
     key = (trained.history.experiment.to_toml(), range_rule)
-    known = _ANSWERS.get(key)
-    if known is None:
-        _ANSWERS[key] = known = robustness(trained.history, CHIPS, range_rule)
-    return known
+    answers = _ANSWERS.get(key)
+    if answers is None:
+        _ANSWERS[key] = answers = robustness(trained.history, CHIPS, range_rule)
+    return answers
 
 
 def _frame(state: State, trained: Trained, plain: Trained) -> Frame:

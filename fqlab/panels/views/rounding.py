@@ -69,7 +69,8 @@ class Rounding(Panel):
     }
 
     def instant(self, state: State) -> Frame:
-        grid, x = Grid(state.bits), picture(state.picture)
+        grid = Grid(state.bits)
+        x = picture(state.picture)
         images, errors = _draw(state, grid, x)
         nearest, stochastic = (parts(state.picture, state.spread, state.bits, state.clip, r) for r in ROUNDINGS)
         shared = state.draws == "same"
@@ -94,12 +95,12 @@ def _draw(state: State, grid: Grid, x: np.ndarray) -> tuple[list[np.ndarray], li
     """One client's stochastic picture, the two means, and the squared errors of the three against the clients' values."""
     draws = torch.Generator().manual_seed(state.seed)
     flat = torch.from_numpy(x).flatten()
-    own = flat.expand(state.clients, -1)
+    values = flat.expand(state.clients, -1)
     if state.spread:
-        own = own + state.spread * grid.step(state.clip) * torch.randn(own.shape, generator=draws)
-    read = [decoded(own, state.clip, grid, rounding, draws, state.draws == "same") for rounding in ROUNDINGS]
+        values = values + state.spread * grid.step(state.clip) * torch.randn(values.shape, generator=draws)
+    read = [decoded(values, state.clip, grid, rounding, draws, state.draws == "same") for rounding in ROUNDINGS]
     shown = (read[1][0], read[0].mean(0), read[1].mean(0))
-    truth = (own[0], own.mean(0), own.mean(0))
+    truth = (values[0], values.mean(0), values.mean(0))
     errors = [float((y - t).square().mean()) for y, t in zip(shown, truth, strict=True)]
     as_image = lambda y: y.reshape(x.shape).numpy()
     return [as_image(y) for y in shown], errors
@@ -123,7 +124,8 @@ def picture(name: str) -> np.ndarray:
 @lru_cache(maxsize=512)
 def parts(name: str, spread: float, bits: int, clip: float, rounding: str) -> Parts:
     """Bias and chance of a picture's mean; ``spread`` in steps."""
-    grid, x = Grid(bits), torch.from_numpy(picture(name)).flatten()
+    grid = Grid(bits)
+    x = torch.from_numpy(picture(name)).flatten()
     return error_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
 
 

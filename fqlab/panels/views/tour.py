@@ -14,6 +14,7 @@ from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines import ClientTask
 from fqlab.federation.engines.simulation import local_round
 from fqlab.panels.frame import Frame, Panel, Settings, control
+from fqlab.panels.grids import choices
 from fqlab.plots.style import number_of
 from fqlab.plots.tour import WIDEST, Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import (
@@ -101,13 +102,7 @@ class State(Settings):
     grid: str = control(
         "sign_magnitude",
         label="Grid",
-        choices={
-            "sign_magnitude": "sign-magnitude",
-            "midrise": "mid-rise",
-            "narrow": "narrow",
-            "twos_complement": "two's complement",
-            "octav": "OCTAV",
-        },
+        choices=choices("sign_magnitude", "midrise", "narrow", "twos_complement", "octav"),
         group="More",
         when=_quantized,
         help="which levels b bits stand for; b bits and a sign with sign-magnitude, b bits in all with the others",
@@ -140,7 +135,7 @@ class Tour(Panel):
         "Clip × 1.3": {**_TWO, "clip": 1.3},
         "1 bit": _ONE,
         "1 bit, clip × 1.5": {**_ONE, "clip": 1.5},
-        "1 bit, differences": {**_ONE, "method": "max_abs", "send": "differences"},
+        "Differences": {**_ONE, "method": "max_abs", "send": "differences"},
         "ε = 0.1": {"bits": 4, "clip": 2.0, "epsilon": 0.1},
     }
 

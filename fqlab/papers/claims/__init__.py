@@ -81,8 +81,8 @@ class Result:
 def sources() -> dict[str, dict[str, Any]]:
     """Source name → its TOML file: ``title``, ``reference`` and the list ``claim``."""
     folder = files("fqlab.papers") / "claims"
-    found = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in found}
+    paths = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name[:-5]: tomllib.loads(f.read_text(encoding="utf-8")) for f in paths}
 
 
 def list_claims(source: str | None = None) -> list[Claim]:
@@ -103,8 +103,8 @@ def claim(identity: str) -> Claim:
     Raises:
         ConfigError: if there is none.
     """
-    known = {c.id: c for c in list_claims()}
-    return known[one_of("claim", identity, known)]
+    claims = {c.id: c for c in list_claims()}
+    return claims[one_of("claim", identity, claims)]
 
 
 def result(identity: str, scale: str | None = None) -> Result | None:
@@ -119,14 +119,15 @@ def result(identity: str, scale: str | None = None) -> Result | None:
 
 def stored_value(identity: str, scale: str | None = None) -> tuple[float, float]:
     """Value and spread of a claim's stored result; NaN and 0 if there is none."""
-    found = result(identity, scale)
-    return (found.value, found.spread) if found else (math.nan, 0.0)
+    stored = result(identity, scale)
+    return (stored.value, stored.spread) if stored else (math.nan, 0.0)
 
 
 def verdict(c: Claim, value: float) -> bool:
     """Whether a measured value bears the claim out."""
     if isinstance(c.expect, str):
-        relation, bound = c.expect[0], float(c.expect[1:])
+        relation = c.expect[0]
+        bound = float(c.expect[1:])
         return value > bound if relation == ">" else value < bound
     target = c.published if c.expect is None else c.expect
     return isinstance(target, (int, float)) and abs(value - target) <= c.tolerance

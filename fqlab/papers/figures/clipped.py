@@ -52,8 +52,8 @@ class Arms(Picture):
         for arm, (mean, spread) in data.arms.items():
             self.bars[arm].set_data([mean - spread, mean + spread], [self.places[arm]] * 2)
         for rule, dots in self.dots.items():
-            own = [arm for arm in data.arms if arm[2] == rule]
-            dots.set_data([data.arms[arm][0] for arm in own], [self.places[arm] for arm in own])
+            arms = [arm for arm in data.arms if arm[2] == rule]
+            dots.set_data([data.arms[arm][0] for arm in arms], [self.places[arm] for arm in arms])
         best = ("octav", "stochastic")
         right = max(sum(data.arms[(*best, rule)]) for rule in RULES) + 0.012
         for rule, text in self.names.items():

@@ -73,7 +73,8 @@ def _walk(ax: Axes, x: torch.Tensor, name: str) -> float:
 
 def _constants(ax: Axes) -> float:
     """ACIQ's constants by bits, and OCTAV's fixed points; returns the largest distance of ours from the published."""
-    bits, farthest = np.arange(2, 9), 0.0
+    bits = np.arange(2, 9)
+    farthest = 0.0
     laws: Any = (
         ("Laplace, over b", ACIQ_LAPLACE, aciq_laplace, laplace(), COLORS["blue"]),
         ("normal, over σ", ACIQ_GAUSS, aciq_gauss, normal(), COLORS["bluish green"]),

@@ -49,13 +49,13 @@ class Between(Picture):
             middle = len(thetas) // 2
             halfway.append((losses[middle], accuracies[middle]))
             word.set(text=f"average: {accuracies[middle]:.0%} right", x=0.5, y=losses[middle] + 0.06)
-        (own, wrong), (shared, right) = halfway
+        (hill, wrong), (valley, right) = halfway
         self.title.set_text(
-            f"From two starts a hill of loss {own:.2f} lies between them; from one a valley of {shared:.2f}"
+            f"From two starts a hill of loss {hill:.2f} lies between them; from one a valley of {valley:.2f}"
         )
         return (
-            f"Training loss on the line through two networks: halfway {own:.2f} ({wrong:.1%} test accuracy) if each started "
-            f"from its own random weights, {shared:.2f} ({right:.1%}) if both started from the same."
+            f"Training loss on the line through two networks: halfway {hill:.2f} ({wrong:.1%} test accuracy) if each started "
+            f"from its own random weights, {valley:.2f} ({right:.1%}) if both started from the same."
         )
 
 

@@ -22,7 +22,8 @@ def write(name: str, folder: Path, form: str = "svg") -> Path:
         ConfigError: for an unknown name or format.
     """
     one_of("format", form, FORMATS)
-    drawing, target = figure(name), folder / f"{name}.{form}"
+    drawing = figure(name)
+    target = folder / f"{name}.{form}"
     if form == "svg":
         target.write_text(to_svg(drawing), encoding="utf-8")
     else:

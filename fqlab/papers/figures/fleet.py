@@ -59,15 +59,17 @@ class Fog(Picture):
 
 def fog() -> Drawing:
     """Echoes of the fog coast beside those of the same streets in clear air."""
-    town, counts = towns()[FOG], []
+    town = towns()[FOG]
+    counts = []
     for attenuation in (0.0, town.attenuation):
-        found = np.zeros(len(EDGES) - 1)
+        echoes = np.zeros(len(EDGES) - 1)
         for scene in range(STREETS):
             seen = scan(replace(town, attenuation=attenuation), scene=scene)
             nearest = seen.path[np.abs(seen.path[None, ::60, 0] - seen.points[:, :1]).argmin(1) * 60]
-            found += np.histogram(np.linalg.norm(seen.points - nearest, axis=1), EDGES)[0]
-        counts.append(found)
-    r, x = (EDGES[1:] + EDGES[:-1]) / 2, np.linspace(0, 60, 121)
+            echoes += np.histogram(np.linalg.norm(seen.points - nearest, axis=1), EDGES)[0]
+        counts.append(echoes)
+    r = (EDGES[1:] + EDGES[:-1]) / 2
+    x = np.linspace(0, 60, 121)
     share = counts[1] / np.maximum(counts[0], 1)
     return draw(Fog, Fog.Data(r, share, law=(x, np.exp(-2 * town.attenuation * x))), zoom=2)
 

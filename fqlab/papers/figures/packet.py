@@ -54,7 +54,8 @@ class Uplinks(Picture):
 
     def update(self, data: Mapping[str, Any], ghost: Any = None) -> str:
         """Data: ``sizes`` scheme -> :class:`~fqlab.wire.Size`, and ``whole``, the size of a 32-bit packet."""
-        whole, sizes = data.whole, list(data.sizes.values())
+        whole = data.whole
+        sizes = list(data.sizes.values())
         weights = 32 * 81_848
         for bars, words, more, size in zip(self.bars, self.words, self.more, sizes, strict=True):
             left = 0.0

@@ -17,7 +17,8 @@ def penalty() -> Drawing:
     fig = figure(686, 250)
     bits = [stored_value(f"bsq-bits-{name}") for name in ALPHAS.values()]
     tuned = [stored_value(f"bsq-accuracy-{name}") for name in ALPHAS.values()]
-    before, published = stored_value("bsq-before-02")[0], 32 / float(claim("bsq-alpha-5e-3").published)
+    before = stored_value("bsq-before-02")[0]
+    published = 32 / float(claim("bsq-alpha-5e-3").published)
     title(fig, f"A larger α, fewer bits; at {bits[1][0]:.1f} bits fine-tuning lifts {before:.0%} to {tuned[1][0]:.0%}")
     ax = axes(fig, 46, 42, 280, 168, xlabel="penalty α", ylabel="bits a weight", xlim=(0, 0.036), ylim=(0, 8.5))
     ax.set_xticks([0, 0.01, 0.02, 0.03], ["0", "0.01", "0.02", "0.03"])

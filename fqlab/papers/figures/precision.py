@@ -30,7 +30,8 @@ def ablation() -> Drawing:
         eta: (stored_value(f"fedmpq-dual-{name}"), stored_value(f"fedmpq-dual-{name}-bits"))
         for name, eta in ETAS.items()
     }
-    published, ours = float(claim("fedmpq-gain-growing").published), stored_value("fedmpq-gain-growing")[0]
+    published = float(claim("fedmpq-gain-growing").published)
+    ours = stored_value("fedmpq-gain-growing")[0]
     title(fig, f"Growing gives back {ours:.1f} points on digits, {published:g} as published on CIFAR-10")
     _arms(fig, arms)
     _prices(fig, dual, arms["full method"][0])

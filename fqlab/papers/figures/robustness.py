@@ -65,15 +65,15 @@ def measured() -> dict[float, tuple[float, ...]]:
     from fqlab.federation import Experiment, fit
     from fqlab.federation.deployment import robustness
 
-    found = {}
+    accuracies = {}
     for target in PUBLISHED:
         rows = []
         for seed in (0, 1):
             options = {"variant": "kure", "penalty": 0.1, "target": target}
             shared = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized", seed=seed)
             rows.append(robustness(fit(Experiment(method="robust", options=options, **shared)), BITS))
-        found[target] = tuple(100 * sum(r[b] for r in rows) / len(rows) for b in BITS)
-    return found
+        accuracies[target] = tuple(100 * sum(r[b] for r in rows) / len(rows) for b in BITS)
+    return accuracies
 
 
 def kurtosis_target() -> Drawing:

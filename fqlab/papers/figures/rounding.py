@@ -77,5 +77,10 @@ def five_levels() -> Drawing:
     draws = torch.rand(2000, 81, generator=torch.Generator().manual_seed(0))
     codes = stochastic_round((4 * x).expand(2000, -1), draws)
     f = 4 * x - (4 * x).floor()
-    found = {"nearest": (4 * x).round() / 4, "mean": codes.mean(0) / 4, "variance": codes.var(0), "theory": f * (1 - f)}
-    return draw(Cells, Cells.Data(x=x.numpy(), **{name: value.numpy() for name, value in found.items()}))
+    curves = {
+        "nearest": (4 * x).round() / 4,
+        "mean": codes.mean(0) / 4,
+        "variance": codes.var(0),
+        "theory": f * (1 - f),
+    }
+    return draw(Cells, Cells.Data(x=x.numpy(), **{name: value.numpy() for name, value in curves.items()}))

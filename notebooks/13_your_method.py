@@ -193,6 +193,6 @@ quiz("13")
 #
 # ## Next
 #
-# A class in a notebook runs on this machine only. Put it into a module, and TOML, the command line and the network
-# engine find it by its address: `fqlab run --method package.module:MyMethod`. Then give it a way down: `download` and
+# A class in a notebook runs on this machine only. Put it into a module, and TOML and the command line find
+# it by its address: `fqlab run --method package.module:MyMethod`. Then give it a way down: `download` and
 # `prepare` are hooks as well. How few bits does a federation need in both directions, and how old may a residual grow?

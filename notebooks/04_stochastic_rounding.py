@@ -96,7 +96,7 @@ panel
 # %% tags=["nbval-check-output"]
 for name in ("nearest", "stochastic"):
     part = error_parts_of_mean(uniform(), 1.5, Grid(2), name)  # clip 1.5 at 2 bits: a step of 1
-    errors = ", ".join(f"M = {m}: {part.error(m):.4f}" for m in (1, 2, 30))
+    errors = ", ".join(f"M = {m}: {part.mse(m):.4f}" for m in (1, 2, 30))
     print(f"{name:10}  {errors}")
 
 # %% [markdown]

@@ -83,8 +83,8 @@ panel
 # Three things to find:
 #
 # 1. As it came: where does the curve go after the first rounds, up or down? More bits: how many does it need for 90 %?
-# 2. With one TODO done and the other not: worse than before? Say why before you look.
-# 3. With both done, press *Up and down* and set *Method* back to *your own*. Who is cheaper now, and by what?
+# 2. With one TODO done and the other not: which half alone is worse than none? Say why before you look.
+# 3. With both done, set *Bytes* to *up and down*. Who is cheaper now, and by what?
 #
 # The panel takes any method. With `make("fedpaq", {"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True})`
 # each client keeps a residual. A ticket holds settings, not code. Yours says *own*, and asks whoever opens it for a class.
@@ -193,6 +193,6 @@ quiz("13")
 #
 # ## Next
 #
-# A class in a notebook runs on this machine only. Put it into a module, and TOML, the command line and the network
-# engine find it by its address: `fqlab run --method package.module:MyMethod`. Then give it a way down: `download` and
+# A class in a notebook runs on this machine only. Put it into a module, and TOML and the command line find
+# it by its address: `fqlab run --method package.module:MyMethod`. Then give it a way down: `download` and
 # `prepare` are hooks as well. How few bits does a federation need in both directions, and how old may a residual grow?

@@ -78,7 +78,8 @@ class FedMPQ(AQFL):
         left = torch.tensor([sent_widths(server, update) for update in updates], dtype=torch.int64)
         lost = (torch.stack([bits[u.client] for u in updates]) - left).clamp(min=0)
         shares = [self.budget(u.client) * u.samples for u in updates]
-        base, reduced = common_base(left, shares), [delta - 1 for delta in history(lost, shares)]
+        base = common_base(left, shares)
+        reduced = [delta - 1 for delta in history(lost, shares)]
         for update, widths in zip(updates, left.tolist(), strict=True):
             if self.growing:
                 widths = self.spend(base, reduced, layer_sizes(server), self.budget(update.client))

@@ -38,7 +38,7 @@ class Descent(Picture):
         """What it shows."""
 
         clip: float
-        error: float
+        mse: float
         parts: tuple[float, float]  # granular, clipping
         curves: tuple[np.ndarray, ...]  # clips, granular and clipping error
         best: tuple[float, float]
@@ -78,7 +78,7 @@ class Descent(Picture):
         self.total.set_data(clips, (granular + clipping) / unit)
         self.granular.set_data(clips, np.maximum(granular / unit, 1e-6))
         self.clipping.set_data(clips, np.maximum(clipping / unit, 1e-6))
-        x, y = min(data.clip, WIDEST), self._inside(data.error / unit)
+        x, y = min(data.clip, WIDEST), self._inside(data.mse / unit)
         self.here.set_data([x, x], [LOW, HIGH])
         self.dot.set_data([x], [y])
         self.best.set_data([where], [1])
@@ -91,7 +91,7 @@ class Descent(Picture):
         rounding, clipped = data.parts
         return (
             f"Squared error against the clip: lowest at {where:.2f} σ with {unit:.3g} σ². The clip is {data.clip:.2f} σ "
-            f"with {data.error:.3g} σ², {more(data.error / unit)}; rounding makes {rounding:.2g}, clipping "
+            f"with {data.mse:.3g} σ², {more(data.mse / unit)}; rounding makes {rounding:.2g}, clipping "
             f"{clipped:.2g}."
             + (f" OCTAV has made {number_of(len(data.steps[0]) - 1, 'step')}." if data.rule == "octav" else "")
         )
@@ -145,7 +145,7 @@ class Descent(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        ratio = data.error / data.best[1]
+        ratio = data.mse / data.best[1]
         if data.rule == "octav":
             clips = data.steps[0]
             name = "OCTAV" if data.level_aware else "OCTAV with the textbook's c"
@@ -153,7 +153,7 @@ class Descent(Picture):
         if ratio < 1.02:
             return f"The clip is where it should be: {more(ratio)}"
         rounding, clipping = data.parts
-        share = max(rounding, clipping) / max(data.error, 1e-30)
+        share = max(rounding, clipping) / max(data.mse, 1e-30)
         which = "clipping" if clipping > rounding else "rounding"
         return f"{more(ratio)[0].upper()}{more(ratio)[1:]}: {100 * share:.0f} % of it is {which}"
 
@@ -166,7 +166,7 @@ class Origin(Picture):
         """What it shows."""
 
         clip: float
-        error: float
+        mse: float
         parts: tuple[float, float]  # granular, clipping
         histogram: tuple[np.ndarray, np.ndarray]  # heights, edges
         errors: np.ndarray  # share of the error by bin
@@ -216,7 +216,7 @@ class Origin(Picture):
         self.levels.set_segments([[(v, 5e-5), (v, tall)] for v in levels])
         for k, patch in enumerate(self.gone):
             patch.set_x(clip if k % 2 else -clip - 20)
-        rounding, clipping = (part / max(data.error, 1e-30) for part in data.parts)
+        rounding, clipping = (part / max(data.mse, 1e-30) for part in data.parts)
         self.parts[0].set(text=f"rounding {100 * rounding:.0f} %", x=0, ha="center")
         self.parts[1].set(text=f"clipping {100 * clipping:.0f} %", x=0.98 * widest, ha="right")
         self.title.set_text(self._finding(data.cut, clipping))
@@ -246,7 +246,7 @@ class Price(Picture):
         bits: int
         fixed: int
         coded: float
-        error: float
+        mse: float
 
     width, height = 338, 228
     STYLES = (
@@ -274,7 +274,7 @@ class Price(Picture):
         for drawn, (rule, coded, _) in zip(self.lines, self.STYLES, strict=True):
             fixed, coded_bits, errors = data.curves[rule]
             drawn.set_data(coded_bits if coded else fixed, errors)
-        y = min(max(data.error, 5e-5), 3.0)
+        y = min(max(data.mse, 5e-5), 3.0)
         self.dots.set_data([data.coded, data.fixed], [y, y])
         self.link.set_data([data.coded, data.fixed], [y, y])
         fixed, coded = self.saved(data)

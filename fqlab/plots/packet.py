@@ -166,7 +166,7 @@ class Rates(Picture):
 
         curves: Mapping[tuple[str, str], tuple[Sequence[float], Sequence[float]]]  # (rule, way) -> rates, errors
         rates: Mapping[str, float]  # way -> bits a weight
-        error: float
+        mse: float
         gain: tuple[float, ...]
 
     width, height = 338, 228
@@ -209,14 +209,14 @@ class Rates(Picture):
         for key, curve in self.curves.items():
             curve.set_data(*data.curves[key])
         self._name_curves(data.curves)
-        error = min(max(data.error, 1.3e-5), 2.5)
+        mse = min(max(data.mse, 1.3e-5), 2.5)
         symbols = {"fixed": "■", "zstd": "▼", "ANS": "◆", "Shannon": "▲"}
         for (name, rate), text in zip(data.rates.items(), self.values, strict=True):
-            self.marks[name].set_data([rate], [error])
+            self.marks[name].set_data([rate], [mse])
             text.set_text(f"{symbols[name]} {'fixed length' if name == 'fixed' else name} {rate:.2f}")
         self.title.set_text(self._finding(data))
         listed = ", ".join(f"{name} {rate:.2f}" for name, rate in data.rates.items())
-        return f"Bits a weight of this packet's codes: {listed}; squared error {data.error:.2g} σ²."
+        return f"Bits a weight of this packet's codes: {listed}; squared error {data.mse:.2g} σ²."
 
     def _name_curves(self, curves: Data) -> None:
         """Both rules are named at fixed length, where they differ; coded they are one."""

@@ -13,7 +13,7 @@ from matplotlib.figure import FigureBase
 from fqlab.plots.picture import Picture
 from fqlab.plots.style import INK, MUTED, RULE, axes, line, note, number_of, style_for, title
 
-__all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "spread"]
+__all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "error_ratio"]
 
 WIDEST = 4.0
 LOOKS = {"narrow": 4, "midrise": 0, "twos_complement": 1, "octav": 3, "sign_magnitude": 2}
@@ -195,7 +195,7 @@ class Fair(Picture):
         self.here.set_data([bits, bits], [1e-5, 2.5])
         self.unit.set_text(UNITS[count])
         self._name(data.curves, count, bits)
-        many, fold = spread(data.curves, count, bits)
+        many, fold = error_ratio(data.curves, count, bits)
         at = AT[count].format(2**bits if count == "levels" else bits)
         self.title.set_text(f"{at} errors differ {fold:.1f}-fold" if fold >= 1.05 else f"{at} all err alike")
         return f"Least error against {UNITS[count]}. {at} the errors of {many} grids differ {fold:.2f}-fold."
@@ -216,7 +216,7 @@ class Fair(Picture):
         lower.set_color(color if count == "said" else MUTED)
 
 
-def spread(curves: Mapping[str, Mapping[str, np.ndarray]], count: str, bits: int) -> tuple[int, float]:
+def error_ratio(curves: Mapping[str, Mapping[str, np.ndarray]], count: str, bits: int) -> tuple[int, float]:
     """How many grids can be had at ``bits``, counted as ``count`` says, and how many times their errors differ.
 
     Where levels are counted, errors are read off between the grids' own points, straight in log error.

@@ -27,7 +27,7 @@ class Redrawn(Picture):
         """What it shows."""
 
         images: Sequence[np.ndarray]  # four, in [-1, 1]
-        errors: Sequence[float]  # of the last three
+        mse: Sequence[float]  # of the last three
         clients: int
         bits: int
 
@@ -52,9 +52,9 @@ class Redrawn(Picture):
         for shown, image in zip(self.images, data.images, strict=True):
             shown.set_data(np.clip(image, -1, 1))
         self.words[0].set_text("grey from −1 to 1")
-        for word, error in zip(self.words[1:], data.errors, strict=True):
+        for word, error in zip(self.words[1:], data.mse, strict=True):
             word.set_text(f"squared error {error:.2g}")
-        _, nearest, stochastic = data.errors
+        _, nearest, stochastic = data.mse
         self.title.set_text(self._finding(data.clients, nearest, stochastic))
         return (
             f"A picture re-drawn with {2**data.bits} grey levels by {number_of(data.clients, 'client')}: squared error of the mean "
@@ -82,7 +82,7 @@ class Crossing(Picture):
         nearest: np.ndarray  # expected errors at each m
         stochastic: np.ndarray
         clients: int
-        errors: Sequence[float]
+        mse: Sequence[float]
         cross: float | None
 
     width, height = 338, 276
@@ -112,7 +112,7 @@ class Crossing(Picture):
         self.nearest.set_data(m, np.maximum(data.nearest, 1e-9))
         self.stochastic.set_data(m, np.maximum(data.stochastic, 1e-9))
         self.now.set_data([clients, clients], [LOW, HIGH])
-        for dot, error in zip(self.drawn, data.errors, strict=True):
+        for dot, error in zip(self.drawn, data.mse, strict=True):
             dot.set_data([clients], [min(max(error, 1.2 * LOW), HIGH)])
         cross = data.cross
         lines = (data.nearest, data.stochastic)

@@ -35,7 +35,7 @@ class Levels(Picture):
         clip: float
         optimum: float
         curves: tuple[np.ndarray, ...]  # clips, granular and clipping error
-        error: float
+        mse: float
         parts: tuple[float, float]
         best: float
         count: int  # levels
@@ -93,7 +93,7 @@ class Levels(Picture):
             return "The weights of the largest layer, which nothing rounds."
         self._draw_grid(data)
         self._draw_error(data, min(data.clip, WIDEST))
-        (rounding, clipped), whole = data.parts, data.error
+        (rounding, clipped), whole = data.parts, data.mse
         return (
             f"The {data.sent} of the largest layer on a grid of {number_of(data.count, 'level')}, clipped at "
             f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
@@ -115,7 +115,7 @@ class Levels(Picture):
         self.total.set_data(x, granular + clipping)
         self.granular.set_data(x, granular)
         self.clipping.set_data(x, clipping)
-        self.here.set_data([clip], [float(np.clip(data.error, 1.3 * FLOOR, CEILING / 1.3))])
+        self.here.set_data([clip], [float(np.clip(data.mse, 1.3 * FLOOR, CEILING / 1.3))])
         best = min(data.optimum, WIDEST)
         self.best.set_data([best], [data.best])
         right = best > 4.1
@@ -140,7 +140,7 @@ class Levels(Picture):
         if data.exact:
             return "Full precision: no grid, no error"
         rounding, clipping = data.parts
-        over = data.error / max(data.best, 1e-12)
+        over = data.mse / max(data.best, 1e-12)
         if over < 1.1:
             return f"{number_of(data.count, 'level')}, clipped where it is best"
         which = "Clipping" if clipping > rounding else "Rounding"

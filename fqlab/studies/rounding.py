@@ -35,7 +35,7 @@ class Parts:
     chance: float
     common: float = 0.0
 
-    def error(self, clients: Any, same: bool = False) -> Any:
+    def mse(self, clients: Any, same: bool = False) -> Any:
         """The error of the mean of ``clients`` clients (a number or an array); ``same``: one draw serves all."""
         kept = self.common if same else 0.0
         return self.bias + kept + (self.chance - kept) / clients

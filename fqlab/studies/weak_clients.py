@@ -108,7 +108,8 @@ def measure(method: str, update: str, seed: int) -> Curve:
 
 def _own_accuracy(federation: Federation) -> float:
     """Of the weakest client's own model on all test images."""
-    simulation, data = federation.simulation, federation.simulation.dataset
+    simulation = federation.simulation
+    data = federation.simulation.dataset
     weights = federation.method.personalized(federation.server, WEAKEST, None)
     weights = with_fresh_statistics(simulation.model, weights, data.train_x)
     return accuracy(simulation.model, weights, data.test_x, data.test_y)

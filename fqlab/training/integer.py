@@ -84,7 +84,8 @@ def quantize_step(buffer: torch.Tensor, lr: float, uniform: torch.Tensor) -> Non
         lr: learning rate, above 0.
         uniform: draws from [0, 1), ``[n]``.
     """
-    bits, columns = len(buffer), max(1, CHUNK // len(buffer))
+    bits = len(buffer)
+    columns = max(1, CHUNK // len(buffer))
     low, high = buffer.aminmax()
     c = max(-float(low), float(high)) / (2**bits - 1)
     unit = _powers(bits).unsqueeze(1) * (lr / c if c else 0.0)

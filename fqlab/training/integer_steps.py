@@ -86,8 +86,11 @@ class IntegerWalk:
     def _move(self, name: str, client: int, r: torch.Tensor, slope: torch.Tensor, scale: float, seed: int) -> None:
         """One layer of one client, flat; it is not touched where nothing can move."""
         top, strength = (float(self._rows(name, kind, client + 1)[client]) for kind in ("top", "strength"))
-        bits, unit = int(top).bit_length(), scale / top
-        key, lr, momentum = (name, client), self.training.lr, self.training.momentum
+        bits = int(top).bit_length()
+        unit = scale / top
+        key = (name, client)
+        lr = self.training.lr
+        momentum = self.training.momentum
         if not momentum:
             if key not in self.pulls:  # a penalty stays what it is while nothing moves
                 self.pulls[key] = float(penalty_pull(r, bits, strength).max())

@@ -239,11 +239,17 @@ def test_a_reader_that_leaves_early_does_not_cost_the_result(tmp_path, also):
 def test_ctrl_c_keeps_the_rounds_that_there_are(tmp_path):
     out = tmp_path / "h.json"
     flags = ["--rounds", "100000", "--out", str(out)]
-    with subprocess.Popen([*RUN, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    # A shell that runs the tests in its background has them ignore Ctrl-C, and so would a child.
+    listen = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*RUN, *flags], **pipes, preexec_fn=listen) as run:
         while not run.stdout.readline().startswith("    3"):
             pass
         run.send_signal(signal.SIGINT)
-        rest, complaint = run.communicate(timeout=120)
+        try:
+            rest, complaint = run.communicate(timeout=120)
+        finally:
+            run.kill()
     assert run.returncode == 130
     rounds = json.loads(out.read_text())["rounds"]
     assert [r["index"] for r in rounds] == list(range(1, len(rounds) + 1))

@@ -12,7 +12,7 @@ from fqlab.lessons import lesson
 from fqlab.panels.views.drift import State, experiment
 from fqlab.panels.views.fleet import NAMES
 from fqlab.panels.views.quantizer import GRIDS, counted
-from fqlab.plots.quantizer import spread
+from fqlab.plots.quantizer import error_ratio
 from fqlab.quant import Grid, clip_for, expected_error, octav_step
 from fqlab.studies.fedavg import distances, watch
 from fqlab.studies.lidar import together
@@ -41,9 +41,9 @@ def test_lesson_02_octavs_clip_is_near_the_best(kind, bits):
 
 def test_lesson_02_grids_of_as_many_levels_err_alike():
     curves = {kind: counted(kind, "normal", 0) for kind in GRIDS}
-    assert spread(curves, "levels", 2)[1] == pytest.approx(1.3, abs=0.08)
-    assert spread(curves, "said", 2)[1] == pytest.approx(4, abs=0.2)
-    assert spread(curves, "levels", 4)[1] < 1.05
+    assert error_ratio(curves, "levels", 2)[1] == pytest.approx(1.3, abs=0.08)
+    assert error_ratio(curves, "said", 2)[1] == pytest.approx(4, abs=0.2)
+    assert error_ratio(curves, "levels", 4)[1] < 1.05
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(10**6, 0.85, 1.05), (4096, 0.35, 0.65)])

@@ -39,7 +39,7 @@ def test_the_parts_are_those_of_real_codes(panel):
     data = shown(panel, Descent, bits=3, clip=1.5, law="laplace", grid="twos_complement")
     x, grid = sample("laplace", 0), Grid(3, "twos_complement")
     assert data.parts == pytest.approx(error_parts(x, quantize(x, 1.5, grid)), rel=1e-4)
-    assert data.error == pytest.approx(sum(data.parts))
+    assert data.mse == pytest.approx(sum(data.parts))
 
 
 def test_the_star_is_the_lowest_of_a_fine_sweep(panel):
@@ -86,7 +86,7 @@ def test_the_error_histogram_and_the_share_cut_are_counted(panel):
     assert data.levels == pytest.approx([-1.2, -0.4, 0.4, 1.2])
     assert data.errors.sum() == pytest.approx(1, abs=1e-3)
     outer = np.abs(data.histogram[1][:-1] + 0.05) > 1.2
-    assert data.errors[outer].sum() == pytest.approx(data.parts[1] / data.error, abs=0.03)
+    assert data.errors[outer].sum() == pytest.approx(data.parts[1] / data.mse, abs=0.03)
 
 
 def test_prices_are_code_bits_and_shannon_entropy():
@@ -99,7 +99,7 @@ def test_prices_are_code_bits_and_shannon_entropy():
     assert coded[1] == pytest.approx(-(share * np.log2(share)).sum(), abs=1e-4)
     rows = {"max_abs": ([4, 5], [2, 3], [4.0, 1.0]), "octav": ([0, 1, 4], [0, 1, 3.5], [9, 9, 2.0])}
     curves = {rule: tuple(map(np.array, lines)) for rule, lines in rows.items()}
-    data = Price.Data(curves, bits=4, fixed=4, coded=3.5, error=2.0)
+    data = Price.Data(curves, bits=4, fixed=4, coded=3.5, mse=2.0)
     assert Price.saved(data) == pytest.approx((0.5, -1.0))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fqlab.panels.views.quantizer import GRIDS, Quantizer, State, counted, ladder, weights
-from fqlab.plots.quantizer import Fair, Ladders, Staircase, spread
+from fqlab.plots.quantizer import Fair, Ladders, Staircase, error_ratio
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_the_fair_comparison_against_the_best_equally_spaced_levels():
         assert curve["error"][bits - 1] == pytest.approx(least(count), rel=0.02)
         assert curve["levels"][bits - 1] == pytest.approx(np.log2(count))
     curves = {kind: counted(kind, "normal", 0) for kind in GRIDS}
-    assert spread(curves, "said", 2) == (5, pytest.approx(least(3) / least(7), rel=0.05))
-    assert spread(curves, "levels", 4)[1] < 1.05
+    assert error_ratio(curves, "said", 2) == (5, pytest.approx(least(3) / least(7), rel=0.05))
+    assert error_ratio(curves, "levels", 4)[1] < 1.05
 
 
 def test_titles_count_levels(panel):

@@ -25,7 +25,7 @@ def test_evenly_spread_values_err_by_the_textbook():
     nearest, stochastic = (error_parts_of_mean(x, 1.0, grid, r) for r in ("nearest", "stochastic"))
     assert (nearest.bias, nearest.chance) == pytest.approx((step**2 / 12, 0), rel=1e-3)
     assert (stochastic.bias, stochastic.chance) == pytest.approx((0, step**2 / 6), rel=1e-3, abs=1e-9)
-    assert stochastic.error(2) == pytest.approx(nearest.error(2), rel=1e-3)
+    assert stochastic.mse(2) == pytest.approx(nearest.mse(2), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_lines_are_the_mean_of_what_is_drawn(panel, settings):
     drawn = []
     for seed in range(20):
         frame = panel.instant(State(seed=seed, **settings))
-        drawn.append(frame.pictures[Redrawn].errors[1:])
+        drawn.append(frame.pictures[Redrawn].mse[1:])
     crossing = frame.pictures[Crossing]
     expected = [np.interp(8, crossing.m, getattr(crossing, name)) for name in ("nearest", "stochastic")]
     assert np.mean(drawn, axis=0) == pytest.approx(expected, rel=0.06)
@@ -54,7 +54,7 @@ def test_the_lines_are_the_mean_of_what_is_drawn(panel, settings):
 def test_the_crossing_is_where_both_lines_meet(panel):
     crossing = panel.instant(State(bits=2, picture="digit")).pictures[Crossing]
     nearest, stochastic = (parts("digit", 0.0, 2, 1.0, r) for r in ("nearest", "stochastic"))
-    assert stochastic.error(crossing.cross) == pytest.approx(nearest.error(crossing.cross))
+    assert stochastic.mse(crossing.cross) == pytest.approx(nearest.mse(crossing.cross))
     assert 1 < crossing.cross < 100
 
 
@@ -72,5 +72,5 @@ def test_pictures_keep_inside_the_grid_at_clip_1():
 
 
 def test_differing_clients_make_nearest_the_better_one(panel):
-    _, nearest, stochastic = panel.instant(State(bits=4, spread=1.0, clients=30)).pictures[Redrawn].errors
+    _, nearest, stochastic = panel.instant(State(bits=4, spread=1.0, clients=30)).pictures[Redrawn].mse
     assert nearest < 0.75 * stochastic

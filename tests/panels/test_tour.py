@@ -35,8 +35,8 @@ def test_error_parts_and_optimum(panel):
     clip = clip_for("octav", w, grid)
     shown = panel.frame.pictures[Levels]
     assert shown.clip == pytest.approx(float(clip) / sigma, rel=1e-5)
-    assert shown.error == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
-    assert sum(shown.parts) == pytest.approx(shown.error)
+    assert shown.mse == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
+    assert sum(shown.parts) == pytest.approx(shown.mse)
 
 
 def test_epsilon_cuts_planes_and_bytes(panel):
@@ -84,7 +84,7 @@ def test_in_full_precision_no_level_no_error_and_no_plane_is_drawn(panel):
     panel.preset("Float")
     panel.wait()
     shown = panel.frame.pictures[Levels]
-    assert (shown.exact, len(shown.levels), shown.count, shown.error) == (True, 0, 0, 0.0)
+    assert (shown.exact, len(shown.levels), shown.count, shown.mse) == (True, 0, 0, 0.0)
     assert panel.frame.pictures[PlaneDensity].layers == []
     assert "squared error" not in panel.description
     assert all(

@@ -18,8 +18,8 @@ def _gain() -> float:
     """Points of accuracy between differences and weights at one bit, mean over the stored seeds."""
     from fqlab.studies.rivals import rows
 
-    found = {row.name: row.mean["accuracy"] for row in rows() if row.data == "digits"}
-    return 100 * (found["FedPAQ, 1 bit"] - found["clipped, 1 bit"])
+    accuracy = {row.name: row.mean["accuracy"] for row in rows() if row.data == "digits"}
+    return 100 * (accuracy["FedPAQ, 1 bit"] - accuracy["clipped, 1 bit"])
 
 
 def upload(received: np.ndarray, trained: np.ndarray, residual: np.ndarray, step: float) -> np.ndarray:
@@ -83,8 +83,8 @@ def _problem(library: Method) -> tuple[Server, list[ClientUpdate], Any]:
             return seeds.torch_generator(0, purpose, 1, k)
 
         client = Client(k, 1, SAMPLES[k], spec, training, None, draw, lambda *_, **__: 0.0)
-        own = {n: x + 0.02 * torch.randn(x.shape, generator=draw(n)) for n, x in old.items()}
-        return method.upload(own, {}, LocalProblem(dict(old), {}, Objective()), client)
+        values = {n: x + 0.02 * torch.randn(x.shape, generator=draw(n)) for n, x in old.items()}
+        return method.upload(values, {}, LocalProblem(dict(old), {}, Objective()), client)
 
     return Server(spec, old, clients=3, samples=SAMPLES), [send(library, k) for k in range(3)], send
 
@@ -120,7 +120,8 @@ def _interplay(answer: Any) -> dict[str, Any]:
     mine, size = _travelled([send(method, k) for k in range(3)])
     near = []
     for k, update in enumerate(mine):
-        sent, trained = update.payload.decode(), send(FedAvg(), k).payload.tensors
+        sent = update.payload.decode()
+        trained = send(FedAvg(), k).payload.tensors
         change = {n: trained[n] - old for n, old in server.weights.items()}
         near += [bool(((sent[n] - x).abs() <= 2.001 * x.abs().max()).all()) for n, x in change.items()]
     new = method.aggregate(server, theirs).weights

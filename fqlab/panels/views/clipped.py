@@ -201,5 +201,6 @@ def _counts(fine: int, seven: str, seed: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def _error(layer: int, width: int, clip: str, rounding: str) -> float:
     """Expected squared error of a layer, trained in full precision, at ``width`` bits."""
-    w, grid = layers()[layer][1], Grid(width)
+    w = layers()[layer][1]
+    grid = Grid(width)
     return float(expected_error(w, clip_for(clip, w, grid, rounding, level_aware=False), grid, rounding))

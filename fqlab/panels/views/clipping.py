@@ -84,15 +84,15 @@ class Clipping(Panel):
         where = (state.law, state.seed, grid, state.rounding)
         clip = _clip(state, where)
         granular, clipping = (float(part[0]) for part in split_error(x, [clip], grid, state.rounding))
-        now: dict[str, Any] = {"clip": clip, "error": granular + clipping, "parts": (granular, clipping)}
+        now: dict[str, Any] = {"clip": clip, "mse": granular + clipping, "parts": (granular, clipping)}
         descent = Descent.Data(**now, **_descent(state, grid, curves(*where)))
         codes = quantize(x, clip, grid, state.rounding, torch.Generator().manual_seed(state.seed))
         price = Price.Data(
-            bits=state.bits, fixed=grid.code_bits, coded=entropy(codes), error=descent.error,
+            bits=state.bits, fixed=grid.code_bits, coded=entropy(codes), mse=descent.mse,
             curves=prices(state.law, state.seed, state.grid, state.rounding),
         )  # fmt: skip
         message = (
-            f"Clip {clip:.2f} σ, largest weight {descent.largest:.1f} σ: error {descent.error:.3g} σ². A weight takes "
+            f"Clip {clip:.2f} σ, largest weight {descent.largest:.1f} σ: error {descent.mse:.3g} σ². A weight takes "
             f"{grid.code_bits} bit at fixed length, {price.coded:.2f} bit entropy coded."
         )
         pictures = {Descent: descent, Origin: Origin.Data(**now, **_origin(state, x, grid, clip)), Price: price}
@@ -151,7 +151,7 @@ class Walk:
     """OCTAV's clips from step 0 on; ``bends`` and ``floors``: the parabola b·(s − next clip)² + f it sees at each."""
 
     clips: list[float]
-    errors: list[float]
+    mse: list[float]
     bends: list[float]
     floors: list[float]
 
@@ -187,7 +187,7 @@ def _descent(state: State, grid: Grid, curve: tuple[np.ndarray, ...]) -> dict[st
     return {
         "curves": curve,
         "best": (float(curve[0][lowest]), float(total[lowest])),
-        "steps": (seen.clips[: k + 1], seen.errors[: k + 1]),
+        "steps": (seen.clips[: k + 1], seen.mse[: k + 1]),
         "parabola": parabola if state.rule == "octav" else None,
         "rule": state.rule,
         "level_aware": state.constant == "level",

@@ -73,7 +73,7 @@ class Opened:
     parts: tuple[tuple, ...]
     weights: int
     rates: dict[str, float]
-    error: float
+    mse: float
     saved: int
     changed: int
 
@@ -103,8 +103,8 @@ class PacketPanel(Panel):
         finding = _finding(state, opening)
         shown = Bytes.Data(bytes(packet), opening.fields, opening.parts, at, state.flip, verdict, finding)
         curves = _curves(state.grid)
-        gain = tuple(_gain(curves, way, opening.error) for way in ("fixed", "coded"))
-        rates = Rates.Data(curves, opening.rates, opening.error, gain)
+        gain = tuple(_gain(curves, way, opening.mse) for way in ("fixed", "coded"))
+        rates = Rates.Data(curves, opening.rates, opening.mse, gain)
         share = Overhead.Data(
             _shares(state.grid, state.bits), opening.weights, opening.size.overhead_bytes / opening.size.total
         )
@@ -188,12 +188,12 @@ def opened(network: str, coding: str, cut: int, seed: int, **settings: Any) -> O
         "ANS": sum(map(wire.ans_bits, codes)) / count,
         "Shannon": sum(wire.entropy(c) * c.values.numel() for c in codes) / count,
     }
-    error = sum(float((tensors[n] - content[n].dequantize()).square().sum()) for n in names) / count
+    mse = sum(float((tensors[n] - content[n].dequantize()).square().sum()) for n in names) / count
     fields = _fields(packet, size)
     difference = (0, 0)
     if cut:
         difference = _difference(wire.pack(payload(network, seed=seed, **settings)), wire.pack(content))
-    return Opened(packet, size, fields, _parts(fields, size), count, rates, error, *difference)
+    return Opened(packet, size, fields, _parts(fields, size), count, rates, mse, *difference)
 
 
 def _fields(packet: bytes, size: wire.Size) -> tuple[tuple, ...]:
@@ -246,13 +246,13 @@ def _curves(grid: str) -> dict[tuple[str, str], tuple[list[float], list[float]]]
     return curves
 
 
-def _gain(curves: dict, way: str, error: float) -> float:
+def _gain(curves: dict, way: str, mse: float) -> float:
     """Bits a weight that OCTAV saves over max-abs at this error; NaN beyond the curves."""
     rates = []
     for rule in ("max_abs", "octav"):
         x, y = curves[rule, way]
-        inside = min(y) <= error <= max(y)
-        rates.append(float(np.interp(-np.log(error), -np.log(y), x)) if inside else float("nan"))
+        inside = min(y) <= mse <= max(y)
+        rates.append(float(np.interp(-np.log(mse), -np.log(y), x)) if inside else float("nan"))
     return rates[0] - rates[1]
 
 

@@ -71,19 +71,19 @@ class Rounding(Panel):
     def instant(self, state: State) -> Frame:
         grid = Grid(state.bits)
         x = picture(state.picture)
-        images, errors = _draw(state, grid, x)
+        images, mse = _draw(state, grid, x)
         nearest, stochastic = (parts(state.picture, state.spread, state.bits, state.clip, r) for r in ROUNDINGS)
         shared = state.draws == "same"
-        lines = [part.error(CLIENTS, shared) for part in (nearest, stochastic)]
+        lines = [part.mse(CLIENTS, shared) for part in (nearest, stochastic)]
         crossing = Crossing.Data(
-            m=CLIENTS, nearest=lines[0], stochastic=lines[1], clients=state.clients, errors=errors[1:],
+            m=CLIENTS, nearest=lines[0], stochastic=lines[1], clients=state.clients, mse=mse[1:],
             cross=None if shared else _cross(nearest, stochastic),
         )  # fmt: skip
         bars = [
-            (part.bias, part.error(m, shared) - part.bias) for m in (1, state.clients) for part in (nearest, stochastic)
+            (part.bias, part.mse(m, shared) - part.bias) for m in (1, state.clients) for part in (nearest, stochastic)
         ]
         pictures: dict[Any, Any] = {
-            Redrawn: Redrawn.Data([x, *images], errors, state.clients, state.bits),
+            Redrawn: Redrawn.Data([x, *images], mse, state.clients, state.bits),
             Crossing: crossing,
             Shares: Shares.Data(bars, state.clients),
         }
@@ -101,9 +101,9 @@ def _draw(state: State, grid: Grid, x: np.ndarray) -> tuple[list[np.ndarray], li
     read = [decoded(values, state.clip, grid, rounding, draws, state.draws == "same") for rounding in ROUNDINGS]
     shown = (read[1][0], read[0].mean(0), read[1].mean(0))
     truth = (values[0], values.mean(0), values.mean(0))
-    errors = [float((y - t).square().mean()) for y, t in zip(shown, truth, strict=True)]
+    mse = [float((y - t).square().mean()) for y, t in zip(shown, truth, strict=True)]
     as_image = lambda y: y.reshape(x.shape).numpy()
-    return [as_image(y) for y in shown], errors
+    return [as_image(y) for y in shown], mse
 
 
 @lru_cache(maxsize=8)

@@ -147,7 +147,7 @@ class Tour(Panel):
             return Frame(pictures, "32 bits a weight: nothing is rounded.")
         levels = _levels(largest, state)
         planes = [_plane(name, x, state) for name, x in sent]
-        message = f"Squared error {levels.error:.2g} σ², best {levels.best:.2g} σ²."
+        message = f"Squared error {levels.mse:.2g} σ², best {levels.best:.2g} σ²."
         density = PlaneDensity.Data(planes, state.epsilon, _planes(state))
         return Frame({Levels: levels, PlaneDensity: density}, message)
 
@@ -241,7 +241,7 @@ def _untouched(w: torch.Tensor) -> Levels.Data:
     """The histogram of one layer, which no grid touches."""
     none = np.zeros(0)
     return Levels.Data(
-        histogram=_histogram(w), levels=(), clip=0.0, optimum=0.0, curves=(none, none, none), error=0.0, parts=(0.0, 0.0),
+        histogram=_histogram(w), levels=(), clip=0.0, optimum=0.0, curves=(none, none, none), mse=0.0, parts=(0.0, 0.0),
         best=0.0, count=0, exact=True, sent="weights",
     )  # fmt: skip
 
@@ -266,7 +266,7 @@ def _levels(w: torch.Tensor, state: State) -> Levels.Data:
         clip=clip / sigma,
         optimum=optimum / sigma,
         curves=curves,
-        error=(granular + clipping) / sigma**2,
+        mse=(granular + clipping) / sigma**2,
         parts=(granular / sigma**2, clipping / sigma**2),
         best=float((curves[1] + curves[2]).min()),
         count=grid.levels,

@@ -79,6 +79,8 @@ class Experiment:
         rounds: communication rounds.
         epochs: passes of local SGD over a client's samples.
         batch_size: samples of one step of local SGD.
+        drop_last: leave out the batch at the end of an epoch that is not full (FedMPQ's public code does); a client
+            with less than one batch then does not train.
         lr, momentum, weight_decay: of local SGD.
         lr_decay: factor on the learning rate after every round.
         validation: share of each client's samples it holds back for validation, in [0, 1).
@@ -105,6 +107,7 @@ class Experiment:
     rounds: int = 30
     epochs: int = 1
     batch_size: int = 10
+    drop_last: bool = False
     lr: float = 0.1
     momentum: float = 0.0
     weight_decay: float = 0.0
@@ -137,6 +140,7 @@ class Experiment:
         in_range("weight_decay", self.weight_decay, 0, 1000)
         in_range("validation", self.validation, 0, 0.9)
         boolean("entropy", self.entropy)
+        boolean("drop_last", self.drop_last)
         one_of("coding", self.coding, ("fixed", "zstd"))
         one_of("engine", self.engine, ENGINES)
         for name in TABLES:

@@ -13,12 +13,17 @@ from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 
 __all__ = [
-    "to_planes", "from_planes", "plane_density", "msb_density", "prune_msb", "narrow_bits", "group_lasso",
+    "magnitudes", "to_planes", "from_planes", "plane_density", "msb_density", "prune_msb", "narrow_bits", "group_lasso",
     "zero_bits",
 ]  # fmt: skip
 
 
-def _magnitude(codes: Codes) -> torch.Tensor:
+def magnitudes(codes: Codes) -> torch.Tensor:
+    """|v| of codes on the ``sign_magnitude`` grid: int32, their shape.
+
+    Raises:
+        ConfigError: for another grid.
+    """
     if codes.grid.kind != "sign_magnitude":
         raise ConfigError(f"grid is {codes.grid.kind!r}, but bit planes need 'sign_magnitude'.")
     return codes.values.to(torch.int32).abs()
@@ -30,7 +35,7 @@ def to_planes(codes: Codes) -> tuple[torch.Tensor, torch.Tensor]:
     Returns:
         ``(planes, sign)``: bool planes ``[bits, *shape]`` with plane 0 the LSB, and int16 signs −1, 0, 1.
     """
-    magnitude = _magnitude(codes)
+    magnitude = magnitudes(codes)
     planes = torch.stack([(magnitude >> i) & 1 for i in range(codes.grid.bits)]).bool()
     return planes, codes.values.sign()
 
@@ -44,7 +49,7 @@ def from_planes(planes: torch.Tensor, sign: torch.Tensor, clip: torch.Tensor) ->
 
 def _presence(codes: Codes, saturate: bool, batch_dims: int) -> torch.Tensor:
     """Share of weights that would use plane i once the planes above it are gone: ``[bits, *batch]``."""
-    magnitude = _magnitude(codes)
+    magnitude = magnitudes(codes)
     uses = [magnitude >= 2**i if saturate else ((magnitude >> i) & 1).bool() for i in range(codes.grid.bits)]
     return torch.stack([_share(u, batch_dims) for u in uses])
 
@@ -63,7 +68,7 @@ def plane_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
 
 def msb_density(codes: Codes, *, batch_dims: int = 0) -> torch.Tensor:
     """δ(l), the share of a layer's weights whose most significant bit is 1 (FedMPQ); shape ``[*batch]``."""
-    top = _magnitude(codes) >> codes.grid.bits - 1
+    top = magnitudes(codes) >> codes.grid.bits - 1
     return _share(top, batch_dims)
 
 
@@ -89,7 +94,7 @@ def prune_msb(
     dropped = rare.long().cumprod(0).sum(0).clamp(max=1 if once else codes.grid.bits - 1)
     bits = codes.grid.bits - dropped.clamp(max=codes.grid.bits - 1)
     largest = (2**bits - 1).reshape(bits.shape + (1,) * (codes.values.dim() - batch_dims))
-    magnitude = _magnitude(codes)
+    magnitude = magnitudes(codes)
     kept = torch.minimum(magnitude, largest) if saturate else magnitude & largest
     return Codes((kept * codes.values.sign()).to(torch.int16), codes.grid, codes.clip), bits
 
@@ -101,7 +106,7 @@ def narrow_bits(codes: Codes, bits: int) -> Codes:
         ConfigError: if a code needs more than ``bits`` bits.
     """
     grid = Grid(bits, "sign_magnitude")
-    largest = int(_magnitude(codes).max()) if codes.values.numel() else 0
+    largest = int(magnitudes(codes).max()) if codes.values.numel() else 0
     if largest > grid.high:
         raise ConfigError(f"bits is {bits!r}, but must be enough for the magnitude {largest}.")
     return Codes(codes.values, grid, codes.clip * (grid.high / codes.grid.high))

@@ -7,7 +7,7 @@ import torch
 from fqlab.errors import in_range
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
-from fqlab.quant.planes import to_planes
+from fqlab.quant.planes import magnitudes
 
 __all__ = ["adjust"]
 
@@ -37,8 +37,11 @@ def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float
 
 def _shares(codes: Codes) -> list[float]:
     """Share of ones in every plane, plane 0 first; in double precision, so that 1 of 100 is not below .01."""
-    planes, _ = to_planes(codes)
-    return [ones / max(1, codes.values.numel()) for ones in planes.flatten(1).sum(1).tolist()]
+    magnitude = magnitudes(codes)
+    count = torch.bincount(magnitude.flatten(), minlength=codes.grid.high + 1)
+    value = torch.arange(len(count))
+    ones = [int(count[(value >> i) & 1 == 1].sum()) for i in range(codes.grid.bits)]
+    return [n / max(1, magnitude.numel()) for n in ones]
 
 
 def _cut_top(codes: Codes, threshold: float) -> Codes:

@@ -75,6 +75,7 @@ def experiment(method: str, update: str, seed: int) -> Experiment:
         rounds=ROUNDS,
         epochs=2,
         batch_size=32,
+        drop_last=True,
         lr=0.1,
         momentum=0.9,
         seed=seed,

@@ -15,15 +15,14 @@ All functions of the objective take one client's tensors or, with a leading dime
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
 from fqlab.quant import Codes, Grid
 from fqlab.tensors import Weights, expand_like
-from fqlab.training.integer import accumulate, integer_step, reach
+from fqlab.training.integer_steps import IntegerSteps
 from fqlab.training.objectives import Objective, Stacked
-from fqlab.training.sgd import Training
 
 __all__ = [
     "FromDigits",
@@ -34,9 +33,6 @@ __all__ = [
     "frozen_objective",
     "integer_objective",
 ]
-
-NO_MOVE = 0.499
-"""A magnitude that a step can reach no further than this rounds back to where it was."""
 
 
 @dataclass(frozen=True)
@@ -63,56 +59,6 @@ class FromMovingDigits(FromDigits):
         """``name/seed``: int64 scalars; the draws themselves are made only where something can move."""
         seeds = torch.randint(2**62, (len(self.layers),), generator=generator)
         return {f"{name}/seed": seeds[k] for k, name in enumerate(self.layers)}
-
-
-@dataclass(frozen=True)
-class IntegerSteps:
-    """Magnitudes move by :func:`~fqlab.training.integer.integer_step`; penalty and momentum act on their digits."""
-
-    layers: tuple[str, ...]
-
-    def walk(self, context: Weights, training: Training) -> IntegerWalk:
-        """One round's steps; momentum starts at zero, and there is no weight decay, as in the public code."""
-        return IntegerWalk(self.layers, context, training.lr, training.momentum)
-
-
-@dataclass
-class IntegerWalk:
-    """The steps of one round: a momentum buffer ``[b, n]`` for every layer of every client."""
-
-    layers: tuple[str, ...]
-    context: Weights
-    lr: float
-    momentum: float
-    buffers: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
-
-    def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
-        """Move the magnitudes in place; of stacked clients the leading ones that still train are there."""
-        for name in self.layers:
-            key = f"{name}/magnitude"
-            seeds = noise[f"{name}/seed"].reshape(-1).tolist()
-            layer, slope = (part if self._stacked else part[None] for part in (params[key], gradients[key]))
-            for client, seed in enumerate(seeds):
-                self._move(name, client, layer[client], slope[client].flatten(), seed)
-        return {f"{name}/magnitude": params[f"{name}/magnitude"] for name in self.layers}
-
-    @property
-    def _stacked(self) -> bool:
-        return self.context[f"{self.layers[0]}/top"].dim() > 0
-
-    def _move(self, name: str, client: int, layer: torch.Tensor, slope: torch.Tensor, seed: int) -> None:
-        """One layer of one client; it is not touched where nothing can move."""
-        bits = int(self.context[f"{name}/top"].reshape(-1)[client]).bit_length()
-        strength = float(self.context[f"{name}/strength"].reshape(-1)[client])
-        if not self.momentum and reach(slope, bits, strength, self.lr) < NO_MOVE:
-            return
-        if (name, client) not in self.buffers:
-            self.buffers[name, client] = torch.zeros(bits, slope.numel(), dtype=torch.float32)
-        buffer = self.buffers[name, client]
-        r = layer.flatten()
-        accumulate(buffer, r, slope, strength, self.momentum)
-        draws = torch.rand(r.numel(), dtype=torch.float32, generator=torch.Generator().manual_seed(seed))
-        layer.copy_(integer_step(r, buffer, self.lr, draws).view(layer.shape))
 
 
 def digit_params(codes: Mapping[str, Codes]) -> Weights:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["accumulate", "binary_digits", "integer_step", "power_of_two", "quantize_step", "reach"]
+__all__ = ["accumulate", "binary_digits", "integer_step", "penalty_pull", "power_of_two", "quantize_step", "reach"]
 
 GUARD = 1e-8
 """Under the root of the group norms (BSQ's code)."""
@@ -56,16 +56,20 @@ def accumulate(
     """
     columns = max(1, CHUNK // len(buffer))
     power = _powers(len(buffer)).unsqueeze(1)
-    parts = magnitude.split(columns)
     for g, part in zip(buffer.split(columns, 1), slope.split(columns), strict=True):
         g.mul_(momentum).addcmul_(power, part)
     if strength:
-        count = torch.full_like(power, GUARD)
-        for part in parts:
-            count += binary_digits(part, len(buffer)).sum(1, keepdim=True)
-        pull = strength / count.sqrt()
-        for g, part in zip(buffer.split(columns, 1), parts, strict=True):
-            g.addcmul_(binary_digits(part, len(buffer)), pull)
+        pull = penalty_pull(magnitude, len(buffer), strength).unsqueeze(1)
+        for g, own in zip(buffer.split(columns, 1), magnitude.split(columns), strict=True):
+            g.addcmul_(binary_digits(own, len(buffer)), pull)
+
+
+def penalty_pull(magnitude: torch.Tensor, bits: int, strength: float) -> torch.Tensor:
+    """strength/√(‖B_i‖² + 1e−8), the penalty's gradient for every one of plane i: float32 ``[bits]``; 0 where none is."""
+    count = torch.zeros(bits, dtype=torch.float32)
+    for own in magnitude.split(max(1, CHUNK // bits)):
+        count += binary_digits(own, bits).sum(1)
+    return torch.where(count > 0, strength / (count + GUARD).sqrt(), 0)
 
 
 def quantize_step(buffer: torch.Tensor, lr: float, uniform: torch.Tensor) -> None:
@@ -110,12 +114,18 @@ def integer_step(magnitude: torch.Tensor, buffer: torch.Tensor, lr: float, unifo
     return (magnitude - lr * (power @ buffer)).round_().clamp_(0, 2 ** len(buffer) - 1)
 
 
-def reach(slope: torch.Tensor, bits: int, strength: float, lr: float) -> float:
+def reach(steepest: float, bits: int, pull: float, lr: float) -> float:
     """The furthest that a step without momentum can move a magnitude: below ½ no digit changes.
 
-    No digit's gradient is above 2^(b−1) max|slope| + strength, which bounds c; and no step is longer than
+    No digit's gradient is above 2^(b−1) max|slope| + max pull, which bounds c; and no step is longer than
     lr·c·(Σ_i 2^i·2^b + 1).
+
+    Args:
+        steepest: max|slope|, as for :func:`accumulate`.
+        bits: b.
+        pull: the largest of :func:`penalty_pull`.
+        lr: learning rate.
     """
     top = 2**bits - 1
-    c = (2 ** (bits - 1) * float(slope.abs().max()) + strength) / top
+    c = (2 ** (bits - 1) * steepest + pull) / top
     return lr * c * (top * (top + 1) + 1)

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from fqlab import cli, data, files, methods, models, partition
 from fqlab.cli import main
 from fqlab.errors import ConfigError
-from fqlab.federation import Experiment
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines import ClientTask
 
 
 @given(
@@ -321,3 +322,16 @@ def test_a_list_of_labels_keeps_its_leading_zero(tmp_path):
     assert main(["run", *flags.split(), "--out", str(out)]) == 0
     assert json.loads(out.read_text())["experiment"]["split"] == {"holds": "01234-56789"}
     assert main(["run", "--partition", "by_label", "--clients", "1", "--holds", "0123456789", "--rounds", "1"]) == 0
+
+
+@pytest.mark.parametrize("engine", ["serial", "vectorized"])
+def test_a_last_batch_that_is_not_full_can_be_left_out(engine):
+    """Digits: 1437 samples and 5 clients, so 287 or 288 each: four full batches of 64 an epoch, 32 or 31 samples left."""
+    e = Experiment(clients=5, rounds=1, epochs=2, batch_size=64, drop_last=True, engine=engine)
+    simulation = Federation(e).simulation
+    task = ClientTask(0, 1, b"")
+    plan = simulation.plan(simulation.client(task, simulation.model))
+    assert [len(batch) for batch in plan] == [64] * 8
+    assert all(len(np.unique(np.concatenate(plan[k : k + 4]))) == 256 for k in (0, 4))
+    assert Experiment.from_toml(e.to_toml()) == e
+    assert fit(e).accuracy > 0.1

@@ -61,8 +61,32 @@ def test_frozen_codes_are_no_parameters():
     assert frozen_objective({"w": layer}).draws is False
 
 
+def take(walk, params, slope, seed, active=None):
+    """One step of a walk for slopes of the loss in the weights that the model sees."""
+    walk.weights(params, active)
+    gradients = walk.pull_back(params, {"w": slope})
+    return gradients, walk.step(params, gradients, {"w/seed": seed}, active)
+
+
+@given(st.integers(1, 8), st.integers(0, 2**31))
+@settings(max_examples=40)
+def test_what_is_written_out_is_what_autograd_says(bits, seed):
+    layer = codes(bits, seed)
+    objective = integer_objective({"w": layer}, [0.0])
+    params = digit_params({"w": layer})
+    slope = torch.randn(layer.shape, generator=torch.Generator().manual_seed(seed))
+    leaves = {key: value.clone().requires_grad_() for key, value in params.items()}
+    seen = objective.weights(leaves)["w"]
+    (seen * slope).sum().backward()
+    walk = objective.walk(Training())
+    assert torch.allclose(walk.weights(params, None)["w"], seen, rtol=1e-6)
+    gradients = walk.pull_back(params, {"w": slope})
+    assert torch.allclose(gradients["w/scale"], leaves["w/scale"].grad, rtol=1e-3, atol=1e-4)
+    assert gradients["w/scale"].shape == params["w/scale"].shape
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("size", [1e-5, 0.05])
+@pytest.mark.parametrize("size", [1e-3, 12.0])
 def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
     """Layers that cannot move are left out, with the same result."""
     layer = codes(8, n=400)
@@ -71,16 +95,16 @@ def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
     walk = objective.walk(Training(lr=0.1, momentum=momentum))
     generator = torch.Generator().manual_seed(1)
     expected, buffer = params["w/magnitude"].flatten().clone(), torch.zeros(8, 400)
+    sign = torch.where(layer.values > 0, 1.0, -1.0)
     for seed in range(5):
         slope = size * torch.randn(100, 4, generator=generator)
-        gradients = {"w/magnitude": slope, "w/scale": torch.zeros(())}
-        assert set(walk.step(params, gradients, {"w/seed": torch.tensor(seed)}, None)) == {"w/magnitude"}
-        accumulate(buffer, expected, slope.flatten(), 0.0002, momentum)
+        _, moved = take(walk, params, slope, torch.tensor(seed))
+        assert set(moved) == {"w/magnitude"}
+        accumulate(buffer, expected, (slope * sign * (float(layer.clip) / 255)).flatten(), 0.0002, momentum)
         draws = torch.rand(400, generator=torch.Generator().manual_seed(seed))
         expected = integer_step(expected, buffer, 0.1, draws)
         assert torch.equal(params["w/magnitude"].flatten(), expected)
-    moved = not torch.equal(expected.reshape(100, 4), layer.values.abs().float())
-    assert moved == (size > 0.01) or momentum
+    assert torch.equal(expected.reshape(100, 4), layer.values.abs().float()) == (size < 1) or momentum
 
 
 def test_stacked_clients_walk_as_each_would_alone_and_the_last_may_have_finished():
@@ -94,29 +118,28 @@ def test_stacked_clients_walk_as_each_would_alone_and_the_last_may_have_finished
     generator = torch.Generator().manual_seed(0)
     for step in range(4):
         left = 3 if step < 2 else 2
-        slope = 0.3 * torch.randn((left, *layers[0].shape), generator=generator)
+        slope = 30 * torch.randn((left, *layers[0].shape), generator=generator)
         seeds = torch.arange(left) + 10 * step
-        for k in range(left):
-            alone[k].step(own[k], {"w/magnitude": slope[k]}, {"w/seed": seeds[k]}, None)
+        scales = [take(alone[k], own[k], slope[k], seeds[k])[0]["w/scale"] for k in range(left)]
         leading = {key: value[:left] for key, value in params.items()}
-        together.step(leading, {"w/magnitude": slope}, {"w/seed": seeds}, left)
+        gradients, _ = take(together, leading, slope, seeds, left)
         assert torch.equal(params["w/magnitude"], torch.stack([p["w/magnitude"] for p in own]))
+        assert torch.allclose(gradients["w/scale"], torch.stack(scales))
     assert not torch.equal(params["w/magnitude"][0], layers[0].values.abs().float())
 
 
-def test_a_layer_in_another_memory_format_moves_all_the_same():
-    """Convolutions may have their channels last; the draws belong to the weights, not to their places in memory."""
+def test_slopes_in_another_memory_format_mean_the_same():
+    """Gradients of convolutions may have their channels last; the draws belong to weights, not to places in memory."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(-255, 256, (4, 3, 3, 3), generator=generator).to(torch.int16)
     layer = Codes(values, Grid(8, "sign_magnitude"), torch.tensor(1.0))
-    slope = 0.3 * torch.randn(4, 3, 3, 3, generator=generator)
+    slope = 50 * torch.randn(4, 3, 3, 3, generator=generator)
     moved = []
     for form in (torch.contiguous_format, torch.channels_last):
         objective = integer_objective({"w": layer}, [0.001])
         params = digit_params({"w": layer})
-        params["w/magnitude"] = params["w/magnitude"].contiguous(memory_format=form)
-        gradient = {"w/magnitude": slope.contiguous(memory_format=form)}
-        objective.walk(Training(lr=0.1, momentum=0.9)).step(params, gradient, {"w/seed": torch.tensor(3)}, None)
+        walk = objective.walk(Training(lr=0.1, momentum=0.9))
+        take(walk, params, slope.contiguous(memory_format=form), torch.tensor(3))
         moved.append(params["w/magnitude"])
     assert torch.equal(*moved)
     assert not torch.equal(moved[0], values.abs().float())

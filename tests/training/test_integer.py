@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fqlab.training import integer
-from fqlab.training.integer import accumulate, binary_digits, integer_step, power_of_two, quantize_step, reach
+from fqlab.training.integer import (
+    accumulate,
+    binary_digits,
+    integer_step,
+    penalty_pull,
+    power_of_two,
+    quantize_step,
+    reach,
+)
 
 
 def by_hand(r, slope, lr, strength, uniform, bits, momentum, buffer):
@@ -119,7 +127,7 @@ def test_no_step_goes_beyond_its_reach_and_none_leaves_the_grid(bits, seed, size
     slope, buffer = size * torch.randn(50, generator=generator), torch.zeros(bits, 50)
     accumulate(buffer, r, slope, 0.05)
     moved = integer_step(r, buffer, lr, torch.rand(50, generator=generator))
-    limit = reach(slope, bits, 0.05, lr)
+    limit = reach(float(slope.abs().max()), bits, float(penalty_pull(r, bits, 0.05).max()), lr)
     assert float((moved - r).abs().max()) <= 0.5 + limit
     assert limit >= 0.499 or torch.equal(moved, r)
     assert torch.equal(moved, moved.round())

@@ -113,7 +113,8 @@ class Simulation:
     def plan(self, client: Client) -> list[np.ndarray]:
         """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
         rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
-        return batches(self.train[client.id], client.training, rng, least=self.smallest_batch)
+        least = self.experiment.batch_size if self.experiment.drop_last else self.smallest_batch
+        return batches(self.train[client.id], client.training, rng, least=least)
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)

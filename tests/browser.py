@@ -115,6 +115,7 @@ class Server:
             "JUPYTER_DATA_DIR": home / "data",
             "JUPYTERLAB_SETTINGS_DIR": home / "settings", "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
             "IPYTHONDIR": home / "ipython",
+            "FQLAB_PROGRESS": home / "progress.json",
         }  # fmt: skip
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",

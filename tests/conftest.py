@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from hypothesis import settings
 from browser import Lab, lab_fixture
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Lessons that run here write no guesses into the home of whoever runs the tests, and read none of theirs.
+os.environ["FQLAB_PROGRESS"] = str(Path(tempfile.mkdtemp(prefix="fqlab-test-")) / "progress.json")
 
 # A shared or slow machine must not turn a property into a timing test.
 settings.register_profile("fqlab", deadline=None, max_examples=50, derandomize=True)

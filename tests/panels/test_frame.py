@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ipywidgets.widgets.widget import _instances
 
 from fqlab.errors import ConfigError
 from fqlab.panels import ticket, worker
@@ -285,7 +286,7 @@ def test_ten_runs_started_and_cancelled_leave_no_thread(panel, monkeypatch):
 
 def test_a_closed_panel_leaves_no_thread_and_no_widget():
     def live():
-        return set(w.Widget.get_manager_state()["state"])
+        return set(_instances)
 
     known = live()
     for _ in range(3):

@@ -137,7 +137,7 @@ class PlaneWalk:
 
     def _move(self, name: str, layer: _Layer, slope: torch.Tensor, by_scale: torch.Tensor) -> None:
         flat = layer.planes
-        pull = torch.full(flat.shape[:2], self.training.weight_decay)
+        pull = torch.full(flat.shape[:2], self.training.weight_decay, dtype=torch.float32)
         if layer.norms is not None:
             pull += _both(self._column(name, "strength", layer) / (layer.norms.square() + GUARD).sqrt())
         rate = self.training.lr * (layer.pace() if self.rule.precondition else torch.ones_like(layer.scale))

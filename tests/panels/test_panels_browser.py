@@ -118,10 +118,19 @@ def centre(sheet: Sheet, slider: str) -> float:
     return box["x"] + box["width"] / 2
 
 
+def quiet(sheet: Sheet, name: str) -> None:
+    """Wait until a text has stood for two seconds: the run has ended, and nothing is written over what comes next."""
+    before = ""
+    while (now := sheet.text(name)) != before:
+        before = now
+        sheet.page.wait_for_timeout(2000)
+
+
 def test_a_run_is_walked_through_and_played(sheet: Sheet) -> None:
     panel, status, picture = ".fqlab-tour", "fqlab-tour .fqlab-status", "fqlab-p-trainingcurve"
     go(sheet, "tour", ticket_of("tour"))
     sheet.wait_text(status, "after 30 rounds", timeout=60)
+    quiet(sheet, status)
     end = sheet.image_bytes(picture)
     sheet.page.locator(f"{panel} .fqlab-back").click()
     assert "after 29 rounds" in sheet.wait_text(status, "Step 29 of 30", timeout=30)

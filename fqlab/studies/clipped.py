@@ -8,6 +8,7 @@ import torch
 
 from fqlab import wire
 from fqlab.federation import Experiment, fit
+from fqlab.methods import acting
 from fqlab.models import ClippedCNN
 from fqlab.quant import Grid, quantize
 
@@ -58,7 +59,7 @@ def digits_4224(seed: int, scale: str) -> float:
 def _tour(seed: int, **settings: object) -> float:
     options = {"bits": 2, "level_aware": True, "averaging": "size", "qat": False, **settings}
     shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
-    return fit(Experiment(method="clipped", options=options, **shared)).accuracy
+    return fit(Experiment(method="clipped", options=acting("clipped", options), **shared)).accuracy
 
 
 def tour_two_bits(seed: int, scale: str) -> float:

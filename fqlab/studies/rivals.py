@@ -1,4 +1,4 @@
-"""Who sends few bits, and what they are worth: every system at equal packets. ``python -m fqlab.studies.rivals`` stores it.
+"""Who sends few bits, and what they are worth: every system at equal packets. ``python -m fqlab.studies.rivals`` stores what is missing.
 
 Ten devices with evenly dealt digits, all in every round; a hundred with skewed labels of MNIST (Dirichlet, α = 0.5), ten
 of them a round.
@@ -22,6 +22,8 @@ from fqlab.federation import Experiment, Federation, fit
 from fqlab.federation.engines import ClientTask
 from fqlab.federation.engines.simulation import local_round
 from fqlab.federation.repeats import MEASURES, Repeats, run_all, seeded
+from fqlab.files import atomic_write
+from fqlab.methods.aqfl import PRESETS
 from fqlab.quant import (
     Grid,
     eden_decode,
@@ -51,6 +53,8 @@ DATA: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 _WEIGHTS = {"rounding": "stochastic", "averaging": "size", "qat": False}
 _FEEDBACK = {"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True}
+_MIXED = (("FP8", "aqfl", PRESETS["FP8"]), ("AQFL", "aqfl", PRESETS["AQFL"]), ("FedMPQ", "fedmpq", {}))
+"""Devices of 2 to 8 bits, 5 on average, and for comparison all of 8."""
 
 SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "FedAvg, 32 bit": ("weights", "fedavg", {}),
@@ -62,7 +66,9 @@ SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "UVeQFed, hexagonal, 4 bit": ("differences", "uveqfed", {"bits": 4, "lattice": "hexagonal"}),
     **{f"EDEN, {b} bit": ("differences", "eden", {"bits": b}) for b in (1, 2, 4)},
     "sign, majority vote": ("differences", "sign", {}),
-}
+    **{f"{name}, {update}": ("weights", method, {**options, "update": update})
+       for update in ("integer", "latent") for name, method, options in _MIXED},
+}  # fmt: skip
 """Name of a setting -> what its clients send, the method and its options."""
 
 
@@ -115,20 +121,17 @@ def rows() -> tuple[Row, ...]:
 
 
 def store(only: Iterable[str] = DATA) -> None:
-    """Measure every setting on the data sets ``only`` and store the rows; those of other data sets stay."""
-    from fqlab.files import atomic_write
-
-    wanted = list(only)
-    kept = [row for row in rows() if row.data not in wanted] if STORE.exists() else []
-    table = [*kept]
-    for data in wanted:
+    """Measure what is missing on the data sets ``only``; each row is stored as soon as it is there."""
+    kept = {(row.data, row.name): row for row in (rows() if STORE.exists() else ())}
+    for data in only:
         for name in SETTINGS:
-            table.append(measure(name, data))
-            print(
-                f"{data:<8} {name:<32} {table[-1].mean['accuracy']:.4f} {table[-1].mean['seconds']:.1f} s", flush=True
-            )
-    lines = ",\n".join(json.dumps(vars(row)) for row in table)
-    atomic_write(STORE, f"[\n{lines}\n]\n".encode())
+            if (data, name) in kept:
+                continue
+            row = kept[data, name] = measure(name, data)
+            print(f"{data:<8} {name:<32} {row.mean['accuracy']:.4f} {row.mean['seconds']:.1f} s", flush=True)
+            order = [kept[d, n] for d in DATA for n in SETTINGS if (d, n) in kept]
+            lines = ",\n".join(json.dumps(vars(r)) for r in order)
+            atomic_write(STORE, f"[\n{lines}\n]\n".encode())
     rows.cache_clear()
 
 

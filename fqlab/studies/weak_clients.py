@@ -2,7 +2,7 @@
 
 Fashion-MNIST averaged down to 14 x 14, ResNet-8, ten devices with budgets of 2 to 8 bits. Every curve is stored, so
 that lessons and claims read what takes an hour to run: ``python -m fqlab.studies.weak_clients`` runs those that are
-missing, one after the other, and writes each as soon as it is there; with the name of a setting or an update, those alone.
+missing, one after the other, and writes each as soon as it is there; with names of a setting, an update or both, those alone.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def curve(setting: str, method: str, update: str, seed: int) -> Curve:
 def store(only: tuple[str, ...] = ()) -> None:
     """Run what is missing; each curve is written as soon as it is there."""
     for key in wanted():
-        if key in stored() or (only and not set(only) & set(key)):
+        if key in stored() or not set(only) <= set(key):
             continue
         found = measure(*key)
         kept = stored() | {key: found}  # another process may have written meanwhile

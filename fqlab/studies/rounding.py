@@ -13,7 +13,7 @@ from fqlab.quant import Grid, quantize
 from fqlab.quant.codes import grid_index
 
 __all__ = [
-    "Parts", "crossing_uniform", "decoded", "dither_30", "error_parts_of_mean", "fed_nearest", "fed_stochastic",
+    "Parts", "crossing_uniform", "decoded", "dither_30", "mse_parts_of_mean", "fed_nearest", "fed_stochastic",
     "ratio_one", "ratio_thirty", "suresh_binary", "suresh_bound", "uniform",
 ]  # fmt: skip
 
@@ -41,7 +41,7 @@ class Parts:
         return self.bias + kept + (self.chance - kept) / clients
 
 
-def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
+def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
     """Split the error: mean of the clients' codes minus mean of their values.
 
     Exact but for the law of the deviations, which 41 quantiles stand for. A stochastic code has the clipped value as its
@@ -61,7 +61,8 @@ def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str,
     else:
         s = torch.tensor(clip)
         place = grid_index(values, s, grid)
-        gaps, f = grid.decode(place, s) - values, place - place.floor()
+        gaps = grid.decode(place, s) - values
+        f = place - place.floor()
         chance = float(grid.step(clip) ** 2 * (f * (1 - f)).mean())
         common = float(grid.step(clip) ** 2 * (_mean_of_lower(f) - f.mean(0).square()).mean())
     return Parts(float(gaps.mean(0).square().mean()), float(gaps.var(0, correction=0).mean()) + chance, common)
@@ -108,7 +109,7 @@ def ratio_thirty(seed: int, scale: str) -> float:
 
 def crossing_uniform(seed: int, scale: str) -> float:
     """Number of clients at which both errors are equal, for the same uniform values."""
-    nearest, stochastic = (error_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
+    nearest, stochastic = (mse_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
     return (stochastic.chance - nearest.chance) / (nearest.bias - stochastic.bias)
 
 
@@ -117,10 +118,8 @@ def dither_30(seed: int, scale: str) -> float:
     draws = torch.Generator().manual_seed(seed)
     grid = Grid(4)
     values = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
-    errors = [
-        (decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")
-    ]
-    return float(errors[0] / errors[1])
+    mse = [(decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")]
+    return float(mse[0] / mse[1])
 
 
 def _suresh(seed: int) -> tuple[float, float, float]:
@@ -128,7 +127,8 @@ def _suresh(seed: int) -> tuple[float, float, float]:
     draws = torch.Generator().manual_seed(seed)
     x = torch.randn(10, 256, generator=draws) + torch.linspace(-1, 1, 256)
     low, high = x.min(1, keepdim=True).values, x.max(1, keepdim=True).values
-    middle, reach = (high + low) / 2, (high - low)[:, 0] / 2
+    middle = (high + low) / 2
+    reach = (high - low)[:, 0] / 2
     trials = []
     for _ in range(500):
         codes = quantize(x - middle, reach, Grid(1), "stochastic", draws, batch_dims=1)

@@ -133,7 +133,7 @@ class Controls:
             ("SVG", "Save the pictures"): lambda: self._panel.save("svg"),
         }
         if self._panel.trains:
-            actions["TOML", "Copy the experiment, for fqlab run FILE.toml"] = self._panel.copy
+            actions["TOML", "Copy the experiment, for fqlab run --config FILE"] = self._panel.copy
         buttons = [button(*words, f"{100 // len(actions)}%") for words in actions]
         for each, action in zip(buttons, actions.values(), strict=True):
             each.on_click(lambda _, action=action: self._attempt(action))

@@ -262,7 +262,7 @@ class Panel(w.VBox):
         return type(self).experiment.__func__ is not Panel.experiment.__func__
 
     def toml(self) -> str:
-        """The experiment behind what is shown, as TOML: what ``fqlab run FILE.toml`` takes.
+        """The experiment behind what is shown, as TOML: what ``fqlab run --config FILE`` takes.
 
         Raises:
             ConfigError: if with these settings the panel trains no federation that could run by itself.

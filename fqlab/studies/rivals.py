@@ -1,4 +1,4 @@
-"""Who sends few bits, and what they are worth: every system at equal packets. ``python -m fqlab.studies.rivals`` stores what is missing.
+"""Who sends few bits, and what they are worth: every system at equal packets. ``python -m fqlab.studies.rivals`` stores it.
 
 Ten devices with evenly dealt digits, all in every round; a hundred with skewed labels of MNIST (Dirichlet, α = 0.5), ten
 of them a round.
@@ -22,8 +22,6 @@ from fqlab.federation import Experiment, Federation, fit
 from fqlab.federation.engines import ClientTask
 from fqlab.federation.engines.simulation import local_round
 from fqlab.federation.repeats import MEASURES, Repeats, run_all, seeded
-from fqlab.files import atomic_write
-from fqlab.methods.aqfl import PRESETS
 from fqlab.quant import (
     Grid,
     eden_decode,
@@ -38,8 +36,8 @@ from fqlab.quant import (
 from fqlab.seeds import SERVER, torch_generator
 
 __all__ = [
-    "DATA", "SETTINGS", "Row", "changes", "dither", "eden_nmse", "eden_nmse_1", "eden_nmse_2", "experiment", "fedpaq_1",
-    "measure", "rows", "sign", "store", "table", "weights_1",
+    "DATA", "SETTINGS", "Row", "changes", "digits_accuracy", "dither", "eden_nmse", "experiment", "measure", "rows",
+    "store", "table",
 ]  # fmt: skip
 
 STORE = Path(__file__).parent / "points" / "rivals.json"
@@ -53,8 +51,6 @@ DATA: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 _WEIGHTS = {"rounding": "stochastic", "averaging": "size", "qat": False}
 _FEEDBACK = {"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True}
-_MIXED = (("FP8", "aqfl", PRESETS["FP8"]), ("AQFL", "aqfl", PRESETS["AQFL"]), ("FedMPQ", "fedmpq", {}))
-"""Devices of 2 to 8 bits, 5 on average, and for comparison all of 8."""
 
 SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "FedAvg, 32 bit": ("weights", "fedavg", {}),
@@ -66,9 +62,7 @@ SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "UVeQFed, hexagonal, 4 bit": ("differences", "uveqfed", {"bits": 4, "lattice": "hexagonal"}),
     **{f"EDEN, {b} bit": ("differences", "eden", {"bits": b}) for b in (1, 2, 4)},
     "sign, majority vote": ("differences", "sign", {}),
-    **{f"{name}, {update}": ("weights", method, {**options, "update": update})
-       for update in ("integer", "latent") for name, method, options in _MIXED},
-}  # fmt: skip
+}
 """Name of a setting -> what its clients send, the method and its options."""
 
 
@@ -121,17 +115,20 @@ def rows() -> tuple[Row, ...]:
 
 
 def store(only: Iterable[str] = DATA) -> None:
-    """Measure what is missing on the data sets ``only``; each row is stored as soon as it is there."""
-    kept = {(row.data, row.name): row for row in (rows() if STORE.exists() else ())}
-    for data in only:
+    """Measure every setting on the data sets ``only`` and store the rows; those of other data sets stay."""
+    from fqlab.files import atomic_write
+
+    wanted = list(only)
+    kept = [row for row in rows() if row.data not in wanted] if STORE.exists() else []
+    table = [*kept]
+    for data in wanted:
         for name in SETTINGS:
-            if (data, name) in kept:
-                continue
-            row = kept[data, name] = measure(name, data)
-            print(f"{data:<8} {name:<32} {row.mean['accuracy']:.4f} {row.mean['seconds']:.1f} s", flush=True)
-            order = [kept[d, n] for d in DATA for n in SETTINGS if (d, n) in kept]
-            lines = ",\n".join(json.dumps(vars(r)) for r in order)
-            atomic_write(STORE, f"[\n{lines}\n]\n".encode())
+            table.append(measure(name, data))
+            print(
+                f"{data:<8} {name:<32} {table[-1].mean['accuracy']:.4f} {table[-1].mean['seconds']:.1f} s", flush=True
+            )
+    lines = ",\n".join(json.dumps(vars(row)) for row in table)
+    atomic_write(STORE, f"[\n{lines}\n]\n".encode())
     rows.cache_clear()
 
 
@@ -155,23 +152,9 @@ def table(data: str) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(name: str, seed: int) -> float:
-    return fit(replace(experiment(name, "digits"), seed=seed)).accuracy
-
-
-def weights_1(seed: int, scale: str) -> float:
-    """Accuracy of weights at one bit."""
-    return _accuracy("clipped, 1 bit", seed)
-
-
-def fedpaq_1(seed: int, scale: str) -> float:
-    """Accuracy of differences at one bit."""
-    return _accuracy("FedPAQ, 1 bit", seed)
-
-
-def sign(seed: int, scale: str) -> float:
-    """Accuracy of the majority of signs."""
-    return _accuracy("sign, majority vote", seed)
+def digits_accuracy(seed: int, setting: str) -> float:
+    """Accuracy of a setting on digits."""
+    return fit(replace(experiment(setting, "digits"), seed=seed)).accuracy
 
 
 def changes(seed: int) -> torch.Tensor:
@@ -184,7 +167,7 @@ def changes(seed: int) -> torch.Tensor:
     return (trained - federation.server.weights["fc1.weight"]).flatten(1)
 
 
-def eden_nmse(bits: int, seed: int) -> float:
+def eden_nmse(seed: int, bits: int) -> float:
     """EDEN's normalised error on real changes."""
     x = changes(seed)
     generators = [torch_generator(seed, "rotation", client=c) for c in range(len(x))]
@@ -193,17 +176,7 @@ def eden_nmse(bits: int, seed: int) -> float:
     return float(((decoded - x).square().sum(1) / x.square().sum(1)).mean())
 
 
-def eden_nmse_1(seed: int, scale: str) -> float:
-    """:func:`eden_nmse` at one bit."""
-    return eden_nmse(1, seed)
-
-
-def eden_nmse_2(seed: int, scale: str) -> float:
-    """:func:`eden_nmse` at two bits."""
-    return eden_nmse(2, seed)
-
-
-def dither(seed: int, scale: str) -> float:
+def dither(seed: int) -> float:
     """Squared error of stochastic rounding over that of subtractive dither, on real changes at two bits."""
     x = changes(seed)
     grid = Grid(2)

@@ -44,8 +44,8 @@ def test_inverse_error_is_gauss_markov():
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=8))
-def test_inverse_error_weights_sum_to_one_even_at_zero_error(errors):
-    weights = inverse_error_weights(errors)
+def test_inverse_error_weights_sum_to_one_even_at_zero_error(mse):
+    weights = inverse_error_weights(mse)
     assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
     assert bool(weights.isfinite().all())
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from fqlab.federation import Experiment, fit
-from fqlab.quant import Grid, aciq_gauss, aciq_laplace, clip_for, expected_error, octav, quantize, sweep
+from fqlab.quant import Grid, aciq_gauss, aciq_laplace, clip_for, expected_mse, octav, quantize, sweep
 from fqlab.wire.entropy import entropy
 
 __all__ = [
-    "aciq_gauss_4", "aciq_laplace_4", "coded_error", "coded_max_abs_4", "coded_octav_3", "gain_over_max_abs", "gauss_clip_4",
+    "aciq_gauss_4", "aciq_laplace_4", "coded_mse", "coded_max_abs_4", "coded_octav_3", "gain_over_max_abs", "gauss_clip_4",
     "laplace_clip_4", "level_aware_excess", "sweep_over_octav", "ten_updates_8", "textbook_excess", "textbook_excess_dithered",
 ]  # fmt: skip
 
@@ -69,9 +69,9 @@ def _excess(rounding: str, *, level_aware: bool) -> float:
     """Percent by which the MSE of OCTAV's clip exceeds the lowest, narrow grid, 2 bits."""
     x = normal(200_000)
     grid = Grid(2, "narrow")
-    error = lambda s: float(expected_error(x, torch.as_tensor(s), grid, rounding))
-    best = min(error(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
-    return 100 * (error(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
+    mse = lambda s: float(expected_mse(x, torch.as_tensor(s), grid, rounding))
+    best = min(mse(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
+    return 100 * (mse(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
 
 
 def textbook_excess(seed: int, scale: str) -> float:
@@ -98,7 +98,7 @@ def gain_over_max_abs(seed: int, scale: str) -> float:
     """How many times smaller the 4-bit error of a million normal weights is with OCTAV's clip than with max-abs."""
     x = million(seed)
     grid = Grid(4)
-    wide, tight = (expected_error(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
+    wide, tight = (expected_mse(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
     return float(wide / tight)
 
 
@@ -107,7 +107,7 @@ def _coded(seed: int, rule: str, bits: int) -> tuple[float, float]:
     x = million(seed)
     grid = Grid(bits)
     clip = clip_for(rule, x, grid)
-    return entropy(quantize(x, clip, grid)), float(expected_error(x, clip, grid))
+    return entropy(quantize(x, clip, grid)), float(expected_mse(x, clip, grid))
 
 
 def coded_max_abs_4(seed: int, scale: str) -> float:
@@ -120,7 +120,7 @@ def coded_octav_3(seed: int, scale: str) -> float:
     return _coded(seed, "octav", 3)[0]
 
 
-def coded_error(seed: int, scale: str) -> float:
+def coded_mse(seed: int, scale: str) -> float:
     """MSE of the 4-bit max-abs code over that of the 3-bit OCTAV code."""
     return _coded(seed, "max_abs", 4)[1] / _coded(seed, "octav", 3)[1]
 

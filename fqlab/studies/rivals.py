@@ -26,8 +26,8 @@ from fqlab.quant import (
     Grid,
     eden_decode,
     eden_encode,
-    expected_error,
-    lattice_error,
+    expected_mse,
+    lattice_mse,
     max_abs,
     random_signs,
     rotate,
@@ -36,7 +36,7 @@ from fqlab.quant import (
 from fqlab.seeds import SERVER, torch_generator
 
 __all__ = [
-    "DATA", "SETTINGS", "Row", "changes", "dither", "eden_error", "eden_error_1", "eden_error_2", "experiment", "fedpaq_1",
+    "DATA", "SETTINGS", "Row", "changes", "dither", "eden_nmse", "eden_nmse_1", "eden_nmse_2", "experiment", "fedpaq_1",
     "measure", "rows", "sign", "store", "table", "weights_1",
 ]  # fmt: skip
 
@@ -181,7 +181,7 @@ def changes(seed: int) -> torch.Tensor:
     return (trained - federation.server.weights["fc1.weight"]).flatten(1)
 
 
-def eden_error(bits: int, seed: int) -> float:
+def eden_nmse(bits: int, seed: int) -> float:
     """EDEN's normalised error on real changes."""
     x = changes(seed)
     generators = [torch_generator(seed, "rotation", client=c) for c in range(len(x))]
@@ -190,14 +190,14 @@ def eden_error(bits: int, seed: int) -> float:
     return float(((decoded - x).square().sum(1) / x.square().sum(1)).mean())
 
 
-def eden_error_1(seed: int, scale: str) -> float:
-    """:func:`eden_error` at one bit."""
-    return eden_error(1, seed)
+def eden_nmse_1(seed: int, scale: str) -> float:
+    """:func:`eden_nmse` at one bit."""
+    return eden_nmse(1, seed)
 
 
-def eden_error_2(seed: int, scale: str) -> float:
-    """:func:`eden_error` at two bits."""
-    return eden_error(2, seed)
+def eden_nmse_2(seed: int, scale: str) -> float:
+    """:func:`eden_nmse` at two bits."""
+    return eden_nmse(2, seed)
 
 
 def dither(seed: int, scale: str) -> float:
@@ -205,9 +205,7 @@ def dither(seed: int, scale: str) -> float:
     x = changes(seed)
     grid = Grid(2)
     clip = max_abs(x, batch_dims=1)
-    return float(
-        (expected_error(x, clip, grid, "stochastic", batch_dims=1) / lattice_error("scalar", grid, clip)).mean()
-    )
+    return float((expected_mse(x, clip, grid, "stochastic", batch_dims=1) / lattice_mse("scalar", grid, clip)).mean())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from fqlab.quant import Grid, quantize
 from fqlab.quant.codes import grid_index
 
 __all__ = [
-    "Parts", "crossing_uniform", "decoded", "dither_30", "error_parts_of_mean", "fed_nearest", "fed_stochastic",
+    "Parts", "crossing_uniform", "decoded", "dither_30", "mse_parts_of_mean", "fed_nearest", "fed_stochastic",
     "ratio_one", "ratio_thirty", "suresh_binary", "suresh_bound", "uniform",
 ]  # fmt: skip
 
@@ -41,7 +41,7 @@ class Parts:
         return self.bias + kept + (self.chance - kept) / clients
 
 
-def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
+def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
     """Split the error: mean of the clients' codes minus mean of their values.
 
     Exact but for the law of the deviations, which 41 quantiles stand for. A stochastic code has the clipped value as its
@@ -109,7 +109,7 @@ def ratio_thirty(seed: int, scale: str) -> float:
 
 def crossing_uniform(seed: int, scale: str) -> float:
     """Number of clients at which both errors are equal, for the same uniform values."""
-    nearest, stochastic = (error_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
+    nearest, stochastic = (mse_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
     return (stochastic.chance - nearest.chance) / (nearest.bias - stochastic.bias)
 
 
@@ -118,10 +118,8 @@ def dither_30(seed: int, scale: str) -> float:
     draws = torch.Generator().manual_seed(seed)
     grid = Grid(4)
     values = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
-    errors = [
-        (decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")
-    ]
-    return float(errors[0] / errors[1])
+    mse = [(decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")]
+    return float(mse[0] / mse[1])
 
 
 def _suresh(seed: int) -> tuple[float, float, float]:

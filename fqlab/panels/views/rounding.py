@@ -13,7 +13,7 @@ from fqlab import data
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.rounding import MOST, Crossing, Redrawn, Shares
 from fqlab.quant import Grid
-from fqlab.studies.rounding import Parts, decoded, error_parts_of_mean
+from fqlab.studies.rounding import Parts, decoded, mse_parts_of_mean
 
 __all__ = ["Rounding", "State", "picture"]
 
@@ -126,7 +126,7 @@ def parts(name: str, spread: float, bits: int, clip: float, rounding: str) -> Pa
     """Bias and chance of a picture's mean; ``spread`` in steps."""
     grid = Grid(bits)
     x = torch.from_numpy(picture(name)).flatten()
-    return error_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
+    return mse_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
 
 
 def _cross(nearest: Parts, stochastic: Parts) -> float | None:

@@ -140,7 +140,7 @@ show_source(Method.aggregate)
 # %% [markdown]
 # ## Check
 #
-# Write that average yourself: a function of `weights`, an array [clients, d], and `sizes`, the $n_k$. Put it in place
+# Write that average yourself: a function of `weights`, an array [clients, d], and `samples`, the $n_k$. Put it in place
 # of the three dots. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer.
 
 # %%

@@ -124,7 +124,7 @@ def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) 
     return trimmed_mean(values, cut)
 
 
-def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:
+def inverse_error_weights(mse: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:
     """ω_i = (1/e_i) / Σ_j 1/e_j over the clients that are present; they sum to 1.
 
     An error below ``floor`` (an exactly representable layer) counts as ``floor``, so nothing divides by zero.
@@ -133,21 +133,22 @@ def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: floa
     Raises:
         ConfigError: for a negative or non-finite error.
     """
-    errors = torch.as_tensor(errors, dtype=torch.float64)
-    if errors.numel() == 0 or not bool(((errors >= 0) & errors.isfinite()).all()):
-        raise ConfigError(f"errors is {errors.tolist()}, but must be finite numbers of 0 or more.")
-    inverse = 1.0 / errors.clamp(min=floor)
+    mse = torch.as_tensor(mse, dtype=torch.float64)
+    if mse.numel() == 0 or not bool(((mse >= 0) & mse.isfinite()).all()):
+        raise ConfigError(f"mse is {mse.tolist()}, but must be finite numbers of 0 or more.")
+    inverse = 1.0 / mse.clamp(min=floor)
     return (inverse / inverse.sum()).to(torch.float32)
 
 
-def inverse_error(values: Stack, errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
+def inverse_error(values: Stack, mse: Sequence[float] | torch.Tensor) -> torch.Tensor:
     """One layer averaged with :func:`inverse_error_weights`: the least noisy estimate if all clients held one W."""
-    return _weighted(values, inverse_error_weights(errors))
+    return _weighted(values, inverse_error_weights(mse))
 
 
 def masked_mean(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], previous: torch.Tensor) -> torch.Tensor:
     """LotteryFL: per coordinate the mean over the clients that kept it; where nobody did, the old value stays."""
-    total, count = torch.zeros_like(previous), torch.zeros_like(previous)
+    total = torch.zeros_like(previous)
+    count = torch.zeros_like(previous)
     for value, mask in zip(values, masks, strict=True):
         total += value * mask
         count += mask

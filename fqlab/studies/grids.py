@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from fqlab.federation import Experiment, fit
-from fqlab.quant import Grid, clip_for, expected_error
+from fqlab.quant import Grid, clip_for, expected_mse
 from fqlab.studies.octav import normal
 
 __all__ = [
-    "error_4", "federated", "federated_same_ladder", "free_bit", "least", "levels", "step_4", "twelfth_normal",
+    "mse_4", "federated", "federated_same_ladder", "free_bit", "least", "levels", "step_4", "twelfth_normal",
     "twelfth_uniform",
 ]  # fmt: skip
 
@@ -32,7 +32,7 @@ def least(grid: Grid, size: int = 20_000) -> tuple[float, float]:
     x = normal(size)
     factors = np.linspace(0.85, 1.15, 41)
     start = float(clip_for("octav", x, grid))
-    errors = [float(expected_error(x, torch.tensor(start * k), grid)) for k in factors]
+    errors = [float(expected_mse(x, torch.tensor(start * k), grid)) for k in factors]
     fine = np.linspace(0.85, 1.15, 3001)
     smooth = np.polynomial.Polynomial.fit(factors, errors, 6)(fine)
     return start * float(fine[smooth.argmin()]), float(smooth.min())
@@ -43,7 +43,7 @@ def step_4() -> float:
     return Grid(2).step(least(Grid(2), 500_000)[0])
 
 
-def error_4() -> float:
+def mse_4() -> float:
     """Least squared error of four equally spaced levels for a standard normal law."""
     return least(Grid(2), 500_000)[1]
 
@@ -52,12 +52,12 @@ def twelfth_uniform() -> float:
     """Squared error over Δ²/12, uniform law within the clip, 4 bits."""
     x = (torch.arange(1_000_000) + 0.5) / 500_000 - 1
     grid = Grid(4)
-    return float(expected_error(x.float(), torch.tensor(1.0), grid)) / (grid.step(1.0) ** 2 / 12)
+    return float(expected_mse(x.float(), torch.tensor(1.0), grid)) / (grid.step(1.0) ** 2 / 12)
 
 
 def twelfth_normal() -> float:
     """Squared error over Δ²/12, normal law, four levels at their best clip."""
-    return error_4() / (step_4() ** 2 / 12)
+    return mse_4() / (step_4() ** 2 / 12)
 
 
 def free_bit() -> float:

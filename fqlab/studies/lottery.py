@@ -16,7 +16,8 @@ __all__ = [
     "CLIENTS", "ROUNDS", "broadcast", "digits", "experiment", "fedavg_mib", "gain", "kept_end", "lost", "one_way", "own",
 ]  # fmt: skip
 
-ROUNDS, CLIENTS = 40, 10
+ROUNDS = 40
+CLIENTS = 10
 
 
 def experiment(
@@ -70,7 +71,8 @@ def one_way(seed: int, target: float) -> float:
 
 def broadcast(seed: int) -> float:
     """Cost of target 0.5 over FedAvg's, both ways on the wire, where one broadcast reaches all clients."""
-    run, plain = digits(seed, target=0.5), digits(seed, "fedavg")
+    run = digits(seed, target=0.5)
+    plain = digits(seed, "fedavg")
     clients = len(plain.rounds[0].participants)
     return (run.bytes_up + run.bytes_down) / (plain.bytes_up + plain.bytes_down / clients)
 

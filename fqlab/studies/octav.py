@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from fqlab.federation import Experiment, fit
-from fqlab.quant import Grid, aciq_gauss, aciq_laplace, clip_for, expected_error, octav, quantize, sweep
+from fqlab.quant import Grid, aciq_gauss, aciq_laplace, clip_for, expected_mse, octav, quantize, sweep
 from fqlab.wire.entropy import entropy
 
 __all__ = [
-    "aciq_clip", "coded_bits", "coded_error", "digits_layers", "excess", "gain_over_max_abs", "laplace",
+    "aciq_clip", "coded_bits", "coded_mse", "digits_layers", "excess", "gain_over_max_abs", "laplace",
     "level_aware_excess", "normal", "octav_clip", "sweep_over_octav",
 ]  # fmt: skip
 
@@ -58,7 +58,7 @@ def excess(rounding: str, level_aware: bool) -> float:
     """Percent by which the MSE of OCTAV's clip exceeds the lowest, narrow grid, 2 bits."""
     x = normal(200_000)
     grid = Grid(2, "narrow")
-    error = lambda s: float(expected_error(x, torch.as_tensor(s), grid, rounding))
+    error = lambda s: float(expected_mse(x, torch.as_tensor(s), grid, rounding))
     best = min(error(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
     return 100 * (error(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
 
@@ -77,7 +77,7 @@ def gain_over_max_abs(seed: int) -> float:
     """How many times smaller the 4-bit error of a million normal weights is with OCTAV's clip than with max-abs."""
     x = million(seed)
     grid = Grid(4)
-    wide, tight = (expected_error(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
+    wide, tight = (expected_mse(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
     return float(wide / tight)
 
 
@@ -86,7 +86,7 @@ def _coded(seed: int, rule: str, bits: int) -> tuple[float, float]:
     x = million(seed)
     grid = Grid(bits)
     clip = clip_for(rule, x, grid)
-    return entropy(quantize(x, clip, grid)), float(expected_error(x, clip, grid))
+    return entropy(quantize(x, clip, grid)), float(expected_mse(x, clip, grid))
 
 
 def coded_bits(seed: int, rule: str, bits: int) -> float:
@@ -94,7 +94,7 @@ def coded_bits(seed: int, rule: str, bits: int) -> float:
     return _coded(seed, rule, bits)[0]
 
 
-def coded_error(seed: int) -> float:
+def coded_mse(seed: int) -> float:
     """MSE of the 4-bit max-abs code over that of the 3-bit OCTAV code."""
     return _coded(seed, "max_abs", 4)[1] / _coded(seed, "octav", 3)[1]
 

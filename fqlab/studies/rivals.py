@@ -26,8 +26,8 @@ from fqlab.quant import (
     Grid,
     eden_decode,
     eden_encode,
-    expected_error,
-    lattice_error,
+    expected_mse,
+    lattice_mse,
     max_abs,
     random_signs,
     rotate,
@@ -36,7 +36,7 @@ from fqlab.quant import (
 from fqlab.seeds import SERVER, torch_generator
 
 __all__ = [
-    "DATA", "SETTINGS", "Row", "changes", "digits_accuracy", "dither", "eden_error", "experiment", "measure", "rows",
+    "DATA", "SETTINGS", "Row", "changes", "digits_accuracy", "dither", "eden_nmse", "experiment", "measure", "rows",
     "store", "table",
 ]  # fmt: skip
 
@@ -167,7 +167,7 @@ def changes(seed: int) -> torch.Tensor:
     return (trained - federation.server.weights["fc1.weight"]).flatten(1)
 
 
-def eden_error(seed: int, bits: int) -> float:
+def eden_nmse(seed: int, bits: int) -> float:
     """EDEN's normalised error on real changes."""
     x = changes(seed)
     generators = [torch_generator(seed, "rotation", client=c) for c in range(len(x))]
@@ -181,9 +181,7 @@ def dither(seed: int) -> float:
     x = changes(seed)
     grid = Grid(2)
     clip = max_abs(x, batch_dims=1)
-    return float(
-        (expected_error(x, clip, grid, "stochastic", batch_dims=1) / lattice_error("scalar", grid, clip)).mean()
-    )
+    return float((expected_mse(x, clip, grid, "stochastic", batch_dims=1) / lattice_mse("scalar", grid, clip)).mean())
 
 
 if __name__ == "__main__":

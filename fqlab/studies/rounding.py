@@ -13,7 +13,7 @@ from fqlab.quant import Grid, quantize
 from fqlab.quant.codes import grid_index
 
 __all__ = [
-    "Parts", "crossing_uniform", "decoded", "dither_30", "error_parts_of_mean", "federated", "ratio", "suresh_binary",
+    "Parts", "crossing_uniform", "decoded", "dither_30", "mse_parts_of_mean", "federated", "ratio", "suresh_binary",
     "suresh_bound", "uniform",
 ]  # fmt: skip
 
@@ -41,7 +41,7 @@ class Parts:
         return self.bias + kept + (self.chance - kept) / clients
 
 
-def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
+def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
     """Split the error: mean of the clients' codes minus mean of their values.
 
     Exact but for the law of the deviations, which 41 quantiles stand for. A stochastic code has the clipped value as its
@@ -104,7 +104,7 @@ def ratio(seed: int, clients: int, over: str) -> float:
 
 def crossing_uniform() -> float:
     """Number of clients at which both errors are equal, for the same uniform values."""
-    nearest, stochastic = (error_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
+    nearest, stochastic = (mse_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
     return (stochastic.chance - nearest.chance) / (nearest.bias - stochastic.bias)
 
 

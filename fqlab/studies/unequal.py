@@ -9,20 +9,21 @@ import torch
 
 from fqlab.aggregate import inverse_error_weights
 from fqlab.federation import Experiment, Federation
-from fqlab.quant import Grid, clip_for, expected_error
+from fqlab.quant import Grid, clip_for, expected_mse
 from fqlab.studies.octav import normal
 from fqlab.training.sgd import accuracy
 
 __all__ = ["even", "only_fine", "ratio", "sevens", "weights"]
 
-EVERY, OTHERS = "0123456789", "012345689"
+EVERY = "0123456789"
+OTHERS = "012345689"
 
 
 @lru_cache(maxsize=2)
 def weights(devices: tuple[int, ...] = (8, *(2,) * 9)) -> tuple[float, ...]:
     """Inverse-error weights of devices with these bits that all hold the same bell-shaped weights."""
-    errors = {b: expected_error(normal(), _clip(b), Grid(b)) for b in set(devices)}
-    return tuple(inverse_error_weights([float(errors[b]) for b in devices]).tolist())
+    mse = {b: expected_mse(normal(), _clip(b), Grid(b)) for b in set(devices)}
+    return tuple(inverse_error_weights([float(mse[b]) for b in devices]).tolist())
 
 
 def _clip(bits: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from fqlab import models, wire
 from fqlab.models.layers import build
-from fqlab.quant import Grid, clip_for, expected_error, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, quantize
 
 __all__ = [
     "both_ways_2222", "clip_saves", "formula_2222", "mnist_upload", "packet_2222", "socket", "thousand_header", "zstd",
@@ -75,10 +75,10 @@ def clip_saves(seed: int, coded: bool) -> float:
         for grid in (Grid(b) for b in range(2, 8)):
             clip = clip_for(rule, x, grid, level_aware=True)
             rate = wire.entropy(quantize(x, clip, grid)) if coded else grid.code_bits
-            points.append((-np.log(float(expected_error(x, clip, grid))), rate))
+            points.append((-np.log(float(expected_mse(x, clip, grid))), rate))
         rates[rule] = np.array(points).T
-    error, rate = rates["octav"][:, 2]
-    return float(np.interp(error, *rates["max_abs"]) - rate)
+    mse, rate = rates["octav"][:, 2]
+    return float(np.interp(mse, *rates["max_abs"]) - rate)
 
 
 def zstd(seed: int) -> float:

@@ -77,8 +77,8 @@ def test_the_five_corruptions_that_were_seen():
     lessons.check("03-octav-step", zeroes)
     assert lessons.check("03-octav-step", lambda x, s, c: s).mood == "wrong"
 
-    def floors(errors, present, floor):
-        np.maximum(errors, floor, out=errors)
+    def floors(mse, present, floor):
+        np.maximum(mse, floor, out=mse)
         return ...
 
     lessons.check("05-inverse-error", floors)

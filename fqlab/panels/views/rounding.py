@@ -13,7 +13,7 @@ from fqlab import data
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.rounding import MOST, Crossing, Redrawn, Shares
 from fqlab.quant import Grid
-from fqlab.studies.rounding import Parts, decoded, error_parts_of_mean
+from fqlab.studies.rounding import Parts, decoded, mse_parts_of_mean
 
 __all__ = ["Rounding", "State", "picture"]
 
@@ -126,12 +126,13 @@ def parts(name: str, spread: float, bits: int, clip: float, rounding: str) -> Pa
     """Bias and chance of a picture's mean; ``spread`` in steps."""
     grid = Grid(bits)
     x = torch.from_numpy(picture(name)).flatten()
-    return error_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
+    return mse_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
 
 
 def _cross(nearest: Parts, stochastic: Parts) -> float | None:
     """The number of clients at which both errors are equal, if there is one."""
-    more, less = stochastic.chance - nearest.chance, nearest.bias - stochastic.bias
+    more = stochastic.chance - nearest.chance
+    less = nearest.bias - stochastic.bias
     return more / less if more * less > 0 and more > 0 else None
 
 

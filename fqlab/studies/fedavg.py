@@ -51,7 +51,7 @@ class Watched(FedAvg):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         problem = super().prepare(payload, client)
-        if not self.own_start or client.round > 1:
+        if not self.own_start or client.round_index > 1:
             return problem
         seed = int(torch.randint(2**31, (), generator=client.generator("start")))
         return replace(problem, params=models.weights_of(models.make("mlp", data.load("digits"), seed)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from fqlab.errors import one_of
+from fqlab.errors import ConfigError, one_of
 from fqlab.panels import page, ticket
 from fqlab.panels.state import changed, words
 from fqlab.plots.picture import Drawing, to_svg
@@ -107,6 +107,28 @@ class Headless:
     def csv(self) -> str:
         """The table behind the pictures; every row starts with the ticket and the settings."""
         return page.table(self.ticket, self._state, self.frame.rows)
+
+    @property
+    def trains(self) -> bool:
+        """Whether :meth:`run` trains a federation that could run by itself."""
+        return type(self).experiment(self.State()) is not None
+
+    def toml(self) -> str:
+        """The experiment behind what is shown, as TOML: what ``fqlab run --config FILE`` takes.
+
+        Raises:
+            ConfigError: if with these settings the panel trains no federation that could run by itself.
+        """
+        experiment = type(self).experiment(self._state)
+        if experiment is None:
+            raise ConfigError(f"panel {self.name!r} trains no federation that could run by itself with these settings.")
+        return experiment.to_toml()
+
+    def copy(self) -> None:
+        """Put the experiment into the clipboard, and into the status line to be copied from there by hand."""
+        text = self.toml()
+        self.status.write("Experiment, copied; or click and copy: ", link=page.text_box(text))
+        self._assistant.send({"copy": text})
 
     def save(self, kind: str) -> None:
         """Offer the table (``csv``) or the pictures (``svg``) as a file; the data address is made only now."""

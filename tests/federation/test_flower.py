@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from flower_runs import facts
 
+from flower_runs import facts
 from fqlab.errors import ConfigError, NetworkError, WireError
 from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines import flower

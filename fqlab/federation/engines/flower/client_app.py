@@ -1,4 +1,4 @@
-"""The ClientApp that Flower runs on a node: a message in, :func:`~fqlab.federation.engines.flower.node.answer`, one out."""
+"""The ClientApp that Flower runs on a node: a message in, :func:`.node.answer`, one out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The processes of a federation on this machine, all of them forked from one that has imported everything once.
 
-``python -P ground.py PLAN.json`` starts what the plan names: a SuperLink, SuperNodes, and a SuperExec for each (Flower's
-starter of apps), in Flower's isolation mode "process". Flower would start a fresh Python
-for every message, which imports Flower and PyTorch anew; here whatever Flower starts is a fork, ready in milliseconds.
+``python -P ground.py PLAN.json`` starts what the plan names: a SuperLink, SuperNodes, and a SuperExec for each
+(Flower's starter of apps), in Flower's isolation mode "process". Flower would start a fresh Python for every message,
+which imports Flower and PyTorch anew; here whatever Flower starts is a fork, ready in milliseconds.
 
 The process that was started watches its standard input. Once that is closed (the run is over, failed, was interrupted
 or killed) it ends all the others and removes their folder. It also ends them once one of them that must live is gone.
@@ -193,7 +193,7 @@ def _await(link: Mapping[str, Any]) -> None:
 
 
 def _watch(children: Mapping[str, int]) -> str:
-    """Wait until a process ends that may not: any but a node, which others do without, and a ``flwr run`` that worked."""
+    """Wait until a process ends that may not: any but a node, and a ``flwr run`` that worked; which one, in words."""
     names = {number: name for name, number in children.items()}
     while True:
         number, status = os.wait()

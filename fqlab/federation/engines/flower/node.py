@@ -102,7 +102,7 @@ def _report(results: Sequence[ClientResult], missing: Sequence[int], memory: Mem
     packets: list[bytes] = []
     rows: list[dict[str, Any]] = []
     for result in results:
-        row: dict[str, Any] = {name: getattr(result, name) for name in ("client", "mse", "moved", "loss", "fault")}
+        row: dict[str, Any] = {name: getattr(result, name) for name in ("client", "mse", "moved", "loss", "refusal")}
         if result.size is not None:
             row |= {"packet": len(packets), "size": asdict(result.size)}
             packets.append(result.packet)

@@ -49,7 +49,7 @@ def federate(simulation: Simulation, tasks: Sequence[ClientTask], exchange: Exch
         return []
     results, problems = _results(simulation, tasks, replies, nodes)
     if len(problems) == len({task.client % nodes for task in tasks}):
-        raise NetworkError(f"round {tasks[0].round} had no answer from any node: {'; '.join(problems)}.")
+        raise NetworkError(f"round {tasks[0].round_index} had no answer from any node: {'; '.join(problems)}.")
     lost = [task for task in tasks if task.client not in results]
     if lost:
         again = exchange(requests(simulation, lost, nodes, with_states=True))
@@ -57,7 +57,7 @@ def federate(simulation: Simulation, tasks: Sequence[ClientTask], exchange: Exch
             return []
         results |= _results(simulation, lost, again, nodes)[0]
     nowhere = "what it kept lay on a node that has forgotten it; with a checkpoint there would be a copy"
-    return [results.get(task.client) or ClientResult(task.client, fault=nowhere) for task in tasks]
+    return [results.get(task.client) or ClientResult(task.client, refusal=nowhere) for task in tasks]
 
 
 def requests(simulation: Simulation, tasks: Sequence[ClientTask], nodes: int, with_states: bool) -> dict[int, Bundle]:
@@ -66,7 +66,7 @@ def requests(simulation: Simulation, tasks: Sequence[ClientTask], nodes: int, wi
     shared = {"version": __version__, "experiment": experiment, "home": simulation.states_come_home}
     messages: dict[int, Bundle] = {}
     for task in tasks:
-        header = {**shared, "round": task.round, "clients": []}
+        header = {**shared, "round": task.round_index, "clients": []}
         message = messages.setdefault(task.client % nodes, Bundle(header))
         packets, clients = message.packets, message.header["clients"]
         if not clients or packets[clients[-1][1]] is not task.packet:  # a broadcast is one object for all
@@ -99,7 +99,7 @@ def _results(
             results |= _read(simulation, own, _said(replies.get(node, "it sent nothing")))
         except WireError as error:
             problems.append(f"node {node}: {error}")
-            results |= {client: ClientResult(client, fault=problems[-1]) for client in own}
+            results |= {client: ClientResult(client, refusal=problems[-1]) for client in own}
     return results, problems
 
 
@@ -124,12 +124,12 @@ def _read(simulation: Simulation, own: Sequence[int], reply: Bundle) -> dict[int
     except Exception as error:  # whoever writes such a header can make anything of it
         raise WireError(f"it sent an answer that can't be read ({type(error).__name__})") from None
     silent = [client for client in own if client not in found and client not in missing]
-    return found | {client: ClientResult(client, fault="its node sent nothing for it") for client in silent}
+    return found | {client: ClientResult(client, refusal="its node sent nothing for it") for client in silent}
 
 
 def _result(simulation: Simulation, row: Mapping[str, Any], packets: Sequence[bytes]) -> ClientResult:
-    if row["fault"] is not None:
-        return ClientResult(row["client"], loss=float(row["loss"]), fault=str(row["fault"])[:LARGEST_TEXT])
+    if row["refusal"] is not None:
+        return ClientResult(row["client"], loss=float(row["loss"]), refusal=str(row["refusal"])[:LARGEST_TEXT])
     packet = packets[row["packet"]]
     state: State | None = None
     if "state" in row:

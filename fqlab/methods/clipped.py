@@ -86,9 +86,10 @@ class Clipped(Method):
 
     The defaults are those of the authors' public code: the mid-rise grid, OCTAV's clip with its textbook constant,
     quantization-aware local training with the identity straight-through estimator, biases and normalisation in full
-    precision, the downlink in full precision. Two deviations: the upload quantizes the weights *after* the last step
-    (the code sends the pair of the last forward pass, one step stale), and what is not quantized is averaged (the code
-    copies it from one client).
+    precision, the downlink in full precision. Four deviations: the upload quantizes the weights *after* the last step
+    (the code sends the pair of the last forward pass, one step stale); what is not quantized is averaged (the code
+    copies it from one client); OCTAV makes bits + 6 updates, enough to settle (the code makes 10, which leave an 8-bit
+    clip half a percent short); a last batch of one sample is trained on where the network can (the code skips it).
 
     Args:
         bits: 1-8, or one width a layer such as ``"4-2-2-4"``.

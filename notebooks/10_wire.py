@@ -22,6 +22,7 @@
 # **Needs** lessons 02 and 03. **Minutes** 20 to read, about 20 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
+import numpy as np
 import torch
 
 from fqlab.federation import loopback
@@ -130,8 +131,23 @@ print(*done.left_out)
 # Write `pack_planes(codes, bits)` yourself: a list of byte values, plane by plane, highest plane first. In each plane the first
 # code sits in the highest bit, and zeros fill the last byte. Stuck? `hint("10-pack")`, and at last `solution("10-pack")`.
 
+
+# %% tags=["exercise"]
+def pack_planes(codes, bits):
+    values = []
+    for plane in reversed(range(bits)):
+        digits = ...  # TODO: bit number `plane` of every code
+        ...  # TODO: eight digits a byte, the first one highest; zeros at the end
+    return ...  # TODO: values
+
+
+check("10-pack", pack_planes)
+
+# %% [markdown]
+# On paper: codes 0, 1, 2 and 3 come with chances 1/2, 1/4, 1/8 and 1/8. How many bits a code does the best coder need?
+
 # %%
-check("10-pack", ...)
+check("10-entropy", ...)
 
 # %% [markdown]
 # ## Paper

@@ -147,7 +147,8 @@ def inverse_error(values: Stack, errors: Sequence[float] | torch.Tensor) -> torc
 
 def masked_mean(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], previous: torch.Tensor) -> torch.Tensor:
     """LotteryFL: per coordinate the mean over the clients that kept it; where nobody did, the old value stays."""
-    total, count = torch.zeros_like(previous), torch.zeros_like(previous)
+    total = torch.zeros_like(previous)
+    count = torch.zeros_like(previous)
     for value, mask in zip(values, masks, strict=True):
         total += value * mask
         count += mask

@@ -100,7 +100,8 @@ for name in [n for n in before if n.startswith("fc1.weight: ")]:
 x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
 for rule, grid in (("max_abs", Grid(4)), ("octav", Grid(3))):
     clip = clip_for(rule, x, grid, level_aware=True)
-    error, rate = float(expected_error(x, clip, grid)), entropy(quantize(x, clip, grid))
+    error = float(expected_error(x, clip, grid))
+    rate = entropy(quantize(x, clip, grid))
     print(f"{rule:7} squared error {error:.3f}: {grid.bits} bit at fixed length, {rate:.2f} bit by Shannon")
 
 # %% [markdown]

@@ -263,7 +263,8 @@ def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points:
         x, number = clouds(seen.points, seen.object, seen.sensor, rng, size=size, min_points=min_points)
         xs.append(x)
         ys.append(seen.standing[number])
-        drawn, scene = drawn + len(x), scene + 1
+        drawn = drawn + len(x)
+        scene = scene + 1
         if drawn == 0 and scene - first == 50:
             raise DataError(f"town {town.name!r} shows no object with {min_points} echoes in 50 scenes.")
     return np.concatenate(xs)[:count], np.concatenate(ys)[:count]

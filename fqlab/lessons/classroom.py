@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["classroom", "gather"]
 
-NAMED, LONG = 3, 20
-"""So many unreadable codes are named, with so many characters each; of more only the number is said."""
+NAMED = 3
+"""So many unreadable codes are named; of more only the number is said."""
+LONG = 20
+"""Characters that are shown of each."""
 
 
 def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:

@@ -16,7 +16,8 @@ from fqlab.plots.style import COLORS, MUTED, PAPER, axes, line, note, number_of,
 __all__ = ["Digits", "Rounds", "VoteShares"]
 
 DEVICES = 10
-FINE, COARSE = COLORS["blue"], "#a9cbe2"
+FINE = COLORS["blue"]
+COARSE = "#a9cbe2"
 SEVEN = COLORS["vermilion"]
 
 

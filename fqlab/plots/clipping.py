@@ -16,8 +16,10 @@ from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, style_for
 
 __all__ = ["Descent", "Origin", "Price", "more"]
 
-WIDEST, LOW, HIGH = 8.0, 0.03, 100.0
-"""Largest clip (σ), lowest and highest error (× the lowest) that are drawn."""
+WIDEST = 8.0
+"""Largest clip (σ) that is drawn."""
+LOW, HIGH = 0.03, 100.0
+"""Lowest and highest squared error (× the least) that are drawn."""
 PURPLE = "#a1477a"
 
 
@@ -74,11 +76,13 @@ class Descent(Picture):
         self.edge = self.live(line(ax, "previous", linewidth=1.2))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        (clips, granular, clipping), (where, unit) = data.curves, data.best
+        clips, granular, clipping = data.curves
+        where, unit = data.best
         self.total.set_data(clips, (granular + clipping) / unit)
         self.granular.set_data(clips, np.maximum(granular / unit, 1e-6))
         self.clipping.set_data(clips, np.maximum(clipping / unit, 1e-6))
-        x, y = min(data.clip, WIDEST), self._inside(data.mse / unit)
+        x = min(data.clip, WIDEST)
+        y = self._inside(data.mse / unit)
         self.here.set_data([x, x], [LOW, HIGH])
         self.dot.set_data([x], [y])
         self.best.set_data([where], [1])
@@ -204,7 +208,8 @@ class Origin(Picture):
         return ax
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        widest, clip = data.widest, data.clip
+        widest = data.widest
+        clip = data.clip
         if self.axes[0].get_xlim()[1] != widest:
             for ax in self.axes:
                 ax.set_xlim(-widest, widest)

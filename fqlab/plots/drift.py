@@ -14,8 +14,10 @@ from fqlab.plots.style import COLORS, MUTED, axes, line, note, number_of, separa
 
 __all__ = ["ClientDrift", "Holdings", "Progress"]
 
-CLIENT, CLIENT_INK = COLORS["sky blue"], "#1f6f9f"
-"""Clients' own models, in both pictures; the darker one for words."""
+CLIENT = COLORS["sky blue"]
+"""Clients' own models, in both pictures."""
+CLIENT_INK = "#1f6f9f"
+"""The same, darker, for words."""
 
 
 class Holdings(Picture):
@@ -154,7 +156,8 @@ class Progress(Picture):
         self.ends = [self.live(note(ax, "", x=20.7, color=ink, halo=False)) for ink in inks]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        average, clients = data.average, data.clients
+        average = data.average
+        clients = data.clients
         at = np.arange(1, len(average) + 1)
         self.average.set_data(at, average)
         self.dots.set_data(np.repeat(at, [len(c) for c in clients]), np.concatenate(clients))

@@ -27,8 +27,10 @@ KINDS = {
 }
 """What a byte is for -> its colour. Neighbouring bit planes take turns between two blues."""
 
-WIDE, TALL, LEAST = 330, 112, 3
-"""The map of the packet in pixels, and the side of its smallest cell."""
+WIDE, TALL = 330, 112
+"""The map of the packet in pixels."""
+LEAST = 3
+"""Side of its smallest cell."""
 ROWS, COLUMNS = 3, 16
 """Of the magnified bytes."""
 LENS = 96
@@ -136,7 +138,8 @@ class Bytes(Picture):
                     text.set_text(words)
 
     def _draw_magnifier(self, data: Data, field: tuple) -> None:
-        packet, at = data.packet, data.at
+        packet = data.packet
+        at = data.at
         first = max(0, at // COLUMNS - 1) * COLUMNS
         row, column = divmod(at - first, COLUMNS)
         self.lens.set_bounds(54.5 + 19 * column, LENS - 18 * row - 8, 19, 17)

@@ -77,8 +77,12 @@ class Ladders(Picture):
         ]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        grids, w = data.grids, data.weight
-        ticks, ways, lands, words = [], [], [], []
+        grids = data.grids
+        w = data.weight
+        ticks = []
+        ways = []
+        lands = []
+        words = []
         for row, (kind, grid) in enumerate(grids.items()):
             floor = 4 - row
             count = len(grid["levels"])
@@ -146,7 +150,8 @@ class Staircase(Picture):
         self.step = self.live(note(ax, "", x=3.8, y=-3.4, ha="right", color=style_for("bits").color))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        w, level = data.weight, data.lands
+        w = data.weight
+        level = data.lands
         code, low, high = data.code
         self.stairs.set_data(*data.curve)
         self.miss.set_data([w, w], [w, level])
@@ -188,7 +193,8 @@ class Fair(Picture):
         self.names = [self.live(note(ax, "")) for _ in range(2)]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        count, bits = data.count, data.bits
+        count = data.count
+        bits = data.bits
         for kind, curve in data.curves.items():
             self.lines[kind].set_data(curve[count], curve["error"])
             self.dots[kind].set_data([curve[count][bits - 1]], [curve["error"][bits - 1]])

@@ -18,9 +18,13 @@ from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, number_of, se
 
 __all__ = ["WIDEST", "Levels", "PlaneDensity", "TrainingCurve"]
 
-WIDEST, FLOOR, CEILING = 6.0, 1e-5, 60.0
-"""Largest |w|/σ, smallest and largest squared error (σ²) that are drawn."""
-MOST_LAYERS, MOST_BITS, MOST_EPSILON = 4, 8, 0.2
+WIDEST = 6.0
+"""Largest |w|/σ that is drawn."""
+FLOOR, CEILING = 1e-5, 60.0
+"""Smallest and largest squared error (σ²) that are drawn."""
+MOST_LAYERS = 4
+MOST_BITS = 8
+MOST_EPSILON = 0.2
 
 
 class Levels(Picture):
@@ -93,7 +97,8 @@ class Levels(Picture):
             return "The weights of the largest layer, which nothing rounds."
         self._draw_grid(data)
         self._draw_error(data, min(data.clip, WIDEST))
-        (rounding, clipped), whole = data.parts, data.mse
+        rounding, clipped = data.parts
+        whole = data.mse
         return (
             f"The {data.sent} of the largest layer on a grid of {number_of(data.count, 'level')}, clipped at "
             f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
@@ -200,7 +205,8 @@ class PlaneDensity(Picture):
         self.live(note(ax, "lowest", x=1, ha="right", **style))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        layers, epsilon = data.layers, data.epsilon
+        layers = data.layers
+        epsilon = data.epsilon
         for artist in self.artists:
             artist.set_visible(bool(layers) or artist is self.title)
         if not layers:
@@ -235,7 +241,8 @@ class PlaneDensity(Picture):
         self.setting.set(text=f"ε = {epsilon:g}", x=epsilon, ha="left" if epsilon < 0.15 else "right")
 
     def _draw_matrix(self, layers: Sequence[Data]) -> None:
-        rows, columns = len(layers), max(x["bits"] for x in layers)
+        rows = len(layers)
+        columns = max(x["bits"] for x in layers)
         ones = np.full((rows, columns), np.nan)
         for text in (*self.cells, *self.rows):
             text.set_visible(False)
@@ -332,7 +339,8 @@ class TrainingCurve(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        curve, full = data.accuracy, data.full
+        curve = data.accuracy
+        full = data.full
         cost = data.full_up / max(data.up, 1)
         saved = f" for {cost:.1f} × fewer bytes up" if cost > 1.05 else ""
         gap = 100 * (curve[-1] - full[-1]) if full else 0.0

@@ -149,7 +149,8 @@ def quantize(
 def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """``clip`` of shape ``shape``, one number for all allowed."""
     if clip.dim() and clip.shape != shape:
-        got, want = tuple(clip.shape), tuple(shape)
+        got = tuple(clip.shape)
+        want = tuple(shape)
         raise ConfigError(f"clip has shape {got}, but must be one number or of shape {want}.")
     if not bool(((clip >= 0) & clip.isfinite()).all()):
         raise ConfigError(f"clip is {clip.tolist()}, but must be finite and 0 or more.")
@@ -167,5 +168,6 @@ def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
     error = (x - codes.dequantize()).double().square_()
-    whole, clipping = float(error.sum()), float(error.masked_fill_(~outside, 0).sum())
+    whole = float(error.sum())
+    clipping = float(error.masked_fill_(~outside, 0).sum())
     return (whole - clipping) / max(1, x.numel()), clipping / max(1, x.numel())

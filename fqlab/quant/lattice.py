@@ -71,7 +71,8 @@ def dithered(
         lattice: one of :data:`LATTICES`.
         batch_dims: leading dimensions that have a clip of their own.
     """
-    batch, shape = x.shape[:batch_dims], x.shape[batch_dims:]
+    batch = x.shape[:batch_dims]
+    shape = x.shape[batch_dims:]
     if one_of("lattice", lattice, LATTICES) == "scalar":
         place = grid_index(x, expand_like(clip, x), grid) + dither
         return Codes(torch.round(place).clamp(0, grid.high).to(torch.int16), grid, clip)

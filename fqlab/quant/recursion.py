@@ -132,7 +132,8 @@ def _octav(rows: torch.Tensor, sizes: Sequence[int], model: NoiseModel, updates:
     """Clips of ``rows``; an update is :func:`octav_step`, but by look-ups instead of a pass over the values."""
     ranked = Ranked(rows.abs() if model.top == 1.0 else rows.clone())
     zero = rows.new_zeros(len(rows), 1)
-    (positive, up), (negative, down) = ranked.above(zero), ranked.below(zero)
+    (positive, up) = ranked.above(zero)
+    (negative, down) = ranked.below(zero)
     nonzero = (positive + negative).double()
     total = up - down
     peak = torch.maximum(ranked.values[:, -1:], -ranked.values[:, :1])

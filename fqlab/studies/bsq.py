@@ -16,8 +16,12 @@ __all__ = [
     "bits_03", "experiment", "hawq", "outcome", "published_scheme", "unweighed",
 ]  # fmt: skip
 
-WARMUP, PLANES, TUNING = 12, 16, 8
-"""Epochs in full precision, in the bit representation, and of fine-tuning at the widths that were found."""
+WARMUP = 12
+"""Epochs in full precision."""
+PLANES = 16
+"""Epochs in the bit representation."""
+TUNING = 8
+"""Epochs of fine-tuning at the widths that were found."""
 
 
 def experiment(

@@ -149,7 +149,8 @@ def between(own_start: bool, seed: int, epochs: int = 50) -> tuple[list[float], 
     digits, model = _digits()
     first, second = (_member(halves(own_start, seed, epochs), i) for i in range(2))
     thetas = torch.linspace(-0.2, 1.2, 29).tolist()
-    losses, accuracies = [], []
+    losses = []
+    accuracies = []
     for theta in thetas:
         mixed = {name: theta * w + (1 - theta) * second[name] for name, w in first.items()}
         losses.append(float(cross_entropy(infer(model, mixed, digits.train_x), digits.train_y)))

@@ -21,7 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
-CLIENTS, ROUNDS = 10, 10
+CLIENTS = 10
+ROUNDS = 10
 OURS = {"update": "latent", "strip": "msb", "bit_factor": False, "averaging": "budget"}
 """What suits this network, which has no norms: the public code's integer update does not train it at all, and its
 pruning and penalty leave nothing of it at an ε at which planes fall."""

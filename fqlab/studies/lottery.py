@@ -14,7 +14,8 @@ from fqlab.methods.lottery import kept_after, published_mib
 
 __all__ = ["CLIENTS", "ROUNDS", "digits", "experiment", "fedavg_mib", "kept"]
 
-ROUNDS, CLIENTS = 40, 10
+ROUNDS = 40
+CLIENTS = 10
 
 
 def experiment(
@@ -94,7 +95,8 @@ def one_way(seed: int, scale: str) -> float:
 
 def broadcast(seed: int, scale: str) -> float:
     """Cost of target 0.5 over FedAvg's, both ways on the wire, where one broadcast reaches all clients."""
-    run, plain = digits(seed, target=0.5), digits(seed, "fedavg")
+    run = digits(seed, target=0.5)
+    plain = digits(seed, "fedavg")
     clients = len(plain.rounds[0].participants)
     return (run.bytes_up + run.bytes_down) / (plain.bytes_up + plain.bytes_down / clients)
 

@@ -59,9 +59,13 @@ def at(method: str, bits: int, seed: int, scale: str) -> float:
     return smoke(method, seed)[bits]
 
 
-fedavg_2, kure_2, apqn_2 = partial(at, "fedavg", 2), partial(at, "kure", 2), partial(at, "apqn", 2)
+fedavg_2 = partial(at, "fedavg", 2)
+kure_2 = partial(at, "kure", 2)
+apqn_2 = partial(at, "apqn", 2)
 apqn_mixed_2 = partial(at, "apqn_mixed", 2)
-qat_2, mqat_2, mqat_client_2 = partial(at, "qat", 2), partial(at, "mqat", 2), partial(at, "mqat_client", 2)
+qat_2 = partial(at, "qat", 2)
+mqat_2 = partial(at, "mqat", 2)
+mqat_client_2 = partial(at, "mqat_client", 2)
 
 
 def kure_gain(seed: int, scale: str) -> float:

@@ -61,7 +61,8 @@ def error_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str,
     else:
         s = torch.tensor(clip)
         place = grid_index(values, s, grid)
-        gaps, f = grid.decode(place, s) - values, place - place.floor()
+        gaps = grid.decode(place, s) - values
+        f = place - place.floor()
         chance = float(grid.step(clip) ** 2 * (f * (1 - f)).mean())
         common = float(grid.step(clip) ** 2 * (_mean_of_lower(f) - f.mean(0).square()).mean())
     return Parts(float(gaps.mean(0).square().mean()), float(gaps.var(0, correction=0).mean()) + chance, common)
@@ -128,7 +129,8 @@ def _suresh(seed: int) -> tuple[float, float, float]:
     draws = torch.Generator().manual_seed(seed)
     x = torch.randn(10, 256, generator=draws) + torch.linspace(-1, 1, 256)
     low, high = x.min(1, keepdim=True).values, x.max(1, keepdim=True).values
-    middle, reach = (high + low) / 2, (high - low)[:, 0] / 2
+    middle = (high + low) / 2
+    reach = (high - low)[:, 0] / 2
     trials = []
     for _ in range(500):
         codes = quantize(x - middle, reach, Grid(1), "stochastic", draws, batch_dims=1)

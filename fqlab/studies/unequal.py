@@ -16,7 +16,8 @@ __all__ = [
     "even", "only_fine", "ratio", "sevens_inverse", "sevens_limit", "sevens_output", "sevens_size", "share", "weights",
 ]  # fmt: skip
 
-EVERY, OTHERS = "0123456789", "012345689"
+EVERY = "0123456789"
+OTHERS = "012345689"
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,6 @@
 """Measure every panel in Chromium: key press on its first slider to the first changed picture.
 
-    python tests/bench_panels.py [presses]
+    python tests/benchmarks/panels.py [presses]
 
 A panel whose first slider does nothing but train (drift, precision) shows the first picture of the training. Not a
 test: figures depend on the machine. Take them on an idle one; the script prints its load.

@@ -48,7 +48,8 @@ def test_threads_give_the_bits_of_serial_for_any_worker_count(case):
 def test_vectorized_is_serial_within_float_tolerance(case):
     """Before quantization; after it one rounded tie may move a whole step, so codes are compared as a share."""
     serial, stacked = Federation(experiment(case)), Federation(experiment(case, engine="vectorized"))
-    first, second = serial.step(), stacked.step()
+    first = serial.step()
+    second = stacked.step()
     assert first.loss == pytest.approx(second.loss, rel=1e-4)
     assert first.participants == second.participants
     for name, value in serial.server.weights.items():
@@ -118,7 +119,8 @@ def test_auto_takes_the_engine_with_the_shortest_step_and_says_what_it_measured(
     federation = Federation(experiment("fedavg", engine="auto"))
     assert federation.engine == "threads"
     assert federation.measured["vectorized"] == 2.0
-    first, serial = federation.step(), Federation(experiment("fedavg")).step()
+    first = federation.step()
+    serial = Federation(experiment("fedavg")).step()
     assert first.loss == serial.loss
 
 

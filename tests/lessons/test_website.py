@@ -35,7 +35,10 @@ class Links(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.loads, self.links, self.names, self.alts = [], [], [], []
+        self.loads = []
+        self.links = []
+        self.names = []
+        self.alts = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -182,7 +185,8 @@ def test_bad_folders_are_one_sentence(tmp_path, capsys):
 
 def test_a_reader_opens_answers_instead_of_being_asked(monkeypatch, tmp_path):
     monkeypatch.setenv("FQLAB_PROGRESS", str(tmp_path / "progress.json"))
-    prediction, exercise = lessons.lesson("03").predictions[0], lessons.lesson("03").exercises[0]
+    prediction = lessons.lesson("03").predictions[0]
+    exercise = lessons.lesson("03").exercises[0]
     assert "<details>" not in lessons.reveal(prediction.id)._repr_html_()
     assert "<details>" not in lessons.check(exercise.id, ...)._repr_html_()
     monkeypatch.setenv("FQLAB_READING", "1")

@@ -50,7 +50,8 @@ def test_penalty_averages_layers_and_knows_both_estimators():
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_signed_quantizer_against_its_definition(bits):
-    w, b = torch.randn(500, generator=torch.Generator().manual_seed(bits)), torch.tensor(float(bits))
+    w = torch.randn(500, generator=torch.Generator().manual_seed(bits))
+    b = torch.tensor(float(bits))
     step = float(w.abs().max()) / (2 ** (bits - 1) - 1)
     assert float(signed_step(w, b)) == pytest.approx(step)
     by_hand = [max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, round(v / step))) * step for v in w.tolist()]
@@ -58,10 +59,8 @@ def test_signed_quantizer_against_its_definition(bits):
 
 
 def test_pseudo_noise_has_the_variance_of_its_name():
-    params, draw = (
-        {"w": torch.randn(100_000, generator=torch.Generator().manual_seed(0))},
-        torch.Generator().manual_seed(1),
-    )
+    params = {"w": torch.randn(100_000, generator=torch.Generator().manual_seed(0))}
+    draw = torch.Generator().manual_seed(1)
     for kind, variance in (("uniform", 1 / 12), ("gauss", 1 / 4)):
         noisy = PseudoNoise(("w",), (4,), kind=kind)
         moved = noisy(params, {}, noisy.draw(params, draw))["w"] - params["w"]
@@ -71,7 +70,8 @@ def test_pseudo_noise_has_the_variance_of_its_name():
 
 
 def test_widths_are_drawn_evenly_and_the_gradient_passes_through():
-    transform, draw = MultiBit(("w",), (2, 4, 8)), torch.Generator().manual_seed(0)
+    transform = MultiBit(("w",), (2, 4, 8))
+    draw = torch.Generator().manual_seed(0)
     seen = [float(transform.draw({}, draw)["bits"]) for _ in range(3000)]
     assert all(abs(seen.count(b) / 3000 - 1 / 3) < 0.05 for b in (2.0, 4.0, 8.0))
     w = torch.randn(20).requires_grad_()

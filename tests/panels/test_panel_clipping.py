@@ -37,7 +37,8 @@ def test_the_two_parts_of_the_error_are_those_of_a_normal_law():
 
 def test_the_parts_are_those_of_real_codes(panel):
     data = shown(panel, Descent, bits=3, clip=1.5, law="laplace", grid="twos_complement")
-    x, grid = sample("laplace", 0), Grid(3, "twos_complement")
+    x = sample("laplace", 0)
+    grid = Grid(3, "twos_complement")
     assert data.parts == pytest.approx(error_parts(x, quantize(x, 1.5, grid)), rel=1e-4)
     assert data.mse == pytest.approx(sum(data.parts))
 
@@ -53,8 +54,10 @@ def test_the_star_is_the_lowest_of_a_fine_sweep(panel):
 
 def test_octav_walks_by_its_formula_to_the_librarys_clip():
     """Sakr et al., eq. 6, written out with NumPy."""
-    x, grid = sample("normal", 0), Grid(4, "octav")
-    size, c = x.abs().numpy().astype(float), 4.0**-4 / 3
+    x = sample("normal", 0)
+    grid = Grid(4, "octav")
+    size = x.abs().numpy().astype(float)
+    c = 4.0**-4 / 3
     path = walk("normal", 0, grid, "nearest", "textbook", "mean").clips
     s = size.mean()
     for seen in path:
@@ -66,10 +69,12 @@ def test_octav_walks_by_its_formula_to_the_librarys_clip():
 
 def test_what_octav_sees_touches_the_curve_and_bottoms_at_its_next_clip():
     where = ("laplace", 0, Grid(3, "narrow"), "stochastic", "level", "mean")
-    seen, x = walk(*where), sample("laplace", 0)
+    seen = walk(*where)
+    x = sample("laplace", 0)
     noise = Grid(3, "narrow").noise("stochastic")
     for k in range(4):
-        s, after = seen.clips[k], seen.clips[k + 1]
+        s = seen.clips[k]
+        after = seen.clips[k + 1]
         parabola = lambda t, k=k, after=after: seen.bends[k] * (t - after) ** 2 + seen.floors[k]
         inside = x.abs() <= s
         model = lambda t, inside=inside: float(

@@ -29,7 +29,8 @@ LEVELS = {
 @pytest.mark.parametrize("kind", LEVELS)
 def test_levels_error_and_the_travelling_weight(kind):
     """2 bits, clip 2 σ: levels by hand; every weight goes to the nearest of them."""
-    found, x = ladder(kind, State(bits=2, clip=2.0, weight=1.25)), weights("normal", 0).numpy()
+    found = ladder(kind, State(bits=2, clip=2.0, weight=1.25))
+    x = weights("normal", 0).numpy()
     levels = np.array(LEVELS[kind])
     assert found["levels"] == pytest.approx(levels)
     assert found["lands"] == pytest.approx(levels[np.abs(levels - 1.25).argmin()])

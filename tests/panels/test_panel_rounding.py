@@ -20,7 +20,8 @@ def panel():
 
 
 def test_evenly_spread_values_err_by_the_textbook():
-    x, grid = uniform(), Grid(3)
+    x = uniform()
+    grid = Grid(3)
     step = 2 / 7
     nearest, stochastic = (error_parts_of_mean(x, 1.0, grid, r) for r in ("nearest", "stochastic"))
     assert (nearest.bias, nearest.chance) == pytest.approx((step**2 / 12, 0), rel=1e-3)

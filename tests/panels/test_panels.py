@@ -88,7 +88,9 @@ def test_no_reachable_setting_raises(panel):
 def test_a_ticket_restores_and_a_mistyped_one_is_refused(panel):
     panel.preset(next(iter(panel.presets)))
     settled(panel)
-    code, state, words = panel.ticket, panel.state, panel.description
+    code = panel.ticket
+    state = panel.state
+    words = panel.description
     panel.reset()
     assert panel.restore(code).state == state
     settled(panel)

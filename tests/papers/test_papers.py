@@ -50,10 +50,12 @@ def test_ids_are_unique_and_no_result_is_orphaned():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_numbers_in_prose_are_those_of_claims_or_results(path):
     for text, identity in CITED.findall(path.read_text(encoding="utf-8")):
-        c, stored = papers.claim(identity), papers.result(identity)
+        c = papers.claim(identity)
+        stored = papers.result(identity)
         number = re.search(r"-?\d[\d,]*(?:\.(\d+))?", text)
         assert number, f"{text} cites {identity} without a number"
-        value, digits = float(number[0].replace(",", "")), len(number[1] or "")
+        value = float(number[0].replace(",", ""))
+        digits = len(number[1] or "")
         known = [v for v in (c.published, stored.value if stored else None) if isinstance(v, (int, float))]
         assert any(abs(value - v) <= 0.5000001 * 10**-digits for v in known), f"{text} is neither of {known}"
 

@@ -260,7 +260,8 @@ def test_aciq_constants(bits):
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_aciq_minimises_its_model_on_every_grid(kind, rounding, bits):
     """c·s² + clipping MSE, minimised by SciPy."""
-    grid, unit = Grid(bits, kind), torch.tensor([-1.0, 1.0])
+    grid = Grid(bits, kind)
+    unit = torch.tensor([-1.0, 1.0])
     clipping = {
         aciq_gauss: lambda s: (
             (1 + s * s) * math.erfc(s / math.sqrt(2)) - math.sqrt(2 / math.pi) * s * math.exp(-s * s / 2)
@@ -300,7 +301,8 @@ def test_the_oracle_reproduces_the_verified_optima(name, bits):
 @pytest.mark.parametrize("bits", BITS)
 def test_measured_errors_at_given_clips(name, bits):
     """The library's own quantizer, integrated over the law, against the tables."""
-    (x, weight), row = mesh(LAWS[name]), table(OPTIMA[name])[bits]
+    (x, weight) = mesh(LAWS[name])
+    row = table(OPTIMA[name])[bits]
 
     def measured(clip: float, kind: str = "midrise", rounding: str = "nearest") -> float:
         each = expected_error(x[:, None], torch.full(x.shape, clip), Grid(bits, kind), rounding, batch_dims=1)
@@ -425,7 +427,8 @@ def test_a_two_cycle_ends_on_one_of_its_two_clips():
     cycles = 0
     for seed in range(40):
         size = np.abs(np.random.default_rng(seed).standard_normal(100).astype(np.float32)).astype(np.float64)
-        s, seen = size.mean(), []
+        s = size.mean()
+        seen = []
         for _ in range(60):
             outside = size > s
             s = size[outside].sum() / (4.0**-1 / 3 * (~outside).sum() + outside.sum())
@@ -490,10 +493,12 @@ def test_a_sparse_tensor_s_percentile_falls_back_on_its_largest_value():
 def test_sweep_is_a_search_through_a_hundred_clips(kind, rounding):
     """Against a search that rounds to the listed levels value by value."""
     x = randn(60, seed=4).double().numpy()
-    ladder, peak = levels(kind, 3), np.abs(x).max()
+    ladder = levels(kind, 3)
+    peak = np.abs(x).max()
 
     def error(clip: float) -> float:
-        steps, held = clip * ladder, np.clip(x, clip * ladder[0], clip * ladder[-1])
+        steps = clip * ladder
+        held = np.clip(x, clip * ladder[0], clip * ladder[-1])
         if rounding == "nearest":
             return float(np.mean(np.abs(x[:, None] - steps).min(1) ** 2))
         k = np.clip(np.searchsorted(steps, held, side="right") - 1, 0, len(steps) - 2)
@@ -594,7 +599,8 @@ def test_a_batch_is_a_loop(rule, kind, rounding):
 @every_rule
 @pytest.mark.parametrize("kind", KINDS)
 def test_vmap_is_a_batch(rule, kind):
-    x, grid = randn(4, 30), Grid(4, kind)
+    x = randn(4, 30)
+    grid = Grid(4, kind)
     got = torch.func.vmap(lambda row: RULES[rule](row, grid))(x)
     torch.testing.assert_close(got, RULES[rule](x, grid, batch_dims=1))
 

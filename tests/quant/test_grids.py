@@ -25,7 +25,8 @@ def ladder(grid: Grid, clip: float = 1.0) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_levels_are_those_of_the_convention(kind, bits):
-    grid, want = Grid(bits, kind), levels(kind, bits)
+    grid = Grid(bits, kind)
+    want = levels(kind, bits)
     np.testing.assert_allclose(ladder(grid, 2.5), 2.5 * want, atol=1e-6)
     assert grid.levels == len(want)
     assert (grid.bottom, grid.top) == pytest.approx((want[0], want[-1]))
@@ -160,7 +161,8 @@ def test_error_parts_add_up(grid, clip, rounding, seed):
 @pytest.mark.parametrize("kind", KINDS)
 def test_error_parts_value_by_value(kind):
     """Beyond the outermost level, which on two's complement is not where the clip is, counts as clipping."""
-    x, clip = torch.linspace(-2, 2, 401), 1.3
+    x = torch.linspace(-2, 2, 401)
+    clip = 1.3
     low, high = clip * levels(kind, 2)[[0, -1]]
     error = (x - quantize(x, clip, Grid(2, kind)).dequantize()).square().tolist()
     beyond = [v < low or v > high for v in x.tolist()]
@@ -245,7 +247,8 @@ def test_codes_do_not_depend_on_the_parts_in_which_they_are_made(kind, rounding,
         covered[part] += 1
     assert bool((covered == 1).all())
     x = torch.randn(rows, width, generator=torch.Generator().manual_seed(1))
-    clip, grid = torch.linspace(0.5, 2, rows), Grid(3, kind)
+    clip = torch.linspace(0.5, 2, rows)
+    grid = Grid(3, kind)
     seeded = lambda: torch.Generator().manual_seed(7)
     noise = torch.rand(x.shape, generator=seeded()) if rounding == "stochastic" else None
     want = in_one_go(x, clip[:, None], grid, noise)
@@ -320,6 +323,7 @@ def test_unknown_rounding():
 
 
 def test_clients_may_share_their_draws():
-    x, draws = torch.randn(3, 40, generator=torch.Generator().manual_seed(1)), torch.linspace(0, 0.99, 40)
+    x = torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
+    draws = torch.linspace(0, 0.99, 40)
     got = quantize(x, 1.0, Grid(3), "stochastic", noise=draws)
     assert got == quantize(x, 1.0, Grid(3), "stochastic", noise=draws.repeat(3, 1))

@@ -21,7 +21,8 @@ def draws(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def errors(x: torch.Tensor, bits: int, lattice: str, clip: float = CLIP, seed: int = 1) -> torch.Tensor:
     """Estimate minus value, for values ``[p]``."""
-    clip, grid = torch.tensor(clip), Grid(bits)
+    clip = torch.tensor(clip)
+    grid = Grid(bits)
     dither = draws(*code_shape(lattice, x.shape), seed=seed) - 0.5
     codes = dithered(x, clip, grid, dither, lattice)
     assert int(codes.values.min()) >= 0
@@ -55,7 +56,8 @@ def test_the_error_knows_nothing_of_the_value(lattice):
 
 def test_stochastic_rounding_at_equal_bits_errs_by_four_times_as_much_in_the_middle_of_a_cell():
     """f(1 − f)Δ² is Δ²/4 at f = 1/2 against Δ²/12, and half as much more as that on average: Δ²/6."""
-    x, grid = torch.zeros(50_000), Grid(2)  # mid-rise: 0 lies between two levels
+    x = torch.zeros(50_000)  # mid-rise: 0 lies between two levels
+    grid = Grid(2)
     kept = quantize(x, CLIP, grid, "stochastic", torch.Generator().manual_seed(0)).dequantize()
     ratio = float(kept.square().mean() / errors(x, 2, "scalar").square().mean())
     assert ratio == pytest.approx(3.0, rel=0.03)
@@ -84,10 +86,13 @@ def test_hexagons_without_overload_pay_for_the_rim(bits, ratio):
 @given(st.integers(1, 8), st.integers(1, 33), st.integers(0, 1000))
 def test_no_error_reaches_beyond_the_hexagon(bits, entries, seed):
     """Brute force: no lattice point is nearer to the dithered pair than the one that was sent."""
-    x, clip, grid = (2 * draws(entries, seed=seed) - 1) * CLIP, torch.tensor(CLIP), Grid(bits)
+    x = (2 * draws(entries, seed=seed) - 1) * CLIP
+    clip = torch.tensor(CLIP)
+    grid = Grid(bits)
     dither = draws(*code_shape("hexagonal", x.shape), seed=seed + 1) - 0.5
     codes = dithered(x, clip, grid, dither, "hexagonal")
-    step, n = float(lattice_step("hexagonal", grid, clip)), 2**bits
+    step = float(lattice_step("hexagonal", grid, clip))
+    n = 2**bits
     sent = torch.nn.functional.pad(undithered(codes, dither, "hexagonal", (entries,)) - x, (0, entries % 2))
     far = (sent if entries % 2 == 0 else sent[: len(sent)]).reshape(2, -1)[:, : entries // 2].norm(dim=0) / step
     assert bool((far <= 1 / math.sqrt(3) + 1e-4).all())
@@ -101,7 +106,8 @@ def test_no_error_reaches_beyond_the_hexagon(bits, entries, seed):
 
 @pytest.mark.parametrize("lattice", LATTICES)
 def test_a_batch_gives_what_its_members_give(lattice):
-    x, clip = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([1.0, 2.0, 0.5])
+    x = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    clip = torch.tensor([1.0, 2.0, 0.5])
     dither = draws(3, *code_shape(lattice, (4, 5))) - 0.5
     codes = dithered(x, clip, Grid(3), dither, lattice, batch_dims=1)
     whole = undithered(codes, dither, lattice, (4, 5))

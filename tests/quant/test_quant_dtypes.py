@@ -69,7 +69,8 @@ def default(dtype: torch.dtype) -> Iterator[None]:
 
 
 def clips(kind: str) -> Any:
-    grids, found = [Grid(bits, kind) for bits in (1, 3, 8)], []
+    grids = [Grid(bits, kind) for bits in (1, 3, 8)]
+    found = []
     for rounding in ROUNDINGS:
         found += [clip_for(rule, X, g, rounding, batch_dims=d) for rule in RULES for g in grids for d in (0, 1)]
         found += [clip_for("octav", X, g, rounding, level_aware=False) for g in grids]
@@ -92,7 +93,8 @@ def codes(kind: str) -> Any:
 
 
 def planes(kind: str) -> Any:
-    grid, scale = Grid(4, "sign_magnitude"), torch.tensor(1.5, dtype=torch.float32)
+    grid = Grid(4, "sign_magnitude")
+    scale = torch.tensor(1.5, dtype=torch.float32)
     made = quantize(X, scale, grid)
     real = bit_variables(made, 6)
     pruned, bits = prune_msb(made, 0.3, batch_dims=0)
@@ -106,7 +108,8 @@ def planes(kind: str) -> Any:
 
 
 def rivals(kind: str) -> Any:
-    grid, draws = Grid(3), lambda: torch.Generator().manual_seed(3)
+    grid = Grid(3)
+    draws = lambda: torch.Generator().manual_seed(3)
     signs = random_signs(sum(pieces(50)), [draws(), draws(), draws()])
     rotated = rotate(X, signs)
     coded = [eden_encode(part, 2) for part in rotated]

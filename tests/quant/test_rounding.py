@@ -45,7 +45,8 @@ def test_no_variance_at_and_beyond_the_ends(w):
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_unbiased_for_the_clipped_value_with_the_variance_of_a_coin(kind, bits):
     """Several values at once, each within 5 standard errors; on two's complement the upper end is s − Δ."""
-    grid, clip = Grid(bits, kind), 1.5
+    grid = Grid(bits, kind)
+    clip = 1.5
     w = torch.tensor([-2.0, -1.1, -0.37, 0.02, 0.5, 0.99, 1.45, 2.0])
     draws = 20_000
     x = w.expand(draws, -1)

@@ -259,7 +259,8 @@ def test_measured_sizes_are_those_of_packing_again():
 
 
 def test_ledger_sums():
-    ledger, packet = wire.Ledger(), wire.pack({"b": torch.zeros(4)})
+    ledger = wire.Ledger()
+    packet = wire.pack({"b": torch.zeros(4)})
     for r in (1, 2):
         for c in (0, 1, 2):
             ledger.add(r, c, "up" if c else "down", wire.measure(packet))

@@ -29,7 +29,8 @@ def _five_epochs() -> float:
 
 def average(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Σ n_k w_k / Σ n_k over clients [K, d], [K]."""
-    weights, sizes = np.asarray(weights, dtype=float), np.asarray(sizes, dtype=float)
+    weights = np.asarray(weights, dtype=float)
+    sizes = np.asarray(sizes, dtype=float)
     return sizes @ weights / sizes.sum()
 
 

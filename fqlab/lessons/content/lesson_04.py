@@ -26,7 +26,8 @@ def _thirty() -> float:
 
 def stochastic(x: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Up to the next whole number where the draw lies below the fraction, else down."""
-    x, u = np.asarray(x, dtype=float), np.asarray(u, dtype=float)
+    x = np.asarray(x, dtype=float)
+    u = np.asarray(u, dtype=float)
     below = np.floor(x)
     return below + (u < x - below)
 

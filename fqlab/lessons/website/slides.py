@@ -23,8 +23,12 @@ from fqlab.lessons.website.markup import Markup
 __all__ = ["Slide", "cut", "deck"]
 
 FULL = 1.0
-LETTERS, LINES, LINE = 720, 13, 60
-"""Letters of prose, or lines of code, that fill a slide; letters in a line."""
+LETTERS = 720
+"""Letters of prose that fill a slide."""
+LINES = 13
+"""Lines of code that fill a slide."""
+LINE = 60
+"""Letters in a line."""
 
 
 @dataclass

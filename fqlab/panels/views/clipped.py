@@ -21,7 +21,9 @@ from fqlab.training.sgd import infer
 
 __all__ = ["ClippedFederation", "State", "experiment", "recalls", "shares"]
 
-CLIENTS, ROUNDS, RARE = 10, 30, 7
+CLIENTS = 10
+ROUNDS = 30
+RARE = 7
 EVERY = "0123456789"
 OTHERS = EVERY.replace(str(RARE), "")
 LAYERS = ("hidden", "output")
@@ -125,7 +127,8 @@ def bits(state: State) -> dict[str, tuple[int, int]]:
 
 def method(state: State) -> Clipped:
     """The method of a state; the clip's constant is the authors' textbook one."""
-    fine, coarse = f"{state.fine_bits}-{state.fine_bits}", f"{state.hidden}-{state.output}"
+    fine = f"{state.fine_bits}-{state.fine_bits}"
+    coarse = f"{state.hidden}-{state.output}"
     return Clipped(
         client_bits=", ".join([fine] * state.fine + [coarse] * (CLIENTS - state.fine)), clip=state.clip,
         rounding=state.rounding, averaging=state.averaging, limit=float(state.limit), qat=False,

@@ -18,7 +18,9 @@ from fqlab.wire.entropy import entropy
 
 __all__ = ["Clipping", "State", "curves", "prices", "sample", "split_error", "walk"]
 
-SIZE, STEPS, WIDEST = 10_000, 14, 8.0
+SIZE = 10_000
+STEPS = 14
+WIDEST = 8.0
 LAWS = {"normal": "normal", "laplace": "Laplace", "layer": "a trained layer", "outliers": "1 % outliers"}
 RULES = {
     "hand": "by hand",
@@ -161,7 +163,8 @@ def walk(law: str, seed: int, grid: Grid, rounding: str, constant: str, start: s
     """Run OCTAV. At a clip it holds fast who is clipped; the error is a parabola then, whose lowest point comes next."""
     x = sample(law, seed)
     noise, top = (4.0**-grid.bits / 3, 1.0) if constant == "textbook" else (grid.noise(rounding), grid.top)
-    clips, bends = [x.abs().mean() if start == "mean" else x.abs().max()], []
+    clips = [x.abs().mean() if start == "mean" else x.abs().max()]
+    bends = []
     reach = torch.where(x > 0, top, 1.0)
     for _ in range(STEPS + 1):
         outside = (x.abs() > reach * clips[-1]).float()

@@ -137,7 +137,8 @@ def play(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> It
 
 
 def _outcome(federation: Federation, personal: list[float]) -> Outcome:
-    simulation, rounds = federation.simulation, federation.rounds
+    simulation = federation.simulation
+    rounds = federation.rounds
     first = simulation.spec.quantizable[0]
     whole = np.ones(federation.server.weights[first].shape, dtype=bool)
     state = federation.server.state

@@ -19,7 +19,8 @@ from fqlab.training.objectives import kurtosis
 
 __all__ = ["Robustness", "State", "Trained", "experiment", "train"]
 
-ROUNDS, CLIENTS = 20, 10
+ROUNDS = 20
+CLIENTS = 10
 METHODS = {
     "fedavg": "FedAvg",
     "kure": "KURE: kurtosis term",

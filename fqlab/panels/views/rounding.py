@@ -131,7 +131,8 @@ def parts(name: str, spread: float, bits: int, clip: float, rounding: str) -> Pa
 
 def _cross(nearest: Parts, stochastic: Parts) -> float | None:
     """The number of clients at which both errors are equal, if there is one."""
-    more, less = stochastic.chance - nearest.chance, nearest.bias - stochastic.bias
+    more = stochastic.chance - nearest.chance
+    less = nearest.bias - stochastic.bias
     return more / less if more * less > 0 and more > 0 else None
 
 

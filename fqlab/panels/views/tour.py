@@ -34,7 +34,8 @@ from fqlab.wire import pack, unpack
 
 __all__ = ["State", "Tour"]
 
-ROUNDS, CLIENTS = 30, 10
+ROUNDS = 30
+CLIENTS = 10
 SHOWN = 10
 """Rounds after which the pictures of one layer are taken."""
 SPLITS = {"even": ("iid", {}), "mild": ("dirichlet", {"alpha": 0.5}), "strong": ("dirichlet", {"alpha": 0.1})}

@@ -18,7 +18,8 @@ ARMS = {
     "lasso, pruning": "both",
     "full method": "full",
 }
-GREEN, BLUE = style_for("accuracy").color, style_for("bits").color
+GREEN = style_for("accuracy").color
+BLUE = style_for("bits").color
 
 
 @matplotlib_defaults()

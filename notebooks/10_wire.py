@@ -22,7 +22,6 @@
 # **Needs** lessons 02 and 03. **Minutes** 20 to read, about 20 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
-import numpy as np
 import torch
 
 from fqlab.federation import loopback

@@ -24,8 +24,6 @@
 # %%
 from dataclasses import dataclass
 
-import numpy as np
-
 from fqlab import federation, papers, wire
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods import METHODS, ClientUpdate, Method, make

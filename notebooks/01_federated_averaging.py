@@ -119,7 +119,7 @@ for own, name in ((True, "ten starts"), (False, "one start ")):
 # on skewed clients, against one step on everything:
 
 # %% tags=["nbval-check-output"]
-print(f"equal up to the rounding of float32: {fedsgd_distance(0, 'demo') < 1e-6}")
+print(f"equal up to the rounding of float32: {fedsgd_distance(0) < 1e-6}")
 
 # %% [markdown]
 # **Many steps.** After the first step each client follows its own slope at its own place, and the identity is gone.
@@ -140,12 +140,12 @@ show_source(Method.aggregate)
 # %% [markdown]
 # ## Check
 #
-# Write that average yourself: a function of `weights`, an array [clients, d], and `sizes`, the $n_k$. Fill in
+# Write that average yourself: a function of `weights`, an array [clients, d], and `samples`, the $n_k$. Fill in
 # the TODOs. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer.
 
 
 # %% tags=["exercise"]
-def average(weights, sizes):
+def average(weights, samples):
     share = ...  # TODO: of all images, a number a client
     return ...  # TODO: the clients' weights, weighed by their shares
 

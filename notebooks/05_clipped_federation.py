@@ -129,7 +129,7 @@ show_source(Clipped.floor_errors)
 
 
 # %% tags=["exercise"]
-def shares(errors, present, floor):
+def shares(mse, present, floor):
     inverse = ...  # TODO: 1/error, with the floor; nothing for those who are absent
     return ...  # TODO: every layer's shares sum to 1
 

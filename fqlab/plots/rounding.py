@@ -54,8 +54,8 @@ class Redrawn(Picture):
         for shown, image in zip(self.images, data.images, strict=True):
             shown.set_data(np.clip(image, -1, 1))
         self.words[0].set_text("grey from −1 to 1")
-        for word, error in zip(self.words[1:], data.mse, strict=True):
-            word.set_text(f"squared error {error:.2g}")
+        for word, mse in zip(self.words[1:], data.mse, strict=True):
+            word.set_text(f"squared error {mse:.2g}")
         _, nearest, stochastic = data.mse
         self.title.set_text(self._finding(data.clients, nearest, stochastic))
         return (
@@ -115,8 +115,8 @@ class Crossing(Picture):
         self.nearest.set_data(m, np.maximum(data.nearest, 1e-9))
         self.stochastic.set_data(m, np.maximum(data.stochastic, 1e-9))
         self.now.set_data([clients, clients], [LOW, HIGH])
-        for dot, error in zip(self.drawn, data.mse, strict=True):
-            dot.set_data([clients], [min(max(error, 1.2 * LOW), HIGH)])
+        for dot, mse in zip(self.drawn, data.mse, strict=True):
+            dot.set_data([clients], [min(max(mse, 1.2 * LOW), HIGH)])
         cross = data.cross
         lines = (data.nearest, data.stochastic)
         seen = cross is not None and 1 <= cross <= MOST

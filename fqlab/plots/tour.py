@@ -52,7 +52,7 @@ class Levels(Picture):
         """Two axes: the histogram, and the two kinds of error with their sum."""
         self.title = self.live(title(fig))
         self._build_weights(fig)
-        self._build_error(fig)
+        self._build_mse(fig)
 
     def _build_weights(self, fig: FigureBase) -> None:
         ax = axes(fig, 52, 176, 274, 72, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
@@ -72,7 +72,7 @@ class Levels(Picture):
             note(ax, "", x=WIDEST - 0.1, y=1.14, ha="right", color=style_for("bits").color, halo=False, bbox=box)
         )
 
-    def _build_error(self, fig: FigureBase) -> None:
+    def _build_mse(self, fig: FigureBase) -> None:
         limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, CEILING)}
         ax = axes(fig, 52, 40, 274, 106, xlabel="clip (σ)", ylabel="error (σ²)", yscale="log", **limits)
         ax.set_yticks([1e-4, 1e-2, 1])
@@ -96,7 +96,7 @@ class Levels(Picture):
         if data.exact:
             return "The weights of the largest layer, which nothing rounds."
         self._draw_grid(data)
-        self._draw_error(data, min(data.clip, WIDEST))
+        self._draw_mse(data, min(data.clip, WIDEST))
         rounding, clipped = data.parts
         whole = data.mse
         return (
@@ -114,7 +114,7 @@ class Levels(Picture):
             edge.set_data([side * clip] * 2, [0, 1.3])
             gone.set_x(clip if side > 0 else -clip - WIDEST)
 
-    def _draw_error(self, data: Data, clip: float) -> None:
+    def _draw_mse(self, data: Data, clip: float) -> None:
         x, granular, clipping = data.curves
         self.cut.set_data([clip, clip], [FLOOR, CEILING])
         self.total.set_data(x, granular + clipping)
@@ -262,8 +262,8 @@ class PlaneDensity(Picture):
     @staticmethod
     def _finding(data: Data) -> str:
         layers = data.layers
-        sizes = [x.get("size", 1) * x["left"] for x in layers]
-        zeros = sum(x["zeros"] * s for x, s in zip(layers, sizes, strict=True)) / sum(sizes)
+        remaining = [x.get("size", 1) * x["left"] for x in layers]
+        zeros = sum(x["zeros"] * s for x, s in zip(layers, remaining, strict=True)) / sum(remaining)
         cut = sum(x["bits"] - x["left"] for x in layers)
         if not data.on:
             return "ε needs the sign-magnitude grid"

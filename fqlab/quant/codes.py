@@ -12,7 +12,7 @@ from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 from fqlab.tensors import expand_like
 
-__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "tiles"]
+__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "mse_parts", "grid_index", "tiles"]
 
 TILE = 3 * 2**13
 """Values worked on at a time: 96 KiB as float32, and too few for PyTorch to wake another thread for each operation."""
@@ -157,7 +157,7 @@ def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     return clip.expand(shape)
 
 
-def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
+def mse_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     """Mean squared error split into its granular and clipping (overload) parts.
 
     A value counts as clipped when it lies beyond the outermost level. The two parts add up to the MSE.
@@ -167,7 +167,7 @@ def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     """
     clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
-    error = (x - codes.dequantize()).double().square_()
-    whole = float(error.sum())
-    clipping = float(error.masked_fill_(~outside, 0).sum())
+    squares = (x - codes.dequantize()).double().square_()
+    whole = float(squares.sum())
+    clipping = float(squares.masked_fill_(~outside, 0).sum())
     return (whole - clipping) / max(1, x.numel()), clipping / max(1, x.numel())

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from fqlab import wire
-from fqlab.quant import Grid, clip_for, clips_for, expected_error, octav, octav_step, quantize, sweep
+from fqlab.quant import Grid, clip_for, clips_for, expected_mse, octav, octav_step, quantize, sweep
 
 VALUES = 1_663_370  # weights of the CNN of McMahan et al. (2017)
 Work = Callable[[], object]
@@ -76,7 +76,7 @@ def large(values: int) -> dict[str, tuple[Work, Work | None]]:
     table["stochastic"] = (stochastic, lambda: rounded(x, clip, grid, rand()))
     table["nearest"] = (lambda: quantize(x, clip, grid), lambda: rounded(x, clip, grid))
     table["expected error"] = (
-        lambda: expected_error(x, clip, grid),
+        lambda: expected_mse(x, clip, grid),
         lambda: (x - rounded(x, clip, grid)).square().mean(),
     )
     codes = quantize(x, clip, grid)

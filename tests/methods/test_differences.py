@@ -14,7 +14,7 @@ from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods import Client, LocalProblem, ReceivedUpdate, Server, Spec
 from fqlab.methods.fedpaq import FedPAQ
-from fqlab.quant import eden_error
+from fqlab.quant import eden_nmse
 from fqlab.seeds import torch_generator
 from fqlab.training.objectives import Objective
 
@@ -101,9 +101,9 @@ def test_the_servers_step_is_the_mean_change_on_average(rival):
     change = trained["fc.weight"] - received["fc.weight"]
     uploads = [arrive(sent(method, trained, received, index=r)) for r in range(rounds)]
     arrived = method.decode("fc.weight", change.shape, uploads)
-    error = (arrived - change).square().mean(0)
+    mse = (arrived - change).square().mean(0)
     bias = 2e-3 if rival.startswith("eden") else 0  # 77 entries, padded to 80, are few for a normal law
-    assert float((arrived.mean(0) - change).square().mean()) < float(error.mean()) / rounds * 1.6 + bias
+    assert float((arrived.mean(0) - change).square().mean()) < float(mse.mean()) / rounds * 1.6 + bias
 
 
 def test_bytes_are_one_bit_a_weight_and_little_else():
@@ -127,7 +127,7 @@ def test_eden_errs_on_real_updates_as_on_normal_ones(bits, monkeypatch):
     monkeypatch.setattr(methods.eden.EDEN, "encode", spy)
     fit(Experiment(method="eden", options={"bits": bits}, rounds=3, engine="vectorized"))
     first = seen[::2]  # fc1, 4096 weights; three rounds of ten clients
-    assert float(torch.stack(first).mean()) == pytest.approx(eden_error(bits), rel=0.04)
+    assert float(torch.stack(first).mean()) == pytest.approx(eden_nmse(bits), rel=0.04)
 
 
 def test_one_bit_of_a_difference_is_worth_more_than_one_bit_of_a_weight():

@@ -9,7 +9,7 @@ from fqlab.federation import fit
 from fqlab.panels import ticket, tour
 from fqlab.panels.views.tour import State, experiment, layers
 from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
-from fqlab.quant import Grid, clip_for, expected_error, msb_density, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, msb_density, quantize
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_error_parts_and_optimum(panel):
     clip = clip_for("octav", w, grid)
     shown = panel.frame.pictures[Levels]
     assert shown.clip == pytest.approx(float(clip) / sigma, rel=1e-5)
-    assert shown.mse == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
+    assert shown.mse == pytest.approx(float(expected_mse(w, clip, grid)) / sigma**2, rel=1e-4)
     assert sum(shown.parts) == pytest.approx(shown.mse)
 
 

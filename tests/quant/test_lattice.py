@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import LATTICES, Grid, code_shape, dithered, lattice_error, lattice_step, quantize, undithered
+from fqlab.quant import LATTICES, Grid, code_shape, dithered, lattice_mse, lattice_step, quantize, undithered
 
 CLIP = 1.5
 
@@ -42,7 +42,7 @@ def test_every_value_errs_by_the_same_even_the_ends(lattice, bits, value):
     assert float(reach.max()) <= step * 1.001  # nothing overloads
     assert float(got.square().mean()) == pytest.approx(exact, rel=0.03)
     assert float(got.mean()) == pytest.approx(0, abs=5 * math.sqrt(exact / 60_000))
-    assert float(lattice_error(lattice, Grid(bits), torch.tensor(CLIP))) == pytest.approx(exact, rel=1e-5)
+    assert float(lattice_mse(lattice, Grid(bits), torch.tensor(CLIP))) == pytest.approx(exact, rel=1e-5)
 
 
 @pytest.mark.parametrize("lattice", LATTICES)
@@ -77,10 +77,10 @@ def test_hexagons_err_by_less_than_squares_of_the_same_area():
 @pytest.mark.parametrize(("bits", "ratio"), [(2, 1.41), (8, 1.11)])
 def test_hexagons_without_overload_pay_for_the_rim(bits, ratio):
     """At equal bits: 5/72·(clip/reach)² against Δ²/12, the reach of 2^b rows being (2^b − 2)·√3/4 + √3/6."""
-    errors_of = [float(lattice_error(lattice, Grid(bits), torch.tensor(CLIP))) for lattice in LATTICES]
+    mse_of = [float(lattice_mse(lattice, Grid(bits), torch.tensor(CLIP))) for lattice in LATTICES]
     reach = (2**bits - 2) * math.sqrt(3) / 4 + math.sqrt(3) / 6
-    assert errors_of[1] / errors_of[0] == pytest.approx(ratio, rel=0.01)
-    assert errors_of[1] == pytest.approx(5 / 72 * (CLIP / reach) ** 2, rel=1e-5)
+    assert mse_of[1] / mse_of[0] == pytest.approx(ratio, rel=0.01)
+    assert mse_of[1] == pytest.approx(5 / 72 * (CLIP / reach) ** 2, rel=1e-5)
 
 
 @given(st.integers(1, 8), st.integers(1, 33), st.integers(0, 1000))

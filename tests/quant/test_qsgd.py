@@ -47,8 +47,8 @@ def test_the_expected_error_keeps_alistarhs_bound(entries, bits, seed):
     x = vector(entries, seed).double()
     s = 2**bits - 1
     f = (x.abs() * s / x.norm()) % 1
-    error = float((f * (1 - f)).sum()) / s**2  # over ‖x‖²
-    assert error <= qsgd_bound(entries, s) * (1 + 1e-6)
+    nmse = float((f * (1 - f)).sum()) / s**2  # over ‖x‖²
+    assert nmse <= qsgd_bound(entries, s) * (1 + 1e-6)
 
 
 def test_the_bound_has_its_two_branches():

@@ -20,7 +20,7 @@ from fqlab.quant import (
     clip_for,
     clips_for,
     eden_encode,
-    expected_error,
+    expected_mse,
     norm,
     octav,
     octav_layers,
@@ -123,7 +123,7 @@ def test_an_update_is_the_step_that_passes_over_the_values(n, clip, seed, kind, 
 
 def search(x: np.ndarray, grid: Grid, rounding: str, points: int) -> np.ndarray:
     """Σ of the expected squared errors at each clip, value by value, by searching the levels."""
-    errors = []
+    totals = []
     for k in range(1, points + 1):
         ladder = float(np.float32(np.abs(x).max()) * np.float32(k / points)) * levels(grid.kind, grid.bits)
         at = np.clip(np.searchsorted(ladder, x, side="right") - 1, 0, len(ladder) - 1)
@@ -133,8 +133,8 @@ def search(x: np.ndarray, grid: Grid, rounding: str, points: int) -> np.ndarray:
             each = np.minimum((x - low) ** 2, (x - high) ** 2)
         else:
             each = (x - held) ** 2 + (held - low) * (high - held)
-        errors.append(each.sum())
-    return np.array(errors)
+        totals.append(each.sum())
+    return np.array(totals)
 
 
 @every_case
@@ -143,9 +143,9 @@ def search(x: np.ndarray, grid: Grid, rounding: str, points: int) -> np.ndarray:
 def test_sweep_finds_the_least_error_of_a_search_value_by_value(x, grid, rounding):
     wide = x.double().numpy()
     points = 25
-    errors = search(wide, grid, rounding, points)
+    totals = search(wide, grid, rounding, points)
     at = round(float(sweep(x, grid, rounding, points=points)) / np.abs(wide).max() * points)
-    assert errors[at - 1] <= errors.min() + 1e-9 * errors.min() + 1e-13 * (wide**2).sum()
+    assert totals[at - 1] <= totals.min() + 1e-9 * totals.min() + 1e-13 * (wide**2).sum()
 
 
 # ------------------------------------------------------------------------------------------ any size, shape and scale
@@ -195,8 +195,8 @@ def test_very_small_and_very_large_values_have_the_same_clip_in_their_unit(rule,
         want = float(RULES[rule](x, grid, rounding)) * scale
         assert float(RULES[rule](x * scale, grid, rounding)) == pytest.approx(want, rel=1e-5)
         clip = torch.tensor(2.0)
-        want = float(expected_error(x, clip, grid, rounding)) * scale**2
-        assert float(expected_error(x * scale, clip * scale, grid, rounding)) == pytest.approx(want, rel=1e-5)
+        want = float(expected_mse(x, clip, grid, rounding)) * scale**2
+        assert float(expected_mse(x * scale, clip * scale, grid, rounding)) == pytest.approx(want, rel=1e-5)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -207,7 +207,7 @@ def test_tensors_that_are_not_contiguous(rule):
         assert torch.equal(RULES[rule](view, grid), RULES[rule](view.contiguous(), grid))
         assert torch.equal(RULES[rule](view, grid, batch_dims=1), RULES[rule](view.contiguous(), grid, batch_dims=1))
         clip = torch.tensor(0.7)
-        assert torch.equal(expected_error(view, clip, grid), expected_error(view.contiguous(), clip, grid))
+        assert torch.equal(expected_mse(view, clip, grid), expected_mse(view.contiguous(), clip, grid))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -219,7 +219,7 @@ def test_a_rule_leaves_its_tensor_as_it_was(rule):
 
 
 @pytest.mark.parametrize(
-    "call", [*RULES.values(), lambda x, _: norm(x), lambda x, grid: expected_error(x, torch.tensor(1.0), grid)]
+    "call", [*RULES.values(), lambda x, _: norm(x), lambda x, grid: expected_mse(x, torch.tensor(1.0), grid)]
 )
 def test_nothing_has_no_clip_and_no_error(call):
     for x in (torch.zeros(0), torch.zeros(3, 0)):

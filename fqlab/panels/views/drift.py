@@ -158,6 +158,6 @@ def _row(seen: Seen, clients: list[float], scatter: float, moved: float) -> dict
         "clients_best": max(clients),
         "scatter": scatter,
         "moved": moved,
-        "up": seen.record.bytes_up,
-        "down": seen.record.bytes_down,
+        "bytes_up": seen.record.bytes_up,
+        "bytes_down": seen.record.bytes_down,
     }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 
 from fqlab.errors import ConfigError, DataError
 from fqlab.federation import Experiment, Federation
-from fqlab.studies.scale import store
+from fqlab.studies.scale import rivals, store
+from fqlab.studies.scale.__main__ import SOURCES, queue
 from fqlab.studies.scale.lottery import TICKETS
 from fqlab.studies.scale.store import Arm, read, run
 
@@ -49,7 +51,8 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_where_an_unbroken_one_does(wh
     script = f"""
         import os, sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from fqlab.studies.scale import store
+        from fqlab.studies.scale import rivals, store
+from fqlab.studies.scale.__main__ import SOURCES, queue
         from test_scale import ARM
         from pathlib import Path
         here = Path({str(tmp_path)!r})
@@ -127,3 +130,27 @@ def test_a_damaged_run_is_refused_by_name(tmp_path):
     path.write_text(json.dumps({"arm": "x"}))
     with pytest.raises(DataError, match="run.json' can't be read"):
         read(path)
+
+
+def test_the_queue_goes_through_arms_in_order_each_with_its_seeds():
+    names = lambda *asked, most=None: [(arm.source, arm.name, seed) for arm, seed in queue(asked, most)]
+    assert names("fedavg") == [("fedavg", f"small-{arm}", seed) for arm in ("e5-b10", "fedsgd") for seed in (0, 1, 2)]
+    assert names("lottery:paper:alone", "fedavg:small:fedsgd", most=1) == [
+        ("lottery", "paper-alone", 0),
+        ("fedavg", "small-fedsgd", 0),
+    ]
+    for wrong in ("nothing", "fedavg:paper", "fedavg:small:e6"):
+        with pytest.raises(ConfigError, match=wrong.rpartition(":")[2]):
+            names(wrong)
+
+
+def test_every_arm_can_be_made_and_has_a_name_of_its_own():
+    arms = [arm for source in SOURCES for arm in import_module(f"fqlab.studies.scale.{source}").ARMS.values()]
+    assert len({(arm.source, arm.name) for arm in arms}) == len(arms)
+    assert all(arm.seeds >= 3 and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
+
+
+def test_eden_error_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):
+    monkeypatch.setattr(rivals, "LENGTH", 2**14)
+    monkeypatch.setattr(rivals, "VECTORS", 4)
+    assert rivals.eden_error(0, bits=1) == pytest.approx(np.pi / 2 - 1, rel=0.02)

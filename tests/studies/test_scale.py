@@ -51,8 +51,7 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_where_an_unbroken_one_does(wh
     script = f"""
         import os, sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from fqlab.studies.scale import rivals, store
-from fqlab.studies.scale.__main__ import SOURCES, queue
+        from fqlab.studies.scale import store
         from test_scale import ARM
         from pathlib import Path
         here = Path({str(tmp_path)!r})

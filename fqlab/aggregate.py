@@ -33,19 +33,21 @@ def _weighted(values: Stack, shares: torch.Tensor) -> torch.Tensor:
     return torch.tensordot(shares, stacked, dims=1)
 
 
-def mean(values: Stack, sizes: Sequence[float] | None = None) -> torch.Tensor:
-    """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``sizes`` is None.
+def mean(values: Stack, samples: Sequence[float] | None = None) -> torch.Tensor:
+    """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``samples`` is None.
 
     Raises:
-        ConfigError: for no values, or sizes that are negative or sum to zero.
+        ConfigError: for no values, or samples that are negative or sum to zero.
     """
     if not len(values):
         raise ConfigError("values is empty, but a mean needs at least one client.")
-    shares = torch.tensor([1.0] * len(values) if sizes is None else list(sizes), dtype=torch.float32)
+    shares = torch.tensor([1.0] * len(values) if samples is None else list(samples), dtype=torch.float32)
     if len(shares) != len(values):
-        raise ConfigError(f"sizes has {len(shares)} entries, but there are {len(values)} values.")
+        raise ConfigError(f"samples has {len(shares)} entries, but there are {len(values)} values.")
     if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
-        raise ConfigError(f"sizes is {shown(list(sizes or []))}, but must be 0 or more with a positive, finite sum.")
+        raise ConfigError(
+            f"samples is {shown(list(samples or []))}, but must be 0 or more with a positive, finite sum."
+        )
     return _weighted(values, shares / shares.sum())
 
 
@@ -102,13 +104,13 @@ def _ordered(values: Stack, masks: Stack | None) -> tuple[torch.Tensor, torch.Te
     return torch.where(kept, stacked, torch.full_like(stacked, math.inf)).sort(0).values, kept.sum(0)
 
 
-def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) -> torch.Tensor:
+def average(rule: str, values: Stack, samples: Sequence[float], cut: float = 0.1) -> torch.Tensor:
     """One tensor of many by a rule's name.
 
     Args:
-        rule: ``"size"`` (FedAvg's n_k), ``"equal"``, ``"median"`` or ``"trimmed_mean"``; the last two know no sizes.
+        rule: ``"size"`` (FedAvg's n_k), ``"equal"``, ``"median"`` or ``"trimmed_mean"``; the last two know no samples.
         values: one tensor a client.
-        sizes: each client's number of samples.
+        samples: each client's number of samples.
         cut: of ``"trimmed_mean"``.
 
     Raises:
@@ -116,7 +118,7 @@ def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) 
     """
     match one_of("averaging", rule, AVERAGES):
         case "size":
-            return mean(values, sizes)
+            return mean(values, samples)
         case "equal":
             return mean(values)
         case "median":
@@ -124,7 +126,7 @@ def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) 
     return trimmed_mean(values, cut)
 
 
-def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:
+def inverse_error_weights(mse: Sequence[float] | torch.Tensor, *, floor: float = 1e-12) -> torch.Tensor:
     """ω_i = (1/e_i) / Σ_j 1/e_j over the clients that are present; they sum to 1.
 
     An error below ``floor`` (an exactly representable layer) counts as ``floor``, so nothing divides by zero.
@@ -133,21 +135,22 @@ def inverse_error_weights(errors: Sequence[float] | torch.Tensor, *, floor: floa
     Raises:
         ConfigError: for a negative or non-finite error.
     """
-    errors = torch.as_tensor(errors, dtype=torch.float64)
-    if errors.numel() == 0 or not bool(((errors >= 0) & errors.isfinite()).all()):
-        raise ConfigError(f"errors is {errors.tolist()}, but must be finite numbers of 0 or more.")
-    inverse = 1.0 / errors.clamp(min=floor)
+    mse = torch.as_tensor(mse, dtype=torch.float64)
+    if mse.numel() == 0 or not bool(((mse >= 0) & mse.isfinite()).all()):
+        raise ConfigError(f"mse is {mse.tolist()}, but must be finite numbers of 0 or more.")
+    inverse = 1.0 / mse.clamp(min=floor)
     return (inverse / inverse.sum()).to(torch.float32)
 
 
-def inverse_error(values: Stack, errors: Sequence[float] | torch.Tensor) -> torch.Tensor:
+def inverse_error(values: Stack, mse: Sequence[float] | torch.Tensor) -> torch.Tensor:
     """One layer averaged with :func:`inverse_error_weights`: the least noisy estimate if all clients held one W."""
-    return _weighted(values, inverse_error_weights(errors))
+    return _weighted(values, inverse_error_weights(mse))
 
 
 def masked_mean(values: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], previous: torch.Tensor) -> torch.Tensor:
     """LotteryFL: per coordinate the mean over the clients that kept it; where nobody did, the old value stays."""
-    total, count = torch.zeros_like(previous), torch.zeros_like(previous)
+    total = torch.zeros_like(previous)
+    count = torch.zeros_like(previous)
     for value, mask in zip(values, masks, strict=True):
         total += value * mask
         count += mask

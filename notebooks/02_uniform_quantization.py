@@ -28,7 +28,7 @@ from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solut
 from fqlab.panels import quantizer
 from fqlab.papers import table
 from fqlab.papers.figures import figure
-from fqlab.quant import KINDS, Grid, expected_error, quantize
+from fqlab.quant import KINDS, Grid, expected_mse, quantize
 from fqlab.quant.codes import grid_index
 
 # %% [markdown]
@@ -112,8 +112,8 @@ for law, x in (
     ("normal", torch.randn(10**6, generator=draws)),
 ):
     for grid, s in ((Grid(4), 1.0), (Grid(4), 2.5), (Grid(2), 1.5)):
-        error = float(expected_error(x, torch.tensor(s), grid))
-        print(f"{law:7}  {grid.bits} bit, clip {s}: error {error:.5f}, Δ²/12 {grid.step(s) ** 2 / 12:.5f}")
+        mse = float(expected_mse(x, torch.tensor(s), grid))
+        print(f"{law:7}  {grid.bits} bit, clip {s}: error {mse:.5f}, Δ²/12 {grid.step(s) ** 2 / 12:.5f}")
 
 # %% [markdown]
 # The formula is right for uniform weights that fill the grid: [1.00](#claim-grids-twelfth-uniform) times. It knows

@@ -28,7 +28,7 @@ from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solut
 from fqlab.panels import clipping
 from fqlab.papers import table
 from fqlab.papers.figures import figure
-from fqlab.quant import Grid, clip_for, expected_error, octav, octav_update, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, octav, octav_update, quantize
 from fqlab.wire.entropy import entropy
 
 # %% [markdown]
@@ -85,7 +85,7 @@ panel
 weights = torch.randn(10**6, generator=torch.Generator().manual_seed(0))
 for rule in ("max_abs", "percentile", "aciq_gauss", "octav"):
     clip = clip_for(rule, weights, Grid(4))
-    print(f"{rule:10}  clip {clip:.2f} σ, error {expected_error(weights, clip, Grid(4)):.4f} σ²")
+    print(f"{rule:10}  clip {clip:.2f} σ, error {expected_mse(weights, clip, Grid(4)):.4f} σ²")
 
 # %% [markdown]
 # Over five such samples clipping makes the error [3.0](#claim-octav-gain-4) times smaller. The more weights there are,
@@ -123,7 +123,7 @@ for rounding in ("nearest", "stochastic"):
     for level_aware in (False, True):
         clip = octav(weights, three, rounding, level_aware=level_aware)
         print(f"{rounding:10}  {'own c' if level_aware else 'textbook c':10}  clip {clip:.2f} σ, "
-              f"error {expected_error(weights, clip, three, rounding):.3f} σ²")  # fmt: skip
+              f"error {expected_mse(weights, clip, three, rounding):.3f} σ²")  # fmt: skip
 
 # %% [markdown]
 # The textbook's clip is [37.5](#claim-octav-textbook-narrow) % above the lowest error, and with stochastic rounding
@@ -140,7 +140,7 @@ for rule, bits in (("max_abs", 4), ("octav", 3)):
     clip = clip_for(rule, weights, Grid(bits))
     codes = quantize(weights, clip, Grid(bits))
     print(
-        f"{bits}-bit {rule:7}  {entropy(codes):.2f} bit coded, error {expected_error(weights, clip, Grid(bits)):.3f} σ²"
+        f"{bits}-bit {rule:7}  {entropy(codes):.2f} bit coded, error {expected_mse(weights, clip, Grid(bits)):.3f} σ²"
     )
 
 # %% [markdown]

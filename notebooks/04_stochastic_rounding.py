@@ -28,7 +28,7 @@ from fqlab.papers import table
 from fqlab.papers.figures import figure
 from fqlab.quant import Grid
 from fqlab.quant.codes import stochastic_round
-from fqlab.studies.rounding import error_parts_of_mean, uniform
+from fqlab.studies.rounding import mse_parts_of_mean, uniform
 
 # %% [markdown]
 # A value lies between two levels of a grid, a step **Δ** apart. *Nearest* rounding goes to the closer one. It is the
@@ -95,9 +95,9 @@ panel
 
 # %% tags=["nbval-check-output"]
 for name in ("nearest", "stochastic"):
-    part = error_parts_of_mean(uniform(), 1.5, Grid(2), name)  # clip 1.5 at 2 bits: a step of 1
-    errors = ", ".join(f"M = {m}: {part.mse(m):.4f}" for m in (1, 2, 30))
-    print(f"{name:10}  {errors}")
+    part = mse_parts_of_mean(uniform(), 1.5, Grid(2), name)  # clip 1.5 at 2 bits: a step of 1
+    mse = ", ".join(f"M = {m}: {part.mse(m):.4f}" for m in (1, 2, 30))
+    print(f"{name:10}  {mse}")
 
 # %% [markdown]
 # The rule in the library is one line. A whole number stays where it is. A draw of its own for every value:

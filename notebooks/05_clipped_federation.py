@@ -87,7 +87,8 @@ show_source(inverse_error_weights)
 
 # %% tags=["nbval-check-output"]
 w = inverse_error_weights([1.0, 2.0, 4.0]).numpy()
-best, equal = (w**2 * [1, 2, 4]).sum(), np.array([1, 2, 4]).sum() / 9
+best = (w**2 * [1, 2, 4]).sum()
+equal = np.array([1, 2, 4]).sum() / 9
 print(f"weights {w.round(4)}: variance {best:.4f}, equal weights {equal:.4f}")
 
 # %% [markdown]

@@ -29,7 +29,7 @@ from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solut
 from fqlab.panels import packet
 from fqlab.panels.views.packet import payload
 from fqlab.papers import figures, table
-from fqlab.quant import Grid, clip_for, expected_error, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, quantize
 from fqlab.wire import entropy, explain, pack, symbols
 
 # %% [markdown]
@@ -99,8 +99,9 @@ for name in [n for n in before if n.startswith("fc1.weight: ")]:
 x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
 for rule, grid in (("max_abs", Grid(4)), ("octav", Grid(3))):
     clip = clip_for(rule, x, grid, level_aware=True)
-    error, rate = float(expected_error(x, clip, grid)), entropy(quantize(x, clip, grid))
-    print(f"{rule:7} squared error {error:.3f}: {grid.bits} bit at fixed length, {rate:.2f} bit by Shannon")
+    mse = float(expected_mse(x, clip, grid))
+    rate = entropy(quantize(x, clip, grid))
+    print(f"{rule:7} squared error {mse:.3f}: {grid.bits} bit at fixed length, {rate:.2f} bit by Shannon")
 
 # %% [markdown]
 # Sixteen levels or eight, a clip or none: coded, they cost the same. Now at exactly the same error. With sixteen levels

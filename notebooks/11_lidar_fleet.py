@@ -83,7 +83,8 @@ show_source(PointNet.forward)
 
 # %% tags=["nbval-check-output"]
 data = load("lidar")
-net, cloud = make("pointnet", data, seed=0), data.train_x[:100]
+net = make("pointnet", data, seed=0)
+cloud = data.train_x[:100]
 shuffled = cloud[:, torch.randperm(64, generator=torch.Generator().manual_seed(0))]
 print("shuffled:", torch.allclose(net(cloud), net(shuffled), atol=1e-5))
 print("half twice:", torch.allclose(net(cloud), net(torch.cat([cloud, cloud[:, :32]], 1)), atol=1e-5))

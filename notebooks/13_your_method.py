@@ -62,12 +62,14 @@ class MyMethod(Method):
 
     def upload(self, params, buffers, problem, client):
         sent = {n: params[n] for n in params}  # TODO: what changed: params[n] minus problem.params[n]
-        draw, grid = client.generator("upload"), Grid(self.bits)
+        draw = client.generator("upload")
+        grid = Grid(self.bits)
         codes = {n: quantize(sent[n], max_abs(sent[n]), grid, "stochastic", draw) for n in client.spec.quantizable}
         return ClientUpdate(wire.Payload(codes, {n: sent[n] for n in sent if n not in codes}))
 
     def aggregate(self, server, updates):
-        samples, came = [u.samples for u in updates], [u.payload.decode() for u in updates]
+        samples = [u.samples for u in updates]
+        came = [u.payload.decode() for u in updates]
         mean = {n: self.average([sent[n] for sent in came], samples) for n in server.weights}
         return server.next({n: mean[n] for n in server.weights})  # TODO: server.weights[n] plus mean[n]
 

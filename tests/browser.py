@@ -163,7 +163,9 @@ class Sheet:
     """One notebook open in the browser; see the head of this file for the list of helpers."""
 
     def __init__(self, page: Any, server: Server, name: str) -> None:
-        self.page, self.server, self.name = page, server, name
+        self.page = page
+        self.server = server
+        self.name = name
         self.outside: list[str] = []
         self.page_errors: list[str] = []
         page.on("request", self._note)
@@ -220,7 +222,8 @@ class Sheet:
     def drag(self, name: str, fraction: float, steps: int = 30) -> None:
         handle = self.slider(name)
         handle.scroll_into_view_if_needed()
-        box, track = handle.bounding_box(), self.page.locator(f".{name} .noUi-target").first.bounding_box()
+        box = handle.bounding_box()
+        track = self.page.locator(f".{name} .noUi-target").first.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
         self.page.mouse.down()
@@ -330,7 +333,9 @@ class Lab:
     """A running JupyterLab and a browser; :meth:`open` gives one notebook, run."""
 
     def __init__(self, server: Server, browser: Any, folder: Path) -> None:
-        self.server, self.browser, self.folder = server, browser, folder
+        self.server = server
+        self.browser = browser
+        self.folder = folder
         self.sheets: list[Sheet] = []
 
     def open(self, name: str, *, run: bool = True, width: int = 1280, height: int = 720, timeout: float = 180) -> Sheet:

@@ -44,8 +44,8 @@ def test_inverse_error_is_gauss_markov():
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=8))
-def test_inverse_error_weights_sum_to_one_even_at_zero_error(errors):
-    weights = inverse_error_weights(errors)
+def test_inverse_error_weights_sum_to_one_even_at_zero_error(mse):
+    weights = inverse_error_weights(mse)
     assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
     assert bool(weights.isfinite().all())
 
@@ -149,8 +149,9 @@ def test_what_each_rule_survives(lie, liars, survivors):
 
 
 def test_rules_by_name():
-    values, sizes = torch.tensor([[0.0], [1.0], [5.0], [50.0]], dtype=torch.float32), [1, 1, 1, 3]
-    results = {rule: float(average(rule, values, sizes, 0.25)) for rule in AVERAGES}
+    values = torch.tensor([[0.0], [1.0], [5.0], [50.0]], dtype=torch.float32)
+    samples = [1, 1, 1, 3]
+    results = {rule: float(average(rule, values, samples, 0.25)) for rule in AVERAGES}
     assert results == {"size": 26.0, "equal": 14.0, "median": 3.0, "trimmed_mean": 3.0}
 
 

@@ -48,7 +48,8 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
-    pipe, got = tmp_path / "pipe", []
+    pipe = tmp_path / "pipe"
+    got = []
     os.mkfifo(pipe)
     assert writable_file(pipe, "out") == pipe
     reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))

@@ -15,7 +15,8 @@ INPUTS = 2000
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_decoder_returns_or_raises_its_own_error(name):
-    target, rng = TARGETS[name](), random.Random(name)
+    target = TARGETS[name]()
+    rng = random.Random(name)
     refused = 0
     for _ in range(INPUTS):
         message = _refusal(target, damaged(target.seeds, rng))

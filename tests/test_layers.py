@@ -75,7 +75,8 @@ def _lines_inside_functions(tree: ast.Module) -> set[int]:
 
 def problems(name: str, source: str, package: str = "fqlab") -> list[str]:
     """What is wrong with the imports of ``name`` (a top-level module or sub-package of fqlab)."""
-    own, found = FLOOR[name], []
+    own = FLOOR[name]
+    found = []
     for module, line, at_top in imports(source, package):
         root, _, rest = module.partition(".")
         target = rest.partition(".")[0]

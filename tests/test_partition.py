@@ -160,7 +160,9 @@ def test_iid_parts_differ_by_one_sample(clients, seed):
 
 def test_dirichlet_shares_have_the_moments_of_the_distribution():
     """Share of a class at a client: mean 1/K and variance (1/K)(1 - 1/K)/(K alpha + 1)."""
-    clients, alpha, each = 5, 0.5, 1000
+    clients = 5
+    alpha = 0.5
+    each = 1000
     dataset = even(10, each)
     shares = np.concatenate([
         label_counts(dataset, split("dirichlet", dataset, clients, seed, alpha=alpha)).ravel() / each

@@ -266,5 +266,6 @@ def _label(fields: list[str], where: str) -> Label:
 
 def _about_y(angle: float) -> np.ndarray:
     """Rotation about rect's y axis, ``[3, 3]`` acting on columns: x turns towards -z."""
-    c, s = np.cos(angle), np.sin(angle)
+    c = np.cos(angle)
+    s = np.sin(angle)
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])

@@ -231,13 +231,13 @@ def _ground(distance: np.ndarray, town: Town, elevation: np.ndarray) -> np.ndarr
 
 def _echoes(town: Town, distance: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Column, beam and measured range of every echo that comes back."""
-    error = rng.standard_normal(distance.shape, np.float32)
+    noise = rng.standard_normal(distance.shape, np.float32)
     luck = rng.random(distance.shape, np.float32)
     column, beam = np.nonzero(np.isfinite(distance))
     true = distance[column, beam]
     back = luck[column, beam] < np.exp(-2.0 * town.attenuation * true)
     column, beam = column[back], beam[back]
-    return column, beam, true[back] + town.range_noise * error[column, beam]
+    return column, beam, true[back] + town.range_noise * noise[column, beam]
 
 
 def _counts(fleet: Sequence[Town], objects: int) -> tuple[list[int], int]:
@@ -263,7 +263,8 @@ def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points:
         x, number = clouds(seen.points, seen.object, seen.sensor, rng, size=size, min_points=min_points)
         xs.append(x)
         ys.append(seen.standing[number])
-        drawn, scene = drawn + len(x), scene + 1
+        drawn = drawn + len(x)
+        scene = scene + 1
         if drawn == 0 and scene - first == 50:
             raise DataError(f"town {town.name!r} shows no object with {min_points} echoes in 50 scenes.")
     return np.concatenate(xs)[:count], np.concatenate(ys)[:count]

@@ -47,7 +47,8 @@ class Solids:
 
 def turn(roll: np.ndarray, pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     """Rotation Rz(yaw) Ry(pitch) Rx(roll), angles ``[P]`` in radians, as ``[P, 3, 3]`` acting on columns."""
-    (a, b, c), (u, v, w) = np.cos((roll, pitch, yaw)), np.sin((roll, pitch, yaw))
+    a, b, c = np.cos((roll, pitch, yaw))
+    u, v, w = np.sin((roll, pitch, yaw))
     rows = [
         [c * b, c * v * u - w * a, c * v * a + w * u],
         [w * b, w * v * u + c * a, w * v * a - c * u],
@@ -87,7 +88,8 @@ def enter(kind: int, o: np.ndarray, d: np.ndarray) -> np.ndarray:
     first, last = _round(o[:kind], d[:kind]) if kind else (-np.inf, np.inf)
     if kind < ELLIPSOID:
         start, stop = _flat(o[kind:], d[kind:])
-        first, last = np.maximum(first, start), np.minimum(last, stop)
+        first = np.maximum(first, start)
+        last = np.minimum(last, stop)
     return np.where((first <= last) & (first > 0.0), first, np.inf)
 
 
@@ -152,7 +154,8 @@ def first_hits(
     slope = np.tan(elevation)
     kinds = [solids.pick(solids.round_axes == kind) for kind in (BOX, CYLINDER, ELLIPSOID)]
     hits = [_hits(part, origins, heading, slope, max_range) for part in kinds if len(part)]
-    best, owner = np.full(len(azimuth) * len(elevation), np.inf), np.full(len(azimuth) * len(elevation), -1)
+    best = np.full(len(azimuth) * len(elevation), np.inf)
+    owner = np.full(len(azimuth) * len(elevation), -1)
     for ray, reach, _ in hits:
         np.minimum.at(best, ray, reach)
     for ray, reach, whose in hits:

@@ -49,7 +49,8 @@ def _car(rng: np.random.Generator, n: int) -> list[_Part]:
 
 def _pedestrian(rng: np.random.Generator, n: int) -> list[_Part]:
     """Head, trunk, two arms and two legs in mid-stride."""
-    tall, stride = rng.uniform(1.25, 1.95, n), rng.uniform(-0.4, 0.4, n)
+    tall = rng.uniform(1.25, 1.95, n)
+    stride = rng.uniform(-0.4, 0.4, n)
     limb = (0.08 * tall, 0.08 * tall, 0.48 * tall)
     arm = (0.055 * tall, 0.055 * tall, 0.38 * tall)
     foot, hand = -0.24 * tall * np.sin(stride), -0.17 * tall * np.sin(stride)
@@ -65,10 +66,12 @@ def _pedestrian(rng: np.random.Generator, n: int) -> list[_Part]:
 
 def _cyclist(rng: np.random.Generator, n: int) -> list[_Part]:
     """Two wheels (closed discs), a frame, a rider who leans forward."""
-    base, tall = rng.uniform(0.98, 1.12, n), rng.uniform(1.5, 1.9, n)
+    base = rng.uniform(0.98, 1.12, n)
+    tall = rng.uniform(1.5, 1.9, n)
     lean = rng.uniform(0.3, 0.8, n)
     wheel = (0.68, 0.68, 0.05)
-    trunk, seat = 0.36 * tall, 0.52 * tall
+    trunk = 0.36 * tall
+    seat = 0.52 * tall
     reach, rise = trunk * np.sin(lean), trunk * np.cos(lean)
     return [
         _part(CYLINDER, (base / 2, 0, 0.34), wheel, roll=np.pi / 2),
@@ -97,8 +100,11 @@ def _pole(rng: np.random.Generator, n: int) -> list[_Part]:
 
 def _tree(rng: np.random.Generator, n: int) -> list[_Part]:
     """A trunk under two overlapping crowns (closed: a ray does not pass between leaves)."""
-    trunk, thick = rng.uniform(1.4, 2.8, n), rng.uniform(0.18, 0.5, n)
-    wide, high, off = rng.uniform(1.6, 4.0, n), rng.uniform(1.8, 3.6, n), rng.uniform(-0.5, 0.5, (2, n))
+    trunk = rng.uniform(1.4, 2.8, n)
+    thick = rng.uniform(0.18, 0.5, n)
+    wide = rng.uniform(1.6, 4.0, n)
+    high = rng.uniform(1.8, 3.6, n)
+    off = rng.uniform(-0.5, 0.5, (2, n))
     return [
         _part(CYLINDER, (0, 0, (trunk + 0.4) / 2), (thick, thick, trunk + 0.4)),
         _part(ELLIPSOID, (0, 0, trunk + high / 2), (wide, wide, high)),
@@ -124,7 +130,9 @@ _BUILDERS: dict[str, Callable[[np.random.Generator, int], list[_Part]]] = {
 
 def build(labels: np.ndarray, rng: np.random.Generator) -> Solids:
     """Solids of one object per label (``[K]`` indices into ``CLASSES``), each in its own frame; owner k."""
-    tables, kinds, owners = [], [], []
+    tables = []
+    kinds = []
+    owners = []
     for number, name in enumerate(CLASSES):
         mine = np.flatnonzero(labels == number)
         for kind, *columns in _BUILDERS[name](rng, len(mine)) if len(mine) else []:
@@ -136,7 +144,8 @@ def build(labels: np.ndarray, rng: np.random.Generator) -> Solids:
             owners.append(mine)
     table = np.concatenate(tables, axis=1)
     rotation = turn(table[6], table[7], np.zeros(table.shape[1]))
-    kind, owner = np.concatenate(kinds), np.concatenate(owners)
+    kind = np.concatenate(kinds)
+    owner = np.concatenate(owners)
     return Solids(kind, table[:3].T.copy(), table[3:6].T / 2, rotation, owner)
 
 

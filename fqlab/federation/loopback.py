@@ -31,7 +31,8 @@ from fqlab.wire.packet import Payload, pack, unpack
 
 __all__ = ["LIMIT", "PREFIX", "Exchange", "exchange", "receive", "send", "serve"]
 
-HOST, PREFIX = "127.0.0.1", 8
+HOST = "127.0.0.1"
+PREFIX = 8
 LIMIT = 2**28
 """Longest packet that is accepted: nothing is allocated on the word of a stranger's length."""
 

@@ -17,12 +17,16 @@ __all__ = ["LOOKS", "read", "write"]
 
 LOOKS = re.compile(r"\bFQ\d\d-\w+(?:-\w*)?", re.IGNORECASE)
 """What may be a code in a pasted text; :func:`read` then says whether it is one."""
-LOWEST, EXPONENTS = -32, 64
-"""Powers of ten of the last digit: from 10**-32, 64 of them."""
+LOWEST = -32
+"""Power of ten of the last digit: the least."""
+EXPONENTS = 64
+"""So many powers from there on."""
 SMALLEST, LARGEST = 1e-20, 1e20
 """A guess nearer to 0 is written as 0; one beyond has no code."""
-DIGITS, LONGEST = 6, 40
-"""Significant digits of a guess, characters of a pasted code."""
+DIGITS = 6
+"""Significant digits of a guess."""
+LONGEST = 40
+"""Characters of a pasted code."""
 
 
 def _seal(identity: str, number: int) -> str:

@@ -31,7 +31,8 @@ def predict(identity: Any = None, guess: Any = None) -> Card:
         ConfigError: for an unknown prediction.
     """
     if guess is None and not (isinstance(identity, str) and re.match(r"\d\d-", identity)):
-        identity, guess = _last(), identity
+        guess = identity
+        identity = _last()
         if identity is None:
             return Card("open", "Which question? Name it in front of your guess: predict('00-one-bit', your_number)")
     p = prediction(identity)

@@ -28,8 +28,10 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "answers": bool,
 }
 """Table -> what it holds, by the name of a prediction, exercise or question."""
-LONGEST, LARGEST = 100, 1_000_000
-"""Characters of a name, bytes of a file: more is no progress file."""
+LONGEST = 100
+"""Characters of a name: more is no progress file."""
+LARGEST = 1_000_000
+"""Bytes of a file: more is no progress file."""
 PATIENCE = 1.0
 """Seconds to wait for another process that is storing."""
 

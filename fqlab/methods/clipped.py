@@ -37,7 +37,7 @@ from fqlab.training.objectives import Objective
 from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
 
-__all__ = ["Clipped", "bits_per_client", "bits_per_layer", "negative_error", "plausible_errors"]
+__all__ = ["Clipped", "bits_per_client", "bits_per_layer", "negative_mse", "plausible_mse"]
 
 TRUST = 16.0
 """How far below its grid's noise the error that a client names is believed to lie: honest ones lie at 1/3 to 2, down to
@@ -86,9 +86,10 @@ class Clipped(Method):
 
     The defaults are those of the authors' public code: the mid-rise grid, OCTAV's clip with its textbook constant,
     quantization-aware local training with the identity straight-through estimator, biases and normalisation in full
-    precision, the downlink in full precision. Two deviations: the upload quantizes the weights *after* the last step
-    (the code sends the pair of the last forward pass, one step stale), and what is not quantized is averaged (the code
-    copies it from one client).
+    precision, the downlink in full precision. Four deviations: the upload quantizes the weights *after* the last step
+    (the code sends the pair of the last forward pass, one step stale); what is not quantized is averaged (the code
+    copies it from one client); OCTAV makes bits + 6 updates, enough to settle (the code makes 10, which leave an 8-bit
+    clip half a percent short); a last batch of one sample is trained on where the network can (the code skips it).
 
     Args:
         bits: 1-8, or one width a layer such as ``"4-2-2-4"``.
@@ -224,18 +225,18 @@ class Clipped(Method):
         rest = {name: value for name, value in (params | buffers).items() if name not in layers}
         generators = [client.generator("upload") for client in clients]
         codes: list[dict[str, Codes]] = [{} for _ in clients]
-        errors: Weights = {}
+        mse: Weights = {}
         for name, grid in grids:
             coded, values = self.encode(params[name], grid, generators)
-            errors[name] = (params[name] - values).square().flatten(1).mean(1)
+            mse[name] = (params[name] - values).square().flatten(1).mean(1)
             for sent, layer in zip(codes, coded, strict=True):
                 sent[name] = layer
         if self.averaging == "inverse_error":
-            rest |= {f"{name}/mse": error for name, error in errors.items()}
-        mse = {name: error.tolist() for name, error in errors.items()}
+            rest |= {f"{name}/mse": value for name, value in mse.items()}
+        named = {name: value.tolist() for name, value in mse.items()}
         members = zip(codes, unstack(rest, len(clients)), problems, strict=True)
         return [
-            ClientUpdate(Payload(sent, tensors), problem.state, {name: error[i] for name, error in mse.items()})
+            ClientUpdate(Payload(sent, tensors), problem.state, {name: value[i] for name, value in named.items()})
             for i, (sent, tensors, problem) in enumerate(members)
         ]
 
@@ -249,26 +250,26 @@ class Clipped(Method):
             if self.averaging != "inverse_error":
                 merged = self.average(values, [u.samples for u in updates])
             elif name in server.spec.quantizable:
-                errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
-                plausible = plausible_errors([u.payload.codes[name] for u in updates], self.rounding)
-                merged = inverse_error(values, self.floor_errors(np.maximum(errors, plausible).tolist()))
+                mse = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
+                plausible = plausible_mse([u.payload.codes[name] for u in updates], self.rounding)
+                merged = inverse_error(values, self.floor_errors(np.maximum(mse, plausible).tolist()))
             else:
                 merged = mean(values)
             weights[name] = old + merged if self.send == "differences" else merged
         return server.next(weights)
 
-    def floor_errors(self, errors: Sequence[float]) -> list[float]:
+    def floor_errors(self, mse: Sequence[float]) -> list[float]:
         """The errors as they count in the average: none below the largest over ``limit``."""
-        least = max(errors) / self.limit if self.limit else 0.0
-        return [max(error, least) for error in errors]
+        least = max(mse) / self.limit if self.limit else 0.0
+        return [max(value, least) for value in mse]
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
-        errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
+        named = server.spec.quantizable if self.averaging == "inverse_error" else ()
         codes = {n: Form(server.weights[n].shape, "codes", self.grid) for n in server.spec.quantizable}
-        return super().expected_shapes(server) | codes | {f"{name}/mse": torch.Size([]) for name in errors}
+        return super().expected_shapes(server) | codes | {f"{name}/mse": torch.Size([]) for name in named}
 
     def objection(self, server: Server, payload: Payload) -> str | None:
-        return negative_error(payload)
+        return negative_mse(payload)
 
     def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean bits a weight over the round's uploads, and the largest δ(l) on the sign-magnitude grid."""
@@ -280,8 +281,8 @@ class Clipped(Method):
         return report
 
 
-def plausible_errors(codes: Sequence[Codes], rounding: str) -> list[float]:
-    """The least error that each client's codes of a layer can be believed to have: 1/:data:`TRUST` of their grid's.
+def plausible_mse(codes: Sequence[Codes], rounding: str) -> list[float]:
+    """The least squared error that each client's codes of a layer can be believed to have: 1/:data:`TRUST` of their grid's.
 
     That is c·clip² with the clients' median clip, so that nobody gains by naming a tiny clip, or no error at all: a
     client's inverse-error weight stays within :data:`TRUST` times that of an honest one on the same grid. ``limit``
@@ -291,7 +292,7 @@ def plausible_errors(codes: Sequence[Codes], rounding: str) -> list[float]:
     return [layer.grid.noise(rounding) * clip**2 / TRUST for layer in codes]
 
 
-def negative_error(payload: Payload) -> str | None:
+def negative_mse(payload: Payload) -> str | None:
     """An objection to squared errors below zero."""
     wrong = (name for name, value in payload.tensors.items() if name.endswith("/mse") and not float(value) >= 0)
     return next((f"{name} is negative" for name in wrong), None)

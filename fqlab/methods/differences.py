@@ -89,9 +89,9 @@ class Differences(Method):
             ClientUpdate(
                 _joined([*coded, Payload(tensors=tensors)]),
                 Residual(withheld) if self.feedback else None,
-                {name: float(value) for name, value in errors.items()},
+                {name: float(value) for name, value in misses.items()},
             )
-            for coded, tensors, withheld, errors in members
+            for coded, tensors, withheld, misses in members
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:

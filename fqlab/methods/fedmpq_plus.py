@@ -14,7 +14,7 @@ from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.aqfl import Widths, layer_sizes, sent_widths
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, ReceivedUpdate, Server, State
 from fqlab.methods.changes import Held, Known, receive
-from fqlab.methods.clipped import negative_error, plausible_errors
+from fqlab.methods.clipped import negative_mse, plausible_mse
 from fqlab.methods.fedmpq import FedMPQ
 from fqlab.quant import (
     CUTTINGS,
@@ -159,15 +159,15 @@ class FedMPQPlus(FedMPQ):
         update = super().upload(params, buffers, problem, client)
         if self.averaging != "inverse_error":
             return update
-        errors = {f"{name}/mse": torch.tensor(error, dtype=torch.float32) for name, error in update.mse.items()}
-        return replace(update, payload=Payload(update.payload.codes, dict(update.payload.tensors) | errors))
+        mse = {f"{name}/mse": torch.tensor(value, dtype=torch.float32) for name, value in update.mse.items()}
+        return replace(update, payload=Payload(update.payload.codes, dict(update.payload.tensors) | mse))
 
     def expected_shapes(self, server: Server) -> dict[str, torch.Size | Form]:
-        errors = server.spec.quantizable if self.averaging == "inverse_error" else ()
-        return super().expected_shapes(server) | {f"{name}/mse": torch.Size([]) for name in errors}
+        named = server.spec.quantizable if self.averaging == "inverse_error" else ()
+        return super().expected_shapes(server) | {f"{name}/mse": torch.Size([]) for name in named}
 
     def objection(self, server: Server, payload: Payload) -> str | None:
-        return negative_error(payload)
+        return negative_mse(payload)
 
     def averaged(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Weights:
         if self.averaging in AVERAGES:
@@ -177,9 +177,9 @@ class FedMPQPlus(FedMPQ):
         for name in server.weights:
             values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
-                errors = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
-                plausible = plausible_errors([u.payload.codes[name] for u in updates], "nearest")
-                weights[name] = inverse_error(values, np.maximum(errors, plausible).tolist())
+                mse = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
+                plausible = plausible_mse([u.payload.codes[name] for u in updates], "nearest")
+                weights[name] = inverse_error(values, np.maximum(mse, plausible).tolist())
             else:
                 weights[name] = mean(values, shares if self.averaging == "budget" else [u.samples for u in updates])
         return weights

@@ -98,6 +98,10 @@ class Lottery(Method):
     algorithm box reads otherwise. The first download of a client also brings the initial weights θ₀, which the paper
     takes for granted on every client; they are counted here.
 
+    Not as in the public code: a pruning drops ⌊rate · n⌋ weights of a layer (:func:`prune`), no live weight is frozen
+    for being below 1e-6, training leaves the biases of θ₀ alone, and held-back samples are counted by
+    ``Experiment.validation`` (in some sizes one image apart). All else being equal the same rounds come out to the bit.
+
     Args:
         target: pruning goes on while more than this share is left, in (0, 1].
         rate: share of the remaining weights that one pruning drops, in (0, 1).

@@ -34,6 +34,10 @@ class Robust(Method):
     ``mqat``  the same with b drawn from ``bit_set``
     ========  =====================================================================================
 
+    Layers are all Conv and Linear weights. KURE's code means by "all" the Conv weights but the first, which would be
+    none of an MLP's; ``range_rule`` and that of :func:`fqlab.federation.deployment.deploy` are the same rules by the
+    same names, though deployment can afford a finer search.
+
     Args:
         variant: see above.
         penalty: λ of ``kure``, 0-100.

@@ -95,7 +95,8 @@ class MLPGradient:
         """Gradients of all layers from that of the logits; what entered the layers is used up."""
         gradients = {}
         for name in reversed(self.layers):
-            w, h = weights[f"{name}.weight"], entering.pop()
+            w = weights[f"{name}.weight"]
+            h = entering.pop()
             by_weight, by_bias = self.buffer((name, "weight"), *w.shape), self.buffer((name, "bias"), *w.shape[:2])
             gradients[f"{name}.weight"] = torch.bmm(slope.transpose(1, 2), h, out=by_weight)
             gradients[f"{name}.bias"] = torch.sum(slope, 1, out=by_bias)

@@ -29,7 +29,8 @@ class BatchNorm(nn.Module):
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
+        self.momentum = momentum
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels, dtype=torch.float32))
         self.bias = nn.Parameter(torch.zeros(channels, dtype=torch.float32))
         self.register_buffer("running_mean", torch.zeros(channels, dtype=torch.float32))
@@ -41,7 +42,8 @@ class BatchNorm(nn.Module):
         Raises:
             ValueError: in training mode, for a batch with one value per channel.
         """
-        mean, var = self.running_mean, self.running_var
+        mean = self.running_mean
+        var = self.running_var
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -63,7 +65,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float = 0.5, channels: bool = False) -> None:
         super().__init__()
-        self.p, self.channels = p, channels
+        self.p = p
+        self.channels = channels
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:

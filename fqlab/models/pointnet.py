@@ -30,7 +30,8 @@ class PointNet(nn.Module):
     True
     """
 
-    POINT, HEAD = ("point1", "point2", "point3"), ("head1", "head2")
+    POINT = ("point1", "point2", "point3")
+    HEAD = ("head1", "head2")
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__()

@@ -111,7 +111,8 @@ class ResNet(nn.Module):
         conv = HeConv if he_start else _plain
         self.conv = conv(channels, 16)
         self.norm = _norm(norm, 16)
-        widths, strides = (16, 16, 32, 64), (1, 2, 2)
+        widths = (16, 16, 32, 64)
+        strides = (1, 2, 2)
         for k, stride in enumerate(strides):
             first = Block(widths[k], widths[k + 1], stride, norm, activation, conv)
             others = (Block(widths[k + 1], widths[k + 1], 1, norm, activation, conv) for _ in range(blocks - 1))

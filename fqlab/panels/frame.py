@@ -54,7 +54,7 @@ from typing import Any, ClassVar
 
 import ipywidgets as w
 
-from fqlab.errors import in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.federation import Experiment
 from fqlab.panels import page, stage, ticket
 from fqlab.panels.assist import assistant
@@ -255,6 +255,28 @@ class Panel(w.VBox):
     def csv(self) -> str:
         """The table behind the pictures; every row starts with the ticket and the settings."""
         return page.table(self.ticket, self._state, self.frame.rows)
+
+    @property
+    def trains(self) -> bool:
+        """Whether :meth:`run` trains a federation that could run by itself."""
+        return type(self).experiment.__func__ is not Panel.experiment.__func__
+
+    def toml(self) -> str:
+        """The experiment behind what is shown, as TOML: what ``fqlab run --config FILE`` takes.
+
+        Raises:
+            ConfigError: if with these settings the panel trains no federation that could run by itself.
+        """
+        experiment = type(self).experiment(self._state)
+        if experiment is None:
+            raise ConfigError(f"panel {self.name!r} trains no federation that could run by itself with these settings.")
+        return experiment.to_toml()
+
+    def copy(self) -> None:
+        """Put the experiment into the clipboard, and into the status line to be copied from there by hand."""
+        text = self.toml()
+        self.status.write("Experiment, copied; or click and copy: ", link=page.text_box(text))
+        self._assistant.send({"copy": text})
 
     def save(self, kind: str) -> None:
         """Offer the table (``csv``) or the pictures (``svg``) as a file; the data address is made only now."""

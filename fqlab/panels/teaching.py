@@ -24,8 +24,10 @@ from fqlab.panels.stage import Teaching, choose, hidden, now
 
 __all__ = ["Teaching", "now", "teach"]
 
-LARGE, LEAST, MOST = 1.5, 1.0, 3.0
-"""Enlargement without an argument, and the allowed range; at 1.5 a panel is 1440 px wide."""
+LARGE = 1.5
+"""Enlargement without an argument: a panel is 1440 px wide."""
+LEAST, MOST = 1.0, 3.0
+"""What may be asked for."""
 
 SCRIPT = """
 function sheet(model) {

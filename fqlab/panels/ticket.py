@@ -17,8 +17,10 @@ __all__ = ["read", "seal", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
-LONGEST, SHOWN = 200, 40
-"""Characters that a ticket may have, and characters of a wrong one that its refusal repeats."""
+LONGEST = 200
+"""Characters that a ticket may have."""
+SHOWN = 40
+"""Characters of a wrong one that its refusal repeats."""
 S = TypeVar("S", bound=Settings)
 
 
@@ -58,7 +60,8 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     if name.lower() != panel:
         raise ConfigError(f"ticket is {_short(ticket)}, but must start with '{panel}-': it belongs to another panel.")
     code = code.replace("-", "")
-    number, check = value(code[:-CHECK]), value(code[-CHECK:])
+    number = value(code[:-CHECK])
+    check = value(code[-CHECK:])
     if number is None or check is None:
         raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
     settings = _settings(kind, number)

@@ -16,8 +16,10 @@ from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, style_for
 
 __all__ = ["Descent", "Origin", "Price", "more"]
 
-WIDEST, LOW, HIGH = 8.0, 0.03, 100.0
-"""Largest clip (σ), lowest and highest error (× the lowest) that are drawn."""
+WIDEST = 8.0
+"""Largest clip (σ) that is drawn."""
+LOW, HIGH = 0.03, 100.0
+"""Lowest and highest squared error (× the least) that are drawn."""
 PURPLE = "#a1477a"
 
 
@@ -74,11 +76,13 @@ class Descent(Picture):
         self.edge = self.live(line(ax, "previous", linewidth=1.2))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        (clips, granular, clipping), (where, unit) = data.curves, data.best
+        clips, granular, clipping = data.curves
+        where, unit = data.best
         self.total.set_data(clips, (granular + clipping) / unit)
         self.granular.set_data(clips, np.maximum(granular / unit, 1e-6))
         self.clipping.set_data(clips, np.maximum(clipping / unit, 1e-6))
-        x, y = min(data.clip, WIDEST), self._inside(data.mse / unit)
+        x = min(data.clip, WIDEST)
+        y = self._inside(data.mse / unit)
         self.here.set_data([x, x], [LOW, HIGH])
         self.dot.set_data([x], [y])
         self.best.set_data([where], [1])
@@ -103,9 +107,9 @@ class Descent(Picture):
     def _draw_walk(self, data: Data, unit: float) -> None:
         """OCTAV's clips so far, numbered while they lie apart, and the parabola it sees from the last."""
         walking = data.rule == "octav"
-        clips, errors = data.steps if walking else ((), ())
+        clips, mse = data.steps if walking else ((), ())
         total = data.curves[1] + data.curves[2]
-        heights = [self._inside(e / unit) for e in errors]
+        heights = [self._inside(e / unit) for e in mse]
         self.steps.set_data([min(c, WIDEST) for c in clips], heights)
         for k, number in enumerate(self.numbers):
             shown = k < len(clips) and all(abs(clips[k] - c) > 0.12 for c in clips[:k])
@@ -125,11 +129,11 @@ class Descent(Picture):
         steep = clips[(believed > 25) & (clips > clips[believed.argmin()])]
         if steep.size and steep[0] < 5.2:
             return float(steep[0]) + 0.12, 19.0, "left"
-        seen, error = (np.interp([5.2, 6.35, 7.5], clips, curve) for curve in (believed, true))
-        if seen[1] > 1.05 * error[1]:
-            above = float(np.maximum(seen, error).max()) * 1.9
+        seen, held = (np.interp([5.2, 6.35, 7.5], clips, curve) for curve in (believed, true))
+        if seen[1] > 1.05 * held[1]:
+            above = float(np.maximum(seen, held).max()) * 1.9
             return 6.35, above if above < 60 else float(seen.min()) / 1.9, "center"
-        return 6.35, max(float(np.minimum(seen, error).min()) / 1.9, 0.09), "center"
+        return 6.35, max(float(np.minimum(seen, held).min()) / 1.9, 0.09), "center"
 
     def _name_curves(self, x: np.ndarray, granular: np.ndarray, clipping: np.ndarray, best: float) -> None:
         """Write the names where the curves leave room: beside their lower ends, the lowest error between them."""
@@ -169,7 +173,7 @@ class Origin(Picture):
         mse: float
         parts: tuple[float, float]  # granular, clipping
         histogram: tuple[np.ndarray, np.ndarray]  # heights, edges
-        errors: np.ndarray  # share of the error by bin
+        shares: np.ndarray  # share of the error by bin
         levels: Sequence[float]
         cut: float  # share of weights beyond the grid
         widest: float
@@ -191,7 +195,7 @@ class Origin(Picture):
         empty = (np.zeros(100), np.linspace(-5, 5, 101))
         weights = {"fill": True, "baseline": 1e-6, "color": style_for("weights").color}
         self.bars = self.live(self.axes[0].stairs(*empty, **weights))
-        self.errors = self.live(self.axes[1].stairs(*empty, fill=True, color=style_for("error").color))
+        self.shares = self.live(self.axes[1].stairs(*empty, fill=True, color=style_for("error").color))
         self.levels = self.live(LineCollection([], colors=style_for("bits").color, linewidths=1.2))
         self.axes[0].add_collection(self.levels)
         self.parts = [self.live(note(self.axes[1], "", y=1.22, color=style_for("error").color)) for _ in range(2)]
@@ -204,13 +208,14 @@ class Origin(Picture):
         return ax
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        widest, clip = data.widest, data.clip
+        widest = data.widest
+        clip = data.clip
         if self.axes[0].get_xlim()[1] != widest:
             for ax in self.axes:
                 ax.set_xlim(-widest, widest)
         shares, edges = data.histogram
         self.bars.set_data(np.maximum(shares, 1e-6), edges)
-        self.errors.set_data(data.errors / max(data.errors.max(), 1e-30), edges)
+        self.shares.set_data(data.shares / max(data.shares.max(), 1e-30), edges)
         levels = [v for v in data.levels if abs(v) <= widest]
         tall = 0.02 if len(levels) <= 64 else 2e-4  # a comb finer than the screen must not hide the weights
         self.levels.set_segments([[(v, 5e-5), (v, tall)] for v in levels])
@@ -272,8 +277,8 @@ class Price(Picture):
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         for drawn, (rule, coded, _) in zip(self.lines, self.STYLES, strict=True):
-            fixed, coded_bits, errors = data.curves[rule]
-            drawn.set_data(coded_bits if coded else fixed, errors)
+            fixed, coded_bits, mse = data.curves[rule]
+            drawn.set_data(coded_bits if coded else fixed, mse)
         y = min(max(data.mse, 5e-5), 3.0)
         self.dots.set_data([data.coded, data.fixed], [y, y])
         self.link.set_data([data.coded, data.fixed], [y, y])

@@ -21,8 +21,10 @@ HUES = dict(
 )
 """Class -> colour. Text in the same colour names the classes."""
 GROUND_HUE = "#d4d8dd"
-REACH, PITCH = 42.0, np.radians(32.0)
-"""Half the width of the view (metres), and how far the eye stands above the street."""
+REACH = 42.0
+"""Half the width of the view (metres)."""
+PITCH = np.radians(32.0)
+"""How far the eye stands above the street."""
 
 
 class Street(Picture):
@@ -72,7 +74,8 @@ class Street(Picture):
 
 def _project(points: np.ndarray, view: float) -> np.ndarray:
     """Points [n, 3] on the picture plane [n, 2], seen from direction ``view`` at :data:`PITCH`."""
-    c, s = np.cos(np.radians(view)), np.sin(np.radians(view))
+    c = np.cos(np.radians(view))
+    s = np.sin(np.radians(view))
     across, depth = c * points[:, 0] + s * points[:, 1], c * points[:, 1] - s * points[:, 0]
     return np.stack([across, depth * np.sin(PITCH) + points[:, 2] * np.cos(PITCH)], axis=1)
 
@@ -111,7 +114,9 @@ class Echoes(Picture):
         self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=5, color="#a1477a"))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        distance, echoes, kind = data.distance, data.echoes, data.kind
+        distance = data.distance
+        echoes = data.echoes
+        kind = data.kind
         for k, name in enumerate(HUES):
             self.dots[name].set_data(distance[(kind == k) & (echoes > 0)], echoes[(kind == k) & (echoes > 0)])
         lost = echoes == 0
@@ -208,7 +213,9 @@ class Cars(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        full, few, home, away, towns = data.full, data.few, data.home, data.away, data.towns
+        full, few = data.full, data.few
+        home, away = data.home, data.away
+        towns = data.towns
         if not full:
             return "Eight cars learn alone; now together ..."
         if few:

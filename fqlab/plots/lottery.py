@@ -16,7 +16,8 @@ from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, t
 
 __all__ = ["Costs", "Masks", "PersonalAccuracy"]
 
-ROUNDS, CLIENTS = 40, 10
+ROUNDS = 40
+CLIENTS = 10
 
 
 class PersonalAccuracy(Picture):
@@ -136,7 +137,9 @@ class Masks(Picture):
         """Ten small pixel maps in two rows, and a histogram."""
         self.title = self.live(title(fig))
         ramp = LinearSegmentedColormap.from_list("kept", ["#ffffff", COLORS["blue"]])
-        self.maps, self.labels, self.frames = [], [], []
+        self.maps = []
+        self.labels = []
+        self.frames = []
         for c in range(CLIENTS):
             ax = axes(
                 fig, 12 + 74 * (c % 5), 118 - 96 * (c // 5), 64, 64, grid="", spines=("left", "right", "top", "bottom")
@@ -173,7 +176,8 @@ class Masks(Picture):
     def update(self, data: Data, ghost: Data | None = None) -> str:
         if data is None:
             return untrained(self.title)
-        masks, chosen = data.masks, data.client
+        masks = data.masks
+        chosen = data.client
         for c in range(CLIENTS):
             self.maps[c].set_data(masks[c].mean(0).reshape(8, 8) / max(masks[c].mean(0).max(), 1e-9))
             held = data.labels[c]

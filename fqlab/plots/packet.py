@@ -27,8 +27,10 @@ KINDS = {
 }
 """What a byte is for -> its colour. Neighbouring bit planes take turns between two blues."""
 
-WIDE, TALL, LEAST = 330, 112, 3
-"""The map of the packet in pixels, and the side of its smallest cell."""
+WIDE, TALL = 330, 112
+"""The map of the packet in pixels."""
+LEAST = 3
+"""Side of its smallest cell."""
 ROWS, COLUMNS = 3, 16
 """Of the magnified bytes."""
 LENS = 96
@@ -79,7 +81,7 @@ class Bytes(Picture):
         self.chips = [self.live(ax.add_patch(Rectangle((362, y - 5), 10, 10, linewidth=0))) for y in tops]
         self.names = [self.live(note(ax, "", x=378, y=y, halo=False)) for y in tops]
         self.details = [self.live(note(ax, "", x=562, y=y, ha="right", color=MUTED, halo=False)) for y in tops]
-        self.sizes = [self.live(note(ax, "", x=628, y=y, ha="right", halo=False)) for y in tops]
+        self.bytes = [self.live(note(ax, "", x=628, y=y, ha="right", halo=False)) for y in tops]
         self.shares = [self.live(note(ax, "", x=674, y=y, ha="right", halo=False)) for y in tops]
 
     def _build_magnifier(self, ax: Any) -> None:
@@ -125,7 +127,7 @@ class Bytes(Picture):
         self.here.set_edgecolor(style_for("error").color if data.flip else INK)
 
     def _draw_parts(self, parts: Sequence[tuple], total: int) -> None:
-        lists = (self.chips, self.names, self.details, self.sizes, self.shares)
+        lists = (self.chips, self.names, self.details, self.bytes, self.shares)
         for k, artists in enumerate(zip(*lists, strict=True)):
             for artist in artists:
                 artist.set_visible(k < len(parts))
@@ -136,7 +138,8 @@ class Bytes(Picture):
                     text.set_text(words)
 
     def _draw_magnifier(self, data: Data, field: tuple) -> None:
-        packet, at = data.packet, data.at
+        packet = data.packet
+        at = data.at
         first = max(0, at // COLUMNS - 1) * COLUMNS
         row, column = divmod(at - first, COLUMNS)
         self.lens.set_bounds(54.5 + 19 * column, LENS - 18 * row - 8, 19, 17)
@@ -221,15 +224,15 @@ class Rates(Picture):
     def _name_curves(self, curves: Data) -> None:
         """Both rules are named at fixed length, where they differ; coded they are one."""
         for (rule, way), text in self.names.items():
-            rates, errors = curves[rule, way]
+            rates, mse = curves[rule, way]
             if way == "fixed":
                 height = 3e-4 if rule == "octav" else 4e-3
-                x = float(np.interp(-np.log(height), -np.log(errors), rates))
+                x = float(np.interp(-np.log(height), -np.log(mse), rates))
                 left = rule == "octav"
                 words = "OCTAV" if left else "max-abs"
                 text.set(text=words, x=x + (-0.2 if left else 0.25), y=height, ha="right" if left else "left")
             elif rule == "octav":
-                x = float(np.interp(np.log(1.5e-2), np.log(errors[::-1]), rates[::-1]))
+                x = float(np.interp(np.log(1.5e-2), np.log(mse[::-1]), rates[::-1]))
                 text.set(text="both, coded", x=x - 0.3, y=1.2e-2, ha="right")
 
     @staticmethod

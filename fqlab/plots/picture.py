@@ -108,7 +108,8 @@ def mosaic(rows: Sequence[Sequence[PictureView]], *, zoom: float = 1.0, gap: int
     """Several pictures in one figure, row by row, ``gap`` pixels apart."""
     heights = [max(shown.picture.height for shown in row) for row in rows]
     widths = [sum(shown.picture.width for shown in row) + gap * (len(row) - 1) for row in rows]
-    width, height = max(widths), sum(heights) + gap * (len(rows) - 1)
+    width = max(widths)
+    height = sum(heights) + gap * (len(rows) - 1)
     whole = figure(width, height, zoom)
     alts = []
     top = height
@@ -128,7 +129,8 @@ def _part(whole: Figure, corner: tuple[float, float], picture: type[Picture], to
     """A subfigure of the picture's size with its lower left corner at ``corner`` (pixels)."""
     from matplotlib.gridspec import GridSpec
 
-    (left, bottom), (width, height) = corner, total
+    left, bottom = corner
+    width, height = total
     across = (left, picture.width, width - left - picture.width)
     down = (height - bottom - picture.height, picture.height, bottom)
     cell = GridSpec(3, 3, figure=whole, width_ratios=across, height_ratios=down)[1, 1]

@@ -16,9 +16,17 @@ from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, number_of, s
 
 __all__ = ["Stack", "Tradeoff", "Widths"]
 
-SIDE, GAP, LEFT, BOTTOM, MOST = 64, 11, 12, 78, 8
-"""Side of a plane, space between two, their lower left corner (pixels), and most planes."""
-BLUE, PALE, CUT = style_for("bits").color, COLORS["orange"], "#eceef1"
+SIDE = 64
+"""Side of a plane (pixels)."""
+GAP = 11
+"""Space between two."""
+LEFT, BOTTOM = 12, 78
+"""Their lower left corner."""
+MOST = 8
+"""So many planes at most."""
+BLUE = style_for("bits").color
+PALE = COLORS["orange"]
+CUT = "#eceef1"
 
 
 class Stack(Picture):
@@ -66,7 +74,8 @@ class Stack(Picture):
         self.words = self.live(note(ax, "", x=112, y=23, halo=False, color=MUTED))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        planes, bits = data.planes, data.bits
+        planes = data.planes
+        bits = data.bits
         self.images[0].set_data(data.weights)
         for k in range(MOST):
             i = MOST - 1 - k
@@ -186,7 +195,9 @@ class Tradeoff(Picture):
         self.words = self.live(note(ax, "", color="#00704f", fontweight="bold"))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        bits, accuracy, held = data.mean, data.accuracy, data.held
+        bits = data.mean
+        accuracy = data.accuracy
+        held = data.held
         self.start.set_data([8.4, 0], [accuracy[0]] * 2)
         self.level.set_y(accuracy[0] - 0.06)
         self.path.set_data(bits[: held + 1], accuracy[: held + 1])

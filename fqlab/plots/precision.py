@@ -16,9 +16,12 @@ from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, style_for
 
 __all__ = ["Federated", "Matrix", "Prune"]
 
-DEVICES, LAYERS = 10, 4
-LEFT, CELL, TALL, BOTTOM = 112, 55, 27, 78
-"""Left edge, width and height of a cell, and lower edge of the matrix, in pixels."""
+DEVICES = 10
+LAYERS = 4
+LEFT, BOTTOM = 112, 78
+"""Lower left corner of the matrix (pixels)."""
+CELL, TALL = 55, 27
+"""Width and height of a cell."""
 BLUE = style_for("bits").color
 
 
@@ -87,7 +90,8 @@ class Matrix(Picture):
         for text, name in zip(self.layers, data.layers, strict=True):
             text.set_text(f"{name} weights")
         for n, row in enumerate(data.widths):
-            budget, mean = data.budgets[n], data.means[n]
+            budget = data.budgets[n]
+            mean = data.means[n]
             self.budgets[n].set_text(f"{budget:g}")
             for k, bits in enumerate(row):
                 self.cells[n][k].set(text=str(bits), color="#ffffff" if bits > 5 else INK)
@@ -137,7 +141,8 @@ class Prune(Picture):
         note(ax, "now ■  after one cut □", x=self.WIDEST, y=-0.42, ha="right", color=BLUE)
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        epsilon, rows = data.epsilon, data.layers
+        epsilon = data.epsilon
+        rows = data.layers
         for k, (name, now, then) in enumerate(rows):
             self.names[k].set_text(name)
             self.links[k].set_data([min(now, self.WIDEST), min(then, self.WIDEST)], [4 - k] * 2)

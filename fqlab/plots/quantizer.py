@@ -13,7 +13,7 @@ from matplotlib.figure import FigureBase
 from fqlab.plots.picture import Picture
 from fqlab.plots.style import INK, MUTED, RULE, axes, line, note, number_of, style_for, title
 
-__all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "error_ratio"]
+__all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "mse_ratio"]
 
 WIDEST = 4.0
 LOOKS = {"narrow": 4, "midrise": 0, "twos_complement": 1, "octav": 3, "sign_magnitude": 2}
@@ -77,8 +77,12 @@ class Ladders(Picture):
         ]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        grids, w = data.grids, data.weight
-        ticks, ways, lands, words = [], [], [], []
+        grids = data.grids
+        w = data.weight
+        ticks = []
+        ways = []
+        lands = []
+        words = []
         for row, (kind, grid) in enumerate(grids.items()):
             floor = 4 - row
             count = len(grid["levels"])
@@ -88,7 +92,7 @@ class Ladders(Picture):
             ways.append([(w, floor + 0.45), (grid["lands"], floor + 0.45)])
             lands.append((grid["lands"], floor + 0.45))
             words.append(
-                f"{data.names[kind]} {number_of(count, 'level')} in {grid['code_bits']} bit, error {grid['error']:.3g} σ²"
+                f"{data.names[kind]} {number_of(count, 'level')} in {grid['code_bits']} bit, error {grid['mse']:.3g} σ²"
             )
         self.ticks.set_segments(ticks)
         self.ways.set_segments(ways)
@@ -108,7 +112,7 @@ class Ladders(Picture):
         self.names[row].set(text=data.names[kind], fontweight="bold" if chosen else "normal")
         self.marks[row].set_data([-4.17], [4.5 - row])
         self.marks[row].set(marker=style_for(LOOKS[kind]).marker, color=style_for(LOOKS[kind]).color)
-        texts = (f"{len(grid['levels'])}", f"{grid['code_bits']} bit", f"{grid['error']:.3g}")
+        texts = (f"{len(grid['levels'])}", f"{grid['code_bits']} bit", f"{grid['mse']:.3g}")
         for cell, text in zip(self.cells[row], texts, strict=True):
             cell.set_text(text)
 
@@ -146,7 +150,8 @@ class Staircase(Picture):
         self.step = self.live(note(ax, "", x=3.8, y=-3.4, ha="right", color=style_for("bits").color))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        w, level = data.weight, data.lands
+        w = data.weight
+        level = data.lands
         code, low, high = data.code
         self.stairs.set_data(*data.curve)
         self.miss.set_data([w, w], [w, level])
@@ -168,7 +173,7 @@ class Fair(Picture):
     class Data:
         """What it shows."""
 
-        curves: Mapping[str, Mapping[str, np.ndarray]]  # kind -> said, stored, levels, error
+        curves: Mapping[str, Mapping[str, np.ndarray]]  # kind -> said, stored, levels, mse
         count: str
         bits: int
 
@@ -188,14 +193,15 @@ class Fair(Picture):
         self.names = [self.live(note(ax, "")) for _ in range(2)]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        count, bits = data.count, data.bits
+        count = data.count
+        bits = data.bits
         for kind, curve in data.curves.items():
-            self.lines[kind].set_data(curve[count], curve["error"])
-            self.dots[kind].set_data([curve[count][bits - 1]], [curve["error"][bits - 1]])
+            self.lines[kind].set_data(curve[count], curve["mse"])
+            self.dots[kind].set_data([curve[count][bits - 1]], [curve["mse"][bits - 1]])
         self.here.set_data([bits, bits], [1e-5, 2.5])
         self.unit.set_text(UNITS[count])
         self._name(data.curves, count, bits)
-        many, fold = error_ratio(data.curves, count, bits)
+        many, fold = mse_ratio(data.curves, count, bits)
         at = AT[count].format(2**bits if count == "levels" else bits)
         self.title.set_text(f"{at} errors differ {fold:.1f}-fold" if fold >= 1.05 else f"{at} all err alike")
         return f"Least error against {UNITS[count]}. {at} the errors of {many} grids differ {fold:.2f}-fold."
@@ -206,7 +212,7 @@ class Fair(Picture):
         upper, lower = self.names
         odd = {"said": "sign_magnitude", "stored": "octav", "levels": "midrise"}[count]
         color = style_for(LOOKS[odd]).color if count != "levels" else INK
-        height = lambda kind, x: float(np.interp(x, curves[kind][count], np.log10(curves[kind]["error"])))
+        height = lambda kind, x: float(np.interp(x, curves[kind][count], np.log10(curves[kind]["mse"])))
         high, low = ("octav", "midrise") if count == "stored" else ("midrise", "sign_magnitude")
         x = max(4.2, bits + 0.2) if bits < 6 else 2.9
         upper.set(text=above, x=x, y=10 ** (height(high, x) + 0.45), color=color if count != "said" else MUTED)
@@ -216,14 +222,14 @@ class Fair(Picture):
         lower.set_color(color if count == "said" else MUTED)
 
 
-def error_ratio(curves: Mapping[str, Mapping[str, np.ndarray]], count: str, bits: int) -> tuple[int, float]:
+def mse_ratio(curves: Mapping[str, Mapping[str, np.ndarray]], count: str, bits: int) -> tuple[int, float]:
     """How many grids can be had at ``bits``, counted as ``count`` says, and how many times their errors differ.
 
     Where levels are counted, errors are read off between the grids' own points, straight in log error.
     """
-    errors = []
+    mse = []
     for curve in curves.values():
         at = curve[count]
         if at[0] <= bits <= at[-1] + 0.01:
-            errors.append(float(np.exp(np.interp(bits, at, np.log(curve["error"])))))
-    return len(errors), max(errors) / min(errors)
+            mse.append(float(np.exp(np.interp(bits, at, np.log(curve["mse"])))))
+    return len(mse), max(mse) / min(mse)

@@ -18,7 +18,8 @@ __all__ = ["CHIPS", "Deployed", "KurtosisPath", "Shape"]
 CHIPS = (2, 3, 4, 5, 6, 7, 8, 32)
 """Deployed widths; 32 is full precision."""
 NAMES = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN", "qat": "QAT", "mqat": "MQAT"}
-ROUNDS, PEAK = 20, 6.5
+ROUNDS = 20
+PEAK = 6.5
 
 
 def name_of(data: Deployed.Data | KurtosisPath.Data) -> str:

@@ -14,7 +14,8 @@ from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, separate_
 
 __all__ = ["Crossing", "Redrawn", "Shares"]
 
-RED, PURPLE = style_for("error").color, "#a1477a"
+RED = style_for("error").color
+PURPLE = "#a1477a"
 MOST = 100
 LOW, HIGH = 1e-6, 3.0
 
@@ -37,7 +38,8 @@ class Redrawn(Picture):
     def build(self, fig: FigureBase) -> None:
         """Four square images in a row."""
         self.title = self.live(title(fig))
-        self.images, self.words = [], []
+        self.images = []
+        self.words = []
         for k, name in enumerate(self.NAMES):
             ax = axes(fig, 12 + 171 * k, 26, 150, 150, grid="", spines=("left", "right", "top", "bottom"))
             ax.set_xticks([])
@@ -52,8 +54,8 @@ class Redrawn(Picture):
         for shown, image in zip(self.images, data.images, strict=True):
             shown.set_data(np.clip(image, -1, 1))
         self.words[0].set_text("grey from −1 to 1")
-        for word, error in zip(self.words[1:], data.mse, strict=True):
-            word.set_text(f"squared error {error:.2g}")
+        for word, mse in zip(self.words[1:], data.mse, strict=True):
+            word.set_text(f"squared error {mse:.2g}")
         _, nearest, stochastic = data.mse
         self.title.set_text(self._finding(data.clients, nearest, stochastic))
         return (
@@ -108,12 +110,13 @@ class Crossing(Picture):
         self.equal = self.live(line(ax, "full precision", linestyle="", marker="*", markersize=11, zorder=6))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        m, clients = data.m, data.clients
+        m = data.m
+        clients = data.clients
         self.nearest.set_data(m, np.maximum(data.nearest, 1e-9))
         self.stochastic.set_data(m, np.maximum(data.stochastic, 1e-9))
         self.now.set_data([clients, clients], [LOW, HIGH])
-        for dot, error in zip(self.drawn, data.mse, strict=True):
-            dot.set_data([clients], [min(max(error, 1.2 * LOW), HIGH)])
+        for dot, mse in zip(self.drawn, data.mse, strict=True):
+            dot.set_data([clients], [min(max(mse, 1.2 * LOW), HIGH)])
         cross = data.cross
         lines = (data.nearest, data.stochastic)
         seen = cross is not None and 1 <= cross <= MOST
@@ -169,7 +172,9 @@ class Shares(Picture):
         ax.set_yticks([0, 1, 2.5, 3.5], ["nearest", "stochastic"] * 2)
         ax.tick_params(axis="y", length=0, labelcolor=INK)
         self.heads = [self.live(note(ax, "", x=0, y=y, va="center", color=MUTED, halo=False)) for y in (-0.6, 1.88)]
-        self.bias, self.chance, self.values = [], [], []
+        self.bias = []
+        self.chance = []
+        self.values = []
         for row, y in enumerate((0, 1, 2.5, 3.5)):
             ink = (RED, PURPLE)[row % 2]
             solid = Rectangle((0, y - 0.3), 0, 0.6, facecolor=ink, edgecolor=ink, linewidth=1)
@@ -180,7 +185,8 @@ class Shares(Picture):
         fig.text(100 / 338, 1 - 40 / 276, "■ bias: stays     ▨ chance: divided by M", fontsize=11, color=MUTED)
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        parts, clients = data.parts, data.clients
+        parts = data.parts
+        clients = data.clients
         whole = max(sum(pair) for pair in parts) or 1.0
         for (bias, chance), solid, open_, value in zip(parts, self.bias, self.chance, self.values, strict=True):
             solid.set_width(bias / whole)

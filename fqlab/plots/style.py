@@ -36,8 +36,13 @@ COLORS = {
 }
 """The palette of Okabe and Ito, told apart by readers with any common colour vision deficiency."""
 
-INK, MUTED, RULE, PAPER = "#1f2328", "#57606a", "#e4e7eb", "#ffffff"
-FONT, SMALL, LARGE = 11.5, 11.0, 13.0
+INK = "#1f2328"
+MUTED = "#57606a"
+RULE = "#e4e7eb"
+PAPER = "#ffffff"
+FONT = 11.5
+SMALL = 11.0
+LARGE = 13.0
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,13 @@ from fqlab.plots.style import INK, MUTED, PAPER, axes, line, note, number_of, se
 
 __all__ = ["WIDEST", "Levels", "PlaneDensity", "TrainingCurve"]
 
-WIDEST, FLOOR, CEILING = 6.0, 1e-5, 60.0
-"""Largest |w|/σ, smallest and largest squared error (σ²) that are drawn."""
-MOST_LAYERS, MOST_BITS, MOST_EPSILON = 4, 8, 0.2
+WIDEST = 6.0
+"""Largest |w|/σ that is drawn."""
+FLOOR, CEILING = 1e-5, 60.0
+"""Smallest and largest squared error (σ²) that are drawn."""
+MOST_LAYERS = 4
+MOST_BITS = 8
+MOST_EPSILON = 0.2
 
 
 class Levels(Picture):
@@ -48,7 +52,7 @@ class Levels(Picture):
         """Two axes: the histogram, and the two kinds of error with their sum."""
         self.title = self.live(title(fig))
         self._build_weights(fig)
-        self._build_error(fig)
+        self._build_mse(fig)
 
     def _build_weights(self, fig: FigureBase) -> None:
         ax = axes(fig, 52, 176, 274, 72, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
@@ -68,7 +72,7 @@ class Levels(Picture):
             note(ax, "", x=WIDEST - 0.1, y=1.14, ha="right", color=style_for("bits").color, halo=False, bbox=box)
         )
 
-    def _build_error(self, fig: FigureBase) -> None:
+    def _build_mse(self, fig: FigureBase) -> None:
         limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, CEILING)}
         ax = axes(fig, 52, 40, 274, 106, xlabel="clip (σ)", ylabel="error (σ²)", yscale="log", **limits)
         ax.set_yticks([1e-4, 1e-2, 1])
@@ -92,8 +96,9 @@ class Levels(Picture):
         if data.exact:
             return "The weights of the largest layer, which nothing rounds."
         self._draw_grid(data)
-        self._draw_error(data, min(data.clip, WIDEST))
-        (rounding, clipped), whole = data.parts, data.mse
+        self._draw_mse(data, min(data.clip, WIDEST))
+        rounding, clipped = data.parts
+        whole = data.mse
         return (
             f"The {data.sent} of the largest layer on a grid of {number_of(data.count, 'level')}, clipped at "
             f"{data.clip:.2f} σ; squared error {whole:.2g} σ², of which {rounding:.2g} rounding and {clipped:.2g} "
@@ -109,7 +114,7 @@ class Levels(Picture):
             edge.set_data([side * clip] * 2, [0, 1.3])
             gone.set_x(clip if side > 0 else -clip - WIDEST)
 
-    def _draw_error(self, data: Data, clip: float) -> None:
+    def _draw_mse(self, data: Data, clip: float) -> None:
         x, granular, clipping = data.curves
         self.cut.set_data([clip, clip], [FLOOR, CEILING])
         self.total.set_data(x, granular + clipping)
@@ -200,7 +205,8 @@ class PlaneDensity(Picture):
         self.live(note(ax, "lowest", x=1, ha="right", **style))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        layers, epsilon = data.layers, data.epsilon
+        layers = data.layers
+        epsilon = data.epsilon
         for artist in self.artists:
             artist.set_visible(bool(layers) or artist is self.title)
         if not layers:
@@ -235,7 +241,8 @@ class PlaneDensity(Picture):
         self.setting.set(text=f"ε = {epsilon:g}", x=epsilon, ha="left" if epsilon < 0.15 else "right")
 
     def _draw_matrix(self, layers: Sequence[Data]) -> None:
-        rows, columns = len(layers), max(x["bits"] for x in layers)
+        rows = len(layers)
+        columns = max(x["bits"] for x in layers)
         ones = np.full((rows, columns), np.nan)
         for text in (*self.cells, *self.rows):
             text.set_visible(False)
@@ -255,8 +262,8 @@ class PlaneDensity(Picture):
     @staticmethod
     def _finding(data: Data) -> str:
         layers = data.layers
-        sizes = [x.get("size", 1) * x["left"] for x in layers]
-        zeros = sum(x["zeros"] * s for x, s in zip(layers, sizes, strict=True)) / sum(sizes)
+        remaining = [x.get("size", 1) * x["left"] for x in layers]
+        zeros = sum(x["zeros"] * s for x, s in zip(layers, remaining, strict=True)) / sum(remaining)
         cut = sum(x["bits"] - x["left"] for x in layers)
         if not data.on:
             return "ε needs the sign-magnitude grid"
@@ -332,7 +339,8 @@ class TrainingCurve(Picture):
 
     @staticmethod
     def _finding(data: Data) -> str:
-        curve, full = data.accuracy, data.full
+        curve = data.accuracy
+        full = data.full
         cost = data.full_up / max(data.up, 1)
         saved = f" for {cost:.1f} × fewer bytes up" if cost > 1.05 else ""
         gap = 100 * (curve[-1] - full[-1]) if full else 0.0

@@ -97,11 +97,13 @@ def moves(
         if spare >= 0:
             break
         if widths[layer] > 1:
-            widths[layer], spare = widths[layer] - 1, spare + sizes[layer]
+            widths[layer] = widths[layer] - 1
+            spare = spare + sizes[layer]
             yield tuple(widths)
     for layer in _turns(sorted(range(len(widths)), key=lambda k: priority[k]), cutting):
         if widths[layer] < 8 and sizes[layer] <= spare:
-            widths[layer], spare = widths[layer] + 1, spare - sizes[layer]
+            widths[layer] = widths[layer] + 1
+            spare = spare - sizes[layer]
             yield tuple(widths)
 
 

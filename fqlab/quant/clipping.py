@@ -50,7 +50,8 @@ def percentile(
 def _percentile(rows: torch.Tensor, share: float) -> torch.Tensor:
     size = ascending(rows.abs())
     place = share / 100 * (size.shape[-1] - 1)
-    low, high = math.floor(place), math.ceil(place)
+    low = math.floor(place)
+    high = math.ceil(place)
     return usable(torch.lerp(size[:, low], size[:, high], place - low), size[:, -1])
 
 

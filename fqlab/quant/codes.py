@@ -12,7 +12,7 @@ from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
 from fqlab.tensors import expand_like
 
-__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "error_parts", "grid_index", "tiles"]
+__all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "mse_parts", "grid_index", "tiles"]
 
 TILE = 3 * 2**13
 """Values worked on at a time: 96 KiB as float32, and too few for PyTorch to wake another thread for each operation."""
@@ -149,14 +149,15 @@ def quantize(
 def _checked(clip: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """``clip`` of shape ``shape``, one number for all allowed."""
     if clip.dim() and clip.shape != shape:
-        got, want = tuple(clip.shape), tuple(shape)
+        got = tuple(clip.shape)
+        want = tuple(shape)
         raise ConfigError(f"clip has shape {got}, but must be one number or of shape {want}.")
     if not bool(((clip >= 0) & clip.isfinite()).all()):
         raise ConfigError(f"clip is {clip.tolist()}, but must be finite and 0 or more.")
     return clip.expand(shape)
 
 
-def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
+def mse_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     """Mean squared error split into its granular and clipping (overload) parts.
 
     A value counts as clipped when it lies beyond the outermost level. The two parts add up to the MSE.
@@ -166,6 +167,7 @@ def error_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     """
     clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
-    error = (x - codes.dequantize()).double().square_()
-    whole, clipping = float(error.sum()), float(error.masked_fill_(~outside, 0).sum())
+    squares = (x - codes.dequantize()).double().square_()
+    whole = float(squares.sum())
+    clipping = float(squares.masked_fill_(~outside, 0).sum())
     return (whole - clipping) / max(1, x.numel()), clipping / max(1, x.numel())

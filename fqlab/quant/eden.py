@@ -18,7 +18,7 @@ from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 from fqlab.tensors import expand_like
 
-__all__ = ["eden_decode", "eden_encode", "eden_error", "lloyd_max"]
+__all__ = ["eden_decode", "eden_encode", "eden_nmse", "lloyd_max"]
 
 
 @lru_cache(maxsize=8)
@@ -49,7 +49,7 @@ def _cell_means(levels: np.ndarray) -> np.ndarray:
     return -np.diff(density) / np.diff(ndtr(borders))
 
 
-def eden_error(bits: int) -> float:
+def eden_nmse(bits: int) -> float:
     """E‖x̂ − x‖²/‖x‖² of the unbiased estimate of a long vector: D/(1 − D), D the distortion of :func:`lloyd_max`.
 
     ⟨Rx, c⟩ tends to (1 − D)‖x‖²/S for levels that are the means of their cells, so that x̂ is 1/(1 − D) times the

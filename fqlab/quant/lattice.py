@@ -22,7 +22,7 @@ from fqlab.quant.codes import Codes, grid_index
 from fqlab.quant.grids import Grid
 from fqlab.tensors import expand_like
 
-__all__ = ["LATTICES", "code_shape", "dithered", "lattice_error", "lattice_step", "undithered"]
+__all__ = ["LATTICES", "code_shape", "dithered", "lattice_mse", "lattice_step", "undithered"]
 
 LATTICES = ("scalar", "hexagonal")
 ROW = math.sqrt(3) / 2  # distance of two rows of the hexagonal lattice, in steps
@@ -46,7 +46,7 @@ def lattice_step(lattice: str, grid: Grid, clip: torch.Tensor) -> torch.Tensor:
     return clip / min(n / 2 - 3 / 4, (n - 2) * ROW / 2 + 1 / (2 * math.sqrt(3)))
 
 
-def lattice_error(lattice: str, grid: Grid, clip: torch.Tensor) -> torch.Tensor:
+def lattice_mse(lattice: str, grid: Grid, clip: torch.Tensor) -> torch.Tensor:
     """Mean squared error of a value that does not overload: G·V^(2/L), Δ²/12 or 5/(36√3)·(a²√3/2) (Zamir & Feder)."""
     step = lattice_step(lattice, grid, clip)
     return step.square() / 12 if lattice == "scalar" else step.square() * (5 / 72)
@@ -71,7 +71,8 @@ def dithered(
         lattice: one of :data:`LATTICES`.
         batch_dims: leading dimensions that have a clip of their own.
     """
-    batch, shape = x.shape[:batch_dims], x.shape[batch_dims:]
+    batch = x.shape[:batch_dims]
+    shape = x.shape[batch_dims:]
     if one_of("lattice", lattice, LATTICES) == "scalar":
         place = grid_index(x, expand_like(clip, x), grid) + dither
         return Codes(torch.round(place).clamp(0, grid.high).to(torch.int16), grid, clip)

@@ -14,8 +14,10 @@ import torch
 
 __all__ = ["Ranked", "ascending"]
 
-SMALL, STRIDE = 4096, 16
-"""Rows of up to SMALL values keep all running sums, longer ones every STRIDE-th: they need little memory."""
+SMALL = 4096
+"""Rows of up to so many values keep all running sums."""
+STRIDE = 16
+"""Longer ones keep every sixteenth: they need little memory."""
 AT_ONCE = 2**12
 
 

@@ -14,7 +14,7 @@ from fqlab.quant.grids import ROUNDINGS, Grid
 from fqlab.quant.ranked import Ranked
 from fqlab.quant.rows import detached, rows_of, usable
 
-__all__ = ["expected_error", "sweep"]
+__all__ = ["expected_mse", "sweep"]
 
 LOOK_UPS = 2**13
 """Thresholds looked up at a time: more would take memory."""
@@ -39,11 +39,11 @@ def _sweep(rows: torch.Tensor, grid: Grid, rounding: str, points: int) -> torch.
     ranked = Ranked(rows.clone())
     peak = torch.maximum(-ranked.values[:, :1], ranked.values[:, -1:])
     clips = torch.stack([peak.squeeze(1) * (k / points) for k in range(1, points + 1)], 1)
-    error = partial(_nearest_error if rounding == "nearest" else _stochastic_error, ranked)
+    squares = partial(_nearest_squares if rounding == "nearest" else _stochastic_squares, ranked)
     at_once = max(1, LOOK_UPS // (len(rows) * grid.levels))
-    errors = torch.cat([error(_levels(grid, some)) for some in clips.split(at_once, 1)], 1)
-    least = errors.amin(1, keepdim=True) + TIE * ranked.total(ranked.whole, power=2)
-    best = torch.where(errors <= least, clips, math.inf).amin(1)
+    totals = torch.cat([squares(_levels(grid, some)) for some in clips.split(at_once, 1)], 1)
+    least = totals.amin(1, keepdim=True) + TIE * ranked.total(ranked.whole, power=2)
+    best = torch.where(totals <= least, clips, math.inf).amin(1)
     return usable(best, peak.squeeze(1))
 
 
@@ -61,23 +61,23 @@ def _cells(ranked: Ranked, edges: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
     return below, bounds.diff(), ranked.total(bounds.flatten(1)).reshape(bounds.shape).diff()
 
 
-def _nearest_error(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
+def _nearest_squares(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
     """Σ(x − l)² with l the nearest of ``levels`` ``[rows, k, n]``: ``[rows, k]``."""
     _, count, total = _cells(ranked, (levels[..., 1:] + levels[..., :-1]) / 2)
     return ranked.total(ranked.whole, power=2) + (levels * (levels * count - 2 * total)).sum(-1)
 
 
-def _stochastic_error(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
+def _stochastic_squares(ranked: Ranked, levels: torch.Tensor) -> torch.Tensor:
     """Σ(h − x)(x − l) over the values between levels l and h, and Σ(x − l)² over those beyond the last."""
     below, count, total = _cells(ranked, levels)
     low, high = torch.cat([levels[..., :1], levels], -1), torch.cat([levels, levels[..., -1:]], -1)
-    error = (low + high) * total - low * high * count
-    error[..., [0, -1]] *= -1  # there l = h
+    squares = (low + high) * total - low * high * count
+    squares[..., [0, -1]] *= -1  # there l = h
     within = ranked.total(below[..., -1], power=2) - ranked.total(below[..., 0], power=2)
-    return ranked.total(ranked.whole, power=2) - 2 * within + error.sum(-1)
+    return ranked.total(ranked.whole, power=2) - 2 * within + squares.sum(-1)
 
 
-def expected_error(
+def expected_mse(
     x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batch_dims: int = 0
 ) -> torch.Tensor:
     """Mean squared quantization error, over the draws too if rounding is stochastic: float64.
@@ -95,11 +95,11 @@ def expected_error(
     wide = clip.expand(x.shape[:batch_dims]).reshape(-1, 1)
     total = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
     for rank, part in tiles(*rows.shape):
-        total[rank] += _errors(rows[rank, part], wide[rank], grid, rounding).sum(-1)
+        total[rank] += _squares(rows[rank, part], wide[rank], grid, rounding).sum(-1)
     return (total / rows.shape[1]).reshape(x.shape[:batch_dims])
 
 
-def _errors(x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str) -> torch.Tensor:
+def _squares(x: torch.Tensor, clip: torch.Tensor, grid: Grid, rounding: str) -> torch.Tensor:
     place = grid_index(x, clip, grid)
     if rounding == "nearest":
         return (x - grid.decode(torch.round(place), clip)).double().square()

@@ -106,7 +106,8 @@ class Point:
 
     def cost(self, model: str) -> float:
         """Bytes by one of :data:`COSTS`."""
-        way, coded = model.partition("_")[0], "_coded" if model.endswith("coded") else ""
+        way = model.partition("_")[0]
+        coded = "_coded" if model.endswith("coded") else ""
         return getattr(self, f"bytes_up{coded}") + (getattr(self, f"bytes_down{coded}") if way == "both" else 0.0)
 
 
@@ -154,7 +155,8 @@ def front(costs: list[tuple[float, float]]) -> list[int]:
     >>> front([(10, 0.5), (20, 0.4), (30, 0.9), (30, 0.8)])
     [0, 2]
     """
-    best, kept = float("-inf"), []
+    best = float("-inf")
+    kept = []
     for i in sorted(range(len(costs)), key=lambda i: (costs[i][0], -costs[i][1])):
         if costs[i][1] > best:
             best = costs[i][1]

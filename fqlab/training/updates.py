@@ -87,7 +87,8 @@ def trained_codes(
         objective: what they were trained with, from :func:`local_form`.
         growth: let latent planes that outgrow their width grow by a bit.
     """
-    transform, context = objective.transform, objective.context
+    transform = objective.transform
+    context = objective.context
     if isinstance(transform, bitplanes.FromPlanes):
         return {name: bitplanes.to_codes(params, name, context, growth=growth) for name in transform.layers}
     if isinstance(transform, FromDigits):

@@ -104,7 +104,10 @@ def number_bytes(tensor: torch.Tensor) -> np.ndarray:
 
 def prepare(payload: Mapping[str, Codes | torch.Tensor]) -> tuple[list[Row], list[Segment]]:
     """Rows of the layer table, and the segments: floats, ints, then each coded entry."""
-    rows, floats, ints, coded = [], [], [], []
+    rows = []
+    floats = []
+    ints = []
+    coded = []
     for name, value in entries_of(payload).items():
         row = checked_row(name, value)
         if isinstance(value, Codes) or row.coded:

@@ -48,9 +48,11 @@ def main(repeats: int, model: str, words: list[str]) -> None:
     seen: dict[str, list[tuple[float, ...]]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, federation in runs.items():
-            before, began = cpu(), time.perf_counter()
+            before = cpu()
+            began = time.perf_counter()
             federation.step()
-            wall, after = time.perf_counter() - began, cpu()
+            wall = time.perf_counter() - began
+            after = cpu()
             if turn:
                 used = [new - old for new, old in zip(after, before, strict=True)]
                 seen[name].append((used[0] + used[1], wall, used[1], used[2]))
@@ -58,7 +60,8 @@ def main(repeats: int, model: str, words: list[str]) -> None:
     wall = {name: statistics.median(row[1] for row in rows) for name, rows in seen.items()}
     print(f"{model}, {engine}: 10 of 100 clients, one epoch in batches of 32")
     for name, (busy, _, system, faults) in least.items():
-        ratio, clock = busy / least["fedavg"][0], wall[name] / wall["fedavg"]
+        ratio = busy / least["fedavg"][0]
+        clock = wall[name] / wall["fedavg"]
         print(
             f"{name:16} {1000 * busy:8.0f} ms CPU {ratio:6.2f} x   {1000 * wall[name]:8.0f} ms {clock:6.2f} x", end=""
         )

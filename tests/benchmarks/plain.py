@@ -38,7 +38,9 @@ class PlainLoop:
     def __init__(self, dataset: str, model: str, parts: list[np.ndarray], batch: int, lr: float) -> None:
         self.data: Dataset = data.load(dataset)
         self.model: nn.Module = models.make(model, self.data, 0)
-        self.parts, self.batch, self.lr = [torch.from_numpy(part) for part in parts], batch, lr
+        self.parts = [torch.from_numpy(part) for part in parts]
+        self.batch = batch
+        self.lr = lr
         self.state = {name: value.clone() for name, value in self.model.state_dict().items()}
 
     def round(self) -> float:

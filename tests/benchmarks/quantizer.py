@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from fqlab import wire
-from fqlab.quant import Grid, clip_for, clips_for, expected_error, octav, octav_step, quantize, sweep
+from fqlab.quant import Grid, clip_for, clips_for, expected_mse, octav, octav_step, quantize, sweep
 
 VALUES = 1_663_370  # weights of the CNN of McMahan et al. (2017)
 Work = Callable[[], object]
@@ -56,7 +56,8 @@ def rounded(x: torch.Tensor, clip: torch.Tensor, grid: Grid, noise: torch.Tensor
 def large(values: int) -> dict[str, tuple[Work, Work | None]]:
     """The operations on one tensor of ``values`` weights, each with its naive form."""
     draws = torch.Generator().manual_seed(0)
-    x, clip = 0.05 * torch.randn(values, generator=draws, dtype=torch.float32), torch.tensor(0.1)
+    x = 0.05 * torch.randn(values, generator=draws, dtype=torch.float32)
+    clip = torch.tensor(0.1)
     table: dict[str, tuple[Work, Work | None]] = {"copy": (x.clone, None)}
     for bits in (2, 4, 8):
         grid = Grid(bits, "octav")
@@ -68,13 +69,14 @@ def large(values: int) -> dict[str, tuple[Work, Work | None]]:
         table[f"sweep, {bits} bits"] = (lambda g=grid: sweep(x, g), lambda g=grid: search(x, g))
     table["sweep, stochastic"] = (lambda: sweep(x, Grid(4), "stochastic"), None)
     table["percentile"] = (lambda: clip_for("percentile", x, Grid(4)), lambda: x.abs().sort().values[-values // 1000])
-    grid, rand = Grid(4), lambda: torch.rand(values, generator=draws, dtype=torch.float32)
+    grid = Grid(4)
+    rand = lambda: torch.rand(values, generator=draws, dtype=torch.float32)
     table["rand"] = (rand, None)
     stochastic = lambda: quantize(x, clip, grid, "stochastic", draws)
     table["stochastic"] = (stochastic, lambda: rounded(x, clip, grid, rand()))
     table["nearest"] = (lambda: quantize(x, clip, grid), lambda: rounded(x, clip, grid))
     table["expected error"] = (
-        lambda: expected_error(x, clip, grid),
+        lambda: expected_mse(x, clip, grid),
         lambda: (x - rounded(x, clip, grid)).square().mean(),
     )
     codes = quantize(x, clip, grid)
@@ -87,7 +89,8 @@ def large(values: int) -> dict[str, tuple[Work, Work | None]]:
 
 def small(clients: int = 10) -> dict[str, tuple[Work, Work | None]]:
     """The two layers of the digits MLP of some clients, as a panel quantizes them; naive is one client after the other."""
-    draws, grid = torch.Generator().manual_seed(0), Grid(4)
+    draws = torch.Generator().manual_seed(0)
+    grid = Grid(4)
     layers = {"0": torch.randn(clients, 64, 64, generator=draws), "1": torch.randn(clients, 10, 64, generator=draws)}
     grids = dict.fromkeys(layers, grid)
     each = lambda work: [work(w) for layer in layers.values() for w in layer]
@@ -115,7 +118,8 @@ def main() -> None:
     copy = milliseconds(rows["copy"][0])
     for name, (work, naive) in rows.items():
         work()  # warm
-        took, slow = milliseconds(work), milliseconds(naive) if naive else 0.0
+        took = milliseconds(work)
+        slow = milliseconds(naive) if naive else 0.0
         rest = f"{slow:9.2f} {slow / took:8.1f}" if naive else ""
         print(f"{name:30s} {took:9.2f} {took / copy:8.1f} {rest}")
 

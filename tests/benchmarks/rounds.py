@@ -24,7 +24,8 @@ from fqlab.errors import DataError
 from fqlab.federation import Federation
 from fqlab.federation.experiment import ENGINES, Experiment
 
-BATCH, LR = 32, 0.05
+BATCH = 32
+LR = 0.05
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ WORKS = (
     Work("mnist", "lenet5", 100, 10, 1.5, 117_600, 240_000 + 58_920),
     Work("mnist", "clipped_cnn", 100, 10, 1.5, 112_896, 451_584 + 79_400),
 )
-RUN = tuple(engine for engine in ENGINES if engine != "auto")
+RUN = tuple(engine for engine in ENGINES if engine not in ("auto", "flower"))
 
 
 def contestants(work: Work) -> dict[str, Callable[[], object]]:
@@ -113,7 +114,8 @@ def show(work: Work, seconds: dict[str, float], limit: float) -> None:
 
 def main(repeats: int, words: list[str]) -> None:
     load = os.getloadavg()[0]
-    sgemm, copy = sgemm_speed(), copy_speed()
+    sgemm = sgemm_speed()
+    copy = copy_speed()
     print(f"torch {torch.__version__}, {os.cpu_count()} cores, load {load:.1f}, ", end="")
     print(f"sgemm {sgemm / 1e9:.0f} GF/s on 2 threads, copy {copy / 1e9:.0f} GB/s on 1")
     print(f"{'milliseconds a round':36}{'plain':>12}" + "".join(f"{e:>12}" for e in RUN) + f"{'limit':>10}    best")

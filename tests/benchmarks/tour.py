@@ -1,6 +1,6 @@
 """Measure the tour in Chromium: key press to changed picture, and to a complete new federated curve.
 
-    python tests/bench_tour.py [presses]
+    python tests/benchmarks/tour.py [presses]
 
 Not a test: figures depend on the machine. Take them on an idle one; the script prints its load.
 """

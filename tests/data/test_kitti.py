@@ -52,7 +52,8 @@ HEADINGS = [(0.0, (1, 0)), (np.pi / 2, (0, -1)), (np.pi, (-1, 0)), (SLANT, (0.8,
 @pytest.mark.parametrize("yaw, heading", HEADINGS)
 def test_a_car_of_four_metres_heads_where_its_yaw_says(yaw, heading):
     """In rect, yaw 0 heads along +x (right) and a quarter turn heads along -z (towards the camera)."""
-    (x, z), middle = heading, np.array([1.0, 1.6 - 0.75, 10.0])
+    (x, z) = heading
+    middle = np.array([1.0, 1.6 - 0.75, 10.0])
     probes = ((1.9, 0.9, 0.7, True), (2.1, 0, 0, False), (0, 1.1, 0, False), (0, 0, 0.8, False))
     for ahead, aside, height, expected in probes:
         for sign in (1, -1):
@@ -126,7 +127,8 @@ def write_frame(folder, *, scan=b"", text="", calib=""):
 
 def calib_text(rect=None, tr=None):
     show = lambda a: " ".join(f"{v:e}" for v in np.ravel(a))
-    rect, tr = (PLAIN.rect if rect is None else rect), (PLAIN.velo_to_cam if tr is None else tr)
+    rect = PLAIN.rect if rect is None else rect
+    tr = PLAIN.velo_to_cam if tr is None else tr
     return f"P0: {show(np.zeros(12))}\nR0_rect: {show(rect)}\nTr_velo_to_cam: {show(tr)}\n\n"
 
 
@@ -222,7 +224,8 @@ def test_every_labelled_object_of_the_real_frames_has_points_between_its_planes(
         for crop in crop_objects(points, labels, calib):
             xyz = points[:, :3].astype(float)
             assert len(crop.points) == half_spaces(xyz, crop.corners).sum() > 5
-            top, floor = crop.points[:, 2].max(), crop.corners[:4, 2].mean()
+            top = crop.points[:, 2].max()
+            floor = crop.corners[:4, 2].mean()
             assert 0 < top - floor <= crop.label.size[0] + 0.1
             crops += 1
     assert crops >= 6

@@ -142,7 +142,9 @@ def test_hits_lie_on_the_owner_and_the_way_there_is_free(world):
     distance, owner = first_hits(*world)
     column, beam = np.nonzero(np.isfinite(distance))
     column, beam = column[:60], beam[:60]
-    a, e, r = azimuth[column], elevation[beam], distance[column, beam]
+    a = azimuth[column]
+    e = elevation[beam]
+    r = distance[column, beam]
     rays = np.stack([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)], axis=1)
     if not len(r):
         return
@@ -337,7 +339,8 @@ def test_clouds_do_not_depend_on_where_the_sensor_looks_from(seed, angle):
     rng = np.random.default_rng(seed)
     owner = rng.integers(-1, 4, 200)
     points = rng.normal(size=(200, 3)) + np.array([[8, 0, 1], [0, 9, 1], [-7, 0, 1], [5, 5, 1], [0, 0, 0]])[owner]
-    rotation, shift = turn(*np.array([[0.0], [0.0], [angle]]))[0], np.array([rng.normal(), rng.normal(), 0])
+    rotation = turn(*np.array([[0.0], [0.0], [angle]]))[0]
+    shift = np.array([rng.normal(), rng.normal(), 0])
     one, first = clouds(points, owner, np.zeros(3), np.random.default_rng(1), size=16)
     two, second = clouds(points @ rotation.T + shift, owner, shift, np.random.default_rng(1), size=16)
     assert (first == second).all()
@@ -365,7 +368,9 @@ def small():
 
 
 def test_data_set_has_the_stated_shapes_and_towns(small):
-    n, k, shares = 160, len(TOWNS), np.array([town.share for town in towns()])
+    n = 160
+    k = len(TOWNS)
+    shares = np.array([town.share for town in towns()])
     assert small.train_x.shape == (n, 32, 3)
     assert small.test_x.shape == (40 * k, 32, 3)
     assert small.train_x.dtype == torch.float32

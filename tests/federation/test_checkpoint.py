@@ -62,11 +62,12 @@ def test_the_ledger_comes_back(stored):
     federation = Federation(dataclasses.replace(SHORT, rounds=4), checkpoint=stored)
     federation.step()
     assert federation.ledger.total() == sum(r.bytes_up + r.bytes_down for r in federation.rounds)
-    assert {entry.round for entry in federation.ledger.entries} == {1, 2, 3, 4}
+    assert {entry.round_index for entry in federation.ledger.entries} == {1, 2, 3, 4}
 
 
 def test_every_flipped_byte_is_noticed_or_changes_nothing(stored):
-    good, rng = stored.read_bytes(), random.Random(0)
+    good = stored.read_bytes()
+    rng = random.Random(0)
     tensors = checkpoint.load(stored)[0]
     for _ in range(200):
         broken = bytearray(good)
@@ -108,7 +109,8 @@ def test_hostile_notes_never_escape(stored):
     """Two thousand damaged notes under a checksum that holds."""
     tensors, notes = checkpoint.load(stored)
     start = Federation(SHORT)
-    rng, refused = random.Random(1), 0
+    rng = random.Random(1)
+    refused = 0
     seeds = {key: [notes[key].encode()] for key in ("rounds", "clients")}
     real = checkpoint.load
     for i in range(2000):

@@ -48,7 +48,8 @@ def test_threads_give_the_bits_of_serial_for_any_worker_count(case):
 def test_vectorized_is_serial_within_float_tolerance(case):
     """Before quantization; after it one rounded tie may move a whole step, so codes are compared as a share."""
     serial, stacked = Federation(experiment(case)), Federation(experiment(case, engine="vectorized"))
-    first, second = serial.step(), stacked.step()
+    first = serial.step()
+    second = stacked.step()
     assert first.loss == pytest.approx(second.loss, rel=1e-4)
     assert first.participants == second.participants
     for name, value in serial.server.weights.items():
@@ -117,8 +118,9 @@ def test_auto_takes_the_engine_with_the_shortest_step_and_says_what_it_measured(
     monkeypatch.setattr(auto, "measure", lambda simulation: {"serial": 3.0, "threads": 1.0, "vectorized": 2.0})
     federation = Federation(experiment("fedavg", engine="auto"))
     assert federation.engine == "threads"
-    assert federation.measured["vectorized"] == 2.0
-    first, serial = federation.step(), Federation(experiment("fedavg")).step()
+    assert federation.step_seconds["vectorized"] == 2.0
+    first = federation.step()
+    serial = Federation(experiment("fedavg")).step()
     assert first.loss == serial.loss
 
 
@@ -133,8 +135,8 @@ def test_auto_takes_the_engine_with_the_shortest_step_and_says_what_it_measured(
 )
 def test_what_auto_measures(changes, among):
     federation = Federation(Experiment(engine="auto", rounds=1, **changes))
-    assert set(federation.measured) == among
-    assert all(seconds > 0 for seconds in federation.measured.values())
+    assert set(federation.step_seconds) == among
+    assert all(seconds > 0 for seconds in federation.step_seconds.values())
     assert federation.step().participants
 
 

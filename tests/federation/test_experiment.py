@@ -84,7 +84,8 @@ def test_unknown_key_missing_file_and_broken_toml(tmp_path):
 
 def test_an_experiment_is_a_value():
     """One dictionary, changed between three experiments, and from outside afterwards."""
-    options, split = {"bits": [4, 2]}, {"alpha": 0.1}
+    options = {"bits": [4, 2]}
+    split = {"alpha": 0.1}
     made = []
     for bits in (2, 3, 4):
         options["bits"] = bits

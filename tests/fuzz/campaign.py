@@ -31,7 +31,8 @@ def trial(target: Target, data: bytes) -> str | None:
 def campaign(name: str, inputs: int, seed: int) -> bool:
     """Run one target and print its line; whether it did what it should."""
     warnings.simplefilter("error")
-    target, rng = TARGETS[name](), random.Random(f"{seed} {name}")
+    target = TARGETS[name]()
+    rng = random.Random(f"{seed} {name}")
     slowest = 0.0
     problems: dict[str, bytes] = {}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

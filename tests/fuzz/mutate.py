@@ -41,7 +41,8 @@ def _edge(data: bytearray, _: list[bytes], rng: random.Random) -> bytearray:
 
 
 def _number(data: bytearray, _: list[bytes], rng: random.Random) -> bytearray:
-    size, start = rng.choice((2, 4, 8)), rng.randrange(len(data) + 1)
+    size = rng.choice((2, 4, 8))
+    start = rng.randrange(len(data) + 1)
     value = rng.choice(NUMBERS) % 256**size
     data[start : start + size] = value.to_bytes(size, rng.choice(("big", "little")))
     return data

@@ -87,7 +87,8 @@ def _archive() -> Target:
             entry.size = 600
             archive.addfile(entry, io.BytesIO(bytes(600)))
         link = tarfile.TarInfo("cifar-10-batches-py/data_batch_2")
-        link.type, link.linkname = tarfile.SYMTYPE, "nowhere"
+        link.type = tarfile.SYMTYPE
+        link.linkname = "nowhere"
         archive.addfile(link)
     packed = file.getvalue()
     stored = gzip.compress(gzip.decompress(packed), 0)  # so that damage of the tar itself gets through

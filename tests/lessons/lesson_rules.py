@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["BADGE", "MAX_CELLS", "MAX_LINES", "SECTIONS", "TYPED", "bound", "problems", "stored_problems"]
 
 SECTIONS = ("predict", "play", "explain", "check", "paper", "quiz", "remember", "next")
-MAX_CELLS, MAX_LINES, MAX_OWN_LINES = 45, 8, 14
+MAX_CELLS = 45
+MAX_LINES = 8
+MAX_OWN_LINES = 14
 BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/{name}.ipynb"
-CLAIM, PANEL, OWN = "nbval-check-output", "panel", "your-method"
+CLAIM = "nbval-check-output"
+PANEL = "panel"
+OWN = "your-method"
 OWN_LESSON = "13"
 TYPED = frozenset({"check", "hint", "predict", "quiz", "reveal", "solution"})
 """What the cards tell a learner to type."""

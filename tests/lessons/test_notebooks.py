@@ -27,7 +27,8 @@ PAIRS = sorted({path.with_suffix("") for path in (*SOURCES, *FOLDER.glob("*.ipyn
 
 def same(source: Path, derived: Path) -> None:
     """Raise with a readable difference unless the two files hold the same cells, tags, ids and kernel."""
-    expected, stored = read_source(source), nbformat.read(derived, as_version=4)
+    expected = read_source(source)
+    stored = nbformat.read(derived, as_version=4)
     compare_notebooks(stored, expected, fmt="py:percent")
     ids = [(cell.id, cell.source) for cell in stored.cells]
     assert ids == [(cell.id, cell.source) for cell in expected.cells], f"{derived.name} is stale: make notebooks"

@@ -14,7 +14,8 @@ from fqlab import lessons
 from fqlab.errors import ConfigError, DataError
 from fqlab.lessons import store
 
-Q, GUESS = "03-clip-gain", 4.0
+Q = "03-clip-gain"
+GUESS = 4.0
 
 
 def learn():

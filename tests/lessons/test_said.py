@@ -12,8 +12,8 @@ from fqlab.lessons import lesson
 from fqlab.panels.views.drift import State, experiment
 from fqlab.panels.views.fleet import NAMES
 from fqlab.panels.views.quantizer import GRIDS, counted
-from fqlab.plots.quantizer import error_ratio
-from fqlab.quant import Grid, clip_for, expected_error, octav_step
+from fqlab.plots.quantizer import mse_ratio
+from fqlab.quant import Grid, clip_for, expected_mse, octav_step
 from fqlab.studies.fedavg import distances, watch
 from fqlab.studies.lidar import together
 
@@ -35,15 +35,15 @@ def test_lesson_02_octavs_clip_is_near_the_best(kind, bits):
     x = torch.from_numpy(np.random.default_rng(5).standard_normal(10**5)).float()
     grid = Grid(bits, kind)
     clip = float(clip_for("octav", x, grid))
-    errors = [float(expected_error(x, torch.tensor(clip * f), grid)) for f in np.linspace(0.8, 1.2, 41)]
-    assert float(expected_error(x, torch.tensor(clip), grid)) < 1.015 * min(errors)
+    mse = [float(expected_mse(x, torch.tensor(clip * f), grid)) for f in np.linspace(0.8, 1.2, 41)]
+    assert float(expected_mse(x, torch.tensor(clip), grid)) < 1.015 * min(mse)
 
 
 def test_lesson_02_grids_of_as_many_levels_err_alike():
     curves = {kind: counted(kind, "normal", 0) for kind in GRIDS}
-    assert error_ratio(curves, "levels", 2)[1] == pytest.approx(1.3, abs=0.08)
-    assert error_ratio(curves, "said", 2)[1] == pytest.approx(4, abs=0.2)
-    assert error_ratio(curves, "levels", 4)[1] < 1.05
+    assert mse_ratio(curves, "levels", 2)[1] == pytest.approx(1.3, abs=0.08)
+    assert mse_ratio(curves, "said", 2)[1] == pytest.approx(4, abs=0.2)
+    assert mse_ratio(curves, "levels", 4)[1] < 1.05
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(10**6, 0.85, 1.05), (4096, 0.35, 0.65)])
@@ -52,10 +52,8 @@ def test_lesson_03_a_clip_saves_most_of_a_bit(count, low, high):
     saved = []
     for seed in range(3):
         x = torch.from_numpy(np.random.default_rng(seed).standard_normal(count)).float()
-        wide = float(expected_error(x, clip_for("max_abs", x, Grid(4)), Grid(4)))
-        three, four = (
-            float(expected_error(x, clip_for("octav", x, Grid(b), level_aware=True), Grid(b))) for b in (3, 4)
-        )
+        wide = float(expected_mse(x, clip_for("max_abs", x, Grid(4)), Grid(4)))
+        three, four = (float(expected_mse(x, clip_for("octav", x, Grid(b), level_aware=True), Grid(b))) for b in (3, 4))
         saved.append(1 - math.log(three / wide) / math.log(three / four))
     assert low < np.mean(saved) < high
 

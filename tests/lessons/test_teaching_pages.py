@@ -92,7 +92,8 @@ def test_named_presets_are_buttons_in_this_order(number: str):
     panel = panel_of(number)
     if panel is None or line is None:
         pytest.skip("no panel or no presets yet")
-    said, there = re.findall(r"`([^`]+)`", line[1]), list(panel.presets)
+    said = re.findall(r"`([^`]+)`", line[1])
+    there = list(panel.presets)
     assert [preset for preset in there if preset in said] == said, (
         f"INSTRUCTORS.md, lesson {number}: {panel.name} has {there}"
     )

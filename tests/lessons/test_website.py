@@ -35,7 +35,10 @@ class Links(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.loads, self.links, self.names, self.alts = [], [], [], []
+        self.loads = []
+        self.links = []
+        self.names = []
+        self.alts = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -182,7 +185,8 @@ def test_bad_folders_are_one_sentence(tmp_path, capsys):
 
 def test_a_reader_opens_answers_instead_of_being_asked(monkeypatch, tmp_path):
     monkeypatch.setenv("FQLAB_PROGRESS", str(tmp_path / "progress.json"))
-    prediction, exercise = lessons.lesson("03").predictions[0], lessons.lesson("03").exercises[0]
+    prediction = lessons.lesson("03").predictions[0]
+    exercise = lessons.lesson("03").exercises[0]
     assert "<details>" not in lessons.reveal(prediction.id)._repr_html_()
     assert "<details>" not in lessons.check(exercise.id, ...)._repr_html_()
     monkeypatch.setenv("FQLAB_READING", "1")
@@ -229,8 +233,8 @@ def test_slides_turn_by_keys_and_fit(browser, decks):
     assert page.evaluate(top) == 0
     for key, place in (("ArrowRight", 1), ("PageDown", 2), ("ArrowLeft", 1), ("End", None), ("Home", 0)):
         page.keyboard.press(key)
-        wanted = page.evaluate("document.querySelectorAll('section').length - 1") if place is None else place
+        wanted = page.evaluate("document.querySelectorAll('.slide').length - 1") if place is None else place
         page.wait_for_function(f"{top} === {wanted}")
-    tall = "[...document.querySelectorAll('section')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
+    tall = "[...document.querySelectorAll('.slide')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
     assert page.evaluate(tall) == []
     page.close()

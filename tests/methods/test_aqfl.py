@@ -105,7 +105,8 @@ def test_fake_quantization_is_one_step_of_sgd_through_a_rounded_forward_pass():
         method="aqfl", clients=1, rounds=1, batch_size=2000, lr=0.5, options={"budgets": 3, "update": "fake"}
     )
     federation = Federation(e)
-    whole, model = federation.simulation.dataset, federation.simulation.model
+    whole = federation.simulation.dataset
+    model = federation.simulation.model
     rounded = lambda w: quantize(w, max_abs(w, grid), grid).dequantize()
     grid = Grid(3, "sign_magnitude")
     start = {n: rounded(w) if n.endswith("weight") else w for n, w in federation.server.weights.items()}
@@ -142,7 +143,8 @@ def test_personal_accuracy_is_that_of_the_quantized_models():
 
 def test_a_clients_own_model_has_statistics_from_its_own_samples():
     federation = Federation(experiment(model="resnet8", rounds=1, clients=2, epochs=1, engine="serial"))
-    own, other = federation.model_of(0), federation.model_of(1)
+    own = federation.model_of(0)
+    other = federation.model_of(1)
     assert not torch.equal(own["norm.running_var"], federation.server.weights["norm.running_var"])
     assert not torch.equal(own["norm.running_var"], other["norm.running_var"])
     assert torch.equal(own["norm.weight"], federation.server.weights["norm.weight"])

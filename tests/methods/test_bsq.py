@@ -28,8 +28,10 @@ def experiment(**changes) -> Experiment:
 
 def published_loop(federation: Federation, epochs: int, alpha: float) -> dict[str, torch.Tensor]:
     """§A.3-A.4 for the digits MLP with torch.optim.SGD: fqlab gives data, batches and first weights."""
-    simulation, settings = federation.simulation, federation.experiment
-    layers, variables = {}, []
+    simulation = federation.simulation
+    settings = federation.experiment
+    layers = {}
+    variables = []
     total = sum(v.numel() for v in federation.server.weights.values())
     for name, w in federation.server.weights.items():
         s = w.abs().max()
@@ -50,7 +52,8 @@ def published_loop(federation: Federation, epochs: int, alpha: float) -> dict[st
     for epoch in range(1, epochs + 1):
         task = ClientTask(0, epoch, b"")
         for batch in simulation.plan(simulation.client(task, simulation.model)):
-            x, y = simulation.dataset.train_x[batch].flatten(1), simulation.dataset.train_y[batch]
+            x = simulation.dataset.train_x[batch].flatten(1)
+            y = simulation.dataset.train_y[batch]
             hidden = torch.relu(x @ weights("fc1.weight").T + weights("fc1.bias"))
             loss = cross_entropy(hidden @ weights("fc2.weight").T + weights("fc2.bias"), y)
             for p, n, _ in layers.values():
@@ -159,7 +162,8 @@ def test_clients_that_strip_lsbs_hand_on_their_step():
     """The step is the clients' mean: 4, −6 on step 0.1, stripped by the client, are 2, −3 on step 0.2."""
     federation = Federation(experiment(clients=1, options={"warmup": 0}))
     method = federation.method
-    average, step = torch.tensor([0.4, -0.6]), torch.tensor(0.2)
+    average = torch.tensor([0.4, -0.6])
+    step = torch.tensor(0.2)
     codes = method.rounded(average, step, 8, free=True)
     assert (codes.grid.bits, codes.values.tolist()) == (2, [2, -3])
     assert method.rounded(average, step, 8, free=False).grid == Grid(8, "sign_magnitude")

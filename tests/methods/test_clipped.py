@@ -34,8 +34,8 @@ def test_every_packet_holds_the_widths_of_its_client():
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=2, max_size=8), st.floats(1, 1e4))
-def test_no_weight_exceeds_another_more_than_the_limit(errors, limit):
-    weights = inverse_error_weights(Clipped(limit=limit).floor_errors(errors)).double()
+def test_no_weight_exceeds_another_more_than_the_limit(mse, limit):
+    weights = inverse_error_weights(Clipped(limit=limit).floor_errors(mse)).double()
     assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
     assert float(weights.max() / weights.min()) <= limit * (1 + 1e-5)
 

@@ -14,7 +14,7 @@ from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods import Client, LocalProblem, ReceivedUpdate, Server, Spec
 from fqlab.methods.fedpaq import FedPAQ
-from fqlab.quant import eden_error
+from fqlab.quant import eden_nmse
 from fqlab.seeds import torch_generator
 from fqlab.training.objectives import Objective
 
@@ -60,7 +60,8 @@ def arrive(update, number: int = 0, samples: int = 10) -> ReceivedUpdate:
 @pytest.mark.parametrize("rival", RIVALS)
 def test_the_server_reads_what_the_client_knows_it_will(rival):
     """From packets alone, to the bit; and the packet has the shapes that the guard expects."""
-    method, received = make(rival), weights(0)
+    method = make(rival)
+    received = weights(0)
     updates = [sent(method, weights(k + 1), received, k) for k in range(3)]
     uploads = [arrive(update, k) for k, update in enumerate(updates)]
     arrived = method.decode("fc.weight", torch.Size(SHAPES["fc.weight"]), uploads)
@@ -74,7 +75,8 @@ def test_the_server_reads_what_the_client_knows_it_will(rival):
 
 @pytest.mark.parametrize("rival", RIVALS)
 def test_stacked_clients_send_what_each_sends_alone(rival):
-    method, received = make(rival), weights(0)
+    method = make(rival)
+    received = weights(0)
     stacked = {name: torch.stack([weights(k)[name] for k in (1, 2)]) for name in SHAPES}
     both = method.uploads(stacked, {}, [LocalProblem(received, {}, Objective())] * 2, [client(0), client(1)])
     for k, together in enumerate(both):
@@ -91,14 +93,17 @@ def test_stacked_clients_send_what_each_sends_alone(rival):
 @pytest.mark.parametrize("rival", [name for name in RIVALS if name not in ("sign", "hexagonal")])
 def test_the_servers_step_is_the_mean_change_on_average(rival):
     """Unbiased: the mean over 600 rounds of one client's unchanged change is within 5 standard errors of it."""
-    method, received, trained = make(rival), weights(0), weights(1)
+    method = make(rival)
+    received = weights(0)
+    trained = weights(1)
     method = dataclasses.replace(method, bits=1) if rival == "dithered" else method
-    rounds, change = 600, trained["fc.weight"] - received["fc.weight"]
+    rounds = 600
+    change = trained["fc.weight"] - received["fc.weight"]
     uploads = [arrive(sent(method, trained, received, index=r)) for r in range(rounds)]
     arrived = method.decode("fc.weight", change.shape, uploads)
-    error = (arrived - change).square().mean(0)
+    mse = (arrived - change).square().mean(0)
     bias = 2e-3 if rival.startswith("eden") else 0  # 77 entries, padded to 80, are few for a normal law
-    assert float((arrived.mean(0) - change).square().mean()) < float(error.mean()) / rounds * 1.6 + bias
+    assert float((arrived.mean(0) - change).square().mean()) < float(mse.mean()) / rounds * 1.6 + bias
 
 
 def test_bytes_are_one_bit_a_weight_and_little_else():
@@ -122,7 +127,7 @@ def test_eden_errs_on_real_updates_as_on_normal_ones(bits, monkeypatch):
     monkeypatch.setattr(methods.eden.EDEN, "encode", spy)
     fit(Experiment(method="eden", options={"bits": bits}, rounds=3, engine="vectorized"))
     first = seen[::2]  # fc1, 4096 weights; three rounds of ten clients
-    assert float(torch.stack(first).mean()) == pytest.approx(eden_error(bits), rel=0.04)
+    assert float(torch.stack(first).mean()) == pytest.approx(eden_nmse(bits), rel=0.04)
 
 
 def test_one_bit_of_a_difference_is_worth_more_than_one_bit_of_a_weight():
@@ -145,10 +150,13 @@ FEEDBACK = {"bits": 1, "clip": "octav", "rounding": "nearest", "feedback": True}
 
 def test_what_was_sent_and_what_stays_add_up_to_what_changed():
     """Error feedback: Σ decoded + residual = Σ differences, to float precision, over ten rounds."""
-    method, state = methods.make("fedpaq", FEEDBACK), None
-    total, read = torch.zeros(7, 11), torch.zeros(7, 11)
+    method = methods.make("fedpaq", FEEDBACK)
+    state = None
+    total = torch.zeros(7, 11)
+    read = torch.zeros(7, 11)
     for index in range(1, 11):
-        received, trained = weights(index), weights(100 + index)
+        received = weights(index)
+        trained = weights(100 + index)
         update = sent(method, trained, received, index=index, state=state)
         state = update.state
         total += trained["fc.weight"] - received["fc.weight"]
@@ -165,7 +173,8 @@ def test_feedback_mends_a_biased_quantizer():
     change = {"fc.weight": torch.linspace(-1, 1, 77).reshape(7, 11).exp(), "fc.bias": torch.zeros(7)}
     far = {}
     for method in (kept, lost):
-        state, read = None, torch.zeros(7, 11)
+        state = None
+        read = torch.zeros(7, 11)
         for index in range(1, 301):
             update = sent(method, change, zero, index=index, state=state)
             state = update.state
@@ -201,7 +210,8 @@ def test_a_resumed_run_has_its_residuals_back(tmp_path):
 
 
 def test_a_majority_moves_by_one_step_whatever_the_sizes():
-    method, zero = methods.make("sign", {"server_lr": 0.25}), {n: torch.zeros(s) for n, s in SHAPES.items()}
+    method = methods.make("sign", {"server_lr": 0.25})
+    zero = {n: torch.zeros(s) for n, s in SHAPES.items()}
     up, down = ({n: torch.full(s, v) for n, s in SHAPES.items()} for v in (0.01, -5.0))
     uploads = [
         arrive(sent(method, change, zero, k), k, size)
@@ -217,7 +227,8 @@ def test_a_majority_moves_by_one_step_whatever_the_sizes():
 @pytest.mark.parametrize("rival", ["dithered", "hexagonal", "eden"])
 def test_codes_of_another_width_than_was_agreed_break_nothing(rival):
     """A client may send what it likes in the right shape: the server reads it as the nearest code it knows."""
-    method, received = make(rival), weights(0)
+    method = make(rival)
+    received = weights(0)
     update = sent(dataclasses.replace(method, bits=8), weights(1), received)
     moved = method.aggregate(Server(SPEC, received), [arrive(update)]).weights["fc.weight"]
     assert bool(moved.isfinite().all())

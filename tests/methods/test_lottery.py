@@ -89,7 +89,8 @@ def test_bytes_are_masks_and_survivors():
     for _ in range(3):
         record = federation.step()
     kept = record.extras["kept"]
-    weights, biases = 64 * 64 + 64 * 10, 74
+    weights = 64 * 64 + 64 * 10
+    biases = 74
     expected = len(record.participants) * (4 * kept * weights + 4 * biases + weights / 8)
     assert expected < record.bytes_up < expected + len(record.participants) * 700
     sums = federation.ledger.total("total", direction="up")

@@ -25,7 +25,8 @@ def networks(widths: list[int], clients: int, seed: int) -> tuple[dict[str, torc
 @given(st.lists(sizes, min_size=2, max_size=4), sizes, sizes, st.booleans(), st.integers(0, 99))
 def test_gradients_are_those_of_autograd(widths, clients, n, padded, seed):
     weights, nets = networks(widths, clients, seed)
-    x, y = torch.randn(clients, n, widths[0]), torch.randint(widths[-1], (clients, n))
+    x = torch.randn(clients, n, widths[0])
+    y = torch.randint(widths[-1], (clients, n))
     real = torch.randint(1, n + 1, (clients,)) if padded else torch.full((clients,), n)
     weight = (torch.arange(n) < real[:, None]).float() if padded else None
     layers = [f"fc{k + 1}" for k in range(len(widths) - 1)]

@@ -129,7 +129,8 @@ def test_resnet8_has_the_layers_of_fedmpqs_public_code():
 
 def reference(name: str) -> nn.Module:
     """The same networks from PyTorch's own layers, written down once more."""
-    flat, pool = nn.Flatten(), nn.MaxPool2d(2)
+    flat = nn.Flatten()
+    pool = nn.MaxPool2d(2)
     return {
         "mlp": lambda: nn.Sequential(flat, nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)),
         "digits_cnn": lambda: nn.Sequential(
@@ -178,7 +179,8 @@ def test_start_and_output_are_pytorchs_bit_for_bit(name, data):
 
 
 def test_batchnorm_is_pytorchs_in_both_modes_and_keeps_its_statistics():
-    ours, theirs = models.BatchNorm(3), nn.BatchNorm2d(3)
+    ours = models.BatchNorm(3)
+    theirs = nn.BatchNorm2d(3)
     for step in range(4):
         x = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(step)) * 3 + 1
         torch.testing.assert_close(ours(x), theirs(x))

@@ -26,7 +26,8 @@ def some_clouds(seed, n=5, points=20):
 
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_the_order_of_points_does_not_matter(seed, random):
-    x, order = some_clouds(seed), list(range(20))
+    x = some_clouds(seed)
+    order = list(range(20))
     random.shuffle(order)
     assert torch.equal(network()(x), network()(x[:, order]))
 
@@ -44,7 +45,8 @@ def test_zeros_as_padding_would_matter():
 
 
 def test_forward_pass_in_numpy():
-    net, x = network(3), some_clouds(1).double()
+    net = network(3)
+    x = some_clouds(1).double()
     weights = {name: p.detach().double().numpy() for name, p in net.named_parameters()}
     h = x.numpy()
     for k in (1, 2, 3):
@@ -95,7 +97,8 @@ def fleet():
 
 def test_learns_the_fleet_centrally(fleet):
     """240 training objects, 15 epochs: 0.92 to 0.96 over five seeds; always saying car gives 0.34."""
-    net, generator = network(0), torch.Generator().manual_seed(0)
+    net = network(0)
+    generator = torch.Generator().manual_seed(0)
     steps = torch.optim.SGD(net.parameters(), lr=0.1)
     for _ in range(15):
         for batch in torch.randperm(len(fleet.train_x), generator=generator).split(16):

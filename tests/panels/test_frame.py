@@ -318,7 +318,8 @@ def test_a_job_that_ends_the_interpreter_ends_only_itself(panel, capsys):
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.sampled_from(["get", "set", "has"]), st.integers(0, 6)), max_size=40))
 def test_the_cache_is_a_list_of_what_was_used_last(size, moves):
-    cache, plain = LRUCache(size), []
+    cache = LRUCache(size)
+    plain = []
     for move, key in moves:
         held = key in plain
         if move == "has":

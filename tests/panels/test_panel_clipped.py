@@ -63,7 +63,8 @@ def test_the_digits_are_those_of_the_final_model(panel):
     curve = [record.accuracy for record in federation]
     shown = panel.frame.pictures
     assert shown[Rounds].accuracy == curve
-    simulation, sevens = federation.simulation, federation.simulation.dataset.test_y == 7
+    simulation = federation.simulation
+    sevens = federation.simulation.dataset.test_y == 7
     x, y = simulation.dataset.test_x[sevens], simulation.dataset.test_y[sevens]
     assert shown[Digits].digits[7] == pytest.approx(accuracy(simulation.model, federation.server.weights, x, y))
     counts = np.bincount(simulation.dataset.test_y.numpy(), minlength=10)

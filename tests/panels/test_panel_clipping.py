@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from fqlab.panels.views.clipping import Clipping, State, curves, prices, sample, split_error, walk
+from fqlab.panels.views.clipping import Clipping, State, curves, prices, sample, split_mse, walk
 from fqlab.plots.clipping import Descent, Origin, Price, more
-from fqlab.quant import Grid, error_parts, octav, quantize
+from fqlab.quant import Grid, mse_parts, octav, quantize
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_the_two_parts_of_the_error_are_those_of_a_normal_law():
     """Clipping: (1 + s²) erfc(s/√2) − √(2/π) s e^(−s²/2), digest §4.1; rounding: Δ²/12 within the range."""
     x = torch.special.ndtri((torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000).float()
     for s in (1.2, 2.5, 3.0):
-        granular, clipping = split_error(x, [s], Grid(6), "nearest")
+        granular, clipping = split_mse(x, [s], Grid(6), "nearest")
         beyond = 2 * integrate.quad(lambda w, s=s: (w - s) ** 2 * stats.norm.pdf(w), s, 12)[0]
         assert clipping[0] == pytest.approx(beyond, rel=0.01)
         inside = 1 - 2 * stats.norm.sf(s)
@@ -37,8 +37,9 @@ def test_the_two_parts_of_the_error_are_those_of_a_normal_law():
 
 def test_the_parts_are_those_of_real_codes(panel):
     data = shown(panel, Descent, bits=3, clip=1.5, law="laplace", grid="twos_complement")
-    x, grid = sample("laplace", 0), Grid(3, "twos_complement")
-    assert data.parts == pytest.approx(error_parts(x, quantize(x, 1.5, grid)), rel=1e-4)
+    x = sample("laplace", 0)
+    grid = Grid(3, "twos_complement")
+    assert data.parts == pytest.approx(mse_parts(x, quantize(x, 1.5, grid)), rel=1e-4)
     assert data.mse == pytest.approx(sum(data.parts))
 
 
@@ -46,15 +47,17 @@ def test_the_star_is_the_lowest_of_a_fine_sweep(panel):
     data = shown(panel, Descent, bits=4)
     x = sample("normal", 0)
     clips = np.linspace(2.0, 3.2, 121)
-    errors = [float((x - quantize(x, float(s), Grid(4)).dequantize()).square().mean()) for s in clips]
-    assert data.best[1] == pytest.approx(min(errors), rel=5e-3)
-    assert data.best[0] == pytest.approx(clips[int(np.argmin(errors))], abs=0.12)
+    mse = [float((x - quantize(x, float(s), Grid(4)).dequantize()).square().mean()) for s in clips]
+    assert data.best[1] == pytest.approx(min(mse), rel=5e-3)
+    assert data.best[0] == pytest.approx(clips[int(np.argmin(mse))], abs=0.12)
 
 
 def test_octav_walks_by_its_formula_to_the_librarys_clip():
     """Sakr et al., eq. 6, written out with NumPy."""
-    x, grid = sample("normal", 0), Grid(4, "octav")
-    size, c = x.abs().numpy().astype(float), 4.0**-4 / 3
+    x = sample("normal", 0)
+    grid = Grid(4, "octav")
+    size = x.abs().numpy().astype(float)
+    c = 4.0**-4 / 3
     path = walk("normal", 0, grid, "nearest", "textbook", "mean").clips
     s = size.mean()
     for seen in path:
@@ -66,10 +69,12 @@ def test_octav_walks_by_its_formula_to_the_librarys_clip():
 
 def test_what_octav_sees_touches_the_curve_and_bottoms_at_its_next_clip():
     where = ("laplace", 0, Grid(3, "narrow"), "stochastic", "level", "mean")
-    seen, x = walk(*where), sample("laplace", 0)
+    seen = walk(*where)
+    x = sample("laplace", 0)
     noise = Grid(3, "narrow").noise("stochastic")
     for k in range(4):
-        s, after = seen.clips[k], seen.clips[k + 1]
+        s = seen.clips[k]
+        after = seen.clips[k + 1]
         parabola = lambda t, k=k, after=after: seen.bends[k] * (t - after) ** 2 + seen.floors[k]
         inside = x.abs() <= s
         model = lambda t, inside=inside: float(
@@ -84,9 +89,9 @@ def test_the_error_histogram_and_the_share_cut_are_counted(panel):
     x = sample("normal", 0).numpy()
     assert data.cut == pytest.approx((np.abs(x) > 1.2).mean())
     assert data.levels == pytest.approx([-1.2, -0.4, 0.4, 1.2])
-    assert data.errors.sum() == pytest.approx(1, abs=1e-3)
+    assert data.shares.sum() == pytest.approx(1, abs=1e-3)
     outer = np.abs(data.histogram[1][:-1] + 0.05) > 1.2
-    assert data.errors[outer].sum() == pytest.approx(data.parts[1] / data.mse, abs=0.03)
+    assert data.shares[outer].sum() == pytest.approx(data.parts[1] / data.mse, abs=0.03)
 
 
 def test_prices_are_code_bits_and_shannon_entropy():

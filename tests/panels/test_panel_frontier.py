@@ -144,7 +144,8 @@ def test_a_method_without_bits_and_a_registered_one():
 
 
 def test_a_ticket_says_own_and_holds_no_method():
-    mine, empty = frontier(method=Quiet(), rounds=2), frontier(method="fedavg", rounds=2)
+    mine = frontier(method=Quiet(), rounds=2)
+    empty = frontier(method="fedavg", rounds=2)
     last_of(mine)
     assert ",own," in mine.csv()
     empty.restore(mine.ticket)

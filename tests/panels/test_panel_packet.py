@@ -87,10 +87,10 @@ def test_rates_are_those_of_the_codes(panel):
     assert shown.rates["fixed"] == 2
     assert 1 <= shown.rates["ANS"] / shown.rates["Shannon"] < 1.01
     assert 1 <= shown.rates["zstd"] / shown.rates["Shannon"] < 1.03
-    for levels, (error, entropy) in MAX_1960.items():
-        rates, errors = shown.curves["octav", "coded"]
+    for levels, (least, entropy) in MAX_1960.items():
+        rates, mse = shown.curves["octav", "coded"]
         k = levels.bit_length() - 2
-        assert errors[k] == pytest.approx(error, rel=0.015)
+        assert mse[k] == pytest.approx(least, rel=0.015)
         assert rates[k] == pytest.approx(entropy, abs=0.03)
         assert shown.curves["octav", "fixed"][0][k] == np.log2(levels)
 

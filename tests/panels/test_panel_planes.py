@@ -42,7 +42,8 @@ def test_planes_add_up_to_the_trained_weights(panel, alone):
     for layer in ("fc1.weight", "fc2.weight"):
         panel.set(layer=layer)
         panel.wait()
-        data, w = panel.frame.pictures[Stack], federation.server.weights[layer].numpy()
+        data = panel.frame.pictures[Stack]
+        w = federation.server.weights[layer].numpy()
         net = sum(2.0**b * plane for b, plane in enumerate(data.planes))
         assert np.corrcoef(net.ravel(), w.ravel())[0, 1] == pytest.approx(1, abs=1e-6)
         assert np.linalg.norm(data.weights) / np.linalg.norm(w) == pytest.approx(1 / largest(layer), rel=1e-4)

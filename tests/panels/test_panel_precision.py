@@ -91,7 +91,8 @@ def test_moves_and_presets_of_the_same_experiment_train_nothing_again(module, mo
     monkeypatch.setattr(module, "described", lambda state: experiment(module.options(state), seed=state.seed, rounds=2))
     made = module.Precision(penalty=0.004)
     assert made.wait(120)
-    curve, trained = made.frame.pictures[Federated], list(module._RUNS)
+    curve = made.frame.pictures[Federated]
+    trained = list(module._RUNS)
     monkeypatch.setattr(module, "Federation", None)  # whoever trains now breaks
     for change in ({"move": 3}, {"move": 0}, {"move": module.LAST}):
         made.set(**change)

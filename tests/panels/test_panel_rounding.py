@@ -9,7 +9,7 @@ import torch
 from fqlab.panels.views.rounding import Rounding, State, parts, picture
 from fqlab.plots.rounding import Crossing, Redrawn, Shares
 from fqlab.quant import Grid
-from fqlab.studies.rounding import error_parts_of_mean, uniform
+from fqlab.studies.rounding import mse_parts_of_mean, uniform
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,10 @@ def panel():
 
 
 def test_evenly_spread_values_err_by_the_textbook():
-    x, grid = uniform(), Grid(3)
+    x = uniform()
+    grid = Grid(3)
     step = 2 / 7
-    nearest, stochastic = (error_parts_of_mean(x, 1.0, grid, r) for r in ("nearest", "stochastic"))
+    nearest, stochastic = (mse_parts_of_mean(x, 1.0, grid, r) for r in ("nearest", "stochastic"))
     assert (nearest.bias, nearest.chance) == pytest.approx((step**2 / 12, 0), rel=1e-3)
     assert (stochastic.bias, stochastic.chance) == pytest.approx((0, step**2 / 6), rel=1e-3, abs=1e-9)
     assert stochastic.mse(2) == pytest.approx(nearest.mse(2), rel=1e-3)
@@ -32,10 +33,10 @@ def test_evenly_spread_values_err_by_the_textbook():
     "settings",
     [
         {"clients": 8, "bits": 2},
-        {"clients": 8, "bits": 3, "spread": 0.5},
+        {"clients": 8, "bits": 3, "deviation": 0.5},
         {"clients": 8, "bits": 2, "clip": 0.5},
         {"clients": 8, "bits": 1, "draws": "same"},
-        {"clients": 8, "bits": 3, "spread": 1.5, "draws": "same"},
+        {"clients": 8, "bits": 3, "deviation": 1.5, "draws": "same"},
     ],
     ids=str,
 )
@@ -72,5 +73,5 @@ def test_pictures_keep_inside_the_grid_at_clip_1():
 
 
 def test_differing_clients_make_nearest_the_better_one(panel):
-    _, nearest, stochastic = panel.instant(State(bits=4, spread=1.0, clients=30)).pictures[Redrawn].mse
+    _, nearest, stochastic = panel.instant(State(bits=4, deviation=1.0, clients=30)).pictures[Redrawn].mse
     assert nearest < 0.75 * stochastic

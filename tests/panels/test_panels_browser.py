@@ -40,7 +40,8 @@ def slider(name: str) -> Control:
 
 @pytest.mark.parametrize("name", list(panels.PANELS))
 def test_a_key_moves_the_picture_and_the_words(sheet: Sheet, name: str) -> None:
-    box, key = f"fqlab-{name} .fqlab-c-{slider(name).name}", "ArrowRight"
+    box = f"fqlab-{name} .fqlab-c-{slider(name).name}"
+    key = "ArrowRight"
     start = getattr(panels, name).State()
     if getattr(start, slider(name).name) >= slider(name).high:
         key = "ArrowLeft"
@@ -73,8 +74,10 @@ def ticket_of(name: str, **settings: float) -> str:
 
 def settled(sheet: Sheet, name: str, c: Control, changes: dict, patience: float = 20) -> float:
     """Where a slider stands once the kernel holds the same and nothing moves any more."""
-    slider, box = f"fqlab-{name} .{css_class(c.name)}", sheet.page.locator(f".fqlab-{name} .fqlab-ticket input")
-    deadline, quiet = time.monotonic() + patience, 0
+    slider = f"fqlab-{name} .{css_class(c.name)}"
+    box = sheet.page.locator(f".fqlab-{name} .fqlab-ticket input")
+    deadline = time.monotonic() + patience
+    quiet = 0
     while time.monotonic() < deadline and quiet < 5:
         value = c.at(c.index(sheet.slider_value(slider)))
         quiet = quiet + 1 if box.input_value() == ticket_of(name, **changes, **{c.name: value}) else 0
@@ -96,7 +99,8 @@ def go(sheet: Sheet, name: str, code: str) -> None:
 def test_every_slider_ends_where_the_hand_leaves_it(sheet: Sheet, name: str) -> None:
     """Twenty quick presses, then a fast drag; what the kernel holds is what the slider shows."""
     for c, changes in sliders(name):
-        slider, start = f"fqlab-{name} .{css_class(c.name)}", c.index(getattr(getattr(panels, name).State(), c.name))
+        slider = f"fqlab-{name} .{css_class(c.name)}"
+        start = c.index(getattr(getattr(panels, name).State(), c.name))
         right = c.count - 1 - start >= start
         go(sheet, name, ticket_of(name, **changes))
         settled(sheet, name, c, changes)
@@ -104,7 +108,8 @@ def test_every_slider_ends_where_the_hand_leaves_it(sheet: Sheet, name: str) -> 
         end = c.at(min(max(start + (20 if right else -20), 0), c.count - 1))
         assert settled(sheet, name, c, changes) == pytest.approx(end, abs=1e-9), c.name
 
-        track, from_x = sheet.page.locator(f".{slider} .noUi-target").bounding_box(), centre(sheet, slider)
+        track = sheet.page.locator(f".{slider} .noUi-target").bounding_box()
+        from_x = centre(sheet, slider)
         way = (-0.4 if from_x > track["x"] + track["width"] / 2 else 0.4) * track["width"]
         sheet.drag(slider, way / track["width"], steps=25)
         settled(sheet, name, c, changes)
@@ -127,7 +132,9 @@ def quiet(sheet: Sheet, name: str) -> None:
 
 
 def test_a_run_is_walked_through_and_played(sheet: Sheet) -> None:
-    panel, status, picture = ".fqlab-tour", "fqlab-tour .fqlab-status", "fqlab-p-trainingcurve"
+    panel = ".fqlab-tour"
+    status = "fqlab-tour .fqlab-status"
+    picture = "fqlab-p-trainingcurve"
     go(sheet, "tour", ticket_of("tour"))
     sheet.wait_text(status, "after 30 rounds", timeout=60)
     quiet(sheet, status)
@@ -162,7 +169,8 @@ def test_on_a_phone_pictures_come_first_and_fit(sheet: Sheet, name: str) -> None
                 sheet.page.locator(f".fqlab-{name}{part}").bounding_box() for part in ("", " .fqlab-column")
             )
             presets = sheet.page.locator(f".fqlab-{name} .fqlab-presets").bounding_box()
-            kind, bottom = getattr(panels, name), presets["y"] + presets["height"]
+            kind = getattr(panels, name)
+            bottom = presets["y"] + presets["height"]
             for picture in (p for row in kind.rows for p in row):
                 box = sheet.page.locator(f".fqlab-{name} .{picture_class(picture)}").bounding_box()
                 assert panel["x"] <= box["x"]

@@ -13,7 +13,9 @@ import pytest
 from fqlab import panels
 from fqlab.panels.state import controls
 
-MOVES, WARM, RUNS = 1000, 300, 5
+MOVES = 1000
+WARM = 300
+RUNS = 5
 
 
 def resident() -> float:

@@ -49,7 +49,8 @@ def test_what_is_set_is_said_and_comes_back():
 def test_a_panel_takes_it_over_when_it_is_made():
     before = panels.tour()
     fqlab.teach(2, hide="seed")
-    made, own = panels.tour(), panels.tour(zoom=1)
+    made = panels.tour()
+    own = panels.tour(zoom=1)
     try:
         headings = [c.value for c in made.children[2].children[0].children if hasattr(c, "value")]
         assert made.controls.widgets["seed"] not in everything(made)
@@ -121,9 +122,12 @@ def test_panels_fit_into_a_narrower_page(sheet: Sheet):
 
 
 def test_sliders_follow_the_mouse_when_enlarged(sheet: Sheet):
-    handle, track = sheet.slider("fqlab-c-clip"), sheet.page.locator(".fqlab-c-clip .noUi-target").bounding_box()
-    box, mouse = handle.bounding_box(), sheet.page.mouse
-    start, target = box["x"] + box["width"] / 2, track["x"] + 0.75 * track["width"]
+    handle = sheet.slider("fqlab-c-clip")
+    track = sheet.page.locator(".fqlab-c-clip .noUi-target").bounding_box()
+    box = handle.bounding_box()
+    mouse = sheet.page.mouse
+    start = box["x"] + box["width"] / 2
+    target = track["x"] + 0.75 * track["width"]
     y = box["y"] + box["height"] / 2
     mouse.move(start, y)
     mouse.down()

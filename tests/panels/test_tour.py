@@ -9,7 +9,7 @@ from fqlab.federation import fit
 from fqlab.panels import ticket, tour
 from fqlab.panels.views.tour import State, experiment, layers
 from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
-from fqlab.quant import Grid, clip_for, expected_error, msb_density, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, msb_density, quantize
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,12 @@ def test_the_curve_is_the_federation_of_the_state(panel):
 def test_error_parts_and_optimum(panel):
     panel.set(bits=4, grid="midrise", rounding="nearest", clip=1.0)
     name, w = max(layers(), key=lambda pair: pair[1].numel())
-    grid, sigma = Grid(4), float(w.std(correction=0))
+    grid = Grid(4)
+    sigma = float(w.std(correction=0))
     clip = clip_for("octav", w, grid)
     shown = panel.frame.pictures[Levels]
     assert shown.clip == pytest.approx(float(clip) / sigma, rel=1e-5)
-    assert shown.mse == pytest.approx(float(expected_error(w, clip, grid)) / sigma**2, rel=1e-4)
+    assert shown.mse == pytest.approx(float(expected_mse(w, clip, grid)) / sigma**2, rel=1e-4)
     assert sum(shown.parts) == pytest.approx(shown.mse)
 
 
@@ -98,7 +99,8 @@ def test_in_full_precision_no_level_no_error_and_no_plane_is_drawn(panel):
 
 
 def test_what_a_client_changes_is_smaller_than_its_weights_and_is_what_is_shown(panel):
-    changes, weights = dict(layers("differences")), dict(layers())
+    changes = dict(layers("differences"))
+    weights = dict(layers())
     assert {name: w.shape for name, w in changes.items()} == {name: w.shape for name, w in weights.items()}
     for name, change in changes.items():
         assert 0 < float(change.square().mean()) < 0.1 * float(weights[name].square().mean())

@@ -20,14 +20,18 @@ def theirs(base: list[int], history: list[int], sizes: list[int], budget: float)
     ``history`` is the shared Δ̄_l, 1 or more. The mean is counted in whole weights and bits, so that equal
     priorities and exact budgets are exact.
     """
-    bits, total, order = list(base), sum(sizes), list(range(len(base)))
-    before, spent = list(base), cost(sizes, base)
+    bits = list(base)
+    total = sum(sizes)
+    order = list(range(len(base)))
+    before = list(base)
+    spent = cost(sizes, base)
     priority = [m * h for m, h in zip(sizes, history, strict=True)]
     left = set(order)
     while spent > budget * total and left:
         cursor = max(left, key=lambda k: (priority[k], -k))
         if bits[cursor] > 1:
-            bits[cursor], spent = bits[cursor] - 1, spent - sizes[cursor]
+            bits[cursor] = bits[cursor] - 1
+            spent = spent - sizes[cursor]
         else:
             left.remove(cursor)
     left = set(order)
@@ -35,7 +39,8 @@ def theirs(base: list[int], history: list[int], sizes: list[int], budget: float)
         cursor = min(left, key=lambda k: (priority[k], k))
         if bits[cursor] < 8:
             before = list(bits)
-            bits[cursor], spent = bits[cursor] + 1, spent + sizes[cursor]
+            bits[cursor] = bits[cursor] + 1
+            spent = spent + sizes[cursor]
         else:
             left.remove(cursor)
     return bits, before
@@ -48,13 +53,15 @@ def tables(count: int):
         layers = rng.randint(1, 10)
         choose = [16, 144, 144, 640, 2304, 2304, 9216] if case % 2 else range(1, 40_000)
         sizes = [rng.choice(choose) for _ in range(layers)]
-        base, history = [rng.randint(1, 8) for _ in sizes], [rng.randint(1, 3) for _ in sizes]
+        base = [rng.randint(1, 8) for _ in sizes]
+        history = [rng.randint(1, 3) for _ in sizes]
         yield base, history, sizes, rng.choice([1, 2, 4, 6, 8, rng.uniform(1, 8)])
 
 
 def test_ten_thousand_random_networks():
     """Never over the budget; the authors' widths wherever theirs are not over it; else theirs up to the last step."""
-    equal, over = 0, 0
+    equal = 0
+    over = 0
     for base, history, sizes, budget in tables(10_000):
         ours = list(pruning_growing(base, [h - 1 for h in history], sizes, budget))
         spent = cost(sizes, ours)

@@ -20,7 +20,7 @@ from fqlab.quant import (
     aciq_gauss,
     aciq_laplace,
     clip_for,
-    expected_error,
+    expected_mse,
     max_abs,
     octav,
     octav_step,
@@ -234,10 +234,10 @@ def test_ten_thousand_draws_ten_updates_and_the_error_they_leave(bits, want):
     x = torch.from_numpy(np.random.default_rng(42).standard_normal(10**4)).float()
     clip = octav(x, Grid(bits), level_aware=False, iterations=10)
     assert float(clip) == pytest.approx(want, rel=1e-6)
-    error = {2: 0.13203967, 4: 0.01198111}.get(bits)
-    if error:
+    least = {2: 0.13203967, 4: 0.01198111}.get(bits)
+    if least:
         codes = quantize(x, clip, Grid(bits))
-        assert float((x - codes.dequantize()).square().mean()) == pytest.approx(error, rel=1e-5)
+        assert float((x - codes.dequantize()).square().mean()) == pytest.approx(least, rel=1e-5)
 
 
 # --- ACIQ -----------------------------------------------------------------------------------------
@@ -260,7 +260,8 @@ def test_aciq_constants(bits):
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_aciq_minimises_its_model_on_every_grid(kind, rounding, bits):
     """c·s² + clipping MSE, minimised by SciPy."""
-    grid, unit = Grid(bits, kind), torch.tensor([-1.0, 1.0])
+    grid = Grid(bits, kind)
+    unit = torch.tensor([-1.0, 1.0])
     clipping = {
         aciq_gauss: lambda s: (
             (1 + s * s) * math.erfc(s / math.sqrt(2)) - math.sqrt(2 / math.pi) * s * math.exp(-s * s / 2)
@@ -288,28 +289,29 @@ def test_the_oracle_reproduces_the_verified_optima(name, bits):
     """Exact optimal clips and MSEs of four grids: what all else in this file leans on."""
     row = table(OPTIMA[name])[bits]
     for i, kind in enumerate(("midrise", "twos_complement", "octav", "narrow")):
-        clip, error = best_clip(LAWS[name], kind, bits)
+        clip, least = best_clip(LAWS[name], kind, bits)
         assert clip == pytest.approx(row[2 * i], abs=2e-5)
-        assert error == pytest.approx(row[2 * i + 1], rel=1e-6)
-    clip, error = best_clip(LAWS[name], "midrise", bits, "stochastic")
+        assert least == pytest.approx(row[2 * i + 1], rel=1e-6)
+    clip, least = best_clip(LAWS[name], "midrise", bits, "stochastic")
     assert clip == pytest.approx(table(MIDRISE[name])[bits][2], abs=2e-5)
-    assert error == pytest.approx(table(MIDRISE[name])[bits][3], rel=1e-6)
+    assert least == pytest.approx(table(MIDRISE[name])[bits][3], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("bits", BITS)
 def test_measured_errors_at_given_clips(name, bits):
     """The library's own quantizer, integrated over the law, against the tables."""
-    (x, weight), row = mesh(LAWS[name]), table(OPTIMA[name])[bits]
+    (x, weight) = mesh(LAWS[name])
+    row = table(OPTIMA[name])[bits]
 
     def measured(clip: float, kind: str = "midrise", rounding: str = "nearest") -> float:
-        each = expected_error(x[:, None], torch.full(x.shape, clip), Grid(bits, kind), rounding, batch_dims=1)
+        each = expected_mse(x[:, None], torch.full(x.shape, clip), Grid(bits, kind), rounding, batch_dims=1)
         return float(weight @ each.double())
 
     for i, kind in enumerate(("midrise", "twos_complement", "octav", "narrow")):
         assert measured(row[2 * i], kind) == pytest.approx(row[2 * i + 1], rel=1e-3)
-        error = (x - quantize(x, row[2 * i], Grid(bits, kind)).dequantize()).square()
-        assert float(weight @ error.double()) == pytest.approx(row[2 * i + 1], rel=1e-3)
+        squares = (x - quantize(x, row[2 * i], Grid(bits, kind)).dequantize()).square()
+        assert float(weight @ squares.double()) == pytest.approx(row[2 * i + 1], rel=1e-3)
     textbook, _, clip, best, stochastic, _ = table(MIDRISE[name])[bits]
     at_octav = FIXED_POINTS[name][bits - 1]
     assert measured(at_octav) == pytest.approx(textbook, rel=1e-3)
@@ -387,9 +389,9 @@ def test_zeros_cost_something_on_mid_rise_and_the_level_aware_clip_knows(bits, r
     x = torch.cat([quantiles(GAUSS, 5000), torch.zeros(int(5000 * share / (1 - share)))])
     zeros = 1 - 5000 / len(x)
     gap = lambda s: (s / (2**bits - 1)) ** 2
-    error = lambda s: zeros * gap(s) + (1 - zeros) * mse(GAUSS, "midrise", bits, s, rounding)
-    best = min(error(s) for s in np.linspace(0.02, 4, 400))
-    assert error(float(octav(x, Grid(bits), rounding))) <= 1.02 * best
+    mixed = lambda s: zeros * gap(s) + (1 - zeros) * mse(GAUSS, "midrise", bits, s, rounding)
+    best = min(mixed(s) for s in np.linspace(0.02, 4, 400))
+    assert mixed(float(octav(x, Grid(bits), rounding))) <= 1.02 * best
 
 
 # --- guards ---------------------------------------------------------------------------------------
@@ -425,7 +427,8 @@ def test_a_two_cycle_ends_on_one_of_its_two_clips():
     cycles = 0
     for seed in range(40):
         size = np.abs(np.random.default_rng(seed).standard_normal(100).astype(np.float32)).astype(np.float64)
-        s, seen = size.mean(), []
+        s = size.mean()
+        seen = []
         for _ in range(60):
             outside = size > s
             s = size[outside].sum() / (4.0**-1 / 3 * (~outside).sum() + outside.sum())
@@ -436,8 +439,8 @@ def test_a_two_cycle_ends_on_one_of_its_two_clips():
         x = torch.from_numpy(size).float()
         clips = [float(octav(x, Grid(1, "octav"), iterations=k)) for k in (59, 60)]
         assert sorted(clips) == pytest.approx(sorted(seen[-2:]), rel=1e-5)
-        errors = expected_error(x.expand(2, -1), torch.tensor(clips), Grid(1, "octav"), batch_dims=1)
-        assert float(errors.max() / errors.min()) < 1.02
+        mse = expected_mse(x.expand(2, -1), torch.tensor(clips), Grid(1, "octav"), batch_dims=1)
+        assert float(mse.max() / mse.min()) < 1.02
     assert cycles >= 2
 
 
@@ -465,7 +468,7 @@ def test_unknown_rule_empty_tensor_and_bad_numbers():
     with pytest.raises(ConfigError, match=r"^share is 101, but must be a number from 0 to 100\.$"):
         percentile(torch.ones(3), share=101)
     with pytest.raises(ConfigError, match=r"^rounding is 'up', but"):
-        expected_error(torch.ones(3), torch.tensor(1.0), Grid(4), "up")
+        expected_mse(torch.ones(3), torch.tensor(1.0), Grid(4), "up")
     with pytest.raises(ConfigError, match=r"^rounding is 'up', but"):
         octav(torch.ones(3), Grid(4), "up")
 
@@ -490,10 +493,12 @@ def test_a_sparse_tensor_s_percentile_falls_back_on_its_largest_value():
 def test_sweep_is_a_search_through_a_hundred_clips(kind, rounding):
     """Against a search that rounds to the listed levels value by value."""
     x = randn(60, seed=4).double().numpy()
-    ladder, peak = levels(kind, 3), np.abs(x).max()
+    ladder = levels(kind, 3)
+    peak = np.abs(x).max()
 
-    def error(clip: float) -> float:
-        steps, held = clip * ladder, np.clip(x, clip * ladder[0], clip * ladder[-1])
+    def mean_square(clip: float) -> float:
+        steps = clip * ladder
+        held = np.clip(x, clip * ladder[0], clip * ladder[-1])
         if rounding == "nearest":
             return float(np.mean(np.abs(x[:, None] - steps).min(1) ** 2))
         k = np.clip(np.searchsorted(steps, held, side="right") - 1, 0, len(steps) - 2)
@@ -501,7 +506,7 @@ def test_sweep_is_a_search_through_a_hundred_clips(kind, rounding):
 
     got = float(sweep(torch.from_numpy(x), Grid(3, kind), rounding))
     assert got / peak * 100 == pytest.approx(round(got / peak * 100), abs=1e-4)
-    assert error(got) == pytest.approx(min(error(peak * k / 100) for k in range(1, 101)), rel=1e-5)
+    assert mean_square(got) == pytest.approx(min(mean_square(peak * k / 100) for k in range(1, 101)), rel=1e-5)
 
 
 # --- properties -----------------------------------------------------------------------------------
@@ -523,8 +528,8 @@ def test_clips_scale_with_the_values(rule, x, grid, rounding, power):
 def test_clips_do_not_mind_the_order(rule, x, grid, rounding):
     turned = RULES[rule](x.flip(0), grid, rounding)
     if rule == "sweep":  # ties between clips may break differently, their errors may not
-        errors = [float(expected_error(x, clip, grid, rounding)) for clip in (turned, RULES[rule](x, grid, rounding))]
-        assert errors[0] == pytest.approx(errors[1], rel=1e-4, abs=1e-6)
+        mse = [float(expected_mse(x, clip, grid, rounding)) for clip in (turned, RULES[rule](x, grid, rounding))]
+        assert mse[0] == pytest.approx(mse[1], rel=1e-4, abs=1e-6)
     else:
         assert float(turned) == pytest.approx(float(RULES[rule](x, grid, rounding)), rel=1e-6)
 
@@ -548,8 +553,8 @@ def test_twos_complement_minds_the_signs_because_its_grid_does():
     down, up = octav(-x, Grid(2, "twos_complement")), octav(x, Grid(2, "twos_complement"))
     assert float(up) > 1.2 * float(down)
     for clip, values in ((down, -x), (up, x)):
-        errors = torch.stack([expected_error(values, clip * f, Grid(2, "twos_complement")) for f in (0.85, 1, 1.15)])
-        assert int(errors.argmin()) == 1
+        mse = torch.stack([expected_mse(values, clip * f, Grid(2, "twos_complement")) for f in (0.85, 1, 1.15)])
+        assert int(mse.argmin()) == 1
 
 
 @given(rules, dyadic, grids, roundings)
@@ -594,7 +599,8 @@ def test_a_batch_is_a_loop(rule, kind, rounding):
 @every_rule
 @pytest.mark.parametrize("kind", KINDS)
 def test_vmap_is_a_batch(rule, kind):
-    x, grid = randn(4, 30), Grid(4, kind)
+    x = randn(4, 30)
+    grid = Grid(4, kind)
     got = torch.func.vmap(lambda row: RULES[rule](row, grid))(x)
     torch.testing.assert_close(got, RULES[rule](x, grid, batch_dims=1))
 

@@ -14,7 +14,7 @@ from fqlab.errors import ConfigError
 from fqlab.quant import (
     eden_decode,
     eden_encode,
-    eden_error,
+    eden_nmse,
     hadamard,
     lloyd_max,
     pieces,
@@ -93,19 +93,19 @@ def test_lloyd_max_is_the_published_table(bits):
     got = lloyd_max(bits)
     assert list(got[len(got) // 2 :]) == pytest.approx(levels, abs=1.2e-3)
     assert [-v for v in reversed(got)] == pytest.approx(list(got), abs=1e-12)
-    error = lambda x: min((x - v) ** 2 for v in got) * stats.norm.pdf(x)
+    density = lambda x: min((x - v) ** 2 for v in got) * stats.norm.pdf(x)
     borders = [-10, *((a + b) / 2 for a, b in zip(got, got[1:], strict=False)), 10]
-    measured = sum(integrate.quad(error, a, b)[0] for a, b in zip(borders, borders[1:], strict=False))
+    measured = sum(integrate.quad(density, a, b)[0] for a, b in zip(borders, borders[1:], strict=False))
     assert measured == pytest.approx(distortion, rel=1e-3)
-    assert eden_error(bits) == pytest.approx(measured / (1 - measured), rel=1e-5)
+    assert eden_nmse(bits) == pytest.approx(measured / (1 - measured), rel=1e-5)
 
 
-@pytest.mark.parametrize(("bits", "error"), [(1, math.pi / 2 - 1), (2, 0.1331), (3, 0.0358), (4, 0.00959)])
-def test_the_unbiased_estimate_errs_by_d_over_one_minus_d(bits, error):
+@pytest.mark.parametrize(("bits", "nmse"), [(1, math.pi / 2 - 1), (2, 0.1331), (3, 0.0358), (4, 0.00959)])
+def test_the_unbiased_estimate_errs_by_d_over_one_minus_d(bits, nmse):
     """On a vector that is anything but normal, within 3 %."""
     x = torch.linspace(0, 1, 4096) ** 8
     got = estimate(x, bits, 40)
-    assert float((got - x).square().sum(1).mean() / x.square().sum()) == pytest.approx(error, rel=0.03)
+    assert float((got - x).square().sum(1).mean() / x.square().sum()) == pytest.approx(nmse, rel=0.03)
 
 
 @pytest.mark.parametrize("bits", [1, 2])
@@ -115,7 +115,7 @@ def test_unbiased_over_rotations_even_where_few_entries_tower(bits, entries):
     x = torch.randn(entries, generator=torch.Generator().manual_seed(entries)) ** 5
     got = estimate(x, bits, 4000)
     share = float((got.mean(0) - x).square().sum() / x.square().sum())
-    assert share < eden_error(bits) / 4000 * 1.3 + 0.01**2
+    assert share < eden_nmse(bits) / 4000 * 1.3 + 0.01**2
     along = (got @ x) / x.square().sum()
     assert along.tolist() == pytest.approx([1.0] * 4000, abs=1e-4)  # what the scale is made for
 

@@ -37,7 +37,8 @@ def test_published_unit_values_by_autograd(kind, gradient, at_2, at_minus_4, ins
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_the_slope_multiplies_what_comes_from_above(gradient):
     """Chain rule: d/dx Σ a·Q(x) = a·slope."""
-    x, a = randn(50).mul(2).requires_grad_(), randn(50, seed=5)
+    x = randn(50).mul(2).requires_grad_()
+    a = randn(50, seed=5)
     (a * fake_quantize(x, torch.tensor(1.2), Grid(3), gradient=gradient)).sum().backward()
     factor = (1.2 / x.detach().abs()).clamp(max=1)  # the attenuation that clipping is
     want = {"ste": torch.ones(50), "pwl": (factor == 1).float(), "mad": factor}[gradient]
@@ -52,7 +53,8 @@ def test_mad_at_zero_is_finite():
 
 
 def test_no_gradient_flows_into_the_clip():
-    x, clip = randn(20).requires_grad_(), torch.tensor(0.7, requires_grad=True)
+    x = randn(20).requires_grad_()
+    clip = torch.tensor(0.7, requires_grad=True)
     for gradient in GRADIENTS:
         value = fake_quantize(x, clip, Grid(3), gradient=gradient).sum()
         assert torch.autograd.grad(value, clip, allow_unused=True)[0] is None
@@ -71,7 +73,8 @@ def test_forward_is_what_real_codes_stand_for_to_the_bit(grid, rounding, gradien
 
 @given(grids, st.integers(0, 2**32 - 1))
 def test_forward_of_a_generator_s_draws_agrees_too(grid, seed):
-    x, clip = randn(6, 7, seed=seed), torch.tensor(1.1)
+    x = randn(6, 7, seed=seed)
+    clip = torch.tensor(1.1)
     codes = quantize(x, clip, grid, "stochastic", torch.Generator().manual_seed(seed))
     assert torch.equal(fake_quantize(x, clip, grid, uniform(6, 7, seed=seed)), codes.dequantize())
 
@@ -81,7 +84,9 @@ def test_forward_of_a_generator_s_draws_agrees_too(grid, seed):
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_vmap_equals_the_loop_equals_the_batch(kind, rounding, gradient):
     """Values and gradients of stacked clients, each with its own clip."""
-    grid, x, clips = Grid(3, kind), randn(4, 5, 6), torch.tensor([0.3, 0.8, 1.3, 2.0])
+    grid = Grid(3, kind)
+    x = randn(4, 5, 6)
+    clips = torch.tensor([0.3, 0.8, 1.3, 2.0])
     noise = uniform(4, 5, 6) if rounding == "stochastic" else None
 
     def value(w: torch.Tensor, clip: torch.Tensor, u: torch.Tensor | None) -> torch.Tensor:
@@ -102,7 +107,8 @@ def test_vmap_equals_the_loop_equals_the_batch(kind, rounding, gradient):
 @pytest.mark.parametrize("rule", RULES)
 def test_every_clip_rule_works_inside_vmap(rule):
     """Quantization-aware training of stacked clients: clip and value from each client's own weights."""
-    grid, x = Grid(3), randn(3, 40) * torch.tensor([0.1, 1.0, 5.0])[:, None]
+    grid = Grid(3)
+    x = randn(3, 40) * torch.tensor([0.1, 1.0, 5.0])[:, None]
 
     def value(w: torch.Tensor) -> torch.Tensor:
         return fake_quantize(w, clip_for(rule, w, grid, check=False), grid)
@@ -119,11 +125,9 @@ def test_a_diverged_client_spoils_itself_and_nobody_else():
 
 @given(st.integers(0, 2**32 - 1))
 def test_straight_through(seed):
-    x, value, factor = (
-        randn(9, seed=seed).requires_grad_(),
-        randn(9, seed=seed + 1) * 1e-4,
-        randn(9, seed=seed + 2),
-    )
+    x = randn(9, seed=seed).requires_grad_()
+    value = randn(9, seed=seed + 1) * 1e-4
+    factor = randn(9, seed=seed + 2)
     result = straight(x, value, factor)
     assert torch.equal(result, value)
     torch.testing.assert_close(torch.autograd.grad(result.sum(), x)[0], factor)
@@ -131,7 +135,8 @@ def test_straight_through(seed):
 
 def test_training_with_ste_moves_clipped_weights_and_with_pwl_freezes_them():
     """Prop. 4.2: under PWL a clipped weight never moves again; MAD moves it, by less than STE."""
-    target, moved = torch.tensor([0.2]), {}
+    target = torch.tensor([0.2])
+    moved = {}
     for gradient in GRADIENTS:
         w = torch.tensor([3.0], requires_grad=True)
         (fake_quantize(w, torch.tensor(1.0), Grid(8), gradient=gradient) - target).square().sum().backward()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import KINDS, ROUNDINGS, Codes, Grid, error_parts, quantize
+from fqlab.quant import KINDS, ROUNDINGS, Codes, Grid, mse_parts, quantize
 from fqlab.quant.codes import TILE, tiles
 from laws import levels
 
@@ -25,7 +25,8 @@ def ladder(grid: Grid, clip: float = 1.0) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_levels_are_those_of_the_convention(kind, bits):
-    grid, want = Grid(bits, kind), levels(kind, bits)
+    grid = Grid(bits, kind)
+    want = levels(kind, bits)
     np.testing.assert_allclose(ladder(grid, 2.5), 2.5 * want, atol=1e-6)
     assert grid.levels == len(want)
     assert (grid.bottom, grid.top) == pytest.approx((want[0], want[-1]))
@@ -81,11 +82,11 @@ def test_noise_is_the_error_of_values_spread_evenly_over_the_range(kind):
     """Uniform values between the end levels: Δ²/12 measured, Δ²/6 by f(1−f)."""
     grid = Grid(4, kind)
     x = torch.linspace(grid.bottom, grid.top, 70_001)
-    error = float((x - quantize(x, 1.0, grid).dequantize()).square().mean())
-    assert error == pytest.approx(grid.noise(), rel=2e-3)
+    mse = float((x - quantize(x, 1.0, grid).dequantize()).square().mean())
+    assert mse == pytest.approx(grid.noise(), rel=2e-3)
     generator = torch.Generator().manual_seed(0)
-    error = float((x - quantize(x, 1.0, grid, "stochastic", generator).dequantize()).square().mean())
-    assert error == pytest.approx(grid.noise("stochastic"), rel=2e-2)
+    mse = float((x - quantize(x, 1.0, grid, "stochastic", generator).dequantize()).square().mean())
+    assert mse == pytest.approx(grid.noise("stochastic"), rel=2e-2)
 
 
 @given(grids, clips, st.integers(0, 2**32 - 1))
@@ -153,25 +154,26 @@ def test_error_parts_add_up(grid, clip, rounding, seed):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(200, generator=generator) * clip
     codes = quantize(x, clip, grid, rounding, generator)
-    granular, clipping = error_parts(x, codes)
+    granular, clipping = mse_parts(x, codes)
     assert granular + clipping == pytest.approx(float((x - codes.dequantize()).square().mean()), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_error_parts_value_by_value(kind):
     """Beyond the outermost level, which on two's complement is not where the clip is, counts as clipping."""
-    x, clip = torch.linspace(-2, 2, 401), 1.3
+    x = torch.linspace(-2, 2, 401)
+    clip = 1.3
     low, high = clip * levels(kind, 2)[[0, -1]]
-    error = (x - quantize(x, clip, Grid(2, kind)).dequantize()).square().tolist()
+    squares = (x - quantize(x, clip, Grid(2, kind)).dequantize()).square().tolist()
     beyond = [v < low or v > high for v in x.tolist()]
-    want = [sum(e for e, out in zip(error, beyond, strict=True) if out == side) / 401 for side in (False, True)]
-    assert error_parts(x, quantize(x, clip, Grid(2, kind))) == pytest.approx(want, rel=1e-5)
+    want = [sum(e for e, out in zip(squares, beyond, strict=True) if out == side) / 401 for side in (False, True)]
+    assert mse_parts(x, quantize(x, clip, Grid(2, kind))) == pytest.approx(want, rel=1e-5)
 
 
 def test_error_parts_on_a_case_done_by_hand():
     """Ternary grid ±1, 0 at s = 1: 0.3 errs by 0.3 inside, 3 by 2 and −1.5 by 0.5 beyond."""
     x = torch.tensor([0.3, 1.0, 3.0, -1.5])
-    assert error_parts(x, quantize(x, 1.0, Grid(1, "octav"))) == pytest.approx((0.09 / 4, 4.25 / 4))
+    assert mse_parts(x, quantize(x, 1.0, Grid(1, "octav"))) == pytest.approx((0.09 / 4, 4.25 / 4))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -223,7 +225,7 @@ def test_empty_tensors_are_fine(rounding):
     for shape in ((0,), (0, 3), (3, 0), (2, 0, 5)):
         codes = quantize(torch.zeros(shape), 1.0, Grid(4), rounding, draws)
         assert codes.dequantize().shape == shape
-        assert error_parts(torch.zeros(shape), codes) == (0, 0)
+        assert mse_parts(torch.zeros(shape), codes) == (0, 0)
         clip = torch.ones(shape[:1])
         assert quantize(torch.zeros(shape), clip, Grid(4), rounding, draws, batch_dims=1).shape == shape
 
@@ -245,7 +247,8 @@ def test_codes_do_not_depend_on_the_parts_in_which_they_are_made(kind, rounding,
         covered[part] += 1
     assert bool((covered == 1).all())
     x = torch.randn(rows, width, generator=torch.Generator().manual_seed(1))
-    clip, grid = torch.linspace(0.5, 2, rows), Grid(3, kind)
+    clip = torch.linspace(0.5, 2, rows)
+    grid = Grid(3, kind)
     seeded = lambda: torch.Generator().manual_seed(7)
     noise = torch.rand(x.shape, generator=seeded()) if rounding == "stochastic" else None
     want = in_one_go(x, clip[:, None], grid, noise)
@@ -269,14 +272,14 @@ def test_views_have_the_codes_of_the_values_they_show(rounding):
         seeded = lambda: torch.Generator().manual_seed(7)
         codes = quantize(view, 1.0, Grid(3), rounding, seeded())
         assert codes == quantize(view.contiguous(), 1.0, Grid(3), rounding, seeded())
-        assert error_parts(view, codes) == error_parts(view.contiguous(), codes)
+        assert mse_parts(view, codes) == mse_parts(view.contiguous(), codes)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e19, 1e30])
 def test_error_parts_of_very_small_and_very_large_values(scale):
     x = torch.randn(500, generator=torch.Generator().manual_seed(1))
-    want = [part * scale**2 for part in error_parts(x, quantize(x, 1.5, Grid(3)))]
-    assert error_parts(x * scale, quantize(x * scale, 1.5 * scale, Grid(3))) == pytest.approx(want, rel=1e-4)
+    want = [part * scale**2 for part in mse_parts(x, quantize(x, 1.5, Grid(3)))]
+    assert mse_parts(x * scale, quantize(x * scale, 1.5 * scale, Grid(3))) == pytest.approx(want, rel=1e-4)
 
 
 @pytest.mark.parametrize("bits", [0, 9, -1, 2.5, True, "4", None, float("nan")])
@@ -320,6 +323,7 @@ def test_unknown_rounding():
 
 
 def test_clients_may_share_their_draws():
-    x, draws = torch.randn(3, 40, generator=torch.Generator().manual_seed(1)), torch.linspace(0, 0.99, 40)
+    x = torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
+    draws = torch.linspace(0, 0.99, 40)
     got = quantize(x, 1.0, Grid(3), "stochastic", noise=draws)
     assert got == quantize(x, 1.0, Grid(3), "stochastic", noise=draws.repeat(3, 1))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import LATTICES, Grid, code_shape, dithered, lattice_error, lattice_step, quantize, undithered
+from fqlab.quant import LATTICES, Grid, code_shape, dithered, lattice_mse, lattice_step, quantize, undithered
 
 CLIP = 1.5
 
@@ -21,7 +21,8 @@ def draws(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def errors(x: torch.Tensor, bits: int, lattice: str, clip: float = CLIP, seed: int = 1) -> torch.Tensor:
     """Estimate minus value, for values ``[p]``."""
-    clip, grid = torch.tensor(clip), Grid(bits)
+    clip = torch.tensor(clip)
+    grid = Grid(bits)
     dither = draws(*code_shape(lattice, x.shape), seed=seed) - 0.5
     codes = dithered(x, clip, grid, dither, lattice)
     assert int(codes.values.min()) >= 0
@@ -41,7 +42,7 @@ def test_every_value_errs_by_the_same_even_the_ends(lattice, bits, value):
     assert float(reach.max()) <= step * 1.001  # nothing overloads
     assert float(got.square().mean()) == pytest.approx(exact, rel=0.03)
     assert float(got.mean()) == pytest.approx(0, abs=5 * math.sqrt(exact / 60_000))
-    assert float(lattice_error(lattice, Grid(bits), torch.tensor(CLIP))) == pytest.approx(exact, rel=1e-5)
+    assert float(lattice_mse(lattice, Grid(bits), torch.tensor(CLIP))) == pytest.approx(exact, rel=1e-5)
 
 
 @pytest.mark.parametrize("lattice", LATTICES)
@@ -55,7 +56,8 @@ def test_the_error_knows_nothing_of_the_value(lattice):
 
 def test_stochastic_rounding_at_equal_bits_errs_by_four_times_as_much_in_the_middle_of_a_cell():
     """f(1 − f)Δ² is Δ²/4 at f = 1/2 against Δ²/12, and half as much more as that on average: Δ²/6."""
-    x, grid = torch.zeros(50_000), Grid(2)  # mid-rise: 0 lies between two levels
+    x = torch.zeros(50_000)  # mid-rise: 0 lies between two levels
+    grid = Grid(2)
     kept = quantize(x, CLIP, grid, "stochastic", torch.Generator().manual_seed(0)).dequantize()
     ratio = float(kept.square().mean() / errors(x, 2, "scalar").square().mean())
     assert ratio == pytest.approx(3.0, rel=0.03)
@@ -75,19 +77,22 @@ def test_hexagons_err_by_less_than_squares_of_the_same_area():
 @pytest.mark.parametrize(("bits", "ratio"), [(2, 1.41), (8, 1.11)])
 def test_hexagons_without_overload_pay_for_the_rim(bits, ratio):
     """At equal bits: 5/72·(clip/reach)² against Δ²/12, the reach of 2^b rows being (2^b − 2)·√3/4 + √3/6."""
-    errors_of = [float(lattice_error(lattice, Grid(bits), torch.tensor(CLIP))) for lattice in LATTICES]
+    mse_of = [float(lattice_mse(lattice, Grid(bits), torch.tensor(CLIP))) for lattice in LATTICES]
     reach = (2**bits - 2) * math.sqrt(3) / 4 + math.sqrt(3) / 6
-    assert errors_of[1] / errors_of[0] == pytest.approx(ratio, rel=0.01)
-    assert errors_of[1] == pytest.approx(5 / 72 * (CLIP / reach) ** 2, rel=1e-5)
+    assert mse_of[1] / mse_of[0] == pytest.approx(ratio, rel=0.01)
+    assert mse_of[1] == pytest.approx(5 / 72 * (CLIP / reach) ** 2, rel=1e-5)
 
 
 @given(st.integers(1, 8), st.integers(1, 33), st.integers(0, 1000))
 def test_no_error_reaches_beyond_the_hexagon(bits, entries, seed):
     """Brute force: no lattice point is nearer to the dithered pair than the one that was sent."""
-    x, clip, grid = (2 * draws(entries, seed=seed) - 1) * CLIP, torch.tensor(CLIP), Grid(bits)
+    x = (2 * draws(entries, seed=seed) - 1) * CLIP
+    clip = torch.tensor(CLIP)
+    grid = Grid(bits)
     dither = draws(*code_shape("hexagonal", x.shape), seed=seed + 1) - 0.5
     codes = dithered(x, clip, grid, dither, "hexagonal")
-    step, n = float(lattice_step("hexagonal", grid, clip)), 2**bits
+    step = float(lattice_step("hexagonal", grid, clip))
+    n = 2**bits
     sent = torch.nn.functional.pad(undithered(codes, dither, "hexagonal", (entries,)) - x, (0, entries % 2))
     far = (sent if entries % 2 == 0 else sent[: len(sent)]).reshape(2, -1)[:, : entries // 2].norm(dim=0) / step
     assert bool((far <= 1 / math.sqrt(3) + 1e-4).all())
@@ -101,7 +106,8 @@ def test_no_error_reaches_beyond_the_hexagon(bits, entries, seed):
 
 @pytest.mark.parametrize("lattice", LATTICES)
 def test_a_batch_gives_what_its_members_give(lattice):
-    x, clip = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([1.0, 2.0, 0.5])
+    x = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    clip = torch.tensor([1.0, 2.0, 0.5])
     dither = draws(3, *code_shape(lattice, (4, 5))) - 0.5
     codes = dithered(x, clip, Grid(3), dither, lattice, batch_dims=1)
     whole = undithered(codes, dither, lattice, (4, 5))

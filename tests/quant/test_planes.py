@@ -88,7 +88,8 @@ def test_round_trip_of_every_eight_bit_code_in_more_dimensions():
 
 @given(layers())
 def test_densities_by_counting(codes):
-    values, bits = codes.values.tolist(), codes.grid.bits
+    values = codes.values.tolist()
+    bits = codes.grid.bits
     share = [sum(abs(v) >> i & 1 for v in values) / len(values) for i in range(bits)]
     assert plane_density(codes).tolist() == pytest.approx(share)
     assert float(msb_density(codes)) == pytest.approx(msb_share([abs(v) for v in values], bits))
@@ -157,7 +158,8 @@ def test_every_member_of_a_batch_is_pruned_alone(bits, epsilon, saturate, once, 
     for dims in (1, 2):
         codes = quantize(x, max_abs(x, batch_dims=dims), Grid(bits, "sign_magnitude"), batch_dims=dims)
         pruned, left = prune_msb(codes, epsilon, saturate=saturate, once=once, batch_dims=dims)
-        density, every = msb_density(codes, batch_dims=dims), plane_density(codes, batch_dims=dims)
+        density = msb_density(codes, batch_dims=dims)
+        every = plane_density(codes, batch_dims=dims)
         assert left.shape == density.shape == x.shape[:dims]
         assert every.shape == (bits, *x.shape[:dims])
         for index in torch.cartesian_prod(*map(torch.arange, x.shape[:dims])).reshape(-1, dims).tolist():

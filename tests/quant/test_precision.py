@@ -44,7 +44,8 @@ def some_codes(draw) -> Codes:
 
 @st.composite
 def some_planes(draw) -> tuple[torch.Tensor, torch.Tensor]:
-    bits, count = draw(st.integers(1, 8)), draw(st.integers(1, 6))
+    bits = draw(st.integers(1, 8))
+    count = draw(st.integers(1, 6))
     real = st.floats(0, 2, width=32, allow_subnormal=False)
     numbers = draw(st.lists(real, min_size=2 * bits * count, max_size=2 * bits * count))
     return torch.tensor(numbers).reshape(2, bits, count), torch.tensor(draw(st.floats(0.0625, 4, width=32)))
@@ -115,7 +116,9 @@ def test_rounding_is_half_to_even():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_diverged_is_refused_and_does_not_become_a_sound_code(bad):
-    planes, net, one = torch.zeros(2, 3, 4), torch.zeros(4), torch.tensor(1.0)
+    planes = torch.zeros(2, 3, 4)
+    net = torch.zeros(4)
+    one = torch.tensor(1.0)
     for scale in (bad, -bad):
         for call in (
             lambda s: requantize(planes, s),
@@ -310,7 +313,8 @@ def test_weights_on_max_abs_scale_always_use_their_msb():
 def test_every_move_of_algorithm_2_is_one_bit_towards_the_budget():
     from fqlab.quant import moves
 
-    sizes, base = [432, 2304, 9216, 36864], [5, 5, 5, 4]
+    sizes = [432, 2304, 9216, 36864]
+    base = [5, 5, 5, 4]
     for budget in (2, 4, 6, 8):
         for cutting in ("round_robin", "drain"):
             walk = list(moves(base, [0, 1, 0, 1], sizes, budget, cutting))

@@ -28,7 +28,8 @@ def layers(draw) -> Codes:
 def by_hand(values: list[int], bits: int, clip: float, threshold: float) -> tuple[list[int], int, float]:
     """The authors' loops on lists of digits, MSB first, with saturation that survives."""
     digits = [[abs(v) >> i & 1 for i in reversed(range(bits))] for v in values]
-    scale, left = clip, bits
+    scale = clip
+    left = bits
     share = [sum(weight[k] for weight in digits) / len(values) for k in range(bits)]
     for k in range(bits):
         if left == 1 or (share[k] != 0 and not share[k] < threshold):

@@ -22,7 +22,8 @@ def vector(entries: int, seed: int) -> torch.Tensor:
 
 def many(x: torch.Tensor, bits: int, draws: int = DRAWS) -> torch.Tensor:
     """Independent quantizations of one vector: float64 ``[draws, p]``."""
-    grid, rows = Grid(bits, "sign_magnitude"), x.expand(draws, -1)
+    grid = Grid(bits, "sign_magnitude")
+    rows = x.expand(draws, -1)
     codes = quantize(rows, norm(x), grid, "stochastic", torch.Generator().manual_seed(bits))
     return codes.dequantize().double()
 
@@ -30,9 +31,11 @@ def many(x: torch.Tensor, bits: int, draws: int = DRAWS) -> torch.Tensor:
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_unbiased_with_qsgds_variance(bits):
     """(‖x‖/s)²·f(1 − f) for each entry, f the fraction of s|x|/‖x‖, s = 2^b − 1."""
-    x, s = torch.tensor([3.0, -4.0, 0.0, 0.5, -0.01]), 2**bits - 1
+    x = torch.tensor([3.0, -4.0, 0.0, 0.5, -0.01])
+    s = 2**bits - 1
     length = math.sqrt(9 + 16 + 0.25 + 1e-4)
-    got, f = many(x, bits), (x.abs().double() * s / length) % 1
+    got = many(x, bits)
+    f = (x.abs().double() * s / length) % 1
     variance = (length / s) ** 2 * f * (1 - f)
     assert bool(((got.mean(0) - x).abs() <= 5 * (variance / DRAWS).sqrt() + 1e-6).all())
     assert got.var(0).tolist() == pytest.approx(variance.tolist(), rel=0.1, abs=1e-9)
@@ -41,10 +44,11 @@ def test_unbiased_with_qsgds_variance(bits):
 
 @given(st.integers(1, 400), st.integers(1, 4), st.integers(0, 1000))
 def test_the_expected_error_keeps_alistarhs_bound(entries, bits, seed):
-    x, s = vector(entries, seed).double(), 2**bits - 1
+    x = vector(entries, seed).double()
+    s = 2**bits - 1
     f = (x.abs() * s / x.norm()) % 1
-    error = float((f * (1 - f)).sum()) / s**2  # over ‖x‖²
-    assert error <= qsgd_bound(entries, s) * (1 + 1e-6)
+    nmse = float((f * (1 - f)).sum()) / s**2  # over ‖x‖²
+    assert nmse <= qsgd_bound(entries, s) * (1 + 1e-6)
 
 
 def test_the_bound_has_its_two_branches():

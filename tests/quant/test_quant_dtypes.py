@@ -26,14 +26,14 @@ from fqlab.quant import (
     dithered,
     eden_decode,
     eden_encode,
-    error_parts,
-    expected_error,
+    expected_mse,
     fake_quantize,
     from_planes,
     group_lasso,
-    lattice_error,
+    lattice_mse,
     majority,
     msb_density,
+    mse_parts,
     narrow_bits,
     norm,
     octav_step,
@@ -69,11 +69,12 @@ def default(dtype: torch.dtype) -> Iterator[None]:
 
 
 def clips(kind: str) -> Any:
-    grids, found = [Grid(bits, kind) for bits in (1, 3, 8)], []
+    grids = [Grid(bits, kind) for bits in (1, 3, 8)]
+    found = []
     for rounding in ROUNDINGS:
         found += [clip_for(rule, X, g, rounding, batch_dims=d) for rule in RULES for g in grids for d in (0, 1)]
         found += [clip_for("octav", X, g, rounding, level_aware=False) for g in grids]
-        found += [expected_error(X, torch.ones(3, dtype=torch.float32), g, rounding, batch_dims=1) for g in grids]
+        found += [expected_mse(X, torch.ones(3, dtype=torch.float32), g, rounding, batch_dims=1) for g in grids]
         found += clips_for("octav", {"a": X, "b": X[:, :7]}, dict.fromkeys("ab", grids[1]), batch_dims=1).values()
     return [*found, octav_step(X, X.abs().mean(-1), 0.01, 0.75)]
 
@@ -83,7 +84,7 @@ def codes(kind: str) -> Any:
     for bits in (1, 3, 8):
         for rounding in ROUNDINGS:
             made = quantize(X, 1.5, Grid(bits, kind), rounding, torch.Generator().manual_seed(1))
-            found += [made, made.dequantize(), error_parts(X, made), wire.pack({"w": made, "x": X, "m": X > 0})]
+            found += [made, made.dequantize(), mse_parts(X, made), wire.pack({"w": made, "x": X, "m": X > 0})]
             found += [wire.unpack(found[-1])["w"], wire.entropy(made), wire.measure(found[-1])]
         for gradient in GRADIENTS:
             one = torch.tensor(1.5, dtype=torch.float32)
@@ -92,7 +93,8 @@ def codes(kind: str) -> Any:
 
 
 def planes(kind: str) -> Any:
-    grid, scale = Grid(4, "sign_magnitude"), torch.tensor(1.5, dtype=torch.float32)
+    grid = Grid(4, "sign_magnitude")
+    scale = torch.tensor(1.5, dtype=torch.float32)
     made = quantize(X, scale, grid)
     real = bit_variables(made, 6)
     pruned, bits = prune_msb(made, 0.3, batch_dims=0)
@@ -106,7 +108,8 @@ def planes(kind: str) -> Any:
 
 
 def rivals(kind: str) -> Any:
-    grid, draws = Grid(3), lambda: torch.Generator().manual_seed(3)
+    grid = Grid(3)
+    draws = lambda: torch.Generator().manual_seed(3)
     signs = random_signs(sum(pieces(50)), [draws(), draws(), draws()])
     rotated = rotate(X, signs)
     coded = [eden_encode(part, 2) for part in rotated]
@@ -115,7 +118,7 @@ def rivals(kind: str) -> Any:
     for lattice in LATTICES:
         dither = torch.rand(3, *code_shape(lattice, (50,)), generator=draws(), dtype=torch.float32) - 0.5
         made = dithered(X, norm(X, batch_dims=1), grid, dither, lattice, batch_dims=1)
-        found += [made, undithered(made, dither, lattice, (50,)), lattice_error(lattice, grid, norm(X))]
+        found += [made, undithered(made, dither, lattice, (50,)), lattice_mse(lattice, grid, norm(X))]
     return found
 
 

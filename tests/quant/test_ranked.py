@@ -20,7 +20,7 @@ from fqlab.quant import (
     clip_for,
     clips_for,
     eden_encode,
-    expected_error,
+    expected_mse,
     norm,
     octav,
     octav_layers,
@@ -63,7 +63,8 @@ every_rounding = pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_counts_and_sums_beyond_a_threshold(n):
     rows = torch.stack([randn(n), (4 * randn(n, seed=1)).round() / 4, torch.zeros(n)])
     thresholds = torch.tensor([[-9.0, -0.25, 0.0, 0.25, 1.0, 9.0]]).repeat(3, 1)
-    x, t = rows.double().unsqueeze(1), thresholds.double().unsqueeze(2)
+    x = rows.double().unsqueeze(1)
+    t = thresholds.double().unsqueeze(2)
     ranked = Ranked(rows.clone())
     for (count, total), beyond in ((ranked.below(thresholds), x < t), (ranked.above(thresholds), x > t)):
         assert torch.equal(count, beyond.sum(2))
@@ -74,7 +75,8 @@ def test_counts_and_sums_beyond_a_threshold(n):
 
 def recursion(x: np.ndarray, grid: Grid, rounding: str, level_aware: bool = True) -> float:
     """OCTAV, value by value in double precision; the clip is a float32 between two updates, as in the library."""
-    top, zero = 1.0, 0.0
+    top = 1.0
+    zero = 0.0
     if not level_aware:
         noise = 4.0**-grid.bits / 3
     elif grid.kind == "midrise":
@@ -86,7 +88,8 @@ def recursion(x: np.ndarray, grid: Grid, rounding: str, level_aware: bool = True
         step = ladder[1] - ladder[0] if len(ladder) > 1 else 2.0
         noise = step**2 / (12 if rounding == "nearest" else 6)
         top = ladder[-1] / -ladder[0] if ladder[0] else 1.0
-    size, reach = np.abs(x), np.where(x > 0, top, 1.0)
+    size = np.abs(x)
+    reach = np.where(x > 0, top, 1.0)
     s = np.float32(size[size > 0].mean())
     for _ in range(grid.bits + 6):
         clipped = size > np.where(x > 0, np.float32(top) * s, s)
@@ -110,7 +113,8 @@ def test_octav_is_the_recursion_value_by_value(x, grid, rounding):
 @given(st.integers(2, 60), st.floats(0.1, 3), st.integers(0, 99), st.sampled_from(KINDS), st.integers(2, 8))
 def test_an_update_is_the_step_that_passes_over_the_values(n, clip, seed, kind, bits):
     """``octav_step`` is written out on its own; one update of ``octav`` begins at the mean of the nonzero |x|."""
-    x, grid = randn(n, seed=seed) * clip, Grid(bits, kind)
+    x = randn(n, seed=seed) * clip
+    grid = Grid(bits, kind)
     top = grid.high / -grid.low if grid.low else 1.0
     once = octav_step(x, x.abs().mean(), grid.noise(), top)
     if float(once) > 0:
@@ -119,7 +123,7 @@ def test_an_update_is_the_step_that_passes_over_the_values(n, clip, seed, kind, 
 
 def search(x: np.ndarray, grid: Grid, rounding: str, points: int) -> np.ndarray:
     """Σ of the expected squared errors at each clip, value by value, by searching the levels."""
-    errors = []
+    totals = []
     for k in range(1, points + 1):
         ladder = float(np.float32(np.abs(x).max()) * np.float32(k / points)) * levels(grid.kind, grid.bits)
         at = np.clip(np.searchsorted(ladder, x, side="right") - 1, 0, len(ladder) - 1)
@@ -129,18 +133,19 @@ def search(x: np.ndarray, grid: Grid, rounding: str, points: int) -> np.ndarray:
             each = np.minimum((x - low) ** 2, (x - high) ** 2)
         else:
             each = (x - held) ** 2 + (held - low) * (high - held)
-        errors.append(each.sum())
-    return np.array(errors)
+        totals.append(each.sum())
+    return np.array(totals)
 
 
 @every_case
 @every_grid
 @every_rounding
 def test_sweep_finds_the_least_error_of_a_search_value_by_value(x, grid, rounding):
-    wide, points = x.double().numpy(), 25
-    errors = search(wide, grid, rounding, points)
+    wide = x.double().numpy()
+    points = 25
+    totals = search(wide, grid, rounding, points)
     at = round(float(sweep(x, grid, rounding, points=points)) / np.abs(wide).max() * points)
-    assert errors[at - 1] <= errors.min() + 1e-9 * errors.min() + 1e-13 * (wide**2).sum()
+    assert totals[at - 1] <= totals.min() + 1e-9 * totals.min() + 1e-13 * (wide**2).sum()
 
 
 # ------------------------------------------------------------------------------------------ any size, shape and scale
@@ -150,7 +155,8 @@ def test_sweep_finds_the_least_error_of_a_search_value_by_value(x, grid, roundin
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_is_one_by_one_to_the_bit(rule, kind):
     for n in (77, LONG):
-        x, grid = randn(3, n) * torch.tensor([[1.0], [1e-3], [40.0]]), Grid(3, kind)
+        x = randn(3, n) * torch.tensor([[1.0], [1e-3], [40.0]])
+        grid = Grid(3, kind)
         assert torch.equal(RULES[rule](x, grid, batch_dims=1), torch.stack([RULES[rule](row, grid) for row in x]))
 
 
@@ -158,7 +164,8 @@ def test_a_batch_is_one_by_one_to_the_bit(rule, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bits", [1, 3])
 def test_many_layers_are_one_by_one_to_the_bit(kind, bits, rounding):
-    grid, layers = Grid(bits, kind), [randn(4, 7, 9), randn(4, 300, seed=1) * 5, randn(4, 2, seed=2), torch.zeros(4, 3)]
+    grid = Grid(bits, kind)
+    layers = [randn(4, 7, 9), randn(4, 300, seed=1) * 5, randn(4, 2, seed=2), torch.zeros(4, 3)]
     got = octav_layers(layers, grid, rounding, batch_dims=1)
     assert all(torch.equal(a, octav(x, grid, rounding, batch_dims=1)) for a, x in zip(got, layers, strict=True))
 
@@ -188,18 +195,19 @@ def test_very_small_and_very_large_values_have_the_same_clip_in_their_unit(rule,
         want = float(RULES[rule](x, grid, rounding)) * scale
         assert float(RULES[rule](x * scale, grid, rounding)) == pytest.approx(want, rel=1e-5)
         clip = torch.tensor(2.0)
-        want = float(expected_error(x, clip, grid, rounding)) * scale**2
-        assert float(expected_error(x * scale, clip * scale, grid, rounding)) == pytest.approx(want, rel=1e-5)
+        want = float(expected_mse(x, clip, grid, rounding)) * scale**2
+        assert float(expected_mse(x * scale, clip * scale, grid, rounding)) == pytest.approx(want, rel=1e-5)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_tensors_that_are_not_contiguous(rule):
-    x, grid = randn(12, 10), Grid(3)
+    x = randn(12, 10)
+    grid = Grid(3)
     for view in (x.T, x[::2, 1::3], x[:, 3], x.expand(3, 12, 10), x.flip(0)[:5]):
         assert torch.equal(RULES[rule](view, grid), RULES[rule](view.contiguous(), grid))
         assert torch.equal(RULES[rule](view, grid, batch_dims=1), RULES[rule](view.contiguous(), grid, batch_dims=1))
         clip = torch.tensor(0.7)
-        assert torch.equal(expected_error(view, clip, grid), expected_error(view.contiguous(), clip, grid))
+        assert torch.equal(expected_mse(view, clip, grid), expected_mse(view.contiguous(), clip, grid))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -211,7 +219,7 @@ def test_a_rule_leaves_its_tensor_as_it_was(rule):
 
 
 @pytest.mark.parametrize(
-    "call", [*RULES.values(), lambda x, _: norm(x), lambda x, grid: expected_error(x, torch.tensor(1.0), grid)]
+    "call", [*RULES.values(), lambda x, _: norm(x), lambda x, grid: expected_mse(x, torch.tensor(1.0), grid)]
 )
 def test_nothing_has_no_clip_and_no_error(call):
     for x in (torch.zeros(0), torch.zeros(3, 0)):
@@ -221,7 +229,8 @@ def test_nothing_has_no_clip_and_no_error(call):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_nested_vmap_and_gradients_around_a_rule(rule):
-    x, grid = randn(2, 3, 50), Grid(4)
+    x = randn(2, 3, 50)
+    grid = Grid(4)
     got = vmap(vmap(lambda w: RULES[rule](w, grid)), in_dims=1, out_dims=1)(x)
     torch.testing.assert_close(got, RULES[rule](x, grid, batch_dims=2))
     slope = grad(lambda w: (w * RULES[rule](w, grid)).sum())(x[0, 0])
@@ -242,6 +251,7 @@ def test_lengths_of_very_small_and_very_large_vectors(scale):
     x = randn(3, 64)
     want = torch.linalg.vector_norm(x.double() * scale, dim=1).float()
     torch.testing.assert_close(norm(x * scale, batch_dims=1), want, rtol=1e-6, atol=0)
-    small, plain = eden_encode(x * scale, 2), eden_encode(x, 2)
+    small = eden_encode(x * scale, 2)
+    plain = eden_encode(x, 2)
     assert torch.equal(small.values, plain.values)
     torch.testing.assert_close(small.clip, plain.clip * scale, rtol=1e-5, atol=0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import KINDS, Grid, expected_error, quantize, stochastic_round
+from fqlab.quant import KINDS, Grid, expected_mse, quantize, stochastic_round
 
 DRAWS = 100_000
 grids = st.builds(Grid, st.integers(1, 8), st.sampled_from(KINDS))
@@ -32,7 +32,7 @@ def test_published_check_points(w, variance):
     got = repeated(w, Grid(2))
     assert float(got.mean()) == pytest.approx(w, abs=5 * math.sqrt(variance / DRAWS))
     assert float(got.var()) == pytest.approx(variance, rel=0.03)
-    exact = expected_error(torch.tensor([w]), torch.tensor(1.0), Grid(2), "stochastic")
+    exact = expected_mse(torch.tensor([w]), torch.tensor(1.0), Grid(2), "stochastic")
     assert float(exact) == pytest.approx(variance, abs=1e-5)
 
 
@@ -45,7 +45,8 @@ def test_no_variance_at_and_beyond_the_ends(w):
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_unbiased_for_the_clipped_value_with_the_variance_of_a_coin(kind, bits):
     """Several values at once, each within 5 standard errors; on two's complement the upper end is s − Δ."""
-    grid, clip = Grid(bits, kind), 1.5
+    grid = Grid(bits, kind)
+    clip = 1.5
     w = torch.tensor([-2.0, -1.1, -0.37, 0.02, 0.5, 0.99, 1.45, 2.0])
     draws = 20_000
     x = w.expand(draws, -1)
@@ -121,7 +122,7 @@ def test_averaging_over_clients_helps_stochastic_and_not_nearest_rounding():
     x = torch.full((400, 64), 0.21)
     stochastic = quantize(x, 1.0, Grid(2), "stochastic", generator()).dequantize().mean(1) - 0.21
     nearest = quantize(x, 1.0, Grid(2)).dequantize().mean(1) - 0.21
-    single = float(expected_error(x[0], torch.tensor(1.0), Grid(2), "stochastic"))
+    single = float(expected_mse(x[0], torch.tensor(1.0), Grid(2), "stochastic"))
     assert float(stochastic.square().mean()) == pytest.approx(single / 64, rel=0.3)
     assert float(nearest.square().mean()) == pytest.approx((1 / 3 - 0.21) ** 2, rel=1e-4)
 
@@ -132,7 +133,7 @@ def test_expected_error_is_the_mean_over_draws(kind, bits):
     grid = Grid(bits, kind)
     x = torch.randn(60_000, generator=generator(3))
     drawn = quantize(x, 1.2, grid, "stochastic", generator(4)).dequantize()
-    exact = float(expected_error(x, torch.tensor(1.2), grid, "stochastic"))
+    exact = float(expected_mse(x, torch.tensor(1.2), grid, "stochastic"))
     each = (x - drawn).square()
     assert float(each.mean()) == pytest.approx(exact, abs=5 * float(each.std()) / math.sqrt(len(x)))
 
@@ -140,10 +141,10 @@ def test_expected_error_is_the_mean_over_draws(kind, bits):
 def test_expected_error_of_a_known_sample(normal_42):
     """10⁴ normal values, mid-rise, textbook clip: exact expected stochastic MSE 0.23633999 and 0.02196221."""
     for bits, clip, want in ((2, 1.75539963, 0.23633999), (4, 2.60523378, 0.02196221)):
-        got = expected_error(normal_42, torch.tensor(clip), Grid(bits), "stochastic")
+        got = expected_mse(normal_42, torch.tensor(clip), Grid(bits), "stochastic")
         assert float(got) == pytest.approx(want, rel=1e-5)
         nearest = {2: 0.13203967, 4: 0.01198111}[bits]
-        assert float(expected_error(normal_42, torch.tensor(clip), Grid(bits))) == pytest.approx(nearest, rel=1e-5)
+        assert float(expected_mse(normal_42, torch.tensor(clip), Grid(bits))) == pytest.approx(nearest, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

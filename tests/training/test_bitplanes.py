@@ -46,7 +46,8 @@ def forward(planes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("width", [1, 2, 5, 8])
 def test_forward_is_A2(width):
     codes = layer(width)
-    params, objective = trained(codes), bits.plane_objective({"w": codes}, [0.0], lr=0.1)
+    params = trained(codes)
+    objective = bits.plane_objective({"w": codes}, [0.0], lr=0.1)
     seen = objective.weights(params)["w"]
     assert torch.allclose(seen.double(), forward(params["w/planes"], params["w/scale"]), atol=1e-5)
 
@@ -148,14 +149,16 @@ def one_step(params: Weights, objective: Objective, g: torch.Tensor, lr: float, 
     """``params`` after a step of SGD on the loss ⟨g, W⟩, as a client takes it."""
     slopes = objective_grad(objective, lambda seen, _: ([g.clone()], (seen["w"] * g).sum()))
     condition = objective.precondition and (lambda slope, p: objective.precondition(slope, p, objective.context))
-    step, training = Batch(torch.empty(0), torch.empty(0)), Training(lr=lr, weight_decay=decay)
+    step = Batch(torch.empty(0), torch.empty(0))
+    training = Training(lr=lr, weight_decay=decay)
     return sgd(slopes, params, [step], training, precondition=condition)[0]
 
 
 @pytest.mark.parametrize("width", [1, 3, 8])
 def test_a_preconditioned_step_moves_planes_like_plain_sgd(width):
     """On planes away from their bounds, Δ(Σ 2^b (W_p − W_n)^(b)) s/(2^n − 1) = −lr·g; plain planes move far less."""
-    codes, lr = layer(width), 1e-4
+    codes = layer(width)
+    lr = 1e-4
     g = torch.randn(3, 4, generator=generator(3))
     start = {"w/planes": torch.full((2, width, 3, 4), 0.5), "w/scale": codes.clip}
     power = 2.0 ** torch.arange(width).reshape(-1, 1, 1)
@@ -181,7 +184,8 @@ def test_no_preconditioned_step_is_much_longer_than_one_of_plain_sgd(width, fill
 
     Codes that were all but zero when the round began do not let the scale leap once they have filled up.
     """
-    draw, lr = generator(seed), 0.1
+    draw = generator(seed)
+    lr = 0.1
     start = Codes(torch.zeros(300, dtype=torch.int16), Grid(width, "sign_magnitude"), torch.tensor(10.0**size))
     planes = 2 * torch.rand(2, width, 300, generator=draw)
     planes *= torch.rand(planes.shape, generator=draw) < filled
@@ -204,7 +208,8 @@ def test_preconditioning_moves_no_optimum(kind):
     objective = build(codes, *([[0.0]] if kind == "planes" else []), lr=0.5, precondition=True)
     params = trained(codes["w"]) if kind == "planes" else bits.net_params(codes)
     condition = lambda slope, p: objective.precondition(slope, p, objective.context)
-    decay, step = 0.5, Batch(torch.empty(0), torch.empty(0))
+    decay = 0.5
+    step = Batch(torch.empty(0), torch.empty(0))
     balance = lambda p, _: ([-decay * v for v in p.values()], torch.zeros(()))
     after, _ = sgd(balance, params, [step], Training(lr=0.5, weight_decay=decay), precondition=condition)
     assert all(torch.equal(after[k], v) for k, v in params.items())
@@ -223,7 +228,8 @@ def test_stacked_preconditioning_is_every_clients_own():
         objective = bits.plane_objective(codes, [0.0], lr=0.3, width=8, precondition=True)
         alone.append((slopes, params, objective.context))
     stacked = [{k: torch.stack([one[i][k] for one in alone]) for k in alone[0][i]} for i in range(3)]
-    together, mapped = objective.precondition.stacked(*stacked), vmap(objective.precondition)(*stacked)
+    together = objective.precondition.stacked(*stacked)
+    mapped = vmap(objective.precondition)(*stacked)
     for i, one in enumerate(alone):
         for key, value in objective.precondition(*one).items():
             assert torch.allclose(together[key][i], value, rtol=1e-4)
@@ -283,7 +289,8 @@ def test_soft_threshold_is_the_minimiser(threshold, seed):
     x = torch.randn(2, 3, 4, generator=generator(seed), dtype=torch.float64)
     out = bits.shrink(x, threshold)
     for b in range(3):
-        norm, rest = float(out[:, b].norm()), x[:, b] - out[:, b]
+        norm = float(out[:, b].norm())
+        rest = x[:, b] - out[:, b]
         if norm > 0:
             assert torch.allclose(rest, threshold * out[:, b] / norm, atol=1e-9)
         else:
@@ -351,7 +358,8 @@ def test_group_lasso_least_squares_against_scipy(penalty):
 @pytest.mark.parametrize("budget", [1, 2, 3, 4])
 def test_dual_ascent_ends_within_one_group_of_its_budget(budget):
     """λ ← max(0, λ + η(groups in use − budget)) on the toy, whose number of groups falls as λ rises."""
-    toy, penalty = Lasso(orthogonal=True), 0.0
+    toy = Lasso(orthogonal=True)
+    penalty = 0.0
     for _ in range(150):
         used = int((toy.solve(penalty, 20).abs().sum((0, 2)) > 0).sum())
         penalty = bits.dual_ascent(penalty, 0.02, used, budget)

@@ -94,7 +94,8 @@ def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
     params = digit_params({"w": layer})
     walk = objective.walk(Training(lr=0.1, momentum=momentum))
     generator = torch.Generator().manual_seed(1)
-    expected, buffer = params["w/magnitude"].flatten().clone(), torch.zeros(8, 400)
+    expected = params["w/magnitude"].flatten().clone()
+    buffer = torch.zeros(8, 400)
     sign = torch.where(layer.values > 0, 1.0, -1.0)
     for seed in range(5):
         slope = size * torch.randn(100, 4, generator=generator)

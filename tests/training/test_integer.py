@@ -34,7 +34,8 @@ def by_hand(r, slope, lr, strength, uniform, bits, momentum, buffer):
         for k in range(len(r))
     ]
     c = max(abs(value) for weight in g for value in weight) / top
-    magnitudes, steps = [], []
+    magnitudes = []
+    steps = []
     for k in range(len(r)):
         d = [2.0 ** round(math.log2(lr * abs(g[k][i]) / c)) * 2**i if g[k][i] else 0.0 for i in range(bits)]
         step = [math.copysign(c * d[i], g[k][i]) if 1 <= d[i] <= 2**bits else 0.0 for i in range(bits)]
@@ -60,8 +61,10 @@ CASES = [
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize(("r", "slope", "bits", "lr", "strength", "draws"), CASES)
 def test_three_steps_by_hand(r, slope, bits, lr, strength, draws, momentum):
-    magnitude, buffer = torch.tensor(r, dtype=torch.float32), torch.zeros(bits, len(r))
-    theirs, memory = r, [[0.0] * bits for _ in r]
+    magnitude = torch.tensor(r, dtype=torch.float32)
+    buffer = torch.zeros(bits, len(r))
+    theirs = r
+    memory = [[0.0] * bits for _ in r]
     for _ in range(3):
         accumulate(buffer, magnitude, torch.tensor(slope), strength, momentum)
         magnitude = integer_step(magnitude, buffer, lr, torch.tensor(draws))
@@ -96,7 +99,8 @@ def test_digits_are_those_of_binary_numbers():
 def test_the_gradient_of_loss_and_penalty_is_autograds(bits, seed, strength):
     generator = torch.Generator().manual_seed(seed)
     r = torch.randint(0, 2**bits, (13,), generator=generator).float()
-    slope, buffer = torch.randn(13, generator=generator), torch.zeros(bits, 13)
+    slope = torch.randn(13, generator=generator)
+    buffer = torch.zeros(bits, 13)
     digits = binary_digits(r, bits).requires_grad_()
     net = (2.0 ** torch.arange(bits).unsqueeze(1) * digits).sum(0)
     ((net * slope).sum() + strength * (digits.square().sum(1) + 1e-8).sqrt().sum()).backward()
@@ -107,7 +111,8 @@ def test_the_gradient_of_loss_and_penalty_is_autograds(bits, seed, strength):
 def test_large_layers_go_piece_by_piece_with_the_same_result(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     r = torch.randint(0, 256, (1000,), generator=generator).float()
-    slope, uniform = 0.02 * torch.randn(1000, generator=generator), torch.rand(1000, generator=generator)
+    slope = 0.02 * torch.randn(1000, generator=generator)
+    uniform = torch.rand(1000, generator=generator)
     results = []
     for chunk in (1 << 17, 8 * 77):
         monkeypatch.setattr(integer, "CHUNK", chunk)
@@ -124,7 +129,8 @@ def test_large_layers_go_piece_by_piece_with_the_same_result(monkeypatch):
 def test_no_step_goes_beyond_its_reach_and_none_leaves_the_grid(bits, seed, size, lr):
     generator = torch.Generator().manual_seed(seed)
     r = torch.randint(0, 2**bits, (50,), generator=generator).float()
-    slope, buffer = size * torch.randn(50, generator=generator), torch.zeros(bits, 50)
+    slope = size * torch.randn(50, generator=generator)
+    buffer = torch.zeros(bits, 50)
     accumulate(buffer, r, slope, 0.05)
     moved = integer_step(r, buffer, lr, torch.rand(50, generator=generator))
     limit = reach(float(slope.abs().max()), bits, float(penalty_pull(r, bits, 0.05).max()), lr)
@@ -139,7 +145,8 @@ def share_moved(bits: int, noise: float = 0.02) -> float:
     generator = torch.Generator().manual_seed(bits)
     w = torch.randn(2304, generator=generator).abs()
     first = torch.round(w / w.max() * (2**bits - 1))
-    r, buffer = first, torch.zeros(bits, 2304)
+    r = first
+    buffer = torch.zeros(bits, 2304)
     drift = noise * torch.randn(2304, generator=generator)
     for _ in range(60):
         slope = 0.3 / (2**bits - 1) * (drift + noise * torch.randn(2304, generator=generator))
@@ -160,7 +167,8 @@ def test_weights_of_eight_bits_move():
 
 def test_small_gradients_act_in_expectation():
     """Σ d_i is the probability: the LSB of many equal weights moves that often, and by c."""
-    n, lr = 20_000, 0.01
+    n = 20_000
+    lr = 0.01
     slope = torch.full([n], 1e-4)
     slope[0] = 1.0  # sets c
     buffer = torch.zeros(4, n)

@@ -22,7 +22,8 @@ LAYERS = {"fc1.weight": (5, 4), "fc1.bias": (5,), "fc2.weight": (3, 5)}
 
 def problem(client: int, bits: int, proximal: bool, precondition: bool = False):
     """Start and objective of one client's planes; fc2's bias is trained as it is."""
-    draw, grid = torch.Generator().manual_seed(client), Grid(bits, "sign_magnitude")
+    draw = torch.Generator().manual_seed(client)
+    grid = Grid(bits, "sign_magnitude")
     codes = {
         name: Codes(
             torch.randint(grid.low, grid.high + 1, shape, generator=draw).to(torch.int16),
@@ -48,7 +49,8 @@ def batches(clients: tuple[int, ...]) -> list[Batch]:
 @given(st.integers(0, 9), st.integers(1, 4), st.booleans(), st.booleans(), st.sampled_from([0.0, 0.05]))
 def test_one_client_moves_as_by_autograd(client, bits, proximal, precondition, decay):
     params, objective = problem(client, bits, proximal, precondition)
-    training, model = Training(lr=0.2, weight_decay=decay), MLP(4, [5], 3)
+    training = Training(lr=0.2, weight_decay=decay)
+    model = MLP(4, [5], 3)
     walk = objective.walk(training)
     assert isinstance(walk, WrittenWalk)
     network = network_grad(model, {})
@@ -64,7 +66,8 @@ def test_one_client_moves_as_by_autograd(client, bits, proximal, precondition, d
 
 @given(st.booleans(), st.integers(1, 3))
 def test_stacked_clients_move_as_each_alone_and_stand_still_when_done(proximal, active):
-    training, model = Training(lr=0.2, weight_decay=0.01), MLP(4, [5], 3)
+    training = Training(lr=0.2, weight_decay=0.01)
+    model = MLP(4, [5], 3)
     problems = [problem(c, 3, proximal, True) for c in (0, 2, 4)]
     objective = replace(problems[0][1], context=stack([o.context for _, o in problems]))
     steps = batches((3,))

@@ -22,7 +22,8 @@ KIND = st.tuples(st.integers(1, 8), st.sampled_from(KINDS), st.lists(st.integers
 def payload_of(kind, client: int, top: int | None) -> dict:
     """A client's payload; ``top`` empties the planes above it, so that clients use different planes."""
     bits, name, shape = kind
-    draw, grid = torch.Generator().manual_seed(client), Grid(bits, name)
+    draw = torch.Generator().manual_seed(client)
+    grid = Grid(bits, name)
     high = grid.high if top is None else min(grid.high, max(0, grid.low) + top)
     codes = torch.randint(max(0, grid.low) if top is not None else grid.low, high + 1, shape, generator=draw)
     return {
@@ -66,7 +67,8 @@ def test_a_damaged_packet_is_named_and_the_others_arrive():
 def test_a_code_outside_its_grid_is_the_fault_of_its_sender_alone():
     """Three levels take two bits, whose symbol 3 stands for nothing; a packet with it can only be forged."""
     codes = Codes(torch.tensor([1, 0], dtype=torch.int16), Grid(2, "narrow"), torch.tensor(1.0))
-    honest, (rows, segments) = wire.pack({"w": codes}), prepare({"w": codes})
+    honest = wire.pack({"w": codes})
+    (rows, segments) = prepare({"w": codes})
     forged = write(rows, [*segments[:2], Segment([np.array([0b11000000] * 2, np.uint8)])], "fixed").bytes
     assert len(forged) == len(honest)
     back = wire.unpack_all([honest, forged, honest], [5, 6, 7])

@@ -259,14 +259,15 @@ def test_measured_sizes_are_those_of_packing_again():
 
 
 def test_ledger_sums():
-    ledger, packet = wire.Ledger(), wire.pack({"b": torch.zeros(4)})
+    ledger = wire.Ledger()
+    packet = wire.pack({"b": torch.zeros(4)})
     for r in (1, 2):
         for c in (0, 1, 2):
             ledger.add(r, c, "up" if c else "down", wire.measure(packet))
     assert ledger.total() == 6 * len(packet)
     assert ledger.total(round_index=1, direction="up") == 2 * len(packet)
     assert ledger.total("float_bytes", client=0) == 2 * 16
-    assert ledger.rows()[0]["round"] == 1
+    assert ledger.rows()[0]["round_index"] == 1
     with pytest.raises(ConfigError, match="direction is 'sideways'"):
         ledger.add(1, 0, "sideways", wire.measure(packet))
 

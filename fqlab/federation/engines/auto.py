@@ -32,7 +32,8 @@ def choose(simulation: Simulation) -> tuple[str, dict[str, float]]:
 
 def measure(simulation: Simulation) -> dict[str, float]:
     """Engine → seconds of one client's step on a first minibatch, clients that run side by side counted out."""
-    experiment, model = simulation.experiment, simulation.model
+    experiment = simulation.experiment
+    model = simulation.model
     workers = experiment.workers
     clients = experiment.participants or experiment.clients
     data = simulation.dataset

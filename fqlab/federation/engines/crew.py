@@ -42,7 +42,8 @@ class Crew:
     """
 
     def __init__(self, model: nn.Module, workers: int) -> None:
-        self.model, self.workers = model, workers
+        self.model = model
+        self.workers = workers
         self._own = threading.local()
         self._pool: ThreadPoolExecutor | None = None
 

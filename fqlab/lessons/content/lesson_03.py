@@ -13,11 +13,11 @@ def _gain() -> float:
     """How many times smaller the 4-bit error is with OCTAV's clip than with max-abs, on a million normal weights."""
     import torch
 
-    from fqlab.quant import Grid, clip_for, expected_error
+    from fqlab.quant import Grid, clip_for, expected_mse
 
     x = torch.from_numpy(np.random.default_rng(0).standard_normal(10**6)).float()
     grid = Grid(4)
-    wide, tight = (expected_error(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
+    wide, tight = (expected_mse(x, clip_for(rule, x, grid), grid) for rule in ("max_abs", "octav"))
     return float(wide / tight)
 
 

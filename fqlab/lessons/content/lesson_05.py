@@ -16,34 +16,34 @@ def _share() -> float:
     return 100 * weights()[0]
 
 
-def shares(errors: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+def shares(mse: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
     """Guarded inverse-error weights, layer by layer."""
-    inverse = np.where(present, 1 / np.maximum(errors, floor), 0.0)
+    inverse = np.where(present, 1 / np.maximum(mse, floor), 0.0)
     return inverse / inverse.sum(axis=1, keepdims=True)
 
 
-def _unguarded(errors: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+def _unguarded(mse: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
     with np.errstate(all="ignore"):
-        inverse = np.where(present, 1 / np.asarray(errors), 0.0)
+        inverse = np.where(present, 1 / np.asarray(mse), 0.0)
         return inverse / inverse.sum(axis=1, keepdims=True)
 
 
-def _one_for_all(errors: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
-    whole = np.broadcast_to(np.sum(errors, axis=0), np.shape(errors))
+def _one_for_all(mse: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+    whole = np.broadcast_to(np.sum(mse, axis=0), np.shape(mse))
     return shares(whole, present, floor)
 
 
-def _absent(errors: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
-    inverse = 1 / np.maximum(errors, floor)
+def _absent(mse: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+    inverse = 1 / np.maximum(mse, floor)
     return np.where(present, inverse / inverse.sum(axis=1, keepdims=True), 0.0)
 
 
-def _upright(errors: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
-    kept = np.where(present, np.maximum(errors, floor), 0.0)
+def _upright(mse: np.ndarray, present: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+    kept = np.where(present, np.maximum(mse, floor), 0.0)
     return kept / kept.sum(axis=1, keepdims=True)
 
 
-ERRORS = np.array([[1.0, 2.0, 4.0], [0.5, 0.1, 0.2]])
+MSE = np.array([[1.0, 2.0, 4.0], [0.5, 0.1, 0.2]])
 ALL = np.array([True, True, True])
 
 LESSON = Lesson(
@@ -65,22 +65,22 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="05-inverse-error",
-            task="write f(errors, present, floor): errors is [layers, clients], present says who came. Return each "
+            task="write f(mse, present, floor): mse is [layers, clients], present says who came. Return each "
             "layer's weights, inverse to the errors; they sum to 1 over those who came, and an error below floor counts "
             "as floor.",
             cases=(
-                (ERRORS, ALL, FLOOR),
-                (ERRORS, np.array([True, False, True]), FLOOR),
+                (MSE, ALL, FLOOR),
+                (MSE, np.array([True, False, True]), FLOOR),
                 (np.array([[0.0, 2.0, 4.0], [0.5, 0.0, 0.2]]), ALL, 0.5),
             ),
             reference=shares,
-            solution="import numpy as np\n\n\ndef shares(errors, present, floor):\n"
-            "    inverse = np.where(present, 1 / np.maximum(errors, floor), 0.0)\n"
+            solution="import numpy as np\n\n\ndef shares(mse, present, floor):\n"
+            "    inverse = np.where(present, 1 / np.maximum(mse, floor), 0.0)\n"
             "    return inverse / inverse.sum(axis=1, keepdims=True)",
             hints=(
                 "What happens to 1/e when a layer is exactly representable? And over whom do the weights sum to 1?",
                 "ω_li = (1/max(e_li, floor)) / Σ_j present (1/max(e_lj, floor)), for each layer l",
-                "inverse = np.where(present, 1 / np.maximum(errors, floor), 0.0)",
+                "inverse = np.where(present, 1 / np.maximum(mse, floor), 0.0)",
             ),
             mistakes=(
                 Mistake(_unguarded, "An error of 0 divides by zero: take the larger of error and floor first."),

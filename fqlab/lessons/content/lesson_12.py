@@ -10,7 +10,8 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 if TYPE_CHECKING:
     from fqlab.panels.views.frontier import State
 
-CAP, TARGET = 500.0, 0.95
+CAP = 500.0
+TARGET = 0.95
 
 
 def _ratio() -> float:

@@ -23,8 +23,12 @@ from fqlab.lessons.website.markup import Markup
 __all__ = ["Slide", "cut", "deck"]
 
 FULL = 1.0
-LETTERS, LINES, LINE = 720, 13, 60
-"""Letters of prose, or lines of code, that fill a slide; letters in a line."""
+LETTERS = 720
+"""Letters of prose that fill a slide."""
+LINES = 13
+"""Lines of code that fill a slide."""
+LINE = 60
+"""Letters in a line."""
 
 
 @dataclass
@@ -133,6 +137,6 @@ def _section(slide: Slide, number: int, count: int) -> str:
     head = f"<{heading}>{slide.heading}{more}</{heading}>" if slide.heading else ""
     kind = "title" if slide.level == 1 else "body"
     return (
-        f'<section id="{number}" class="{kind}" aria-label="Slide {number} of {count}"><div class="fit">{head}'
+        f'<section id="{number}" class="slide {kind}" aria-label="Slide {number} of {count}"><div class="fit">{head}'
         f'<div class="parts">{"".join(slide.parts)}</div></div><p class="number" aria-hidden="true">{number} / {count}</p></section>\n'
     )

@@ -16,12 +16,14 @@ from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.views.tour import layers
 from fqlab.plots.clipped import Digits, Rounds, VoteShares
 from fqlab.plots.style import number_of
-from fqlab.quant import Grid, clip_for, expected_error
+from fqlab.quant import Grid, clip_for, expected_mse
 from fqlab.training.sgd import infer
 
 __all__ = ["ClippedFederation", "State", "experiment", "recalls", "shares"]
 
-CLIENTS, ROUNDS, RARE = 10, 30, 7
+CLIENTS = 10
+ROUNDS = 30
+RARE = 7
 EVERY = "0123456789"
 OTHERS = EVERY.replace(str(RARE), "")
 LAYERS = ("hidden", "output")
@@ -99,7 +101,9 @@ class ClippedFederation(Panel):
             digits = recalls(federation)
             curve.append(record.accuracy)
             sevens.append(digits[RARE])
-            rows.append(dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], up=record.bytes_up))
+            rows.append(
+                dict(round=record.index, accuracy=record.accuracy, sevens=digits[RARE], bytes_up=record.bytes_up)
+            )
             shown = Rounds.Data(list(curve), list(sevens), full, **_sizes(federation, state.fine))
             pictures = {Digits: Digits.Data(digits, full_digits, RARE), Rounds: shown}
             message = (
@@ -125,7 +129,8 @@ def bits(state: State) -> dict[str, tuple[int, int]]:
 
 def method(state: State) -> Clipped:
     """The method of a state; the clip's constant is the authors' textbook one."""
-    fine, coarse = f"{state.fine_bits}-{state.fine_bits}", f"{state.hidden}-{state.output}"
+    fine = f"{state.fine_bits}-{state.fine_bits}"
+    coarse = f"{state.hidden}-{state.output}"
     return Clipped(
         client_bits=", ".join([fine] * state.fine + [coarse] * (CLIENTS - state.fine)), clip=state.clip,
         rounding=state.rounding, averaging=state.averaging, limit=float(state.limit), qat=False,
@@ -181,11 +186,11 @@ def shares(state: State) -> dict[str, list[float]]:
 
 def _share(state: State, layer: int) -> list[float]:
     if state.averaging == "size":
-        sizes = torch.tensor(_counts(state.fine, state.seven, state.seed), dtype=torch.float32)
-        return (sizes / sizes.sum()).tolist()
-    fine, coarse = (_error(layer, b, state.clip, state.rounding) for b in bits(state)[LAYERS[layer]])
-    errors = [fine] * state.fine + [coarse] * (CLIENTS - state.fine)
-    return inverse_error_weights(method(state).floor_errors(errors)).tolist()
+        samples = torch.tensor(_counts(state.fine, state.seven, state.seed), dtype=torch.float32)
+        return (samples / samples.sum()).tolist()
+    fine, coarse = (_mse(layer, b, state.clip, state.rounding) for b in bits(state)[LAYERS[layer]])
+    mse = [fine] * state.fine + [coarse] * (CLIENTS - state.fine)
+    return inverse_error_weights(method(state).floor_errors(mse)).tolist()
 
 
 @lru_cache(maxsize=64)
@@ -199,8 +204,8 @@ def _counts(fine: int, seven: str, seed: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _error(layer: int, width: int, clip: str, rounding: str) -> float:
+def _mse(layer: int, width: int, clip: str, rounding: str) -> float:
     """Expected squared error of a layer, trained in full precision, at ``width`` bits."""
     w = layers()[layer][1]
     grid = Grid(width)
-    return float(expected_error(w, clip_for(clip, w, grid, rounding, level_aware=False), grid, rounding))
+    return float(expected_mse(w, clip_for(clip, w, grid, rounding, level_aware=False), grid, rounding))

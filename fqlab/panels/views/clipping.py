@@ -12,13 +12,15 @@ import torch
 from fqlab.panels import grids
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.plots.clipping import Descent, Origin, Price
-from fqlab.quant import Grid, clip_for, expected_error, octav_step, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, octav_step, quantize
 from fqlab.studies.octav import digits_layers
 from fqlab.wire.entropy import entropy
 
-__all__ = ["Clipping", "State", "curves", "prices", "sample", "split_error", "walk"]
+__all__ = ["Clipping", "State", "curves", "prices", "sample", "split_mse", "walk"]
 
-SIZE, STEPS, WIDEST = 10_000, 14, 8.0
+SIZE = 10_000
+STEPS = 14
+WIDEST = 8.0
 LAWS = {"normal": "normal", "laplace": "Laplace", "layer": "a trained layer", "outliers": "1 % outliers"}
 RULES = {
     "hand": "by hand",
@@ -83,7 +85,7 @@ class Clipping(Panel):
         grid = Grid(state.bits, state.grid)
         where = (state.law, state.seed, grid, state.rounding)
         clip = _clip(state, where)
-        granular, clipping = (float(part[0]) for part in split_error(x, [clip], grid, state.rounding))
+        granular, clipping = (float(part[0]) for part in split_mse(x, [clip], grid, state.rounding))
         now: dict[str, Any] = {"clip": clip, "mse": granular + clipping, "parts": (granular, clipping)}
         descent = Descent.Data(**now, **_descent(state, grid, curves(*where)))
         codes = quantize(x, clip, grid, state.rounding, torch.Generator().manual_seed(state.seed))
@@ -124,11 +126,11 @@ def sample(law: str, seed: int) -> torch.Tensor:
     return x / x.std(correction=0)
 
 
-def split_error(x: torch.Tensor, clips: Any, grid: Grid, rounding: str) -> tuple[np.ndarray, np.ndarray]:
+def split_mse(x: torch.Tensor, clips: Any, grid: Grid, rounding: str) -> tuple[np.ndarray, np.ndarray]:
     """Granular and clipping part of the expected squared error of ``x`` [n], at every clip."""
     s = torch.as_tensor(clips, dtype=torch.float32)
     rows = x.expand(len(s), -1)
-    whole = expected_error(rows, s, grid, rounding, batch_dims=1)
+    whole = expected_mse(rows, s, grid, rounding, batch_dims=1)
     beyond = (rows - rows.clamp(grid.bottom * s[:, None], grid.top * s[:, None])).square().mean(-1)
     return (whole - beyond).clamp(min=0).numpy(), beyond.numpy()
 
@@ -138,7 +140,7 @@ def curves(law: str, seed: int, grid: Grid, rounding: str) -> tuple[np.ndarray, 
     """Clips, denser around OCTAV's, with the granular and the clipping error at each."""
     around = np.linspace(0.85, 1.15, 13) * _ruled("octav", law, seed, grid, rounding)
     clips = np.sort(np.concatenate([np.geomspace(0.1, WIDEST, 51), around[around <= WIDEST]]))
-    return clips, *split_error(sample(law, seed), clips, grid, rounding)
+    return clips, *split_mse(sample(law, seed), clips, grid, rounding)
 
 
 @lru_cache(maxsize=256)
@@ -161,14 +163,15 @@ def walk(law: str, seed: int, grid: Grid, rounding: str, constant: str, start: s
     """Run OCTAV. At a clip it holds fast who is clipped; the error is a parabola then, whose lowest point comes next."""
     x = sample(law, seed)
     noise, top = (4.0**-grid.bits / 3, 1.0) if constant == "textbook" else (grid.noise(rounding), grid.top)
-    clips, bends = [x.abs().mean() if start == "mean" else x.abs().max()], []
+    clips = [x.abs().mean() if start == "mean" else x.abs().max()]
+    bends = []
     reach = torch.where(x > 0, top, 1.0)
     for _ in range(STEPS + 1):
         outside = (x.abs() > reach * clips[-1]).float()
         bends.append(float(noise * (1 - outside).mean() + (outside * reach.square()).mean()))
         clips.append(octav_step(x, clips[-1], noise, top))
     path = [float(s) for s in clips]
-    granular, clipping = split_error(x, path, grid, rounding)
+    granular, clipping = split_mse(x, path, grid, rounding)
     inside = [1 - float((x.abs() > s * reach).float().mean()) for s in clips[:-1]]
     floors = [
         noise * s * s * share + cut - bend * (s - after) ** 2
@@ -198,15 +201,15 @@ def _descent(state: State, grid: Grid, curve: tuple[np.ndarray, ...]) -> dict[st
 def _origin(state: State, x: torch.Tensor, grid: Grid, clip: float) -> dict[str, Any]:
     """Histogram, levels, and the share of the error that the weights of each bin make."""
     widest = 5.0 if state.law in ("normal", "layer") else WIDEST
-    each = expected_error(x[:, None], torch.full(x.shape, clip), grid, state.rounding, batch_dims=1)
+    each = expected_mse(x[:, None], torch.full(x.shape, clip), grid, state.rounding, batch_dims=1)
     bins = {"bins": 100, "range": (-widest, widest)}
     counts, edges = np.histogram(x.numpy(), **bins)
-    errors, _ = np.histogram(x.numpy(), weights=each.numpy(), **bins)
+    shares, _ = np.histogram(x.numpy(), weights=each.numpy(), **bins)
     levels = grid.decode(torch.arange(grid.low, grid.high + 1), torch.tensor(clip)).tolist()
     beyond = (x < clip * grid.bottom) | (x > clip * grid.top)
     return {
         "histogram": (counts / x.numel(), edges),
-        "errors": errors / max(errors.sum(), 1e-30),
+        "shares": shares / max(shares.sum(), 1e-30),
         "levels": levels,
         "cut": float(beyond.float().mean()),
         "widest": widest,
@@ -215,7 +218,7 @@ def _origin(state: State, x: torch.Tensor, grid: Grid, clip: float) -> dict[str,
 
 @lru_cache(maxsize=64)
 def prices(law: str, seed: int, kind: str, rounding: str) -> dict[str, tuple[np.ndarray, ...]]:
-    """Clip rule -> bits at fixed length, bits entropy coded and error, for 2 to 8 bits a weight."""
+    """Clip rule -> bits at fixed length, bits entropy coded and squared error, for 2 to 8 bits a weight."""
     x = sample(law, seed)
     curves = {}
     for rule in ("max_abs", "octav"):
@@ -223,11 +226,11 @@ def prices(law: str, seed: int, kind: str, rounding: str) -> dict[str, tuple[np.
         for grid in (Grid(bits, kind) for bits in range(2, 9)):
             clip = torch.tensor(_ruled(rule, law, seed, grid, rounding))
             codes = quantize(x, clip, grid, rounding, torch.Generator().manual_seed(seed))
-            lines.append((grid.code_bits, entropy(codes), float(expected_error(x, clip, grid, rounding))))
+            lines.append((grid.code_bits, entropy(codes), float(expected_mse(x, clip, grid, rounding))))
         curves[rule] = tuple(np.array(lines).T)
     return curves
 
 
 def _rows(clips: np.ndarray, granular: np.ndarray, clipping: np.ndarray) -> list[dict[str, float]]:
     parts = zip(clips.tolist(), granular.tolist(), clipping.tolist(), strict=True)
-    return [{"clip_sigma": s, "granular": g, "clipping": c, "error": g + c} for s, g, c in parts]
+    return [{"clip_sigma": s, "granular": g, "clipping": c, "mse": g + c} for s, g, c in parts]

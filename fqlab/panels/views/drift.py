@@ -17,7 +17,8 @@ from fqlab.studies.fedavg import SHARED, Plane, Seen, Watched, distances, member
 
 __all__ = ["Drift", "State", "experiment", "method"]
 
-ROUNDS, CLIENTS = 20, 10
+ROUNDS = 20
+CLIENTS = 10
 SKEWS = {
     "even": "dealt evenly",
     "1": "skewed, α = 1",
@@ -85,7 +86,12 @@ class Drift(Panel):
 
     def run(self, state: State) -> Iterator[Frame]:
         view: Plane | None = None
-        path, tips, average, clients, rows, gaps = [[0.0, 0.0]], [], [], [], [], []
+        path = [[0.0, 0.0]]
+        tips = []
+        average = []
+        clients = []
+        rows = []
+        gaps = []
         for seen in watch(experiment(state), method(state), self.stopping):
             view = view or plane(seen)
             path.append(view.places(seen.after)[0].tolist())
@@ -152,6 +158,6 @@ def _row(seen: Seen, clients: list[float], scatter: float, moved: float) -> dict
         "clients_best": max(clients),
         "scatter": scatter,
         "moved": moved,
-        "up": seen.record.bytes_up,
-        "down": seen.record.bytes_down,
+        "bytes_up": seen.record.bytes_up,
+        "bytes_down": seen.record.bytes_down,
     }

@@ -39,8 +39,10 @@ CHOICES = {**FAMILIES, "own": "your own"}
 """Methods to run: ``"own"`` stands for the one that the panel was given. A ticket holds this word, not the method."""
 
 
-YOURS, LONGEST = "Your run", 18
-"""Name of a run by a method of the library; letters of a name that the legend has room for."""
+YOURS = "Your run"
+"""Name of a run by a method of the library."""
+LONGEST = 18
+"""Letters of a name that the legend has room for."""
 
 
 def _coded(state: Any) -> bool:

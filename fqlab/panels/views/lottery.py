@@ -137,7 +137,8 @@ def play(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> It
 
 
 def _outcome(federation: Federation, personal: list[float]) -> Outcome:
-    simulation, rounds = federation.simulation, federation.rounds
+    simulation = federation.simulation
+    rounds = federation.rounds
     first = simulation.spec.quantizable[0]
     whole = np.ones(federation.server.weights[first].shape, dtype=bool)
     state = federation.server.state
@@ -183,6 +184,6 @@ def _frame(state: State, lottery: Outcome, fedavg: Outcome, alone: Outcome) -> F
         alone.personal,
         strict=True,
     )
-    names = ("personal", "kept", "up", "down", "personal_fedavg", "personal_alone")
+    names = ("personal", "kept", "bytes_up", "bytes_down", "personal_fedavg", "personal_alone")
     rows = [{"round": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(columns, 1)]
     return Frame({PersonalAccuracy: accuracy, Costs: costs, Masks: masks}, message, rows)

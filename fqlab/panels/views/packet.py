@@ -15,7 +15,7 @@ from fqlab.models.layers import build
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.grids import choices
 from fqlab.plots.packet import Bytes, Overhead, Rates
-from fqlab.quant import Codes, Grid, clip_for, expected_error, from_planes, quantize, to_planes
+from fqlab.quant import Codes, Grid, clip_for, expected_mse, from_planes, quantize, to_planes
 from fqlab.tensors import Weights
 
 __all__ = ["PacketPanel", "State", "payload"]
@@ -240,9 +240,9 @@ def _curves(grid: str) -> dict[tuple[str, str], tuple[list[float], list[float]]]
     for rule in ("octav", "max_abs"):
         grids = [Grid(bits, grid) for bits in range(1, 9)]
         clips = [clip_for(rule, x, g, level_aware=True) for g in grids]
-        errors = [float(expected_error(x, c, g)) for c, g in zip(clips, grids, strict=True)]
-        curves[rule, "fixed"] = ([g.code_bits for g in grids], errors)
-        curves[rule, "coded"] = ([wire.entropy(quantize(x, c, g)) for c, g in zip(clips, grids, strict=True)], errors)
+        mse = [float(expected_mse(x, c, g)) for c, g in zip(clips, grids, strict=True)]
+        curves[rule, "fixed"] = ([g.code_bits for g in grids], mse)
+        curves[rule, "coded"] = ([wire.entropy(quantize(x, c, g)) for c, g in zip(clips, grids, strict=True)], mse)
     return curves
 
 

@@ -101,7 +101,8 @@ class Recording:
         record = federation.step()
         while record is not None and record.index < WARMUP:
             record = federation.step()
-        method, server = federation.method, federation.server
+        method = federation.method
+        server = federation.server
         widths = method.widths(server)
         bits = mean_bits([server.spec.numel[name] for name in widths], list(widths.values()))
         accuracy = record.accuracy if record is not None else float("nan")

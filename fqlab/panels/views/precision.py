@@ -120,7 +120,7 @@ class Precision(Panel):
         data = Federated.Data([r.accuracy for r in rounds], sent, budget, ROUNDS)
         rows = [
             {"round": r.index, "accuracy": r.accuracy, "personal": r.personal, "sent_bits": r.extras["sent_bits"],
-             "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "up": r.bytes_up, "down": r.bytes_down} for r in rounds
+             "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "bytes_up": r.bytes_up, "bytes_down": r.bytes_down} for r in rounds
         ]  # fmt: skip
         last = rounds[-1]
         message = (

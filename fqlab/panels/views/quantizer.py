@@ -14,7 +14,7 @@ from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.grids import choices
 from fqlab.panels.views.clipping import sample
 from fqlab.plots.quantizer import Fair, Ladders, Staircase
-from fqlab.quant import Grid, clip_for, error_parts, expected_error, quantize
+from fqlab.quant import Grid, clip_for, expected_mse, mse_parts, quantize
 
 __all__ = ["Quantizer", "State", "counted", "ladder", "weights"]
 
@@ -116,7 +116,7 @@ def _best(law: str, seed: int, grid: Grid) -> float:
 def _measured(law: str, seed: int, grid: Grid, clip: float) -> tuple[float, float]:
     """Rounding and clipping part of the mean squared error."""
     x = weights(law, seed)
-    return error_parts(x, quantize(x, clip, grid))
+    return mse_parts(x, quantize(x, clip, grid))
 
 
 def ladder(kind: str, state: State) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def ladder(kind: str, state: State) -> dict[str, Any]:
         "code": (int(codes.values[0]), grid.low, grid.high),
         "lands": float(codes.dequantize()[0]),
         "parts": parts,
-        "error": sum(parts),
+        "mse": sum(parts),
         "step": step,
         "twelfth": step**2 / 12,
     }
@@ -149,10 +149,10 @@ def counted(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
         "said": np.arange(1, 9),
         "stored": np.array([grid.code_bits for grid in grids]),
         "levels": np.log2([grid.levels for grid in grids]),
-        "error": np.array([float(expected_error(x, s, grid)) for s, grid in zip(clips, grids, strict=True)]),
+        "mse": np.array([float(expected_mse(x, s, grid)) for s, grid in zip(clips, grids, strict=True)]),
     }
 
 
 def _rows(grids: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    kept = ("clip", "code_bits", "step", "twelfth", "error", "lands")
+    kept = ("clip", "code_bits", "step", "twelfth", "mse", "lands")
     return [{"kind": kind, "levels": len(g["levels"]), **{name: g[name] for name in kept}} for kind, g in grids.items()]

@@ -20,8 +20,8 @@ from fqlab.plots.tour import WIDEST, Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import (
     Grid,
     clip_for,
-    error_parts,
     msb_density,
+    mse_parts,
     narrow_bits,
     plane_density,
     prune_msb,
@@ -34,7 +34,8 @@ from fqlab.wire import pack, unpack
 
 __all__ = ["State", "Tour"]
 
-ROUNDS, CLIENTS = 30, 10
+ROUNDS = 30
+CLIENTS = 10
 SHOWN = 10
 """Rounds after which the pictures of one layer are taken."""
 SPLITS = {"even": ("iid", {}), "mild": ("dirichlet", {"alpha": 0.5}), "strong": ("dirichlet", {"alpha": 0.1})}
@@ -157,7 +158,8 @@ class Tour(Panel):
         for record in Federation(replace(experiment(state), entropy=True), cancelled=self.stopping):
             rounds.append(record)
             rows = [
-                dict(round=r.index, accuracy=r.accuracy, up=r.bytes_up, down=r.bytes_down, error=r.mse) for r in rounds
+                dict(round=r.index, accuracy=r.accuracy, bytes_up=r.bytes_up, bytes_down=r.bytes_down, mse=r.mse)
+                for r in rounds
             ]
             curve = TrainingCurve.Data(
                 accuracy=[r.accuracy for r in rounds],
@@ -258,7 +260,7 @@ def _levels(w: torch.Tensor, state: State) -> Levels.Data:
     sigma, optimum, curves = _curves(state.send, grid, state.rounding)
     clip = state.clip * float(clip_for(_rule(state), w, grid, state.rounding))
     draws = torch.Generator().manual_seed(state.seed)
-    granular, clipping = error_parts(w, quantize(w, clip, grid, state.rounding, draws))
+    granular, clipping = mse_parts(w, quantize(w, clip, grid, state.rounding, draws))
     codes = torch.arange(grid.low, grid.high + 1)
     return Levels.Data(
         histogram=_histogram(w),
@@ -285,7 +287,7 @@ def _curves(send: str, grid: Grid, rounding: str) -> tuple[float, float, tuple[n
     clips = np.geomspace(0.2 * optimum, max(3 * optimum, WIDEST * sigma), 49)
     for clip in clips:
         draws = torch.Generator().manual_seed(0)
-        parts.append(error_parts(w, quantize(w, float(clip), grid, rounding, draws)))
+        parts.append(mse_parts(w, quantize(w, float(clip), grid, rounding, draws)))
     granular, clipping = np.array(parts).T / sigma**2
     return sigma, optimum, (clips / sigma, granular, clipping)
 

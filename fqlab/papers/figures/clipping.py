@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from fqlab.plots.picture import Drawing
 from fqlab.plots.style import COLORS, INK, MUTED, axes, figure, line, matplotlib_defaults, note, style_for, title
-from fqlab.quant import Grid, aciq_gauss, aciq_laplace, expected_error, octav, octav_step
+from fqlab.quant import Grid, aciq_gauss, aciq_laplace, expected_mse, octav, octav_step
 from fqlab.studies.octav import digits_layers, laplace, normal
 
 __all__ = ["ACIQ_GAUSS", "ACIQ_LAPLACE", "clip_figure"]
@@ -53,18 +53,18 @@ def clip_figure() -> Drawing:
 def _walk(ax: Axes, x: torch.Tensor, name: str) -> float:
     """One layer: the error curve, max|w|, and OCTAV's steps; returns its last clip."""
     clips = torch.linspace(0.1, 5, 99)
-    errors = expected_error(x.expand(99, -1), clips, GRID, batch_dims=1)
-    line(ax, "error").set_data(clips.numpy(), errors.numpy())
+    mse = expected_mse(x.expand(99, -1), clips, GRID, batch_dims=1)
+    line(ax, "error").set_data(clips.numpy(), mse.numpy())
     path = [x.abs().mean()]
     for _ in range(STEPS):
         path.append(octav_step(x, path[-1], GRID.noise()))
-    heights = [float(expected_error(x, s, GRID)) for s in path]
+    heights = [float(expected_mse(x, s, GRID)) for s in path]
     line(ax, "theory", markers=True, markersize=7).set_data([float(s) for s in path], heights)
     purple = "#a1477a"
     note(ax, "mean |w|", x=float(path[0]) + 0.15, y=heights[0] * 1.15, color=purple)
     note(ax, f"OCTAV {float(path[-1]):.2f} σ", x=float(path[-1]), y=heights[-1] / 1.5, color=purple, ha="center")
     wide = min(float(x.abs().max()), 4.95)
-    height = float(expected_error(x, x.abs().max(), GRID))
+    height = float(expected_mse(x, x.abs().max(), GRID))
     line(ax, "error", markers=True, linestyle="").set_data([wide], [height])
     note(ax, "max |w|", x=wide, y=1.6 * height, color=style_for("error").color, ha="right")
     note(ax, name, x=4.95, y=0.8, ha="right", color=MUTED)

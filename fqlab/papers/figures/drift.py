@@ -28,7 +28,8 @@ class Between(Picture):
     def build(self, fig: FigureBase) -> None:
         """Two axes of one scale."""
         self.title = self.live(title(fig))
-        self.lines, self.means = [], []
+        self.lines = []
+        self.means = []
         for left, name in ((60, "two starts"), (388, "one start")):
             limits = {"xlim": (-0.2, 1.2), "ylim": (0, 0.65)}
             ax = axes(fig, left, 56, 270, 134, xlabel="θ", ylabel="training loss", **limits)

@@ -20,7 +20,9 @@ __all__ = ["Fog", "fog", "real_street"]
 
 EDGES = np.arange(2.5, 60.1, 5.0)
 """Metres; the middles of the bins between them are 5, 10, 15, ..."""
-FOG, STREETS, THIN = 5, 8, 12_000
+FOG = 5
+STREETS = 8
+THIN = 12_000
 
 
 class Fog(Picture):

@@ -15,7 +15,7 @@ from fqlab.studies.grids import least
 __all__ = ["MAX", "bits_figure"]
 
 MAX = (1.188461e-1, 3.743966e-2, 1.154288e-2, 3.495211e-3, 1.040045e-3, 3.043328e-4, 8.768619e-5)
-"""Least squared errors of 4, 8, ..., 256 equally spaced levels for a normal law: the table of Max (1960), recomputed."""
+"""Least squared mse of 4, 8, ..., 256 equally spaced levels for a normal law: the table of Max (1960), recomputed."""
 NAMES = {
     "narrow": ("narrow", "grids-fed-narrow"),
     "twos_complement": ("two's complement", "grids-fed-twos"),
@@ -58,12 +58,12 @@ def bits_figure() -> Drawing:
 
 def _curves(said: Axes, counted: Axes) -> float:
     """Draw error against both ways of counting; returns mid-rise's error over sign-magnitude's at "2 bit"."""
-    errors = {}
+    mse = {}
     for kind, series in LOOKS.items():
         grids = [Grid(bits, kind) for bits in range(1, 9)]
-        errors[kind] = [least(grid)[1] for grid in grids]
+        mse[kind] = [least(grid)[1] for grid in grids]
         for ax, x in ((said, np.arange(1, 9)), (counted, np.log2([grid.levels for grid in grids]))):
-            line(ax, series, linewidth=1.5, markers=True, markersize=4).set_data(x, errors[kind])
+            line(ax, series, linewidth=1.5, markers=True, markersize=4).set_data(x, mse[kind])
     rings = {"marker": "o", "markerfacecolor": "none", "markeredgecolor": INK, "markersize": 9, "linestyle": ""}
     line(counted, "full precision", **rings).set_data(range(2, 9), MAX)
     line(counted, "full precision").set_data([0, 8.4], [1, 4.0**-8.4])
@@ -71,7 +71,7 @@ def _curves(said: Axes, counted: Axes) -> float:
     note(counted, "rings: Max 1960", x=4.6, y=0.08)
     note(said, "sign-magnitude", x=0.3, y=7e-4, color=style_for(LOOKS["sign_magnitude"]).color)
     note(said, "the other four", x=4.6, y=0.03, color=MUTED)
-    return errors["midrise"][1] / errors["sign_magnitude"][1]
+    return mse["midrise"][1] / mse["sign_magnitude"][1]
 
 
 def _accuracies(ax: Axes) -> str:

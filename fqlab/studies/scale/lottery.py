@@ -55,7 +55,7 @@ class BestOf(Lottery):
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         update = super().upload(params, buffers, problem, client)
         after = torch.tensor(client.accuracy(params | buffers, "test", SEEN))
-        return replace(update, state=replace(update.state, best=torch.maximum(after, update.state.best)))
+        return replace(update, state=replace(problem.state, best=torch.maximum(after, problem.state.best)))
 
 
 def experiment(scale: str, method: str, images: int = 20, balance: float = 1.0, **options: Any) -> Experiment:

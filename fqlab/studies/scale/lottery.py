@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -77,7 +77,8 @@ def _own(federation: Federation) -> Mapping[str, float]:
     rounds = federation.rounds
     measures = {"own": float(np.mean(federation.personal(rounds[-1].index)))}
     if isinstance(federation.method, BestOf):
-        measures["best"] = float(np.mean([state.best.item() for state in federation.client_states.values()]))
+        tickets = cast("dict[int, BestTicket]", federation.client_states).values()
+        measures["best"] = float(np.mean([ticket.best.item() for ticket in tickets]))
         measures["kept"] = sum(r.extras["kept"] for r in rounds) / len(rounds)
         measures["kept_last"] = rounds[-1].extras["kept"]
         measures["published_mib"] = sum(r.extras["published_mib"] for r in rounds)

@@ -119,7 +119,7 @@ for own, name in ((True, "ten starts"), (False, "one start ")):
 # on skewed clients, against one step on everything:
 
 # %% tags=["nbval-check-output"]
-print(f"equal up to the rounding of float32: {fedsgd_distance(0, 'demo') < 1e-6}")
+print(f"equal up to the rounding of float32: {fedsgd_distance(0) < 1e-6}")
 
 # %% [markdown]
 # **Many steps.** After the first step each client follows its own slope at its own place, and the identity is gone.
@@ -140,7 +140,7 @@ show_source(Method.aggregate)
 # %% [markdown]
 # ## Check
 #
-# Write that average yourself: a function of `weights`, an array [clients, d], and `sizes`, the $n_k$. Put it in place
+# Write that average yourself: a function of `weights`, an array [clients, d], and `samples`, the $n_k$. Put it in place
 # of the three dots. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer.
 
 # %%

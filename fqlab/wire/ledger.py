@@ -19,7 +19,7 @@ DIRECTIONS = ("up", "down")
 class Entry:
     """One packet: who, when, which way, and its size (bytes, but for ``code_bits``; see :class:`Size`)."""
 
-    round: int
+    round_index: int
     client: int
     direction: str
     total: int
@@ -58,7 +58,7 @@ class Ledger:
             ConfigError: for another direction.
         """
         one_of("direction", direction, DIRECTIONS)
-        sizes = (
+        numbers = (
             size.total,
             size.fixed_bytes,
             size.entropy_bytes,
@@ -66,7 +66,7 @@ class Ledger:
             size.float_bytes,
             size.overhead_bytes,
         )
-        self.entries.append(Entry(round_index, client, direction, *sizes))
+        self.entries.append(Entry(round_index, client, direction, *numbers))
         return self.entries[-1]
 
     def total(
@@ -85,7 +85,9 @@ class Ledger:
         one_of("column", column, COLUMNS[3:])
         one_of("direction", direction, (None, *DIRECTIONS))
         wanted = {
-            k: v for k, v in (("round", round_index), ("client", client), ("direction", direction)) if v is not None
+            k: v
+            for k, v in (("round_index", round_index), ("client", client), ("direction", direction))
+            if v is not None
         }
         chosen = (e for e in self.entries if all(getattr(e, k) == v for k, v in wanted.items()))
         return sum(getattr(e, column) for e in chosen)

@@ -87,8 +87,8 @@ def test_the_five_corruptions_that_were_seen():
 
 
 def test_a_right_answer_in_place_is_right():
-    def averages(weights, sizes):
-        weights *= sizes[:, None] / sizes.sum()
+    def averages(weights, samples):
+        weights *= samples[:, None] / samples.sum()
         return weights.sum(axis=0)
 
     def keeps(values, masks, old):
@@ -104,9 +104,9 @@ def test_a_right_answer_in_place_is_right():
 def test_one_array_for_all_results_is_fine():
     out = np.zeros(3)
 
-    def averages(weights, sizes):
+    def averages(weights, samples):
         out[:] = 0
-        out[: weights.shape[1]] = sizes @ weights / sizes.sum()
+        out[: weights.shape[1]] = samples @ weights / samples.sum()
         return out[: weights.shape[1]]
 
     assert lessons.check("01-average", averages).right

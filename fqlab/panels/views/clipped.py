@@ -186,8 +186,8 @@ def shares(state: State) -> dict[str, list[float]]:
 
 def _share(state: State, layer: int) -> list[float]:
     if state.averaging == "size":
-        sizes = torch.tensor(_counts(state.fine, state.seven, state.seed), dtype=torch.float32)
-        return (sizes / sizes.sum()).tolist()
+        samples = torch.tensor(_counts(state.fine, state.seven, state.seed), dtype=torch.float32)
+        return (samples / samples.sum()).tolist()
     fine, coarse = (_mse(layer, b, state.clip, state.rounding) for b in bits(state)[LAYERS[layer]])
     mse = [fine] * state.fine + [coarse] * (CLIENTS - state.fine)
     return inverse_error_weights(method(state).floor_errors(mse)).tolist()

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from fqlab.lessons.website import tables
 from fqlab.lessons.website.assets import SLIDE_SCRIPTS, SLIDE_STYLES, joined
 from fqlab.lessons.website.cells import Block
 from fqlab.lessons.website.markup import Markup
@@ -30,8 +31,6 @@ LINES = 13
 """Lines of code that fill a slide."""
 LINE = 60
 """Letters in a line."""
-WEIGHTS = {"figure": FULL, "asking": 0.45}
-"""Kind -> share of a slide that one of its parts fills."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ def cut(blocks: Iterable[Block]) -> list[Slide]:
         weight = FULL if _alone(piece) else _weight(piece)
         if slides[-1].parts and slides[-1].filled + weight > FULL:
             slides.append(Slide(slides[-1].heading, max(2, slides[-1].level), again=True))
-        slides[-1].parts.append(piece.html)
+        slides[-1].parts.append(f'<div class="{piece.kind}">{piece.html}</div>')
         slides[-1].filled += weight
     return [slide for slide in slides if slide.parts or slide.heading]
 
@@ -85,7 +84,7 @@ def _pictured(piece: Block) -> bool:
 
 def _alone(piece: Block) -> bool:
     """Whether a piece has a slide of its own: a panel or a table of claims."""
-    return piece.kind == "panel" or 'class="claims"' in piece.html
+    return piece.kind == "panel" or 'class="claims' in piece.html
 
 
 def _speaks(code: Block, shown: Block) -> bool:
@@ -99,7 +98,7 @@ def _pieces(block: Block) -> Iterator[Block]:
     if block.kind == "code" and "<details><summary>Imports" in block.html:
         return
     if block.kind != "text":
-        yield block
+        yield from (replace(block, html=part) for part in _parts(block))
         return
     markup = Markup()
     for part in _paragraphs(block.source):
@@ -109,6 +108,13 @@ def _pieces(block: Block) -> Iterator[Block]:
             yield Block("heading", "", f"{heading[1]} {text}")
         elif "badge_logo" not in part:
             yield replace(block, html=markup.html(part), source=part)
+
+
+def _parts(block: Block) -> list[str]:
+    """Questions one by one, a long table of claims in several."""
+    if block.kind == "asking":
+        return re.findall(r"<section.*?</section>\n", block.html, flags=re.DOTALL)
+    return tables.pieces(block.html) if 'class="claims' in block.html else [block.html]
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -125,14 +131,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _weight(piece: Block) -> float:
     """Which share of a slide a piece fills."""
-    if piece.kind in WEIGHTS:
-        return WEIGHTS[piece.kind] * max(1, piece.html.count("<section"))
+    if piece.kind == "asking":
+        return 0.2 if "learn-reveal" in piece.html else 0.45
     if piece.kind == "code":
         return (piece.source.count("\n") + 2) / LINES
     if piece.kind == "shown":
         return (piece.source.count("\n") + piece.html.count("\n") / 2 + 3) / LINES
     if _pictured(piece):
-        return 0.75
+        return FULL if piece.kind == "figure" else 0.75
     if "<pre" in piece.html:
         return (piece.html.count("\n") + 1) / LINES
     if "<table" in piece.html:

@@ -135,7 +135,8 @@ def test_a_quiz_answers_and_keeps_the_first_answer(reader: Reader) -> None:
 
 def test_hints_unfold_one_by_one_and_code_is_one_click_away(reader: Reader) -> None:
     page = reader.open()
-    box, exercise = page.locator(".learn-exercise"), contents.exercise("03-octav-step")
+    box = page.locator(".learn-exercise")
+    exercise = contents.exercise("03-octav-step")
     assert exercise.task in box.inner_text()
     for n in (1, 2, 3):
         shown = [box.get_by_text(f"Hint {k}", exact=True).is_visible() for k in (1, 2, 3)]
@@ -301,7 +302,8 @@ def test_heads_of_tables_stay_in_sight(reader: Reader) -> None:
 
 def test_a_word_says_what_it_means(reader: Reader) -> None:
     page = reader.open()
-    word, meaning = page.locator("a.learn-word", has_text="max-abs").first, page.locator(".learn-meaning")
+    word = page.locator("a.learn-word", has_text="max-abs").first
+    meaning = page.locator(".learn-meaning")
     for show, hide in (
         (word.hover, lambda: page.mouse.move(0, 0)),
         (word.focus, lambda: page.keyboard.press("Escape")),

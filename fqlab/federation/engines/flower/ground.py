@@ -111,7 +111,7 @@ def _place(of: Mapping[str, Any]) -> str:
 
 def _superlink(link: Mapping[str, Any], secret: str) -> list[str]:
     quiet = ["--insecure", "--disable-runtime-dependency-installation", "--isolation", "process"]
-    place = ["--host", link["host"], "--port", str(link["port"])]
+    place = ["--host", link["bind"], "--port", str(link["port"])]
     return ["flower-superlink", *quiet, *place, "--superexec-auth-secret-file", secret]
 
 

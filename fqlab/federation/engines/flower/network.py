@@ -33,7 +33,9 @@ __all__ = ["Network", "free_ports", "plan_nodes", "start", "timeout_seconds"]
 
 HOST = "127.0.0.1"
 TIMEOUT = "FQLAB_FLOWER_TIMEOUT"
-"""Environment variable: seconds that a round may take; the first one may take as long again, to start everything."""
+"""Environment variable: seconds that a round may take; before the first one, nodes have as long to join."""
+START = 120.0
+"""Seconds that processes may take to start, PyTorch's import on a slow machine included."""
 GRACE = 5.0
 """Seconds more than a round's before the processes themselves are taken for dead."""
 
@@ -69,6 +71,9 @@ class Network:
         host, port: where the SuperLink listens; port 0 is one that is free.
         elsewhere: somebody else starts the nodes, see :func:`plan_nodes`.
 
+    Attributes:
+        address: ``host:port`` under which nodes of this machine find the SuperLink.
+
     Raises:
         ConfigError: if Flower is not installed, or cannot run here.
         NetworkError: if the port is taken.
@@ -81,13 +86,14 @@ class Network:
         self.timeout = timeout_seconds()
         self._numbers = itertools.count()
         self._line: Any = None
-        port = free_ports(1)[0] if port == 0 else _free(port)
+        port = free_ports(1)[0] if port == 0 else _free(host, port)
+        self.address = f"{HOST}:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="fqlab-flower-"))
         self._listener = Listener((HOST, 0), authkey=(key := secrets.token_bytes(32)))
         try:
             plan = _plan_link(self.folder, experiment, host, port, nodes, self.timeout)
             if not elsewhere:
-                plan["nodes"] = plan_nodes(f"{HOST}:{port}", range(nodes))
+                plan["nodes"] = plan_nodes(self.address, range(nodes))
             environment = {RELAY: str(self._listener.address[1]), KEY: key.hex()}
             self._ground = start(self.folder, plan, environment)
         except BaseException:
@@ -108,12 +114,13 @@ class Network:
         Raises:
             NetworkError: if the processes end or do not answer in time.
         """
-        end = time.monotonic() + self.timeout + GRACE
+        seconds = self.timeout + GRACE
         if self._line is None:
-            end += self.timeout
-            self._line = self._answered(end, stop)
+            self._line = self._answered(time.monotonic() + START, stop)
             if self._line is None:
                 return None
+            seconds += self.timeout  # nodes join
+        end = time.monotonic() + seconds
         number = next(self._numbers)
         packets = [message.to_bytes() for message in outgoing.values()]
         header = {"number": number, "nodes": list(outgoing)}
@@ -140,7 +147,7 @@ class Network:
         while not calls:
             if stop():
                 return None
-            self._check(end, "the app at the SuperLink did not start")
+            self._check(end, f"the app at the SuperLink did not start within {START:g} s")
             waiter.join(0.05)
         return calls[0]
 
@@ -150,7 +157,9 @@ class Network:
                 self._line.send_bytes(Bundle({"number": -1, "nodes": []}).to_bytes())  # what interrupts a wait
                 return None
             if not self._line.poll(0.05):
-                self._check(end, "the app at the SuperLink did not answer")
+                self._check(
+                    end, f"the app at the SuperLink did not answer; {TIMEOUT} allows {self.timeout:g} s a round"
+                )
                 continue
             answer = Bundle.from_bytes(self._line.recv_bytes())
             if answer.header["number"] != number:
@@ -163,10 +172,9 @@ class Network:
 
     def _check(self, end: float, what: str) -> None:
         """Raise if a process that must live has ended, or the time is up."""
-        if (self.folder / ENDED).exists() or self._ground.poll() is not None:
+        ended = (self.folder / ENDED).exists() or self._ground.poll() is not None
+        if ended or time.monotonic() > end:
             raise NetworkError(self._why(what))
-        if time.monotonic() > end:
-            raise NetworkError(self._why(f"{what} in time; {TIMEOUT} allows {self.timeout:g} s a round"))
 
     def _why(self, what: str) -> str:
         """One sentence: what happened, why if that is known, and where the processes' own words are kept."""
@@ -189,12 +197,12 @@ def _can_run() -> None:
         )
 
 
-def _free(port: int) -> int:
+def _free(host: str, port: int) -> int:
     """``port``, if nobody listens there."""
     try:
-        socket.create_server((HOST, port)).close()
+        socket.create_server((host, port)).close()
     except OSError as error:
-        raise NetworkError(f"port {port} cannot be used by a SuperLink: {error.strerror}.") from None
+        raise NetworkError(f"port is {port}, but no SuperLink can listen there: {error.strerror}.") from None
     return port
 
 

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from fqlab.federation.engines.flower.network import Network, plan_nodes, start
 
 NODES = 2
 PORT = 9093
+POLL = 0.5
+"""Seconds between two looks of a node for work."""
 SERVER = "fqlab-server"
 METHODS = {
     32: dict(method="fedavg"),
@@ -76,7 +79,7 @@ def shape(name: str, card: str, rate: float, delay: float, loss: float) -> None:
     parent: Sequence[str] = ("root",)
     if rate:
         sh("tc", "-n", name, "qdisc", "add", "dev", card, "root", "handle", "1:", "tbf", "rate", f"{rate}mbit",
-           "burst", "5kb", "latency", "500ms")  # fmt: skip
+           "burst", "5kb", "limit", "100kb")  # fmt: skip
         parent = ("parent", "1:")
     if delay or loss:
         sh("tc", "-n", name, "qdisc", "add", "dev", card, *parent, "netem", "delay", f"{delay}ms", "loss", f"{loss}%")
@@ -90,7 +93,7 @@ def experiment(bits: int, rounds: int) -> Experiment:
 def node(number: int) -> subprocess.Popen[bytes]:
     """Start a node on its own host."""
     folder = Path(tempfile.mkdtemp(prefix="fqlab-node-"))
-    plan = {"nodes": plan_nodes(f"10.77.{number}.1:{PORT}", [number]), "experiment": Experiment().to_toml()}
+    plan = {"nodes": plan_nodes(f"10.77.{number}.1:{PORT}", [number], POLL), "experiment": Experiment().to_toml()}
     return start(folder, plan, {}, ["ip", "netns", "exec", host(number)])
 
 
@@ -131,9 +134,7 @@ def measure(rounds: int, rate: float, delay: float, loss: float) -> Iterator[dic
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every cell, print the table, and store it with its set-up."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--rates", type=float, nargs="*", default=[0.1, 0.3, 1, 0], help="megabits a second; 0: unshaped"
-    )
+    parser.add_argument("--rates", type=float, nargs="*", default=[0.3, 1, 3, 0], help="megabits a second; 0: unshaped")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--delay", type=float, default=0, help="milliseconds each way (needs netem)")
     parser.add_argument("--loss", type=float, default=0, help="per cent (needs netem)")
@@ -142,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.serve:
         return serve(chosen.rounds)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the hosts are taken down as well
     cells = []
     print(f"{'Mbit/s':>7} {'bits':>5} {'bytes up':>9} {'s/round':>8} {'least':>6}")
     for rate in chosen.rates:

@@ -217,12 +217,15 @@ def _plan_link(
     return {"superlink": link, "nodes": [], "app": str(folder / "app"), "experiment": experiment.to_toml()}
 
 
-def plan_nodes(superlink: str, numbers: Iterable[int]) -> list[dict[str, Any]]:
-    """The plan of SuperNodes that know the SuperLink at the address ``host:port``."""
+def plan_nodes(superlink: str, numbers: Iterable[int], poll: float = 0.05) -> list[dict[str, Any]]:
+    """The plan of SuperNodes that know the SuperLink at ``host:port`` and look there every ``poll`` seconds.
+
+    Flower's own nodes look every three seconds. A look is some 700 bytes each way, which a slow line feels.
+    """
     numbers = list(numbers)
     ports = zip(numbers, free_ports(len(numbers)), strict=True)
-    of = lambda number, port: {"number": number, "host": HOST, "port": port, "config": f"partition-id={number}"}
-    return [{**of(number, port), "superlink": superlink} for number, port in ports]
+    shared = {"host": HOST, "superlink": superlink, "poll": poll}
+    return [{**shared, "number": n, "port": port, "config": f"partition-id={n}"} for n, port in ports]
 
 
 def start(

@@ -25,6 +25,7 @@ class Result:
         value, spread: mean and standard deviation over the seeds.
         recipe, args: what was called.
         time: when the run began, UTC, ``2026-11-26T00:45:00Z``.
+        seconds: of processor time, all threads together.
         digest: of all the rest: a number that is changed by hand no longer fits.
     """
 

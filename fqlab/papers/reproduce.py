@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fqlab.errors import ConfigError, one_of
-from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.engines.crew import one_thread
 from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
 from fqlab.papers.claims.rows import utc

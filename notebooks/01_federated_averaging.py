@@ -149,8 +149,8 @@ check("01-average", ...)
 # %% [markdown]
 # ## Paper
 #
-# McMahan and others gave the method its name and its first numbers ([arXiv 1602.05629](https://arxiv.org/abs/1602.05629)). Where the table says *not public*, the number is
-# ours alone.
+# McMahan and others gave the method its name and its first numbers ([arXiv 1602.05629](https://arxiv.org/abs/1602.05629)). The first table
+# holds their statements against our runs; what stands in the second is ours alone.
 
 # %% tags=["nbval-check-output"]
 table("fedavg")

@@ -95,7 +95,7 @@ print(f"weights {w.round(4)}: variance {best:.4f}, equal weights {equal:.4f}")
 # Now put in two bit-widths. Take bell-shaped weights, the mid-rise grid, OCTAV's clip. Every bit more cuts the error
 # three- to fourfold, and six bits multiply up: the 8-bit device counts as much as [1469](#claim-unequal-ratio) others
 # (1464 for the exact bell curve; our million weights end at 4.9 σ, and the 8-bit error feels that).
-# Among nine it has [0.994](#claim-unequal-share) of the average:
+# Among nine it has 1464 / (1464 + 9), or 0.994, of the average:
 
 # %% tags=["nbval-check-output"]
 for fine, coarse in ((8, 4), (8, 2), (4, 2), (3, 2)):
@@ -135,7 +135,7 @@ check("05-inverse-error", ...)
 #
 # ## Paper
 #
-# What the authors' public code implies, beside our measurements. We could read no accuracy table of this paper, so
+# What follows from the authors' public code, beside our measurements. We could read no accuracy table of this paper, so
 # there is none to compare with.
 
 # %% tags=["nbval-check-output"]
@@ -143,7 +143,7 @@ table("clipped")
 
 # %% [markdown]
 # The codes are [15.779](#claim-clipped-ratio-4224) times smaller than 32-bit weights. The whole traffic is only
-# [1.87](#claim-clipped-traffic-4224) times smaller, [1.863](#claim-clipped-traffic-4224) with our packets: the way
+# [1.87](#claim-clipped-traffic-4224) times smaller, [1.863](#claim-clipped-traffic-packets) with our packets: the way
 # down stays 32 bit.
 #
 # Next, our own experiment with unequal devices. It is not in the paper, whose clients all send the same widths.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from fqlab.papers.batch import Job, Outcome
 from fqlab.papers.claims import Claim, Row, list_rows, result, ruling
-from fqlab.papers.claims.table import measured, number
+from fqlab.papers.claims.table import number, value_text
 
 __all__ = ["listing", "outcome_lines", "summary", "time_beforehand"]
 
@@ -53,12 +53,12 @@ def outcome_lines(done: Outcome) -> list[str]:
     row = done.job.row
     published = getattr(row, "published", None)
     said = "" if published is None else f"published {number(published)}{row.unit}; "
-    stored = measured(row, done.job.stored) if done.job.stored else "nothing"
+    stored = value_text(row, done.job.stored) if done.job.stored else "nothing"
     before, after = done.verdicts()
     changed = f"{before} -> {after}" if before != after and done.job.stored else after
     took = "finished before" if done.kept else f"{done.result.seconds:.1f} s"
     head = f"{row.id} ({done.job.scale}): {row.says}"
-    return [head, f"    {said}stored {stored}; new {measured(row, done.result)}; {changed} ({took})"]
+    return [head, f"    {said}stored {stored}; new {value_text(row, done.result)}; {changed} ({took})"]
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

@@ -153,14 +153,14 @@ table("unequal")
 
 # %% [markdown]
 # Sevens read right, over three seeds: [0.00](#claim-unequal-sevens-inverse) by inverse error,
-# [0.99](#claim-unequal-sevens-size) by samples, [0.90](#claim-unequal-sevens-limit) with a limit of ten. A finer
-# output layer alone brings back [0.65](#claim-unequal-sevens-output): one layer in which all are heard. And if only the
-# fine device has sevens, the rule *helps*, by [0.09](#claim-unequal-only-fine). Where everybody has all digits it does
-# nothing that seeds do not do too: [-0.006](#claim-unequal-even).
+# [0.99 ± 0.02](#claim-unequal-sevens-size) by samples, [0.89](#claim-unequal-sevens-limit) with a limit of ten. A finer
+# output layer alone brings back [0.65 ± 0.02](#claim-unequal-sevens-output): one layer in which all are heard. And if only the
+# fine device has sevens, the rule *helps*, by [0.09 ± 0.03](#claim-unequal-only-fine). Where everybody has all digits it does
+# nothing that seeds do not do too: [-0.006 ± 0.014](#claim-unequal-even).
 #
 # All this is about *weights*. The library's clipped method can also send what training changed in them
 # (`Clipped(send="differences")`), as FedPAQ does. At one bit and the same bytes, on digits, weights at OCTAV's clip reach
-# [0.688](#claim-rivals-weights-1), differences with the largest of them as range [0.948](#claim-rivals-fedpaq-1).
+# [0.688 ± 0.023](#claim-rivals-weights-1), differences with the largest of them as range [0.948 ± 0.004](#claim-rivals-fedpaq-1).
 
 # %% tags=["nbval-check-output"]
 table("rivals")

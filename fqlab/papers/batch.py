@@ -72,7 +72,7 @@ def jobs(names: Sequence[str], scale: str | None = None, everything: bool = Fals
     chosen: dict[str, str] = {}
     for name in names:
         if name in rows:
-            runs_at = scale or next(iter(_scales(rows[name])), "demo")
+            runs_at = scale or next(iter(rows[name].scales), "demo")
             refuse(rows[name], runs_at)
             chosen[name] = runs_at
         elif name in sources():
@@ -85,15 +85,10 @@ def jobs(names: Sequence[str], scale: str | None = None, everything: bool = Fals
     return [Job(rows[name], at, result(name, at)) for name, at in chosen.items()]
 
 
-def _scales(r: Row) -> list[str]:
-    """The scales at which a row can be run."""
-    return [scale for scale in r.scales if scale not in getattr(r, "not_run", {})]
-
-
 def _at(rows: Sequence[Row], scale: str, whose: str) -> dict[str, str]:
-    found = {r.id: scale for r in rows if scale in _scales(r)}
+    found = {r.id: scale for r in rows if scale in r.scales}
     if not found:
-        has = sorted({s for r in rows for s in _scales(r)}, key=list(SCALES).index)
+        has = sorted({s for r in rows for s in r.scales}, key=list(SCALES).index)
         raise ConfigError(f"scale is {scale!r}, but {whose} has no row of that scale (it has {', '.join(has)}).")
     return found
 

@@ -72,11 +72,11 @@ def run_row(found: Row, scale: str) -> Result:
 def refuse(found: Row, scale: str) -> None:
     """Raise a ConfigError if a row has no such scale: it would run another set-up under its name."""
     one_of("scale", scale, SCALES)
-    missing = getattr(found, "not_run", {}).get(scale)
-    if scale not in found.scales or missing:
-        has = ", ".join(s for s in found.scales if s not in getattr(found, "not_run", {})) or "none"
-        reason = f": {missing}" if missing else ""
-        raise ConfigError(f"scale is {scale!r}, but {found.id!r} has no set-up of that scale (it has {has}){reason}.")
+    if scale not in found.scales:
+        has = ", ".join(found.scales) or "none"
+        raise ConfigError(f"scale is {scale!r}, but {found.id!r} has no set-up of that scale (it has {has}).")
+    if not found.recipe:
+        raise ConfigError(f"claim is {found.id!r}, but it has no recipe: {found.not_run[scale]}.")
 
 
 def recipe_of(found: Row, scale: str) -> Callable[[int], Any]:

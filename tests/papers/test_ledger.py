@@ -45,9 +45,9 @@ def test_ids_are_unique_and_no_result_is_orphaned():
 def test_every_row_has_a_result_at_every_scale_or_says_why_not(r):
     assert r.says
     missing = [scale for scale in r.scales if papers.result(r.id, scale) is None]
-    excused = getattr(r, "not_run", {})
-    assert [scale for scale in missing if scale not in excused] == [], f"fqlab reproduce {r.id} --store ..."
-    for why in {**excused, **getattr(r, "not_comparable", {})}.values():
+    assert [scale for scale in missing if scale not in r.not_run] == [], f"fqlab reproduce {r.id} --store ..."
+    assert not [scale for scale in r.not_run if papers.result(r.id, scale)], "it was run"
+    for why in {**r.not_run, **getattr(r, "not_comparable", {})}.values():
         assert len(why) > 10, "a reason is a sentence"
     if r.recipe:
         module, _, name = r.recipe.partition(":")

@@ -95,10 +95,8 @@ def judge(c: Claim, scale: str, stored: Result | None) -> Ruling:
     """What a result says about a claim. One that is older than the criterion says nothing."""
     if scale in c.not_comparable:
         return Ruling(NOT_COMPARABLE, c.not_comparable[scale], scale, stored)
-    if scale in c.not_run:
-        return Ruling(NOT_RUN, c.not_run[scale], scale)
     if stored is None or c.criterion is None or c.fixed is None:
-        return Ruling(NOT_RUN, "no result is stored yet", scale)
+        return Ruling(NOT_RUN, c.not_run.get(scale, "no result is stored yet"), scale)
     if datetime.fromisoformat(stored.time.replace("Z", "+00:00")) <= c.fixed:
         return Ruling(NOT_RUN, "the stored result is older than the criterion", scale, stored)
     return Ruling(c.criterion.verdict(stored.estimate), "", scale, stored)

@@ -219,6 +219,6 @@ def test_a_question_is_text_where_there_is_no_kernel(monkeypatch):
 
 @given(st.integers(-(10**6), 10**6), st.integers(1, 10**9))
 def test_a_slider_has_about_a_hundred_round_steps(low, span):
-    found = asking_step(low, low + span)
-    assert found == 1 or 45 <= span / found <= 230
-    assert found == 1 or f"{found:.0e}"[0] in "125"
+    step = asking_step(low, low + span)
+    assert step == 1 or 45 <= span / step <= 230
+    assert step == 1 or f"{step:.0e}"[0] in "125"

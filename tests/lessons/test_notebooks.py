@@ -32,7 +32,7 @@ def same(source: Path, derived: Path) -> None:
     stored = nbformat.read(derived, as_version=4)
     compare_notebooks(stored, expected, fmt="py:percent")
     ids = [(cell.id, cell.source) for cell in stored.cells]
-    assert ids == [(cell.id, cell.source) for cell in expected.cells], f"{derived.name} is stale: python -m fqlab.lessons.build notebooks/{path.name}"
+    assert ids == [(cell.id, cell.source) for cell in expected.cells], f"{derived.name} is stale: make notebooks"
     for name in ("kernelspec", "language_info"):
         assert stored.metadata.get(name) == expected.metadata.get(name), f"{derived.name}: other {name}: make notebooks"
 
@@ -77,7 +77,9 @@ def test_what_a_lesson_asks_and_shows_is_stored_as_it_is_now(path: Path) -> None
         words |= {"text/markdown": value._repr_markdown_()} if hasattr(value, "_repr_markdown_") else {}
         (output,) = cell.outputs
         for kind, text in output.data.items():
-            assert text == words.get(kind, repr(value)), f"{path.stem}: {cell.source} is stale: python -m fqlab.lessons.build notebooks/{path.name}"
+            assert text == words.get(kind, repr(value)), (
+                f"{path.stem}: {cell.source} is stale: python -m fqlab.lessons.build notebooks/{path.name}"
+            )
 
 
 @pytest.mark.parametrize(

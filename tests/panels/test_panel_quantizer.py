@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fqlab.panels.views.quantizer import GRIDS, Quantizer, State, counted, ladder, weights
+from fqlab.panels.views.quantizer import GRIDS, Quantizer, State, ladder, mse_curve, weights
 from fqlab.plots.quantizer import Fair, Ladders, Staircase, mse_ratio
 
 
@@ -68,10 +68,10 @@ def test_the_fair_comparison_against_the_best_equally_spaced_levels():
         ("sign_magnitude", 2, 7),
         ("midrise", 3, 8),
     ):
-        curve = counted(kind, "normal", 0)
+        curve = mse_curve(kind, "normal", 0)
         assert curve["mse"][bits - 1] == pytest.approx(least(count), rel=0.02)
         assert curve["levels"][bits - 1] == pytest.approx(np.log2(count))
-    curves = {kind: counted(kind, "normal", 0) for kind in GRIDS}
+    curves = {kind: mse_curve(kind, "normal", 0) for kind in GRIDS}
     assert mse_ratio(curves, "said", 2) == (5, pytest.approx(least(3) / least(7), rel=0.05))
     assert mse_ratio(curves, "levels", 4)[1] < 1.05
 

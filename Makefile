@@ -64,13 +64,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/quantizer.py
-	$(BIN)/python tests/benchmarks/rounds.py
-	$(BIN)/python tests/benchmarks/methods.py
-	$(BIN)/python tests/benchmarks/growth.py
-	$(BIN)/python tests/benchmarks/tour.py
-	$(BIN)/python tests/benchmarks/panels.py
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@for name in $(BENCH); do \
+	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 
 # Hostile bytes, 100 000 for every decoder: make fuzz ARGS="--inputs 1000 idx packet"
 fuzz: $(READY)

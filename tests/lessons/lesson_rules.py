@@ -25,6 +25,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fqlab.lessons.notebook import shows
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
@@ -168,7 +170,7 @@ def stored_problems(book: NotebookNode, size: int) -> list[str]:
     for cell in book.cells:
         tags = cell.metadata.get("tags", [])
         for output in cell.get("outputs", []):
-            if CLAIM not in tags and PANEL not in tags:
+            if CLAIM not in tags and PANEL not in tags and not shows(cell):
                 faults.append(f"cell {cell.id} stores an output, but is tagged neither {CLAIM} nor {PANEL}")
             if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
                 faults.append(f"cell {cell.id} stores a live widget, which is nothing without its kernel")
@@ -178,6 +180,6 @@ def stored_problems(book: NotebookNode, size: int) -> list[str]:
             faults.append(f"cell {cell.id} has outputs and no execution count")
         if CLAIM in tags and not cell.get("outputs"):
             faults.append(f"cell {cell.id} is tagged {CLAIM} and claims nothing")
-        if PANEL in tags and not cell.get("outputs"):
+        if (PANEL in tags or (cell.cell_type == "code" and shows(cell))) and not cell.get("outputs"):
             faults.append(f"cell {cell.id} is tagged {PANEL} and shows nothing without a kernel")
     return faults

@@ -35,6 +35,8 @@ One file, one state, one or more pictures, at most two functions::
   exception lands there too, as one sentence, and is kept in ``panel.error``.
 * Draw from generators seeded by ``state.seed`` only, and hold no state of your own but caches
   (:class:`~fqlab.panels.lru.LRUCache`).
+* ``handles`` names the three settings that are worth moving from every preset, ``trains`` says for which states the static
+  pages compute ``run``, and ``training(state)`` what ``run`` depends on, where that is less than the whole state.
 * Register the class in ``fqlab.panels.PANELS``; ``tests/test_panels.py`` then drives it through every control.
 
 Everybody gets from the frame: reset, presets, ticket, CSV and SVG, the static page and the text description, progress
@@ -48,9 +50,9 @@ pictures, :mod:`~fqlab.panels.runner` the long part and :mod:`~fqlab.panels.stat
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import ipywidgets as w
 
@@ -111,6 +113,8 @@ class Panel(w.VBox):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     rows: ClassVar[Sequence[Sequence[type[Picture]]]]
     patience: ClassVar[float] = 20.0
+    handles: ClassVar[Sequence[str]] = ()
+    trains: ClassVar[Literal["everywhere", "default", "presets"]] = "everywhere"
 
     def instant(self, state: Any) -> Frame:
         """What can be shown at once; runs in the callback on every change of a control."""
@@ -124,6 +128,11 @@ class Panel(w.VBox):
     def experiment(cls, state: Any) -> Experiment | None:
         """The federation that :meth:`run` trains, if it is one that could run by itself: for TOML and ``fqlab run``."""
         return None
+
+    @classmethod
+    def training(cls, state: Any) -> Hashable:
+        """What :meth:`run` computes depends on: states with the same need one training, shown in different lights."""
+        return state
 
     def seconds(self, state: Any) -> float:
         """Expected duration of :meth:`run` on this machine; said beforehand if it is more than a second."""

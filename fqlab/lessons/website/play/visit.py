@@ -1,0 +1,172 @@
+"""One state of a panel, computed without a browser: its pictures, their alt texts, the sentence in the status line."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fqlab.lessons.website.play.ghosts import Ghost, axes_of, ghost
+from fqlab.lessons.website.play.pictures import Stored, encode, over
+from fqlab.lessons.website.play.states import bases
+from fqlab.panels.canvas import Canvas
+from fqlab.panels.frame import Frame, Panel
+from fqlab.panels.state import Settings, controls
+from fqlab.plots.picture import Picture
+
+__all__ = ["SHARP", "Shown", "Visit", "Visitor"]
+
+SHARP = 1.5
+"""Pixels of a stored picture for one of the page: sharp enough on a projector and on a laptop's screen."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a state.
+
+    Attributes:
+        picture: the whole picture, or what differs from the default state's if ``layer``.
+        alt: its alt text.
+        axes: the name of its axes, see :func:`~fqlab.lessons.website.play.ghosts.axes_of`.
+        ghost: its grey shadow for the state that comes after it, if the panel draws one.
+    """
+
+    picture: Stored
+    layer: bool
+    alt: str
+    axes: str
+    ghost: Ghost | None = None
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a panel shows in one state.
+
+    Attributes:
+        pictures: name of the picture's class -> what it shows; pictures that nothing was computed for are missing.
+        message: the sentence in the status line.
+        off: names of the controls that do not act in this state.
+    """
+
+    pictures: Mapping[str, Shown] = field(default_factory=dict)
+    message: str = ""
+    off: tuple[str, ...] = ()
+
+
+class Visitor:
+    """Goes through states of one panel, as a hand would, but without widgets and without a shadow of the state before.
+
+    A panel may keep its earlier runs to show them again. Every training gets a new panel, so that what a state shows does
+    not hang on the states that were visited before it.
+    """
+
+    def __init__(self, panel: type[Panel]) -> None:
+        self._kind = panel
+        self._canvases = {kind: Canvas(kind(), SHARP) for row in panel.rows for kind in row}
+        self._panel: Panel | None = None
+        self._training: Hashable = None
+        self._kept: dict[tuple[type[Picture], bytes], tuple[Stored, bool]] = {}
+        self._bases: dict[type[Picture], np.ndarray | None] = {}
+        self._runs: dict[Settings, Mapping[type[Picture], Any]] = {}
+
+    def visit(self, state: Settings, *, train: bool) -> Visit:
+        """What the panel shows in ``state``; without ``train`` only what it can show at once.
+
+        Raises:
+            Exception: whatever the panel's own code raises; nothing is caught.
+        """
+        panel = self._at(state)
+        first = panel.instant(state)
+        last = _last(panel.run(state)) if train else None
+        frames = [first, *([last] if last is not None else [])]
+        data = {kind: shown for frame in frames for kind, shown in frame.pictures.items()}
+        final = last.pictures if last is not None else {}
+        pictures = {
+            kind.__name__: self._shown(kind, data[kind], kind in final) for kind in self._canvases if kind in data
+        }
+        messages = dict.fromkeys(frame.message for frame in frames if frame.message)
+        return Visit(pictures, " ".join(messages), _off(state))
+
+    def close(self) -> None:
+        """Close the panel that is open."""
+        if self._panel is not None:
+            self._panel.close()
+            self._panel = None
+
+    def _at(self, state: Settings) -> Panel:
+        """A panel that has seen no other training than the state's."""
+        training = self._kind.training(state)
+        if self._panel is None or training != self._training:
+            self.close()
+            self._panel = _silent(self._kind)()
+            self._training = training
+        return self._panel
+
+    def _shown(self, kind: type[Picture], data: Any, trained: bool) -> Shown:
+        canvas = self._canvases[kind]
+        pixels, alt = canvas.pixels(data)
+        pixels = pixels[..., :3].copy()
+        axes = axes_of(canvas)
+        picture, layer = self._encoded(kind, pixels)
+        return Shown(picture, layer, alt, axes, self._ghost(kind, data) if trained else None)
+
+    def _encoded(self, kind: type[Picture], pixels: np.ndarray) -> tuple[Stored, bool]:
+        """The smaller of the whole picture and its differences from the default state's; whether it is the differences.
+
+        Pictures come back again and again: each is encoded once.
+        """
+        key = (kind, hashlib.sha256(pixels.tobytes()).digest())
+        if key not in self._kept:
+            base = self._base(kind)
+            whole = encode(pixels)
+            part = over(pixels, base) if base is not None and not np.array_equal(base, pixels) else whole
+            self._kept[key] = (part, True) if len(part.body) < len(whole.body) else (whole, False)
+        return self._kept[key]
+
+    def _base(self, kind: type[Picture]) -> np.ndarray | None:
+        """The pixels of the default state; None if it does not show the picture."""
+        if kind not in self._bases:
+            default = bases(self._kind)[0]
+            data = self._at(default).instant(default).pictures | next(self._others())
+            self._bases[kind] = self._canvases[kind].pixels(data[kind])[0][..., :3].copy() if kind in data else None
+        return self._bases[kind]
+
+    def _ghost(self, kind: type[Picture], data: Any) -> Ghost | None:
+        """The shadow of this state behind another one: the default, or the first preset whose run is not the same."""
+        others = (shown[kind] for shown in self._others() if kind in shown)
+        other = next((each for each in others if pickle.dumps(each) != pickle.dumps(data)), None)
+        return None if other is None else ghost(self._canvases[kind], data, other)
+
+    def _others(self) -> Iterator[Mapping[type[Picture], Any]]:
+        """What the runs of the states with a name show, the default's first, computed when it is asked for."""
+        for state in bases(self._kind):
+            if state not in self._runs:
+                panel = _silent(self._kind)()
+                last = _last(panel.run(state))
+                panel.close()
+                self._runs[state] = last.pictures if last is not None else {}
+            yield self._runs[state]
+
+
+@cache
+def _silent(kind: type[Panel]) -> type[Panel]:
+    """The panel, except that it never starts a run by itself."""
+    return type(kind.__name__, (kind,), {"patience": -1.0})
+
+
+def _last(frames: Iterator[Frame]) -> Frame | None:
+    """The last frame of a run, or None."""
+    last = None
+    for last in frames:
+        pass
+    return last
+
+
+def _off(state: Settings) -> tuple[str, ...]:
+    """The controls that do not act in a state."""
+    return tuple(c.name for c in controls(type(state)) if c.when is not None and not c.when(state))

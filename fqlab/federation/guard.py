@@ -45,10 +45,10 @@ def judged(results: Sequence[ClientResult], method: Method, server: Server) -> d
     expected = method.expected_shapes(server)
     entries, size = largest(expected)
     verdicts: dict[int, wire.Payload | WireError] = {
-        r.client: WireError(r.fault or f"the packet has {len(r.packet)} bytes, but at most {size} were expected")
+        r.client: WireError(r.refusal or f"the packet has {len(r.packet)} bytes, but at most {size} were expected")
         for r in results
     }
-    heard = [r for r in results if r.fault is None and len(r.packet) <= size]
+    heard = [r for r in results if r.refusal is None and len(r.packet) <= size]
     payloads = wire.unpack_all([r.packet for r in heard], [r.client for r in heard], most=entries)
     for result, payload in zip(heard, validate_updates(payloads, expected), strict=True):
         verdicts[result.client] = payload

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from fqlab.errors import ConfigError
 from fqlab.lessons import code
-from fqlab.lessons.contents import LESSONS, lesson, prediction
+from fqlab.lessons.contents import LESSONS, lesson, prediction, truth
 
 if TYPE_CHECKING:
     from fqlab.plots import Drawing
@@ -37,8 +36,8 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
 
     p = prediction(identity)
     guesses, left_out = gather(identity, pasted)
-    truth = _truth(identity) if result else None
-    return draw(Guesses, Poll(guesses, p.low, p.high, truth, p.close, p.unit, left_out))
+    known = truth(identity) if result else None
+    return draw(Guesses, Poll(guesses, p.low, p.high, known, p.close, p.unit, left_out))
 
 
 def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
@@ -81,8 +80,3 @@ def _sentence(bad: list[str], others: int) -> str:
     if others:
         parts.append(f"{others} for another question")
     return f"Not counted: {', '.join(parts)}." if parts else ""
-
-
-@cache
-def _truth(identity: str) -> float:
-    return float(prediction(identity).result())

@@ -9,7 +9,7 @@ from typing import Any
 from fqlab.errors import one_of
 from fqlab.lessons.model import Exercise, Lesson, Prediction
 
-__all__ = ["LESSONS", "exercise", "lesson", "prediction"]
+__all__ = ["LESSONS", "exercise", "lesson", "prediction", "truth"]
 
 LESSONS = tuple(f"{n:02d}" for n in range(14))
 
@@ -32,6 +32,16 @@ def prediction(identity: str) -> Prediction:
         ConfigError: for an unknown one.
     """
     return _named("prediction", identity)
+
+
+@cache
+def truth(identity: str) -> float:
+    """What is true for a prediction: computed once, in seconds.
+
+    Raises:
+        ConfigError: for an unknown prediction.
+    """
+    return float(prediction(identity).result())
 
 
 def exercise(identity: str) -> Exercise:

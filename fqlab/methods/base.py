@@ -64,7 +64,7 @@ class Client:
 
     Attributes:
         id: 0, 1, ... among all clients.
-        round: 1, 2, ...
+        round_index: 1, 2, ...
         samples: its number of training samples.
         spec: names and sizes of the model's tensors.
         training: local optimiser settings.
@@ -75,7 +75,7 @@ class Client:
     """
 
     id: int
-    round: int
+    round_index: int
     samples: int
     spec: Spec
     training: Training

@@ -1,69 +1,108 @@
-"""Recompute a claim's number and store it with everything that decided it."""
+"""Recompute the number of a claim or an observation, and store it with everything that decided it."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import json
+import inspect
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fqlab.errors import ConfigError, one_of
 from fqlab.files import atomic_write
-from fqlab.papers.claims import Claim, Result, claim
+from fqlab.papers.claims import SCALES, Result, Row, row
+from fqlab.papers.claims.rows import utc
 
-__all__ = ["reproduce"]
-
-SCALES = ("demo", "small", "paper")
+__all__ = ["recipe_of", "reproduce", "run_row", "this_commit", "versions"]
 
 
 def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
-    """Run a claim's recipe once a seed.
+    """Run the recipe of a claim or an observation once a seed.
 
     Args:
-        identity: the claim's id.
-        scale: ``"demo"`` for seconds to minutes on a laptop, ``"small"`` for up to an hour, ``"paper"`` for the set-up
-            of the source; a recipe that has no such scale refuses it.
+        identity: its id.
+        scale: ``"demo"`` for seconds, ``"small"`` for minutes, ``"paper"`` for the set-up of the source.
         store: a folder to write ``ID.SCALE.json`` into.
 
     Raises:
-        ConfigError: for an unknown claim or scale, or a recipe that has no such scale.
+        ConfigError: for an unknown id or scale, or a scale that the row does not list.
     """
-    c = claim(identity)
-    one_of("scale", scale, SCALES)
-    module, _, name = c.recipe.partition(":")
-    if scale != c.scale:  # it would run its own set-up under another name
-        raise ConfigError(
-            f"scale is {scale!r}, but the recipe of claim {identity!r} has no set-up but that of {c.scale}."
-        )
-    recipe = getattr(importlib.import_module(f"fqlab.studies.{module}"), name)
-    began = time.perf_counter()
-    values = tuple(float(recipe(seed=seed, scale=scale)) for seed in range(c.seeds))
-    result = _result(c, scale, values, time.perf_counter() - began)
+    found = row(identity)
+    result = run_row(found, scale)
     if store is not None:
-        text = json.dumps(dataclasses.asdict(result), indent=1)
-        atomic_write(store / f"{identity}.{scale}.json", (text + "\n").encode())
+        atomic_write(store / f"{identity}.{scale}.json", result.to_json())
     return result
 
 
-def _result(c: Claim, scale: str, values: tuple[float, ...], seconds: float) -> Result:
+def run_row(found: Row, scale: str, progress: Callable[[], object] = lambda: None) -> Result:
+    """The result of a row; ``progress`` is called after every seed. Raises as :func:`reproduce`."""
+    refuse(found, scale)
+    recipe = recipe_of(found, scale)
+    values: list[float] = []
+    moment = datetime.now(timezone.utc)
+    began = time.process_time()
+    for seed in range(found.seeds):
+        values.append(float(recipe(seed)))
+        progress()
+    return Result(
+        id=found.id,
+        scale=scale,
+        value=float(np.mean(values)),
+        spread=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        seeds=tuple(range(found.seeds)),
+        values=tuple(values),
+        recipe=found.recipe,
+        args=dict(found.args),
+        time=utc(moment),
+        commit=this_commit(),
+        versions=versions(),
+        machine=f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        seconds=round(time.process_time() - began, 2),
+    ).signed()
+
+
+def refuse(found: Row, scale: str) -> None:
+    """Raise a ConfigError if a row has no such scale: it would run another set-up under its name."""
+    one_of("scale", scale, SCALES)
+    missing = getattr(found, "not_run", {}).get(scale)
+    if scale not in found.scales or missing:
+        has = ", ".join(s for s in found.scales if s not in getattr(found, "not_run", {})) or "none"
+        reason = f": {missing}" if missing else ""
+        raise ConfigError(f"scale is {scale!r}, but {found.id!r} has no set-up of that scale (it has {has}){reason}.")
+
+
+def recipe_of(found: Row, scale: str) -> Callable[[int], Any]:
+    """The row's recipe as a function of the seed alone."""
+    module, _, name = found.recipe.partition(":")
+    function = getattr(importlib.import_module(f"fqlab.studies.{module}"), name)
+    args = {key: _hashable(value) for key, value in found.args.items()}
+    takes = inspect.signature(function).parameters
+    if "scale" in takes:
+        args["scale"] = scale
+    return (lambda seed: function(seed=seed, **args)) if "seed" in takes else (lambda seed: function(**args))
+
+
+def _hashable(value: Any) -> Any:
+    """A list as a tuple, so that recipes can keep what they have computed."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def versions() -> Mapping[str, str]:
+    """Of what computes."""
     import torch
 
     import fqlab
 
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    versions = {"fqlab": fqlab.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__}
-    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    mean = float(np.mean(values))
-    seeds = tuple(range(c.seeds))
-    return Result(c.id, scale, mean, spread, seeds, values, _commit(), versions, machine, round(seconds, 2))
+    return {"fqlab": fqlab.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__}
 
 
-def _commit() -> str:
+def this_commit() -> str:
     """The commit of the working tree, if there is one."""
     where = Path(__file__).resolve().parent
     try:

@@ -1,1 +1,5 @@
-"""One function a claim: ``f(seed, scale)`` gives the number."""
+"""Experiments that lessons, panels and the ledger share.
+
+A recipe is a function that gives one number. It takes ``seed`` and ``scale`` if it needs them, and what its row in the
+ledger gives as ``args``.
+"""

@@ -12,8 +12,7 @@ from fqlab.models.resnet import ResNet
 from fqlab.quant import compression, mean_bits
 
 __all__ = [
-    "PLANES", "TUNING", "WARMUP", "accuracy_005", "accuracy_02", "accuracy_03", "before_02", "bits_005", "bits_02",
-    "bits_03", "experiment", "hawq", "outcome", "published_scheme", "unweighed",
+    "PLANES", "TUNING", "WARMUP", "experiment", "fewer_bits", "first_layer_gap", "found", "hawq", "outcome", "reweighing",
 ]  # fmt: skip
 
 WARMUP = 12
@@ -48,17 +47,12 @@ def experiment(
     return Experiment(method="bsq", options=options, **shared)
 
 
-def hawq(seed: int, scale: str) -> float:
+def hawq() -> float:
     """Compression of HAWQ's scheme for ResNet-20: quantized weights and the last bias, shortcuts left out."""
     model = ResNet(3, 10, "batch")
     tensors = models.weights_of(model)
     sizes = [tensors[name].numel() for name in (*models.quantizable(model), "fc.bias")]
     return compression(mean_bits(sizes, [8, 6, 6, 6, 6, 8, 8, *[3] * 6, *[2] * 6, 3, 3]))
-
-
-def published_scheme(seed: int, scale: str) -> float:
-    """Compression at the mean bits of the published scheme for α = 0.005."""
-    return compression(2.25)
 
 
 @dataclass(frozen=True)
@@ -80,42 +74,22 @@ def outcome(penalty: float, seed: int, reweigh: bool = True) -> Outcome:
     return Outcome(last["bits"], rounds[WARMUP + PLANES - 1].accuracy, rounds[-1].accuracy, widths)
 
 
-def bits_005(seed: int, scale: str) -> float:
-    """Bits a weight, α = 0.005."""
-    return outcome(0.005, seed).bits
+def found(seed: int, penalty: float, what: str) -> float:
+    """What a run ends with: ``what`` is ``"bits"`` a weight, accuracy ``"before"`` fine-tuning or ``"accuracy"`` after."""
+    return getattr(outcome(penalty, seed), what)
 
 
-def bits_02(seed: int, scale: str) -> float:
-    """Bits a weight, α = 0.02."""
-    return outcome(0.02, seed).bits
+def fewer_bits(seed: int, small: float, large: float) -> float:
+    """Bits a weight at the ``small`` penalty less those at the ``large`` one."""
+    return outcome(small, seed).bits - outcome(large, seed).bits
 
 
-def bits_03(seed: int, scale: str) -> float:
-    """Bits a weight, α = 0.03."""
-    return outcome(0.03, seed).bits
-
-
-def accuracy_005(seed: int, scale: str) -> float:
-    """Accuracy after fine-tuning, α = 0.005."""
-    return outcome(0.005, seed).accuracy
-
-
-def accuracy_02(seed: int, scale: str) -> float:
-    """Accuracy after fine-tuning, α = 0.02."""
-    return outcome(0.02, seed).accuracy
-
-
-def accuracy_03(seed: int, scale: str) -> float:
-    """Accuracy after fine-tuning, α = 0.03."""
-    return outcome(0.03, seed).accuracy
-
-
-def before_02(seed: int, scale: str) -> float:
-    """Accuracy before fine-tuning, α = 0.02."""
-    return outcome(0.02, seed).before
-
-
-def unweighed(seed: int, scale: str) -> float:
-    """Bits of the first layer minus bits of its bias if all layers are penalized alike, α = 0.02."""
-    widths = outcome(0.02, seed, False).widths
+def first_layer_gap(seed: int, penalty: float, reweigh: bool) -> float:
+    """Bits of the first layer less those of its bias; without ``reweigh`` all tensors are penalized alike."""
+    widths = outcome(penalty, seed, reweigh).widths
     return widths["fc1.weight"] - widths["fc1.bias"]
+
+
+def reweighing(seed: int, penalty: float) -> float:
+    """How much larger that gap is without reweighing than with it."""
+    return first_layer_gap(seed, penalty, False) - first_layer_gap(seed, penalty, True)

@@ -20,9 +20,8 @@ from fqlab.training.sgd import accuracy, infer
 from fqlab.wire import Payload
 
 __all__ = [
-    "Plane", "Seen", "Watched", "between", "fedsgd_distance", "flat", "halves", "member_accuracy", "own_start_average",
-    "own_start_change", "plane", "rounds_saved_even", "shared_start_gain", "skewed_one_epoch",
-    "distances", "skewed_patient", "skewed_ten_epochs", "skewed_two_clients", "ten", "watch",
+    "Plane", "Seen", "Watched", "average_less", "between", "distances", "fedsgd_distance", "flat", "halves",
+    "member_accuracy", "plane", "rounds_saved_even", "skewed", "ten", "watch",
 ]  # fmt: skip
 
 BIAS = "fc2.bias"
@@ -52,7 +51,7 @@ class Watched(FedAvg):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         problem = super().prepare(payload, client)
-        if not self.own_start or client.round > 1:
+        if not self.own_start or client.round_index > 1:
             return problem
         seed = int(torch.randint(2**31, (), generator=client.generator("start")))
         return replace(problem, params=models.weights_of(models.make("mlp", data.load("digits"), seed)))
@@ -173,21 +172,18 @@ def ten(own_start: bool, seed: int) -> tuple[list[float], float]:
     return member_accuracy(stacked), member_accuracy({n: w[None] for n, w in average.items()})[0]
 
 
-def own_start_change(seed: int, scale: str) -> float:
-    """Accuracy of the average minus that of the worst of ten networks, each from its own start."""
-    members, average = ten(True, seed)
-    return average - min(members)
+LESS: dict[str, Callable[[list[float]], float]] = {
+    "worst": min,
+    "mean": lambda members: sum(members) / len(members),
+    "best": max,
+    "nothing": lambda members: 0.0,
+}
 
 
-def shared_start_gain(seed: int, scale: str) -> float:
-    """Accuracy of the average minus the mean of ten networks from one start."""
-    members, average = ten(False, seed)
-    return average - sum(members) / len(members)
-
-
-def own_start_average(seed: int, scale: str) -> float:
-    """Accuracy of the average of ten networks, each from its own start."""
-    return ten(True, seed)[1]
+def average_less(seed: int, own_start: bool, than: str) -> float:
+    """Accuracy of the average of ten networks, less that of the ``"worst"``, ``"mean"`` or ``"best"`` of them."""
+    members, average = ten(own_start, seed)
+    return average - LESS[than](members)
 
 
 def skewed(seed: int, epochs: int, rounds: int = 20, participants: int = 10) -> float:
@@ -199,26 +195,6 @@ def skewed(seed: int, epochs: int, rounds: int = 20, participants: int = 10) -> 
     ).accuracy
 
 
-def skewed_one_epoch(seed: int, scale: str) -> float:
-    """α = 0.1, 20 rounds, 1 local epoch."""
-    return skewed(seed, 1)
-
-
-def skewed_ten_epochs(seed: int, scale: str) -> float:
-    """α = 0.1, 20 rounds, 10 local epochs."""
-    return skewed(seed, 10)
-
-
-def skewed_patient(seed: int, scale: str) -> float:
-    """α = 0.1, 200 rounds, 1 local epoch: the steps of ten epochs, ten times the bytes."""
-    return skewed(seed, 1, rounds=200)
-
-
-def skewed_two_clients(seed: int, scale: str) -> float:
-    """α = 0.1, 20 rounds, 1 local epoch, 2 of 10 clients a round."""
-    return skewed(seed, 1, participants=2)
-
-
 def rounds_to(target: float, limit: int, **settings: Any) -> float:
     """Rounds until the test accuracy first reaches ``target``, ``inf`` beyond ``limit``."""
     shared: dict[str, Any] = {**SHARED, **settings}
@@ -228,14 +204,14 @@ def rounds_to(target: float, limit: int, **settings: Any) -> float:
     return float("inf")
 
 
-def rounds_saved_even(seed: int, scale: str) -> float:
+def rounds_saved_even(seed: int) -> float:
     """FedSGD's rounds (one full-batch step each) over FedAvg's (5 epochs, batches of 10) to 95 %; best of three rates."""
     shared: dict[str, Any] = {"partition": "iid", "seed": seed}
     slow = min(rounds_to(0.95, 300, batch_size=1437, lr=lr, **shared) for lr in (0.3, 1.0, 2.0))
     return slow / min(rounds_to(0.95, 60, batch_size=10, epochs=5, lr=lr, **shared) for lr in (0.03, 0.1, 0.3))
 
 
-def fedsgd_distance(seed: int, scale: str) -> float:
+def fedsgd_distance(seed: int) -> float:
     """Largest difference of a weight between a FedSGD round on skewed clients and a gradient step on all the data."""
     shared: dict[str, Any] = {**SHARED, "batch_size": 1437, "seed": seed, "rounds": 1}
     many = fit(Experiment(method="fedavg", partition="dirichlet", split={"alpha": 0.1}, **shared)).weights

@@ -14,10 +14,8 @@ from fqlab.methods.fedmpq import ABLATION
 from fqlab.quant import Codes, Grid, msb_density, narrow_bits, prune_msb, quantize
 
 __all__ = [
-    "ARMS", "BUDGETS", "CLIENTS", "ETAS", "OURS", "ROUNDS", "SIZES", "arm_both", "arm_fixed", "arm_full", "arm_lasso", "arm_pruning",
-    "bell", "delta", "delta_after", "dual_good", "dual_good_bits", "dual_slow", "dual_slow_bits", "dual_tiny",
-    "dual_tiny_bits", "experiment", "fresh", "full_bits", "gain_growing", "gain_lasso", "gain_pruning", "outcome",
-    "planes_a_round", "pruning_bits",
+    "ARMS", "BUDGETS", "CLIENTS", "ETAS", "OURS", "ROUNDS", "SIZES", "ablation", "bell", "delta", "delta_after",
+    "experiment", "fresh", "gain", "outcome", "planes_a_round", "primal_dual",
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
@@ -70,17 +68,17 @@ def _after(codes: Codes) -> float:
     return float(msb_density(narrow_bits(fewer, int(bits))))
 
 
-def delta(seed: int, scale: str) -> float:
+def delta(seed: int) -> float:
     """δ of a bell-shaped layer of 36 864 weights."""
     return float(msb_density(bell(3, 8, seed)))
 
 
-def delta_after(seed: int, scale: str) -> float:
+def delta_after(seed: int) -> float:
     """The same after one plane has been cut."""
     return _after(bell(3, 8, seed))
 
 
-def planes_a_round(seed: int, scale: str) -> float:
+def planes_a_round() -> float:
     """Most planes that ε = 0.03 cuts off any of the four bell-shaped layers: 30 draws, from 2, 4 and 8 bits."""
     draws = ((layer, bits, draw) for layer in range(len(SIZES)) for bits in (2, 4, 8) for draw in range(30))
     return float(max(bits - int(prune_msb(bell(layer, bits, draw), 0.03)[1]) for layer, bits, draw in draws))
@@ -101,89 +99,16 @@ def outcome(seed: int, **options: object) -> Outcome:
     return Outcome(last.accuracy, last.extras["sent_bits"])
 
 
-def _arm(name: str, seed: int) -> Outcome:
-    return outcome(seed, **(ARMS | ABLATION[name]))
+def ablation(seed: int, arm: str, what: str) -> float:
+    """``"accuracy"`` or ``"bits"`` sent of an arm of :data:`~fqlab.methods.fedmpq.ABLATION`."""
+    return getattr(outcome(seed, **(ARMS | ABLATION[arm])), what)
 
 
-def _dual(name: str, seed: int) -> Outcome:
-    return outcome(seed, penalty=0.0, epsilon=0.05, growing=False, dual_step=ETAS[name], budgets=BUDGETS)
+def gain(seed: int, arm: str, over: str) -> float:
+    """Points of accuracy of one arm over another."""
+    return 100 * (ablation(seed, arm, "accuracy") - ablation(seed, over, "accuracy"))
 
 
-def arm_fixed(seed: int, scale: str) -> float:
-    """Accuracy with fixed widths: no lasso, no pruning, no growing."""
-    return _arm("fixed width", seed).accuracy
-
-
-def arm_lasso(seed: int, scale: str) -> float:
-    """Accuracy with the group lasso alone."""
-    return _arm("group lasso", seed).accuracy
-
-
-def arm_pruning(seed: int, scale: str) -> float:
-    """Accuracy with MSB pruning alone."""
-    return _arm("MSB pruning", seed).accuracy
-
-
-def arm_both(seed: int, scale: str) -> float:
-    """Accuracy with group lasso and MSB pruning, without growing."""
-    return _arm("group lasso + MSB pruning", seed).accuracy
-
-
-def arm_full(seed: int, scale: str) -> float:
-    """Accuracy of the full method; λ is fixed."""
-    return _arm("full method", seed).accuracy
-
-
-def pruning_bits(seed: int, scale: str) -> float:
-    """Bits sent with MSB pruning alone."""
-    return _arm("MSB pruning", seed).bits
-
-
-def full_bits(seed: int, scale: str) -> float:
-    """Bits sent by the full method."""
-    return _arm("full method", seed).bits
-
-
-def gain_lasso(seed: int, scale: str) -> float:
-    """Points of accuracy of the group lasso alone over fixed widths."""
-    return 100 * (arm_lasso(seed, scale) - arm_fixed(seed, scale))
-
-
-def gain_pruning(seed: int, scale: str) -> float:
-    """Points of accuracy of MSB pruning alone over fixed widths."""
-    return 100 * (arm_pruning(seed, scale) - arm_fixed(seed, scale))
-
-
-def gain_growing(seed: int, scale: str) -> float:
-    """Points of accuracy of the full method over MSB pruning alone."""
-    return 100 * (arm_full(seed, scale) - arm_pruning(seed, scale))
-
-
-def dual_tiny(seed: int, scale: str) -> float:
-    """Accuracy of primal-dual training, η = 0.001."""
-    return _dual("tiny", seed).accuracy
-
-
-def dual_slow(seed: int, scale: str) -> float:
-    """Accuracy of primal-dual training, η = 0.005."""
-    return _dual("slow", seed).accuracy
-
-
-def dual_good(seed: int, scale: str) -> float:
-    """Accuracy of primal-dual training, η = 0.05."""
-    return _dual("good", seed).accuracy
-
-
-def dual_tiny_bits(seed: int, scale: str) -> float:
-    """Bits sent at η = 0.001."""
-    return _dual("tiny", seed).bits
-
-
-def dual_slow_bits(seed: int, scale: str) -> float:
-    """Bits sent at η = 0.005."""
-    return _dual("slow", seed).bits
-
-
-def dual_good_bits(seed: int, scale: str) -> float:
-    """Bits sent at η = 0.05."""
-    return _dual("good", seed).bits
+def primal_dual(seed: int, eta: float, what: str) -> float:
+    """``"accuracy"`` or ``"bits"`` sent of primal-dual training, whose price of a bit moves by ``eta``."""
+    return getattr(outcome(seed, penalty=0.0, epsilon=0.05, growing=False, dual_step=eta, budgets=BUDGETS), what)

@@ -7,10 +7,7 @@ from typing import Any
 
 from fqlab.studies.frontier import SETTINGS, STOPS, experiment, trace
 
-__all__ = [
-    "MIX", "both_gain", "down_gain", "down_loss", "levers_gain", "lottery_alone", "lottery_own", "lottery_up",
-    "mix_accuracy", "mix_gain", "up_gain",
-]  # fmt: skip
+__all__ = ["MIX", "accuracy", "accuracy_lost", "bytes_gain", "lottery"]
 
 MIX: dict[str, Any] = {"epochs": 5, "participants": 5, "rounds": 10}
 """FedAvg's own levers, at a setting that suits digits."""
@@ -29,39 +26,24 @@ def _fedavg(seed: int) -> dict[str, float]:
     return _end("FedAvg", seed)
 
 
-def up_gain(seed: int, scale: str) -> float:
-    """FedAvg's bytes up over those of 2-bit uploads."""
-    return _fedavg(seed)["bytes_up"] / _end("clipped, 2 bit, clip 1.3", seed)["bytes_up"]
+def bytes_gain(seed: int, setting: str, direction: str, levers: bool = False) -> float:
+    """FedAvg's bytes over those of a setting; ``direction`` is ``"bytes_up"`` or ``"both"``, ``levers`` adds :data:`MIX`."""
+    return _fedavg(seed)[direction] / _setting(setting, seed, levers)[direction]
 
 
-def both_gain(seed: int, scale: str) -> float:
-    """The same, up and down."""
-    return _fedavg(seed)["both"] / _end("clipped, 2 bit, clip 1.3", seed)["both"]
+def accuracy(seed: int, setting: str, levers: bool = False) -> float:
+    """Accuracy of a setting after its last round."""
+    return _setting(setting, seed, levers)["everyone"]
 
 
-def down_gain(seed: int, scale: str) -> float:
-    """FedAvg's bytes up and down over those of 4 bits both ways."""
-    return _fedavg(seed)["both"] / _end("both ways, 4 bit", seed)["both"]
+def accuracy_lost(seed: int, setting: str) -> float:
+    """FedAvg's accuracy less that of a setting."""
+    return _fedavg(seed)["everyone"] - accuracy(seed, setting)
 
 
-def down_loss(seed: int, scale: str) -> float:
-    """FedAvg's accuracy less that of 4 bits both ways."""
-    return _fedavg(seed)["everyone"] - _end("both ways, 4 bit", seed)["everyone"]
-
-
-def levers_gain(seed: int, scale: str) -> float:
-    """FedAvg's bytes over those of FedAvg with 5 epochs, 5 devices a round and 10 rounds."""
-    return _fedavg(seed)["both"] / _end("FedAvg", seed, **MIX)["both"]
-
-
-def mix_gain(seed: int, scale: str) -> float:
-    """FedAvg's bytes over those of the same levers with 4 bits both ways."""
-    return _fedavg(seed)["both"] / _end("both ways, 4 bit", seed, **MIX)["both"]
-
-
-def mix_accuracy(seed: int, scale: str) -> float:
-    """Accuracy of 4 bits both ways, 5 epochs, 5 devices a round, 10 rounds."""
-    return _end("both ways, 4 bit", seed, **MIX)["everyone"]
+@cache
+def _setting(name: str, seed: int, levers: bool) -> dict[str, float]:
+    return _end(name, seed, **(MIX if levers else {}))
 
 
 @cache
@@ -70,16 +52,11 @@ def _two(name: str, seed: int) -> dict[str, float]:
     return _end(name, seed, "two", epochs=5)
 
 
-def lottery_up(seed: int, scale: str) -> float:
-    """FedAvg's bytes up over LotteryFL's, half of the weights left."""
-    return _two("FedAvg", seed)["bytes_up"] / _two("LotteryFL, 50% left", seed)["bytes_up"]
+def lottery(seed: int, what: str, over: str = "FedAvg") -> float:
+    """LotteryFL with half of the weights left, two digits a device.
 
-
-def lottery_own(seed: int, scale: str) -> float:
-    """LotteryFL's own accuracy less FedAvg's."""
-    return _two("LotteryFL, 50% left", seed)["own"] - _two("FedAvg", seed)["own"]
-
-
-def lottery_alone(seed: int, scale: str) -> float:
-    """LotteryFL's own accuracy less that of devices on their own."""
-    return _two("LotteryFL, 50% left", seed)["own"] - _two("standalone", seed)["own"]
+    Args:
+        what: ``"own"``, its own accuracy less that of the setting ``over``; or ``"bytes up"`` of ``over`` over its own.
+    """
+    tickets, other = _two("LotteryFL, 50% left", seed), _two(over, seed)
+    return tickets["own"] - other["own"] if what == "own" else other["bytes_up"] / tickets["bytes_up"]

@@ -14,8 +14,8 @@ from fqlab.tensors import Weights
 from fqlab.training.sgd import infer
 
 __all__ = [
-    "ROUNDS", "alone", "by_town", "elsewhere", "elsewhere_alone", "elsewhere_together", "experiment", "lost_elsewhere",
-    "lost_rare_nearest", "lost_rare_stochastic", "order", "rare_elsewhere", "rare_home", "together",
+    "ROUNDS", "alone", "by_town", "elsewhere", "elsewhere_alone", "elsewhere_together", "experiment", "lost", "order",
+    "rare_elsewhere", "rare_home", "together",
 ]  # fmt: skip
 
 ROUNDS = 15
@@ -70,22 +70,22 @@ def together(seed: int, bits: int = 32, rounding: str = "nearest") -> list[float
     return by_town(federation, federation.method.evaluation_weights(federation.server))
 
 
-def elsewhere_alone(seed: int, scale: str) -> float:
+def elsewhere_alone(seed: int) -> float:
     """Accuracy of a car's own model in the other towns, mean over cars."""
     return float(np.mean(alone(seed)[1]))
 
 
-def elsewhere_together(seed: int, scale: str) -> float:
+def elsewhere_together(seed: int) -> float:
     """Accuracy of the common model in the other towns, mean over cars."""
     return float(np.mean(together(seed)))
 
 
-def rare_elsewhere(seed: int, scale: str) -> float:
+def rare_elsewhere(seed: int) -> float:
     """Points that the canal car gains in the other towns by learning together."""
     return 100 * (elsewhere(together(seed))[RARE] - alone(seed)[1][RARE])
 
 
-def rare_home(seed: int, scale: str) -> float:
+def rare_home(seed: int) -> float:
     """Points that the canal car gains in its own town."""
     return 100 * (together(seed)[RARE] - alone(seed)[0][RARE])
 
@@ -94,22 +94,13 @@ def _lost(seed: int, rounding: str) -> np.ndarray:
     return 100 * (np.array(together(seed)) - np.array(together(seed, BITS, rounding)))
 
 
-def lost_rare_nearest(seed: int, scale: str) -> float:
-    """Points lost in the canal town at 3 bits with nearest rounding."""
-    return float(_lost(seed, "nearest")[RARE])
+def lost(seed: int, rounding: str, town: str) -> float:
+    """Points lost at 3 bits in the canal town (``town="rare"``), or on average in the seven ``"others"``."""
+    points = _lost(seed, rounding)
+    return float(points[RARE] if town == "rare" else points[:RARE].mean())
 
 
-def lost_elsewhere(seed: int, scale: str) -> float:
-    """Points lost in the other seven towns at 3 bits with nearest rounding, on average."""
-    return float(_lost(seed, "nearest")[:RARE].mean())
-
-
-def lost_rare_stochastic(seed: int, scale: str) -> float:
-    """Points lost in the canal town at 3 bits with stochastic rounding."""
-    return float(_lost(seed, "stochastic")[RARE])
-
-
-def order(seed: int, scale: str) -> float:
+def order(seed: int) -> float:
     """Largest change of any logit when the points of clouds are shuffled and a third of them is repeated."""
     from fqlab.models.layers import build
     from fqlab.models.pointnet import PointNet

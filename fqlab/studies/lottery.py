@@ -12,7 +12,9 @@ from fqlab import models
 from fqlab.federation import Experiment, Federation, fit
 from fqlab.methods.lottery import kept_after, published_mib
 
-__all__ = ["CLIENTS", "ROUNDS", "digits", "experiment", "fedavg_mib", "kept"]
+__all__ = [
+    "CLIENTS", "ROUNDS", "broadcast", "digits", "experiment", "fedavg_mib", "gain", "kept_end", "lost", "one_way", "own",
+]  # fmt: skip
 
 ROUNDS = 40
 CLIENTS = 10
@@ -36,64 +38,38 @@ def digits(seed: int, method: str = "lottery", target: float = 0.1, images: int 
     return fit(replace(wanted, evaluate_every=ROUNDS))
 
 
-def _own(run: Any) -> float:
-    return 100 * run.rounds[-1].personal
+def own(seed: int, method: str = "lottery", target: float = 0.1, images: int = 20, balance: float = 1.0) -> float:
+    """Accuracy in % on own digits after the last round; FedAvg's one model is read at the end."""
+    if method == "fedavg":
+        return _own_of_one_model(seed)
+    return 100 * digits(seed, method, target, images, balance).rounds[-1].personal
 
 
-def fedavg_mib(seed: int, scale: str) -> float:
-    """FedAvg on MNIST as the paper counts it: 400 rounds, 20 clients, one direction, weights without biases."""
-    model = models.LotteryMNIST(10)
-    weights = sum(dict(model.named_parameters())[name].numel() for name in models.quantizable(model))
-    return published_mib(weights, clients=20, rounds=400)
+@lru_cache(maxsize=16)
+def _own_of_one_model(seed: int) -> float:
+    federation = Federation(experiment("fedavg", seed=seed))
+    for _ in federation:
+        pass
+    return 100 * float(np.mean(federation.personal(ROUNDS)))
 
 
-def kept_05(seed: int, scale: str) -> float:
-    """Where pruning to 0.5 ends."""
-    return kept_after(0.5)
+def gain(seed: int, over: str) -> float:
+    """Points of the tickets, target 0.1, over ``"standalone"`` or ``"fedavg"``."""
+    return own(seed) - own(seed, over)
 
 
-def kept_03(seed: int, scale: str) -> float:
-    """Where pruning to 0.3 ends."""
-    return kept_after(0.3)
+def lost(seed: int, images: int = 20, balance: float = 1.0) -> float:
+    """Points that tickets lose with fewer ``images`` a class, or with a second class of ``balance`` times the first."""
+    return own(seed) - own(seed, images=images, balance=balance)
 
 
-def kept_01(seed: int, scale: str) -> float:
-    """Where pruning to 0.1 ends."""
-    return kept_after(0.1)
-
-
-def kept(seed: int, scale: str) -> float:
-    """Share of the weights that is left in a real run with target 0.1."""
-    return digits(seed).rounds[-1].extras["kept"]
-
-
-def tickets(seed: int, scale: str) -> float:
-    """Accuracy on own digits, target 0.1."""
-    return _own(digits(seed))
-
-
-def half(seed: int, scale: str) -> float:
-    """Accuracy on own digits, target 0.5."""
-    return _own(digits(seed, target=0.5))
-
-
-def alone(seed: int, scale: str) -> float:
-    """Accuracy on own digits of clients that never talk."""
-    return _own(digits(seed, "standalone"))
-
-
-def gain(seed: int, scale: str) -> float:
-    """Points of the tickets over training alone."""
-    return tickets(seed, scale) - alone(seed, scale)
-
-
-def one_way(seed: int, scale: str) -> float:
-    """Cost of target 0.1 over FedAvg's as the paper counts: the mean share of weights kept over all rounds."""
-    rounds = digits(seed).rounds
+def one_way(seed: int, target: float) -> float:
+    """Cost over FedAvg's as the paper counts: the mean share of weights kept over all rounds."""
+    rounds = digits(seed, target=target).rounds
     return sum(r.extras["kept"] for r in rounds) / len(rounds)
 
 
-def broadcast(seed: int, scale: str) -> float:
+def broadcast(seed: int) -> float:
     """Cost of target 0.5 over FedAvg's, both ways on the wire, where one broadcast reaches all clients."""
     run = digits(seed, target=0.5)
     plain = digits(seed, "fedavg")
@@ -101,25 +77,13 @@ def broadcast(seed: int, scale: str) -> float:
     return (run.bytes_up + run.bytes_down) / (plain.bytes_up + plain.bytes_down / clients)
 
 
-def few_images(seed: int, scale: str) -> float:
-    """Points lost with 5 instead of 20 images a class."""
-    return tickets(seed, scale) - _own(digits(seed, images=5))
+def fedavg_mib() -> float:
+    """FedAvg on MNIST as the paper counts it: 400 rounds, 20 clients, one direction, weights without biases."""
+    model = models.LotteryMNIST(10)
+    weights = sum(dict(model.named_parameters())[name].numel() for name in models.quantizable(model))
+    return published_mib(weights, clients=20, rounds=400)
 
 
-def unbalanced(seed: int, scale: str) -> float:
-    """Points lost where the second class has a quarter of the images of the first."""
-    return tickets(seed, scale) - _own(digits(seed, balance=0.25))
-
-
-def half_one_way(seed: int, scale: str) -> float:
-    """Cost of target 0.5 over FedAvg's as the paper counts."""
-    rounds = digits(seed, target=0.5).rounds
-    return sum(r.extras["kept"] for r in rounds) / len(rounds)
-
-
-def fedavg(seed: int, scale: str) -> float:
-    """Accuracy of FedAvg's one model on each client's own digits."""
-    federation = Federation(experiment("fedavg", seed=seed))
-    for _ in federation:
-        pass
-    return 100 * float(np.mean(federation.personal(ROUNDS)))
+def kept_end(target: float) -> float:
+    """Share of the weights at which pruning to ``target`` ends."""
+    return kept_after(target)

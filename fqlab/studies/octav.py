@@ -12,8 +12,8 @@ from fqlab.quant import Grid, aciq_gauss, aciq_laplace, clip_for, expected_mse, 
 from fqlab.wire.entropy import entropy
 
 __all__ = [
-    "aciq_gauss_4", "aciq_laplace_4", "coded_mse", "coded_max_abs_4", "coded_octav_3", "gain_over_max_abs", "gauss_clip_4",
-    "laplace_clip_4", "level_aware_excess", "sweep_over_octav", "ten_updates_8", "textbook_excess", "textbook_excess_dithered",
+    "aciq_clip", "coded_bits", "coded_mse", "digits_layers", "excess", "gain_over_max_abs", "laplace",
+    "level_aware_excess", "normal", "octav_clip", "sweep_over_octav",
 ]  # fmt: skip
 
 
@@ -40,53 +40,32 @@ def digits_layers() -> tuple[torch.Tensor, torch.Tensor]:
     return first, second
 
 
-def gauss_clip_4(seed: int, scale: str) -> float:
-    """OCTAV's clip of a standard normal at 4 bits."""
-    return float(octav(normal(), Grid(4, "octav")))
+LAWS = {"normal": normal, "laplace": laplace}
 
 
-def laplace_clip_4(seed: int, scale: str) -> float:
-    """OCTAV's clip of a Laplace law with b = 1 at 4 bits."""
-    return float(octav(laplace(), Grid(4, "octav")))
+def octav_clip(law: str, bits: int = 4, iterations: int = 0) -> float:
+    """OCTAV's clip of a standard normal or a Laplace law (b = 1) on its own grid; 0 iterations are enough of them."""
+    return float(octav(LAWS[law](), Grid(bits, "octav"), iterations=iterations))
 
 
-def aciq_laplace_4(seed: int, scale: str) -> float:
-    """ACIQ's clip of a Laplace law with b = 1 at 4 bits."""
-    return float(aciq_laplace(laplace(), Grid(4, "octav")))
+def aciq_clip(law: str) -> float:
+    """ACIQ's clip of the same laws at 4 bits."""
+    rule = {"normal": aciq_gauss, "laplace": aciq_laplace}[law]
+    return float(rule(LAWS[law](), Grid(4, "octav")))
 
 
-def aciq_gauss_4(seed: int, scale: str) -> float:
-    """ACIQ's clip of a standard normal at 4 bits."""
-    return float(aciq_gauss(normal(), Grid(4, "octav")))
-
-
-def ten_updates_8(seed: int, scale: str) -> float:
-    """OCTAV's clip of a standard normal at 8 bits after ten updates."""
-    return float(octav(normal(), Grid(8, "octav"), iterations=10))
-
-
-def _excess(rounding: str, *, level_aware: bool) -> float:
+def excess(rounding: str, level_aware: bool) -> float:
     """Percent by which the MSE of OCTAV's clip exceeds the lowest, narrow grid, 2 bits."""
     x = normal(200_000)
     grid = Grid(2, "narrow")
-    mse = lambda s: float(expected_mse(x, torch.as_tensor(s), grid, rounding))
-    best = min(mse(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
-    return 100 * (mse(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
+    error = lambda s: float(expected_mse(x, torch.as_tensor(s), grid, rounding))
+    best = min(error(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
+    return 100 * (error(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
 
 
-def textbook_excess(seed: int, scale: str) -> float:
-    """Percent by which the textbook constant's MSE exceeds the lowest, narrow grid, 2 bits."""
-    return _excess("nearest", level_aware=False)
-
-
-def textbook_excess_dithered(seed: int, scale: str) -> float:
-    """The same with stochastic rounding."""
-    return _excess("stochastic", level_aware=False)
-
-
-def level_aware_excess(seed: int, scale: str) -> float:
+def level_aware_excess() -> float:
     """The same with the constant of the grid and the rounding; the worse of the two roundings."""
-    return max(_excess(rounding, level_aware=True) for rounding in ("nearest", "stochastic"))
+    return max(excess(rounding, level_aware=True) for rounding in ("nearest", "stochastic"))
 
 
 def million(seed: int) -> torch.Tensor:
@@ -94,7 +73,7 @@ def million(seed: int) -> torch.Tensor:
     return torch.randn(10**6, generator=torch.Generator().manual_seed(seed))
 
 
-def gain_over_max_abs(seed: int, scale: str) -> float:
+def gain_over_max_abs(seed: int) -> float:
     """How many times smaller the 4-bit error of a million normal weights is with OCTAV's clip than with max-abs."""
     x = million(seed)
     grid = Grid(4)
@@ -110,22 +89,17 @@ def _coded(seed: int, rule: str, bits: int) -> tuple[float, float]:
     return entropy(quantize(x, clip, grid)), float(expected_mse(x, clip, grid))
 
 
-def coded_max_abs_4(seed: int, scale: str) -> float:
-    """Bits a weight of a 4-bit max-abs code, entropy coded."""
-    return _coded(seed, "max_abs", 4)[0]
+def coded_bits(seed: int, rule: str, bits: int) -> float:
+    """Bits a weight of a code with that clip rule, entropy coded."""
+    return _coded(seed, rule, bits)[0]
 
 
-def coded_octav_3(seed: int, scale: str) -> float:
-    """Bits a weight of a 3-bit OCTAV code, entropy coded."""
-    return _coded(seed, "octav", 3)[0]
-
-
-def coded_mse(seed: int, scale: str) -> float:
+def coded_mse(seed: int) -> float:
     """MSE of the 4-bit max-abs code over that of the 3-bit OCTAV code."""
     return _coded(seed, "max_abs", 4)[1] / _coded(seed, "octav", 3)[1]
 
 
-def sweep_over_octav(seed: int, scale: str) -> float:
+def sweep_over_octav() -> float:
     """Clip of lowest MSE over OCTAV's: normal weights, 1 % of them at 11 σ, three levels."""
     x = normal(10_000).clone()
     grid = Grid(2, "narrow")

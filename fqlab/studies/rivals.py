@@ -36,8 +36,8 @@ from fqlab.quant import (
 from fqlab.seeds import SERVER, torch_generator
 
 __all__ = [
-    "DATA", "SETTINGS", "Row", "changes", "dither", "eden_nmse", "eden_nmse_1", "eden_nmse_2", "experiment", "fedpaq_1",
-    "measure", "rows", "sign", "store", "table", "weights_1",
+    "DATA", "SETTINGS", "Row", "changes", "digits_accuracy", "dither", "eden_nmse", "experiment", "measure", "rows",
+    "store", "table",
 ]  # fmt: skip
 
 STORE = Path(__file__).parent / "points" / "rivals.json"
@@ -152,23 +152,9 @@ def table(data: str) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(name: str, seed: int) -> float:
-    return fit(replace(experiment(name, "digits"), seed=seed)).accuracy
-
-
-def weights_1(seed: int, scale: str) -> float:
-    """Accuracy of weights at one bit."""
-    return _accuracy("clipped, 1 bit", seed)
-
-
-def fedpaq_1(seed: int, scale: str) -> float:
-    """Accuracy of differences at one bit."""
-    return _accuracy("FedPAQ, 1 bit", seed)
-
-
-def sign(seed: int, scale: str) -> float:
-    """Accuracy of the majority of signs."""
-    return _accuracy("sign, majority vote", seed)
+def digits_accuracy(seed: int, setting: str) -> float:
+    """Accuracy of a setting on digits."""
+    return fit(replace(experiment(setting, "digits"), seed=seed)).accuracy
 
 
 def changes(seed: int) -> torch.Tensor:
@@ -181,7 +167,7 @@ def changes(seed: int) -> torch.Tensor:
     return (trained - federation.server.weights["fc1.weight"]).flatten(1)
 
 
-def eden_nmse(bits: int, seed: int) -> float:
+def eden_nmse(seed: int, bits: int) -> float:
     """EDEN's normalised error on real changes."""
     x = changes(seed)
     generators = [torch_generator(seed, "rotation", client=c) for c in range(len(x))]
@@ -190,17 +176,7 @@ def eden_nmse(bits: int, seed: int) -> float:
     return float(((decoded - x).square().sum(1) / x.square().sum(1)).mean())
 
 
-def eden_nmse_1(seed: int, scale: str) -> float:
-    """:func:`eden_nmse` at one bit."""
-    return eden_nmse(1, seed)
-
-
-def eden_nmse_2(seed: int, scale: str) -> float:
-    """:func:`eden_nmse` at two bits."""
-    return eden_nmse(2, seed)
-
-
-def dither(seed: int, scale: str) -> float:
+def dither(seed: int) -> float:
     """Squared error of stochastic rounding over that of subtractive dither, on real changes at two bits."""
     x = changes(seed)
     grid = Grid(2)

@@ -7,13 +7,16 @@ measured the same table before; the claims compare with it. A run takes one to t
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from fqlab.federation import Experiment, fit
 from fqlab.federation.deployment import robustness
 
-__all__ = ["METHODS", "quick", "smoke"]
+__all__ = [
+    "METHODS", "earlier_distance", "first_to_fall", "full_precision_loss", "mqat_against_kure", "quick", "quick_accuracy",
+    "quick_difference", "smoke", "smoke_accuracy", "smoke_difference", "worst_drop",
+]  # fmt: skip
 
 METHODS: dict[str, dict[str, Any]] = {
     "fedavg": {},
@@ -54,46 +57,37 @@ def smoke(method: str, seed: int) -> dict[int, float]:
     return {bits: 100 * accuracy for bits, accuracy in robustness(history, WIDTHS).items()}
 
 
-def at(method: str, bits: int, seed: int, scale: str) -> float:
+def smoke_accuracy(seed: int, method: str, bits: int) -> float:
     """One cell of the table."""
     return smoke(method, seed)[bits]
 
 
-fedavg_2 = partial(at, "fedavg", 2)
-kure_2 = partial(at, "kure", 2)
-apqn_2 = partial(at, "apqn", 2)
-apqn_mixed_2 = partial(at, "apqn_mixed", 2)
-qat_2 = partial(at, "qat", 2)
-mqat_2 = partial(at, "mqat", 2)
-mqat_client_2 = partial(at, "mqat_client", 2)
+def smoke_difference(seed: int, method: str, bits: int, other: str = "", other_bits: int = 0) -> float:
+    """Points of one cell over another; what is not given is the same."""
+    return smoke(method, seed)[bits] - smoke(other or method, seed)[other_bits or bits]
 
 
-def kure_gain(seed: int, scale: str) -> float:
-    """Points that KURE gains over FedAvg at 2 bit."""
-    return smoke("kure", seed)[2] - smoke("fedavg", seed)[2]
+def worst_drop(seed: int, bits: int) -> float:
+    """Points between full precision and ``bits``, of the variant that loses most."""
+    return max(smoke(m, seed)[32] - smoke(m, seed)[bits] for m in MAIN)
 
 
-def full_precision_loss(seed: int, scale: str) -> float:
-    """Statement (ii): points in full precision between FedAvg and the worst variant."""
+def full_precision_loss(seed: int) -> float:
+    """Points in full precision between FedAvg and the worst variant."""
     return smoke("fedavg", seed)[32] - min(smoke(m, seed)[32] for m in MAIN)
 
 
-def first_to_fall(seed: int, scale: str) -> float:
-    """Statement (i): points at 2 bit between the worst variant and FedAvg; above 0 if FedAvg falls first."""
+def first_to_fall(seed: int) -> float:
+    """Points at 2 bit between the worst variant and FedAvg; above 0 if FedAvg falls first."""
     return min(smoke(m, seed)[2] for m in MAIN) - smoke("fedavg", seed)[2]
 
 
-def qat_at_home(seed: int, scale: str) -> float:
-    """Statement (iii): points that QAT at 4 bit gains at 4 bit over its own full precision."""
-    return smoke("qat", seed)[4] - smoke("qat", seed)[32]
-
-
-def mqat_against_kure(seed: int, scale: str) -> float:
-    """Statement (iv): mean over 2, 3 and 4 bit, MQAT minus KURE, in points."""
+def mqat_against_kure(seed: int) -> float:
+    """Mean over 2, 3 and 4 bit, MQAT minus KURE, in points."""
     return sum(smoke("mqat", seed)[b] - smoke("kure", seed)[b] for b in (2, 3, 4)) / 3
 
 
-def earlier_distance(seed: int, scale: str) -> float:
+def earlier_distance(seed: int) -> float:
     """Largest distance from the earlier table's means at 4 bit and more, in points."""
     cells = [(m, k) for m in ("fedavg", *MAIN) for k, b in enumerate(WIDTHS) if b >= 4]
     return max(abs(smoke(m, seed)[WIDTHS[k]] - EARLIER[m][k]) for m, k in cells)
@@ -111,27 +105,14 @@ def quick(seed: int, variant: str, bits: int = 2, range_rule: str = "mse", width
     return {b: 100 * a for b, a in accuracies.items()}
 
 
-def brittle_upwards(seed: int, scale: str) -> float:
-    """QAT at 2 bit with MSE ranges: points lost between 2 bit and full precision."""
-    accuracies = quick(seed, "qat")
-    return accuracies[2] - accuracies[32]
+def quick_accuracy(seed: int, variant: str, deployed: int, range_rule: str = "mse") -> float:
+    """Accuracy in % of the small run at a deployed width."""
+    return quick(seed, variant, range_rule=range_rule)[deployed]
 
 
-def qat_home_2(seed: int, scale: str) -> float:
-    """QAT at 2 bit with MSE ranges, deployed at 2 bit."""
-    return quick(seed, "qat")[2]
-
-
-def qat_away(seed: int, scale: str) -> float:
-    """QAT at 2 bit with MSE ranges, in full precision."""
-    return quick(seed, "qat")[32]
-
-
-def mse_gain(seed: int, scale: str) -> float:
-    """Points that KURE gains over FedAvg at 2 bit with MSE ranges."""
-    return quick(seed, "kure")[2] - quick(seed, "fedavg")[2]
-
-
-def max_abs_gain(seed: int, scale: str) -> float:
-    """Points that KURE gains over FedAvg at 2 bit with max-abs ranges."""
-    return quick(seed, "kure", range_rule="max_abs")[2] - quick(seed, "fedavg", range_rule="max_abs")[2]
+def quick_difference(
+    seed: int, variant: str, bits: int, other: str = "", other_bits: int = 0, range_rule: str = "mse"
+) -> float:
+    """Points of one variant at one deployed width over another; what is not given is the same."""
+    there = quick_accuracy(seed, other or variant, other_bits or bits, range_rule)
+    return quick_accuracy(seed, variant, bits, range_rule) - there

@@ -13,8 +13,8 @@ from fqlab.quant import Grid, quantize
 from fqlab.quant.codes import grid_index
 
 __all__ = [
-    "Parts", "crossing_uniform", "decoded", "dither_30", "mse_parts_of_mean", "fed_nearest", "fed_stochastic",
-    "ratio_one", "ratio_thirty", "suresh_binary", "suresh_bound", "uniform",
+    "Parts", "crossing_uniform", "decoded", "dither_30", "mse_parts_of_mean", "federated", "ratio", "suresh_binary",
+    "suresh_bound", "uniform",
 ]  # fmt: skip
 
 QUANTILES = 41
@@ -61,8 +61,7 @@ def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, s
     else:
         s = torch.tensor(clip)
         place = grid_index(values, s, grid)
-        gaps = grid.decode(place, s) - values
-        f = place - place.floor()
+        gaps, f = grid.decode(place, s) - values, place - place.floor()
         chance = float(grid.step(clip) ** 2 * (f * (1 - f)).mean())
         common = float(grid.step(clip) ** 2 * (_mean_of_lower(f) - f.mean(0).square()).mean())
     return Parts(float(gaps.mean(0).square().mean()), float(gaps.var(0, correction=0).mean()) + chance, common)
@@ -97,29 +96,27 @@ def _measured(clients: int, rounding: str, seed: int) -> float:
     return float((decoded(x.expand(clients, -1), 1.0, grid, rounding, draws).mean(0) - x).square().mean())
 
 
-def ratio_one(seed: int, scale: str) -> float:
-    """Stochastic over nearest error of one client, 2 bits, uniform values."""
-    return _measured(1, "stochastic", seed) / _measured(1, "nearest", seed)
+def ratio(seed: int, clients: int, over: str) -> float:
+    """Squared errors of the mean of clients with the same uniform values, 2 bits: the other rounding over ``over``."""
+    other = "nearest" if over == "stochastic" else "stochastic"
+    return _measured(clients, other, seed) / _measured(clients, over, seed)
 
 
-def ratio_thirty(seed: int, scale: str) -> float:
-    """Nearest over stochastic error of the mean of 30 clients that hold the same values."""
-    return _measured(30, "nearest", seed) / _measured(30, "stochastic", seed)
-
-
-def crossing_uniform(seed: int, scale: str) -> float:
+def crossing_uniform() -> float:
     """Number of clients at which both errors are equal, for the same uniform values."""
     nearest, stochastic = (mse_parts_of_mean(uniform(), 1.0, Grid(2), r) for r in ("nearest", "stochastic"))
     return (stochastic.chance - nearest.chance) / (nearest.bias - stochastic.bias)
 
 
-def dither_30(seed: int, scale: str) -> float:
+def dither_30(seed: int) -> float:
     """Nearest over stochastic error of the mean of 30 clients whose values differ by one step (standard deviation)."""
     draws = torch.Generator().manual_seed(seed)
     grid = Grid(4)
     values = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
-    mse = [(decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")]
-    return float(mse[0] / mse[1])
+    errors = [
+        (decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")
+    ]
+    return float(errors[0] / errors[1])
 
 
 def _suresh(seed: int) -> tuple[float, float, float]:
@@ -127,8 +124,7 @@ def _suresh(seed: int) -> tuple[float, float, float]:
     draws = torch.Generator().manual_seed(seed)
     x = torch.randn(10, 256, generator=draws) + torch.linspace(-1, 1, 256)
     low, high = x.min(1, keepdim=True).values, x.max(1, keepdim=True).values
-    middle = (high + low) / 2
-    reach = (high - low)[:, 0] / 2
+    middle, reach = (high + low) / 2, (high - low)[:, 0] / 2
     trials = []
     for _ in range(500):
         codes = quantize(x - middle, reach, Grid(1), "stochastic", draws, batch_dims=1)
@@ -138,29 +134,20 @@ def _suresh(seed: int) -> tuple[float, float, float]:
     return sum(trials) / len(trials), exact, bound
 
 
-def suresh_binary(seed: int, scale: str) -> float:
+def suresh_binary(seed: int) -> float:
     """Measured over exact error of stochastic binary quantization."""
     measured, exact, _ = _suresh(seed)
     return measured / exact
 
 
-def suresh_bound(seed: int, scale: str) -> float:
+def suresh_bound(seed: int) -> float:
     """Measured error of stochastic binary quantization over its bound d/(2n) · mean ‖X‖²."""
     measured, _, bound = _suresh(seed)
     return measured / bound
 
 
-def _federation(seed: int, rounding: str) -> float:
+def federated(seed: int, rounding: str) -> float:
+    """Accuracy on digits: 10 clients, 30 rounds, 2-bit max-abs."""
     options = {"bits": 2, "clip": "max_abs", "grid": "midrise", "rounding": rounding, "averaging": "size", "qat": False}
     shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
     return fit(Experiment(method="clipped", options=options, **shared)).accuracy
-
-
-def fed_nearest(seed: int, scale: str) -> float:
-    """Digits, 10 clients, 30 rounds, 2-bit max-abs, nearest."""
-    return _federation(seed, "nearest")
-
-
-def fed_stochastic(seed: int, scale: str) -> float:
-    """The same, stochastic."""
-    return _federation(seed, "stochastic")

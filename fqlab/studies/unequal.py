@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -12,9 +13,7 @@ from fqlab.quant import Grid, clip_for, expected_mse
 from fqlab.studies.octav import normal
 from fqlab.training.sgd import accuracy
 
-__all__ = [
-    "even", "only_fine", "ratio", "sevens_inverse", "sevens_limit", "sevens_output", "sevens_size", "share", "weights",
-]  # fmt: skip
+__all__ = ["even", "only_fine", "ratio", "sevens", "weights"]
 
 EVERY = "0123456789"
 OTHERS = "012345689"
@@ -31,14 +30,9 @@ def _clip(bits: int) -> torch.Tensor:
     return clip_for("octav", normal(), Grid(bits), level_aware=False)
 
 
-def ratio(seed: int, scale: str) -> float:
+def ratio() -> float:
     """How much more an 8-bit device counts than a 2-bit one."""
     return weights()[0] / weights()[1]
-
-
-def share(seed: int, scale: str) -> float:
-    """The 8-bit device's share of the average."""
-    return weights()[0]
 
 
 def _run(seed: int, fine: str = OTHERS, coarse: str = EVERY, output: int = 2, **options: object) -> tuple[float, float]:
@@ -58,31 +52,20 @@ def _run(seed: int, fine: str = OTHERS, coarse: str = EVERY, output: int = 2, **
     return last.accuracy, sevens
 
 
-def sevens_inverse(seed: int, scale: str) -> float:
-    """Sevens read right; only the 2-bit devices have any."""
-    return _run(seed)[1]
+def sevens(seed: int, **settings: Any) -> float:
+    """Share of the sevens read right; only the 2-bit devices have any.
+
+    Args:
+        settings: over inverse-error weights: options of the method, or ``output``, the bits of all output layers.
+    """
+    return _run(seed, **settings)[1]
 
 
-def sevens_size(seed: int, scale: str) -> float:
-    """The same, averaged by samples."""
-    return _run(seed, averaging="size")[1]
-
-
-def sevens_limit(seed: int, scale: str) -> float:
-    """The same, by inverse errors with a limit of 10."""
-    return _run(seed, limit=10.0)[1]
-
-
-def sevens_output(seed: int, scale: str) -> float:
-    """The same without a limit, all output layers at 8 bits."""
-    return _run(seed, output=8)[1]
-
-
-def only_fine(seed: int, scale: str) -> float:
+def only_fine(seed: int) -> float:
     """Only the 8-bit device has sevens: inverse errors less samples."""
     return _run(seed, EVERY, OTHERS)[1] - _run(seed, EVERY, OTHERS, averaging="size")[1]
 
 
-def even(seed: int, scale: str) -> float:
+def even(seed: int) -> float:
     """Everybody has all digits: accuracy by inverse errors less by samples."""
     return _run(seed, EVERY)[0] - _run(seed, EVERY, averaging="size")[0]

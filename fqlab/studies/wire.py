@@ -10,8 +10,7 @@ from fqlab.models.layers import build
 from fqlab.quant import Grid, clip_for, expected_mse, quantize
 
 __all__ = [
-    "both_ways_2222", "clip_coded", "clip_fixed", "formula_2222", "mnist_upload", "packet_2222", "socket",
-    "thousand_header", "zstd",
+    "both_ways_2222", "clip_saves", "formula_2222", "mnist_upload", "packet_2222", "socket", "thousand_header", "zstd",
 ]  # fmt: skip
 
 
@@ -41,7 +40,7 @@ def _size(bits: int) -> wire.Size:
     return wire.measure(wire.pack(mnist_upload((bits,) * 4)))
 
 
-def formula_2222(seed: int, scale: str) -> float:
+def formula_2222() -> float:
     """32-bit uplink over 2-2-2-2 uplink, counting codes, clips and the trained parameters that stay in 32 bit."""
     payload = mnist_upload((2, 2, 2, 2))
     codes = list(payload.codes.values())
@@ -50,24 +49,24 @@ def formula_2222(seed: int, scale: str) -> float:
     return 32 * (sum(c.values.numel() for c in codes) + rest) / (code_bits + 32 * (len(codes) + rest))
 
 
-def packet_2222(seed: int, scale: str) -> float:
+def packet_2222() -> float:
     """A packet in 32 bit over a packet at 2-2-2-2, every byte counted."""
     return _size(32).total / _size(2).total
 
 
-def both_ways_2222(seed: int, scale: str) -> float:
+def both_ways_2222() -> float:
     """Both directions in 32 bit over 2-2-2-2 up and 32 bit down."""
     whole = _size(32).total
     return 2 * whole / (whole + _size(2).total)
 
 
-def thousand_header(seed: int, scale: str) -> float:
+def thousand_header() -> float:
     """Header's share of a packet of 1000 3-bit codes."""
-    size = wire.measure(wire.pack({"w": quantize(_normal(seed, 1000), 2.0, Grid(3))}))
+    size = wire.measure(wire.pack({"w": quantize(_normal(0, 1000), 2.0, Grid(3))}))
     return size.overhead_bytes / size.total
 
 
-def _saved(seed: int, coded: bool) -> float:
+def clip_saves(seed: int, coded: bool) -> float:
     """Bits a weight that OCTAV (level-aware) saves over max-abs at the error of OCTAV with 16 levels."""
     x = _normal(seed, 100_000)
     rates = {}
@@ -82,17 +81,7 @@ def _saved(seed: int, coded: bool) -> float:
     return float(np.interp(mse, *rates["max_abs"]) - rate)
 
 
-def clip_fixed(seed: int, scale: str) -> float:
-    """Bits saved at fixed length."""
-    return _saved(seed, coded=False)
-
-
-def clip_coded(seed: int, scale: str) -> float:
-    """Bits saved after ideal coding."""
-    return _saved(seed, coded=True)
-
-
-def zstd(seed: int, scale: str) -> float:
+def zstd(seed: int) -> float:
     """zstandard's bits over Shannon's bound at 4 bits."""
     x = _normal(seed, 100_000)
     grid = Grid(4)
@@ -101,7 +90,7 @@ def zstd(seed: int, scale: str) -> float:
     return 8 * packed / (wire.entropy(codes) * codes.values.numel())
 
 
-def socket(seed: int, scale: str) -> float:
+def socket() -> float:
     """Bytes two clients put on their sockets, less those of the ledger, for each packet."""
     from fqlab.federation.loopback import exchange
 

@@ -19,7 +19,7 @@ DIRECTIONS = ("up", "down")
 class Entry:
     """One packet: who, when, which way, and its size (bytes, but for ``code_bits``; see :class:`Size`)."""
 
-    round: int
+    round_index: int
     client: int
     direction: str
     total: int
@@ -85,7 +85,9 @@ class Ledger:
         one_of("column", column, COLUMNS[3:])
         one_of("direction", direction, (None, *DIRECTIONS))
         wanted = {
-            k: v for k, v in (("round", round_index), ("client", client), ("direction", direction)) if v is not None
+            k: v
+            for k, v in (("round_index", round_index), ("client", client), ("direction", direction))
+            if v is not None
         }
         chosen = (e for e in self.entries if all(getattr(e, k) == v for k, v in wanted.items()))
         return sum(getattr(e, column) for e in chosen)

@@ -62,7 +62,7 @@ def test_the_ledger_comes_back(stored):
     federation = Federation(dataclasses.replace(SHORT, rounds=4), checkpoint=stored)
     federation.step()
     assert federation.ledger.total() == sum(r.bytes_up + r.bytes_down for r in federation.rounds)
-    assert {entry.round for entry in federation.ledger.entries} == {1, 2, 3, 4}
+    assert {entry.round_index for entry in federation.ledger.entries} == {1, 2, 3, 4}
 
 
 def test_every_flipped_byte_is_noticed_or_changes_nothing(stored):

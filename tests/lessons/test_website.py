@@ -233,8 +233,8 @@ def test_slides_turn_by_keys_and_fit(browser, decks):
     assert page.evaluate(top) == 0
     for key, place in (("ArrowRight", 1), ("PageDown", 2), ("ArrowLeft", 1), ("End", None), ("Home", 0)):
         page.keyboard.press(key)
-        wanted = page.evaluate("document.querySelectorAll('section').length - 1") if place is None else place
+        wanted = page.evaluate("document.querySelectorAll('.slide').length - 1") if place is None else place
         page.wait_for_function(f"{top} === {wanted}")
-    tall = "[...document.querySelectorAll('section')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
+    tall = "[...document.querySelectorAll('.slide')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
     assert page.evaluate(tall) == []
     page.close()

@@ -51,7 +51,7 @@ def test_levels_and_shares_by_hand(panel, alone):
 
 
 def test_the_chip_trains_nothing_and_the_range_moves_the_levels(panel, alone):
-    panel.set(chip=4, range="mse")
+    panel.set(chip=4, range_rule="mse")
     assert panel.frame.pictures[Deployed].chip == 4  # at once, without waiting
     rounded = deploy(alone.weights, ["fc1.weight"], 4, "mse")["fc1.weight"]
     assert panel.frame.pictures[Shape].zeros == pytest.approx(float((rounded == 0).float().mean()))

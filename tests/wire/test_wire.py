@@ -267,7 +267,7 @@ def test_ledger_sums():
     assert ledger.total() == 6 * len(packet)
     assert ledger.total(round_index=1, direction="up") == 2 * len(packet)
     assert ledger.total("float_bytes", client=0) == 2 * 16
-    assert ledger.rows()[0]["round"] == 1
+    assert ledger.rows()[0]["round_index"] == 1
     with pytest.raises(ConfigError, match="direction is 'sideways'"):
         ledger.add(1, 0, "sideways", wire.measure(packet))
 

@@ -28,7 +28,7 @@ def located(task: ClientTask, model: torch.nn.Module) -> Iterator[None]:
         yield
     except Exception as error:
         layer = entered[-1] if entered else "none yet"
-        where = f"round {task.round}, client {task.client}, last layer {layer}"
+        where = f"round {task.round_index}, client {task.client}, last layer {layer}"
         raise ClientError(f"{where}: {type(error).__name__}: {error}") from error
     finally:
         for hook in hooks:

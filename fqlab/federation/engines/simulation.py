@@ -35,14 +35,14 @@ class ClientTask:
     """What one client is asked to do in one round: a packet in, a packet out."""
 
     client: int
-    round: int
+    round_index: int
     packet: bytes
     state: State | None = None
 
 
 @dataclass(frozen=True)
 class ClientResult:
-    """What comes back: a packet and its size, or ``fault``, the reason why there is none."""
+    """What comes back: a packet and its size, or ``refusal``, the reason why there is none."""
 
     client: int
     packet: bytes = b""
@@ -51,7 +51,7 @@ class ClientResult:
     mse: dict[str, float] = field(default_factory=dict)
     moved: dict[str, float] = field(default_factory=dict)
     loss: float = float("nan")
-    fault: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ class Simulation:
 
     def client(self, task: ClientTask, model: torch.nn.Module) -> Client:
         """The client's own view of the round."""
-        address = dict(seed=self.experiment.seed, round_index=task.round, client=task.client)
+        address = dict(seed=self.experiment.seed, round_index=task.round_index, client=task.client)
         return Client(
             id=task.client,
-            round=task.round,
+            round_index=task.round_index,
             samples=len(self.train[task.client]),
             spec=self.spec,
-            training=self.experiment.training(task.round),
+            training=self.experiment.training(task.round_index),
             state=task.state,
             generator=lambda purpose: seeds.torch_generator(purpose=purpose, **address),
-            accuracy=partial(self.accuracy, model, task.client, task.round),
+            accuracy=partial(self.accuracy, model, task.client, task.round_index),
         )
 
     def accuracy(
@@ -112,7 +112,7 @@ class Simulation:
 
     def plan(self, client: Client) -> list[np.ndarray]:
         """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
-        rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round, client.id)
+        rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round_index, client.id)
         least = self.experiment.batch_size if self.experiment.drop_last else self.smallest_batch
         return batches(self.train[client.id], client.training, rng, least=least)
 
@@ -132,11 +132,11 @@ class Simulation:
         losses: Sequence[float],
     ) -> list[ClientResult]:
         """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
-        faults = _not_finite({**params, **buffers}, len(clients))
-        sound = [i for i, fault in enumerate(faults) if fault is None]
+        refusals = _not_finite({**params, **buffers}, len(clients))
+        sound = [i for i, refusal in enumerate(refusals) if refusal is None]
         results = [
-            ClientResult(c.id, state=c.state, loss=loss, fault=f)
-            for c, loss, f in zip(clients, losses, faults, strict=True)
+            ClientResult(c.id, state=c.state, loss=loss, refusal=why)
+            for c, loss, why in zip(clients, losses, refusals, strict=True)
         ]
         if not sound:
             return results
@@ -151,13 +151,13 @@ class Simulation:
 
 def _not_finite(tensors: Weights, clients: int) -> list[str | None]:
     """For each stacked client the first tensor that is not finite, in words."""
-    faults: list[str | None] = [None] * clients
+    refusals: list[str | None] = [None] * clients
     for name, value in tensors.items():
         if not math.isfinite(float(value.sum())):
             for i in range(clients):
-                if faults[i] is None and not bool(value[i].isfinite().all()):
-                    faults[i] = f"{name} is not finite after training"
-    return faults
+                if refusals[i] is None and not bool(value[i].isfinite().all()):
+                    refusals[i] = f"{name} is not finite after training"
+    return refusals
 
 
 def steps(simulation: Simulation, client: Client, problem: LocalProblem) -> Iterator[Batch]:

@@ -11,16 +11,16 @@ from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Q
 
 @cache
 def _one() -> float:
-    from fqlab.studies.rounding import ratio_one
+    from fqlab.studies.rounding import ratio
 
-    return ratio_one(0, "demo")
+    return ratio(0, clients=1, over="nearest")
 
 
 @cache
 def _thirty() -> float:
-    from fqlab.studies.rounding import ratio_thirty
+    from fqlab.studies.rounding import ratio
 
-    return ratio_thirty(0, "demo")
+    return ratio(0, clients=30, over="stochastic")
 
 
 def stochastic(x: np.ndarray, u: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ def _planes() -> float:
     """Most planes that any of the four bell-shaped layers loses at ε = 0.03."""
     from fqlab.studies.fedmpq import planes_a_round
 
-    return planes_a_round(0, "demo")
+    return planes_a_round()
 
 
 def _turns(base: Ints, sizes: Ints, limit: float, ranked: Ints, slack: float = 0.0) -> list[int]:

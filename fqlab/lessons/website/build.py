@@ -7,13 +7,14 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fqlab.errors import ConfigError, DataError, FqlabError
 from fqlab.lessons.website import cells, pages, runs, slides
+from fqlab.lessons.website.learn.words import Word, glossary
 from fqlab.lessons.website.markup import Markup
+from fqlab.lessons.website.site import Site
 
 __all__ = ["build_website", "build_slides", "main"]
 
@@ -33,23 +34,18 @@ def build_website(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     """
     paths = runs.notebooks(folder)
     books = _books(paths, out.parent / "executed", run)
+    truths = runs.truths([path.stem[:2] for path in paths], out.parent / "executed")
     _emptied(out)
-    lessons = [_lesson(path, book, out) for path, book in zip(paths, books, strict=True)]
-    texts = {path: _about_text(path) for path in sorted(folder.glob("*.md"))}
-    others = list(texts.values())
-    written = [_write(out, "index", pages.index(lessons, others))]
-    for n, (lesson, book) in enumerate(zip(lessons, books, strict=True)):
-        markup = Markup()
-        shown = _named(lesson.stem, lambda book=book, markup=markup: list(cells.blocks(book, markup)))
-        around = (lessons[n - 1] if n else None, lessons[n + 1] if n + 1 < len(lessons) else None)
-        written.append(_write(out, lesson.stem, pages.lesson_page(lesson, shown, markup.headings, around, others)))
-    for path, page in texts.items():
-        markup = Markup()
-        inner = _named(path.name, lambda path=path, markup=markup: markup.html(path.read_text(encoding="utf-8")))
-        written.append(_write(out, page.stem, pages.text_page(page, inner, markup.headings, others)))
-    style = files("fqlab.lessons.website").joinpath("style.css").read_text(encoding="utf-8")
-    (out / "style.css").write_text(style, encoding="utf-8")
-    return written
+    texts = sorted(folder.glob("*.md"))
+    lessons = tuple(_lesson(path, book, out) for path, book in zip(paths, books, strict=True))
+    site = Site(out, pages.Course(lessons, tuple(map(_about_text, texts))), truths, _words(folder))
+    site.index()
+    for lesson, book in zip(lessons, books, strict=True):
+        _named(lesson.stem, lambda lesson=lesson, book=book: site.lesson(lesson, book))
+    for path, page in zip(texts, site.course.others, strict=True):
+        _named(path.name, lambda path=path, page=page: site.text(page, path.read_text(encoding="utf-8")))
+    site.finish()
+    return site.written
 
 
 def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
@@ -60,12 +56,20 @@ def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     """
     paths = runs.notebooks(folder)
     books = _books(paths, out.parent / "executed", run)
+    truths = runs.truths([path.stem[:2] for path in paths], out.parent / "executed")
     _emptied(out)
     written = []
     for path, book in zip(paths, books, strict=True):
-        shown = _named(path.stem, lambda book=book: slides.cut(cells.blocks(book, Markup())))
+        place = cells.Place(path.stem, truths)
+        shown = _named(path.stem, lambda book=book, place=place: slides.cut(cells.blocks(book, Markup(), place)))
         written.append(_write(out, path.stem, slides.deck(pages.about(path.stem, book).title, shown)))
     return written
+
+
+def _words(folder: Path) -> list[Word]:
+    """The glossary of a folder of lessons, if it has one."""
+    file = folder / "GLOSSARY.md"
+    return glossary(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def _books(paths: Sequence[Path], cache: Path, run: bool) -> list[Any]:

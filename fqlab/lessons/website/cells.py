@@ -5,16 +5,34 @@ from __future__ import annotations
 import ast
 import html
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fqlab.lessons.notebook import CLAIM, PANEL
+from fqlab.lessons.website.learn.asking import part
 from fqlab.lessons.website.markup import Markup, highlight
 
-__all__ = ["Block", "blocks", "picture"]
+__all__ = ["Block", "Place", "blocks", "picture"]
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+KERNEL = re.compile(r"\brun the next cell\b|^Stuck\? `hint\(", re.IGNORECASE)
+"""Paragraphs that speak of cells and calls: on a page there are buttons in their place."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the cells of a lesson stand.
+
+    Attributes:
+        stem: the lesson's file name without ending.
+        truths: prediction -> true value.
+        root: the way from the page to the folder of ``fqlab.js``.
+    """
+
+    stem: str = ""
+    truths: Mapping[str, float] = field(default_factory=dict)
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,7 +40,7 @@ class Block:
     """One cell, or one output, on a page.
 
     Attributes:
-        kind: ``text``, ``code``, ``panel``, ``claims`` or ``output``.
+        kind: ``text``, ``code``, ``panel``, ``claims``, ``output`` or ``asking``.
         html: what is shown.
         source: Markdown or Python behind it.
     """
@@ -32,17 +50,24 @@ class Block:
     source: str
 
 
-def blocks(book: Any, markup: Markup) -> Iterator[Block]:
+def blocks(book: Any, markup: Markup, place: Place = Place()) -> Iterator[Block]:
     """The blocks of a notebook, top to bottom; empty cells leave none."""
     for cell in book["cells"]:
         if cell["cell_type"] == "markdown":
-            if cell["source"].strip():
-                yield Block("text", markup.html(cell["source"]), cell["source"])
+            source = _without_kernel(cell["source"])
+            if source.strip():
+                yield Block("text", markup.html(source), source)
+        elif asked := part(cell["source"], place.stem, place.truths) if cell["cell_type"] == "code" else "":
+            yield Block("asking", asked, cell["source"])
         elif cell["cell_type"] == "code" and cell["source"].strip():
             tags = cell["metadata"].get("tags", [])
             yield Block("code", _source(cell["source"]), cell["source"])
             for output in _joined(cell["outputs"]):
                 yield _output(output, tags, cell["source"], markup)
+
+
+def _without_kernel(source: str) -> str:
+    return "\n\n".join(p for p in re.split(r"\n\s*\n", source) if not KERNEL.search(p))
 
 
 def _source(source: str) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fqlab.lessons.website.cells import Block
 from fqlab.lessons.website.markup import Heading
 
-__all__ = ["LessonPage", "about", "frame", "index", "lesson_page", "text_page"]
+__all__ = ["Course", "LessonPage", "about", "frame", "index", "lesson_page", "text_page"]
 
 STORY = "How few bits can a federation speak, and who pays for the silence?"
 ROUTES = (
@@ -54,46 +53,82 @@ def about(stem: str, book: Any, picture: str = "") -> LessonPage:
     )
 
 
-def frame(title: str, body: str, *, others: Sequence[LessonPage] = (), here: str = "", description: str = "") -> str:
-    """A page of the site: head, bar on top with the course and the ``others``, ``body``."""
-    links = [("index", "Course"), *((page.stem, page.stem.capitalize()) for page in others)]
-    bar = "".join(
-        f'<a href="{stem}.html"{" aria-current=page" if stem == here else ""}>{words}</a>' for stem, words in links
-    )
+@dataclass(frozen=True)
+class Course:
+    """What every page knows of the whole: the lessons in their order, and the pages beside them."""
+
+    lessons: tuple[LessonPage, ...] = ()
+    others: tuple[LessonPage, ...] = ()
+
+    def around(self, lesson: LessonPage) -> tuple[LessonPage | None, LessonPage | None]:
+        """The lessons before and after this one."""
+        n = self.lessons.index(lesson)
+        return (self.lessons[n - 1] if n else None, self.lessons[n + 1] if n + 1 < len(self.lessons) else None)
+
+
+def frame(title: str, body: str, *, bar: str = "", description: str = "") -> str:
+    """A page of the site: head, the bar on top with ``bar`` and search, ``body``."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{html.escape(title)}</title>\n<meta name="description" content="{html.escape(description, quote=True)}">\n'
-        '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="style.css">\n</head>\n<body>\n'
-        '<a class="skip" href="#main">Skip to the text</a>\n'
-        f'<header><a class="home" href="index.html">fqlab</a><nav aria-label="Site">{bar}</nav></header>\n'
-        f"{body}\n</body>\n</html>\n"
+        '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="style.css">\n'
+        '<script defer src="fqlab.js"></script>\n</head>\n<body>\n<a class="skip" href="#main">Skip to the text</a>\n'
+        f'<header><a class="home" href="index.html">fqlab</a>{bar}{SEARCH}</header>\n{body}\n</body>\n</html>\n'
     )
 
 
-def lesson_page(
-    lesson: LessonPage,
-    blocks: Sequence[Block],
-    headings: Sequence[Heading],
-    around: tuple[LessonPage | None, LessonPage | None],
-    others: Sequence[LessonPage] = (),
-) -> str:
-    """The page of one lesson: its contents at the side, its cells, and the way on."""
-    inner = "".join(f'<div class="{block.kind}">{block.html}</div>\n' for block in blocks if block.html)
-    body = f'<div class="page">{_contents(headings)}<main id="main">{inner}{_way(*around)}</main></div>'
+SEARCH = (
+    '<form class="find" role="search" data-root=""><input type="search" placeholder="Search" aria-label="Search all pages" '
+    'autocomplete="off"></form>'
+)
+
+
+def lesson_page(lesson: LessonPage, inner: str, headings: Sequence[Heading], course: Course) -> str:
+    """The page of one lesson: all lessons at the side, its cells, and the way on."""
     name = f"{lesson.number} · {lesson.title}" if lesson.number else lesson.title
-    return frame(f"{name} · fqlab", body, others=others, description=lesson.promise)
+    body = f"{inner}{_way(*course.around(lesson))}"
+    return _page(f"{name} · fqlab", body, course, lesson, headings, lesson.promise)
 
 
-def text_page(page: LessonPage, inner: str, headings: Sequence[Heading], others: Sequence[LessonPage]) -> str:
+def text_page(page: LessonPage, inner: str, headings: Sequence[Heading], course: Course) -> str:
     """The page of a Markdown file."""
-    body = f'<div class="page">{_contents(headings)}<main id="main">{inner}</main></div>'
-    return frame(f"{page.title} · fqlab", body, others=others, here=page.stem)
+    return _page(f"{page.title} · fqlab", inner, course, page, headings, page.title)
+
+
+def _page(
+    title: str, inner: str, course: Course, here: LessonPage, headings: Sequence[Heading], description: str
+) -> str:
+    """A page with the list of lessons: at the side where there is room, else in a menu on top."""
+    side = _side(course, here, _contents(headings))
+    body = f'<div class="page"><nav class="side" aria-label="Lessons">{side}</nav><main id="main">{inner}</main></div>'
+    return frame(title, body, bar=_menu(course, here), description=description)
+
+
+def _menu(course: Course, here: LessonPage | None = None) -> str:
+    return (
+        f'<details class="menu"><summary>Lessons</summary><nav aria-label="Menu">{_side(course, here)}</nav></details>'
+    )
+
+
+def _side(course: Course, here: LessonPage | None, contents: str = "") -> str:
+    """Links to all pages; under the one that is shown, its own sections."""
+    groups = (group for group in (course.lessons, course.others) if group)
+    lists = (f"<ol>{''.join(_entry(page, page == here, contents) for page in group)}</ol>" for group in groups)
+    return f'<p><a href="index.html">The course</a></p>{"".join(lists)}'
+
+
+def _entry(page: LessonPage, here: bool, contents: str) -> str:
+    number = f"<small>{page.number}</small> " if page.number else ""
+    current = ' aria-current="page"' if here else ""
+    return (
+        f'<li><a href="{page.stem}.html"{current}>{number}{html.escape(page.title)}</a>{contents if here else ""}</li>'
+    )
 
 
 def _contents(headings: Sequence[Heading]) -> str:
     sections = "".join(f'<li><a href="#{h.anchor}">{h.text}</a></li>' for h in headings if h.level == 2)
-    return f'<nav class="toc" aria-label="On this page"><ol>{sections}</ol></nav>' if sections else ""
+    return f'<ol class="toc">{sections}</ol>' if sections else ""
 
 
 def _way(before: LessonPage | None, after: LessonPage | None) -> str:
@@ -105,20 +140,30 @@ def _way(before: LessonPage | None, after: LessonPage | None) -> str:
     return f'<nav class="way" aria-label="Lessons before and after">{"".join(links)}</nav>' if links else ""
 
 
-def index(lessons: Sequence[LessonPage], others: Sequence[LessonPage]) -> str:
-    """The map of the course: its story, ways through it, one card for each lesson, and the other pages."""
-    cards = "".join(map(_card, lessons))
-    stems = {lesson.number: lesson.stem for lesson in lessons}
+def index(course: Course, progress: str) -> str:
+    """The map of the course: its story, ways through it, one card for each lesson, and the other pages.
+
+    ``progress``: the part that says what a learner did so far.
+    """
+    cards = "".join(map(_card, course.lessons))
+    stems = {lesson.number: lesson.stem for lesson in course.lessons}
     routes = "".join(f"<li><b>{name}</b> {_route(numbers, stems)} {words}</li>" for name, numbers, words in ROUTES)
-    more = "".join(f'<li><a href="{page.stem}.html">{html.escape(page.title)}</a></li>' for page in others)
+    more = "".join(f'<li><a href="{page.stem}.html">{html.escape(page.title)}</a></li>' for page in course.others)
     also = f"<h2>Beside the lessons</h2><ul>{more}</ul>" if more else ""
     body = (
         f'<main id="main" class="map"><h1>See, touch and reproduce quantized federated learning</h1><p class="story">{STORY}'
-        "</p><p>Every lesson goes from a guess through a live panel to the paper's own numbers. These pages show each panel "
-        "in its default state. To move the controls, open the lesson in Binder or run <code>make lab</code>.</p>"
-        f'<ol class="cards">{cards}</ol><h2>Ways through</h2><ul class="routes">{routes}</ul>{also}</main>'
+        "</p><p>Every lesson goes from a guess through a panel to the paper's own numbers. These pages play without a kernel: "
+        "guess, answer, move. To run code of your own, open the lesson in Binder or run <code>make lab</code>.</p>"
+        f'<ol class="cards">{cards}</ol><h2>Ways through</h2><ul class="routes">{routes}</ul><h2 id="progress">Your progress</h2>'
+        f"{progress}{also}</main>"
     )
-    return frame("fqlab: the course", body, others=others, here="index", description=STORY)
+    bar = "".join(f'<a href="{page.stem}.html">{page.stem.capitalize()}</a>' for page in course.others)
+    return frame(
+        "fqlab: the course",
+        body,
+        bar=f'{_menu(course)}<nav class="beside" aria-label="Site">{bar}</nav>',
+        description=STORY,
+    )
 
 
 def _route(numbers: str, stems: dict[str, str]) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fqlab.errors import ConfigError, DataError
+from fqlab.files import atomic_write
+from fqlab.lessons.contents import LESSONS, lesson, truth
 
-__all__ = ["notebooks", "run_all", "stored"]
+__all__ = ["notebooks", "run_all", "stored", "truths"]
 
 PACKAGE = Path(__file__).resolve().parents[2]
 AT_ONCE = 2
@@ -56,10 +58,26 @@ def run_all(paths: Sequence[Path], cache: Path) -> list[Any]:
     """
     from tqdm import tqdm
 
-    code = _digest(sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".json")))
+    code = _code()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [pool.submit(_run, path, cache, code) for path in paths]
         return [job.result() for job in tqdm(jobs, unit="lesson", leave=False)]
+
+
+def truths(numbers: Sequence[str], cache: Path) -> dict[str, float]:
+    """The true value of every prediction of these lessons; kept in ``cache`` until code changes."""
+    kept = cache / f"truths-{_code()[:12]}.json"
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    wanted = [p.id for number in numbers if number in LESSONS for p in lesson(number).predictions]
+    found = {identity: known[identity] if identity in known else truth(identity) for identity in wanted}
+    cache.mkdir(parents=True, exist_ok=True)
+    atomic_write(kept, json.dumps(known | found, indent=1).encode())
+    return found
+
+
+def _code() -> str:
+    """A digest of everything that a result depends on."""
+    return _digest(sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".json")))
 
 
 def _run(path: Path, cache: Path, code: str) -> Any:

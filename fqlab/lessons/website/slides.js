@@ -1,11 +1,11 @@
 // Arrow keys, Page Up/Down, space, Home and End go from slide to slide; what is too tall is drawn smaller.
-const slides = [...document.querySelectorAll("section")];
+const slides = [...document.querySelectorAll(".slide")];
 const here = () => slides.reduce((best, s, i) =>
   Math.abs(s.getBoundingClientRect().top) < Math.abs(slides[best].getBoundingClientRect().top) ? i : best, 0);
 const go = (i) => slides[Math.max(0, Math.min(slides.length - 1, i))].scrollIntoView();
 const steps = { ArrowRight: 1, ArrowDown: 1, PageDown: 1, " ": 1, ArrowLeft: -1, ArrowUp: -1, PageUp: -1 };
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("summary, input")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("summary, input, select, textarea, button, a, .fq-panel")) return;
   const ends = { Home: 0, End: slides.length - 1 };
   if (event.key in ends) go(ends[event.key]);
   else if (event.key in steps) go(here() + (event.shiftKey ? -1 : 1) * steps[event.key]);

@@ -137,6 +137,6 @@ def _section(slide: Slide, number: int, count: int) -> str:
     head = f"<{heading}>{slide.heading}{more}</{heading}>" if slide.heading else ""
     kind = "title" if slide.level == 1 else "body"
     return (
-        f'<section id="{number}" class="{kind}" aria-label="Slide {number} of {count}"><div class="fit">{head}'
+        f'<section id="{number}" class="slide {kind}" aria-label="Slide {number} of {count}"><div class="fit">{head}'
         f'<div class="parts">{"".join(slide.parts)}</div></div><p class="number" aria-hidden="true">{number} / {count}</p></section>\n'
     )

@@ -69,7 +69,7 @@ class State(Settings):
         help="how the ten digits are dealt to the ten clients; α is Dirichlet's concentration",
     )  # fmt: skip
     chip: int = control(2, label="Bits of the chip", unit="bit", low=2, high=8, group="Deployment")
-    range: str = control(
+    range_rule: str = control(
         "max_abs", label="Range on the chip", choices=RANGES, help="where the grid ends: QAT wants the one of training"
     )
     seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
@@ -92,11 +92,11 @@ class Robustness(Panel):
     presets = {
         "FedAvg": {"method": "fedavg"},
         "KURE": {"method": "kure"},
-        "FedAvg, MSE range": {"method": "fedavg", "range": "mse"},
-        "KURE, MSE range": {"range": "mse"},
-        "QAT at 2 bit": {"method": "qat", "trained": "mse", "range": "mse", "chip": 8},
+        "FedAvg, MSE range": {"method": "fedavg", "range_rule": "mse"},
+        "KURE, MSE range": {"range_rule": "mse"},
+        "QAT at 2 bit": {"method": "qat", "trained": "mse", "range_rule": "mse", "chip": 8},
         "Wrong range": {"method": "qat", "trained": "mse"},
-        "MQAT": {"method": "mqat", "trained": "mse", "range": "mse"},
+        "MQAT": {"method": "mqat", "trained": "mse", "range_rule": "mse"},
     }
     handles = ("penalty", "chip", "range")
     trains = "default"
@@ -198,12 +198,15 @@ def _answers(trained: Trained, range_rule: str) -> dict[int, float]:
 
 
 def _frame(state: State, trained: Trained, plain: Trained) -> Frame:
-    now, before = (_answers(t, state.range) for t in (trained, plain))
+    now, before = (_answers(t, state.range_rule) for t in (trained, plain))
     about: dict[str, Any] = {"method": state.method, "bits": state.bits, "chip": state.chip}
     answer = Deployed.Data(accuracy=list(now.values()), fedavg=list(before.values()), **about)
     shape = _shape(state, trained.history.weights, next(iter(trained.curves)))
     path = KurtosisPath.Data(curves=trained.curves, fedavg=plain.curves, target=state.target, **about)
-    rows = [{"deployed_bits": b, "accuracy": now[b], "accuracy_fedavg": before[b], "range": state.range} for b in CHIPS]
+    rows = [
+        {"deployed_bits": b, "accuracy": now[b], "accuracy_fedavg": before[b], "range_rule": state.range_rule}
+        for b in CHIPS
+    ]
     message = f"Full precision {now[32]:.1%}; rounded to {state.chip} bit {now[state.chip]:.1%}."
     return Frame({Deployed: answer, Shape: shape, KurtosisPath: path}, message, rows)
 
@@ -212,7 +215,7 @@ def _shape(state: State, weights: Weights, layer: str) -> Shape.Data:
     """Histogram of the largest layer in units of its largest weight, and the share of weights on each level."""
     w = weights[layer]
     largest = float(w.abs().max())
-    rounded = deploy(weights, [layer], state.chip, state.range)[layer]
+    rounded = deploy(weights, [layer], state.chip, state.range_rule)[layer]
     levels, counts = torch.unique(rounded / largest, return_counts=True)
     bars, edges = np.histogram((w / largest).numpy(), bins=60, range=(-1, 1))
     return Shape.Data(

@@ -31,7 +31,7 @@ def ablation() -> Drawing:
         eta: (stored_value(f"fedmpq-dual-{name}"), stored_value(f"fedmpq-dual-{name}-bits"))
         for name, eta in ETAS.items()
     }
-    published = float(claim("fedmpq-gain-growing").published)
+    published = float(claim("fedmpq-gain-growing").published or 0)
     ours = stored_value("fedmpq-gain-growing")[0]
     title(fig, f"Growing gives back {ours:.1f} points on digits, {published:g} as published on CIFAR-10")
     _arms(fig, arms)

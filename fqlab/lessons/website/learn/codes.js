@@ -1,0 +1,59 @@
+// Codes of guesses for the class, FQ03-J0-5056: the same as lessons/code.py writes and reads.
+(() => {
+  "use strict";
+  const { learn } = window.fqlab;
+  const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  const LOWEST = -32, EXPONENTS = 64, DIGITS = 6, CHECK = 4, LONGEST = 40;
+  const LOOKS = /(?<![\p{L}\p{N}_])FQ\p{Nd}\p{Nd}-[\p{L}\p{N}_]+(?:-[\p{L}\p{N}_]*)?/giu;
+
+  function crc32(text) {
+    let crc = ~0;
+    for (const byte of new TextEncoder().encode(text)) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+    }
+    return ~crc >>> 0;
+  }
+
+  function spell(number, least = 1) {
+    let text = "";
+    for (; number || text.length < least; number = Math.floor(number / 32)) text = ALPHABET[number % 32] + text;
+    return text;
+  }
+
+  // The number that a text spells, with I, L, O read as 1, 1, 0; null if it spells none.
+  function value(text) {
+    const digits = [...text.toUpperCase().replace(/[IL]/g, "1").replace(/O/g, "0")].map((digit) => ALPHABET.indexOf(digit));
+    return digits.length && !digits.includes(-1) ? digits.reduce((number, digit) => 32 * number + digit, 0) : null;
+  }
+
+  // Six significant digits, half to even like Python: 0.04375 -> [4375, -5].
+  function decimal(size) {
+    if (size < 1e-20) return [0, 0];
+    const [written, power] = size.toExponential(100).split("e");
+    const digits = written.replace(".", ""), rest = digits.slice(DIGITS), half = "5".padEnd(rest.length, "0");
+    let mantissa = Number(digits.slice(0, DIGITS)), exponent = Number(power) - DIGITS + 1;
+    if (rest > half || (rest === half && mantissa % 2)) mantissa += 1;
+    for (; mantissa % 10 === 0; mantissa /= 10) exponent += 1;
+    return [mantissa, exponent];
+  }
+
+  const seal = (identity, number) => spell(crc32(`${identity}|${number}`) >>> 12, CHECK);
+
+  function write(identity, guess) {
+    const [mantissa, exponent] = decimal(Math.abs(guess));
+    const number = (mantissa * EXPONENTS + exponent - LOWEST) * 2 + (mantissa && guess < 0 ? 1 : 0);
+    return `FQ${identity.slice(0, 2)}-${spell(number)}-${seal(identity, number)}`;
+  }
+
+  // The guess that a code holds; null if it is mistyped or belongs to another question.
+  function read(identity, code) {
+    const [head, body = "", ...more] = code.trim().split("-"), check = more.join("-"), number = value(body);
+    const fits = head.toUpperCase() === `FQ${identity.slice(0, 2)}` && number !== null && check.length === CHECK;
+    if (!fits || code.length > LONGEST || value(check) !== value(seal(identity, number))) return null;
+    const sign = number % 2 ? "-" : "", whole = Math.floor(number / 2), mantissa = Math.floor(whole / EXPONENTS);
+    return mantissa < 10 ** DIGITS ? Number(`${sign}${mantissa}e${(whole % EXPONENTS) + LOWEST}`) : null;
+  }
+
+  learn.codes = { write, read, find: (text) => text.match(LOOKS) || [] };
+})();

@@ -1,0 +1,83 @@
+"""The pages of the site, written one by one; what they say is remembered for search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fqlab.lessons.website import assets, cells, pages
+from fqlab.lessons.website.learn import asking, finding
+from fqlab.lessons.website.learn.words import Word, Words
+from fqlab.lessons.website.markup import Markup
+
+__all__ = ["Site"]
+
+CLASSROOM = re.compile(r'<div class="classroom"></div>')
+"""Where a text has the histogram of a class."""
+
+
+@dataclass
+class Site:
+    """A folder that fills with pages.
+
+    Attributes:
+        out: the folder.
+        course: all lessons and texts.
+        truths: prediction -> true value.
+        words: the glossary.
+        written: the pages so far.
+        found: their sections, for search.
+    """
+
+    out: Path
+    course: pages.Course
+    truths: Mapping[str, float]
+    words: Sequence[Word]
+    written: list[Path] = field(default_factory=list)
+    found: list[dict[str, str]] = field(default_factory=list)
+
+    def index(self) -> None:
+        """The map of the course."""
+        self._write("index", pages.index(self.course, asking.progress(self.truths)))
+
+    def lesson(self, lesson: pages.LessonPage, book: Any) -> None:
+        """The page of a lesson, from its notebook.
+
+        Raises:
+            DataError: for a formula that cannot be read.
+        """
+        markup = Markup()
+        words = Words(self.words)
+        blocks = list(cells.blocks(book, markup, cells.Place(lesson.stem, self.truths)))
+        parts = ((b.kind, words.mark(b.html) if b.kind == "text" else b.html) for b in blocks if b.html)
+        inner = "".join(f'<div class="{kind}">{shown}</div>\n' for kind, shown in parts) + words.meanings()
+        self._remember(lesson, inner)
+        self._write(lesson.stem, pages.lesson_page(lesson, inner, markup.headings, self.course))
+
+    def text(self, page: pages.LessonPage, source: str) -> None:
+        """The page of a Markdown text.
+
+        Raises:
+            DataError: for a formula that cannot be read.
+        """
+        markup = Markup()
+        inner = CLASSROOM.sub(lambda _: asking.classroom(self.truths), markup.html(source))
+        self._remember(page, inner)
+        self._write(page.stem, pages.text_page(page, inner, markup.headings, self.course))
+
+    def finish(self) -> None:
+        """What all pages share: style, script, and what search looks through."""
+        assets.write(self.out)
+        (self.out / "search.js").write_text(finding.library(self.found), encoding="utf-8")
+
+    def _remember(self, page: pages.LessonPage, inner: str) -> None:
+        name = f"{page.number} · {page.title}" if page.number else page.title
+        self.found += finding.sections(name, f"{page.stem}.html", inner)
+
+    def _write(self, stem: str, text: str) -> None:
+        target = self.out / f"{stem}.html"
+        target.write_text(text, encoding="utf-8")
+        self.written.append(target)

@@ -1,0 +1,35 @@
+"""So many claims, so many hold: counted from the ledger, never typed."""
+
+from __future__ import annotations
+
+from fqlab.papers.claims.criteria import VERDICTS
+from fqlab.papers.claims.results import ruling
+from fqlab.papers.claims.rows import Claim, list_claims, list_observations
+
+__all__ = ["by_verdict", "sentence", "sums"]
+
+
+def by_verdict(name: str | None = None) -> dict[str, list[Claim]]:
+    """Verdict -> its claims, of one source or of all; every verdict has its list."""
+    found: dict[str, list[Claim]] = {verdict: [] for verdict in VERDICTS}
+    for c in list_claims(name):
+        found[ruling(c).verdict].append(c)
+    return found
+
+
+def sums(name: str | None = None) -> dict[str, int]:
+    """Verdict -> how many claims have it."""
+    return {verdict: len(claims) for verdict, claims in by_verdict(name).items()}
+
+
+def sentence(page: str = "") -> str:
+    """``N claims: n hold, ...; m observations of ours.`` in Markdown, each count a link to its part of ``page``."""
+    counted = sums()
+    parts = [f"[{n} {verdict}]({page}#{anchor(verdict)})" for verdict, n in counted.items()]
+    own = f"[{len(list_observations())} observations]({page}#observations)"
+    return f"{sum(counted.values())} claims: {', '.join(parts)}. Beside them {own} of ours, without a verdict."
+
+
+def anchor(verdict: str) -> str:
+    """The heading of a verdict as a link's target: ``not-seen``."""
+    return verdict.replace(" ", "-")

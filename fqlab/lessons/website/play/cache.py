@@ -9,14 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fqlab.files import write_atomically
+from fqlab.files import atomic_write
 from fqlab.lessons.website.play.ghosts import Ghost
 from fqlab.lessons.website.play.pictures import Stored
 from fqlab.lessons.website.play.visit import SHARP, Shown, Visit
 
 __all__ = ["Cache", "code_digest"]
 
-PACKAGE = Path(__file__).resolve().parents[3]
+PACKAGE = Path(__file__).parents[3]
 LIBRARIES = ("torch", "numpy", "matplotlib", "pillow")
 
 
@@ -24,8 +24,8 @@ def code_digest() -> str:
     """What the pictures depend on besides the state: the library without its lessons, and what draws and stores them."""
     ours = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".json")]
     lessons = PACKAGE / "lessons"
-    here = Path(__file__).resolve().parent
-    files = sorted(p for p in ours if lessons not in p.parents or here in p.parents)
+    here = [Path(__file__).with_name(f"{name}.py") for name in ("ghosts", "pictures", "visit")]
+    files = sorted(p for p in ours if lessons not in p.parents or p in here)
     digest = hashlib.sha256(repr([SHARP, *(version(name) for name in LIBRARIES)]).encode())
     for path in files:
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
@@ -41,7 +41,7 @@ class Cache:
     """
 
     def __init__(self, home: Path, digest: str) -> None:
-        self._home = home
+        self.home = home
         self.folder = home / digest
 
     def has(self, ticket: str) -> bool:
@@ -68,7 +68,7 @@ class Cache:
 
     def prune(self) -> None:
         """Remove what other code has left."""
-        for other in self._home.iterdir() if self._home.exists() else ():
+        for other in self.home.iterdir() if self.home.exists() else ():
             if other.is_dir() and other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
 
@@ -89,7 +89,7 @@ class Cache:
     def _write(self, path: Path, body: bytes) -> None:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, body)
+            atomic_write(path, body)
 
 
 def _row(shown: Shown) -> list[Any]:

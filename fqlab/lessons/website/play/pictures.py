@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-__all__ = ["COLOURS", "Stored", "encode", "over", "shade"]
+__all__ = ["COLOURS", "Stored", "encode", "shade"]
 
 COLOURS = 256
 """Colours of a palette; edges of lines and letters are the rare ones that move to a neighbour."""
@@ -36,15 +36,19 @@ class Stored:
         return hashlib.sha256(self.body).hexdigest()[:DIGITS]
 
 
-def encode(pixels: np.ndarray) -> Stored:
-    """Pixels uint8 ``[height, width, 3]`` in 256 colours."""
-    return _webp(Image.fromarray(_few(pixels)))
+def encode(pixels: np.ndarray, base: np.ndarray | None = None) -> tuple[Stored, bool]:
+    """Pixels uint8 ``[height, width, 3]`` in 256 colours, whole or as what differs from ``base``, whichever is smaller.
 
-
-def over(pixels: np.ndarray, base: np.ndarray) -> Stored:
-    """What of ``pixels`` differs from ``base``, both uint8 ``[height, width, 3]``, the rest transparent."""
+    Returns:
+        The picture, and whether it is a layer over ``base``, transparent where both are the same.
+    """
+    few = _few(pixels)
+    whole = _webp(Image.fromarray(few))
+    if base is None or np.array_equal(base, pixels):
+        return whole, False
     differs = (pixels != base).any(axis=2)
-    return _webp(Image.fromarray(np.dstack([_few(pixels), np.where(differs, 255, 0).astype(np.uint8)])))
+    part = _webp(Image.fromarray(np.dstack([few, np.where(differs, 255, 0).astype(np.uint8)])))
+    return (part, True) if len(part.body) < len(whole.body) else (whole, False)
 
 
 def shade(opacity: np.ndarray, colour: tuple[int, int, int]) -> Stored:

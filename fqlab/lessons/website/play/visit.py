@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fqlab.lessons.website.play.ghosts import Ghost, axes_of, ghost
-from fqlab.lessons.website.play.pictures import Stored, encode, over
+from fqlab.lessons.website.play.pictures import Stored, encode
 from fqlab.lessons.website.play.states import bases
 from fqlab.panels.canvas import Canvas
 from fqlab.panels.frame import Frame, Panel
@@ -61,8 +61,8 @@ class Visit:
 class Visitor:
     """Goes through states of one panel, as a hand would, but without widgets and without a shadow of the state before.
 
-    A panel may keep its earlier runs to show them again. Every training gets a new panel, so that what a state shows does
-    not hang on the states that were visited before it.
+    A panel that trains seldom may keep its runs to show them again. There every training gets a new panel, so that what a
+    state shows does not hang on the states that were visited before it.
     """
 
     def __init__(self, panel: type[Panel]) -> None:
@@ -99,8 +99,8 @@ class Visitor:
             self._panel = None
 
     def _at(self, state: Settings) -> Panel:
-        """A panel that has seen no other training than the state's."""
-        training = self._kind.training(state)
+        """A panel that has seen no other training than the state's, if it could remember one."""
+        training = self._kind.training(state) if self._kind.trains != "everywhere" else ""
         if self._panel is None or training != self._training:
             self.close()
             self._panel = _silent(self._kind)()
@@ -116,16 +116,13 @@ class Visitor:
         return Shown(picture, layer, alt, axes, self._ghost(kind, data) if trained else None)
 
     def _encoded(self, kind: type[Picture], pixels: np.ndarray) -> tuple[Stored, bool]:
-        """The smaller of the whole picture and its differences from the default state's; whether it is the differences.
+        """The picture, and whether it is a layer over the default state's.
 
         Pictures come back again and again: each is encoded once.
         """
         key = (kind, hashlib.sha256(pixels.tobytes()).digest())
         if key not in self._kept:
-            base = self._base(kind)
-            whole = encode(pixels)
-            part = over(pixels, base) if base is not None and not np.array_equal(base, pixels) else whole
-            self._kept[key] = (part, True) if len(part.body) < len(whole.body) else (whole, False)
+            self._kept[key] = encode(pixels, self._base(kind))
         return self._kept[key]
 
     def _base(self, kind: type[Picture]) -> np.ndarray | None:

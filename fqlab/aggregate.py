@@ -33,19 +33,21 @@ def _weighted(values: Stack, shares: torch.Tensor) -> torch.Tensor:
     return torch.tensordot(shares, stacked, dims=1)
 
 
-def mean(values: Stack, sizes: Sequence[float] | None = None) -> torch.Tensor:
-    """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``sizes`` is None.
+def mean(values: Stack, samples: Sequence[float] | None = None) -> torch.Tensor:
+    """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``samples`` is None.
 
     Raises:
-        ConfigError: for no values, or sizes that are negative or sum to zero.
+        ConfigError: for no values, or samples that are negative or sum to zero.
     """
     if not len(values):
         raise ConfigError("values is empty, but a mean needs at least one client.")
-    shares = torch.tensor([1.0] * len(values) if sizes is None else list(sizes), dtype=torch.float32)
+    shares = torch.tensor([1.0] * len(values) if samples is None else list(samples), dtype=torch.float32)
     if len(shares) != len(values):
-        raise ConfigError(f"sizes has {len(shares)} entries, but there are {len(values)} values.")
+        raise ConfigError(f"samples has {len(shares)} entries, but there are {len(values)} values.")
     if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
-        raise ConfigError(f"sizes is {shown(list(sizes or []))}, but must be 0 or more with a positive, finite sum.")
+        raise ConfigError(
+            f"samples is {shown(list(samples or []))}, but must be 0 or more with a positive, finite sum."
+        )
     return _weighted(values, shares / shares.sum())
 
 
@@ -102,13 +104,13 @@ def _ordered(values: Stack, masks: Stack | None) -> tuple[torch.Tensor, torch.Te
     return torch.where(kept, stacked, torch.full_like(stacked, math.inf)).sort(0).values, kept.sum(0)
 
 
-def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) -> torch.Tensor:
+def average(rule: str, values: Stack, samples: Sequence[float], cut: float = 0.1) -> torch.Tensor:
     """One tensor of many by a rule's name.
 
     Args:
-        rule: ``"size"`` (FedAvg's n_k), ``"equal"``, ``"median"`` or ``"trimmed_mean"``; the last two know no sizes.
+        rule: ``"size"`` (FedAvg's n_k), ``"equal"``, ``"median"`` or ``"trimmed_mean"``; the last two know no samples.
         values: one tensor a client.
-        sizes: each client's number of samples.
+        samples: each client's number of samples.
         cut: of ``"trimmed_mean"``.
 
     Raises:
@@ -116,7 +118,7 @@ def average(rule: str, values: Stack, sizes: Sequence[float], cut: float = 0.1) 
     """
     match one_of("averaging", rule, AVERAGES):
         case "size":
-            return mean(values, sizes)
+            return mean(values, samples)
         case "equal":
             return mean(values)
         case "median":

@@ -223,8 +223,8 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
     from fqlab.federation import Federation
 
     federation = Federation(experiment, checkpoint=checkpoint)
-    if federation.measured:
-        times = ", ".join(f"{name} {1000 * seconds:.2g} ms" for name, seconds in federation.measured.items())
+    if federation.step_seconds:
+        times = ", ".join(f"{name} {1000 * seconds:.2g} ms" for name, seconds in federation.step_seconds.items())
         print(f"engine {federation.engine}; a client's step takes {times}", file=sys.stderr)
     print(f"{'round':>5} {'accuracy':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}")
     problem: BaseException | None = None

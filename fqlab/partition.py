@@ -210,8 +210,8 @@ def _capped_once(labels: np.ndarray, clients: int, alpha: float, draw: np.random
 
 
 def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Generator) -> Parts:
-    sizes = 1 + draw.multinomial(samples - clients, draw.dirichlet(np.full(clients, alpha)))
-    return np.split(draw.permutation(samples), np.cumsum(sizes)[:-1])
+    counts = 1 + draw.multinomial(samples - clients, draw.dirichlet(np.full(clients, alpha)))
+    return np.split(draw.permutation(samples), np.cumsum(counts)[:-1])
 
 
 def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Parts:

@@ -150,8 +150,8 @@ def test_what_each_rule_survives(lie, liars, survivors):
 
 def test_rules_by_name():
     values = torch.tensor([[0.0], [1.0], [5.0], [50.0]], dtype=torch.float32)
-    sizes = [1, 1, 1, 3]
-    results = {rule: float(average(rule, values, sizes, 0.25)) for rule in AVERAGES}
+    samples = [1, 1, 1, 3]
+    results = {rule: float(average(rule, values, samples, 0.25)) for rule in AVERAGES}
     assert results == {"size": 26.0, "equal": 14.0, "median": 3.0, "trimmed_mean": 3.0}
 
 

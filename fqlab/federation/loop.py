@@ -49,7 +49,7 @@ class Federation:
         server: the server's state after the last finished round.
         client_states: what each client kept for itself.
         engine: where clients run; with ``"auto"`` the one that was chosen.
-        measured: with ``"auto"``, the seconds of a client's step on each engine.
+        step_seconds: with ``"auto"``, the seconds of a client's step on each engine.
         ledger: every packet's sizes.
         rounds: the records so far, those of the checkpoint included.
 
@@ -76,11 +76,13 @@ class Federation:
         self.method = method or methods.make(experiment.method, experiment.options)
         self.cancelled = cancelled
         self.checkpoint = None if checkpoint is None else writable_file(checkpoint, "checkpoint")
-        self.simulation = build_simulation(experiment, self.method, dataset, model)
+        _may_travel(experiment.engine, dataset, model)
+        home = self.checkpoint is not None or self.method.personal  # who needs what clients keep for themselves
+        self.simulation = replace(build_simulation(experiment, self.method, dataset, model), states_come_home=home)
         self.engine = experiment.engine
-        self.measured: dict[str, float] = {}
+        self.step_seconds: dict[str, float] = {}
         if self.engine == "auto":
-            self.engine, self.measured = engines.choose(self.simulation)
+            self.engine, self.step_seconds = engines.choose(self.simulation)
         self.ledger = wire.Ledger()
         self.client_states: dict[int, State] = {}
         self.rounds: list[Round] = []
@@ -91,11 +93,18 @@ class Federation:
             self._resume(self.checkpoint)
 
     def __iter__(self) -> Iterator[Round]:
-        while len(self.rounds) < self.experiment.rounds:
-            record = self.step()
-            if record is None:
-                return
-            yield record
+        try:
+            while len(self.rounds) < self.experiment.rounds:
+                record = self.step()
+                if record is None:
+                    return
+                yield record
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End what the engine has started, such as processes; a further round would start it anew."""
+        self.simulation.services.close()
 
     def step(self) -> Round | None:
         """Run one more round; None if it was cancelled. Until a round is complete nothing changes, whatever ends it.
@@ -136,11 +145,11 @@ class Federation:
         return record
 
     def _commit(
-        self, record: Round, server: Server, states: dict[int, State], sizes: Mapping[str, Mapping[int, wire.Size]]
+        self, record: Round, server: Server, states: dict[int, State], packets: Mapping[str, Mapping[int, wire.Size]]
     ) -> None:
         """Make a complete round count, all of it at once; then the checkpoint."""
         traffic_of = wire.Ledger()
-        for direction, by_client in sizes.items():
+        for direction, by_client in packets.items():
             for client, size in by_client.items():
                 traffic_of.add(record.index, client, direction, size)
         self.server = server
@@ -148,7 +157,7 @@ class Federation:
         self.ledger.entries.extend(traffic_of.entries)
         self.rounds.append(record)
         if self.checkpoint:
-            self._save(self.checkpoint)
+            self.save(self.checkpoint)
 
     def history(self) -> History:
         """The run so far; its last round is evaluated, whatever ``evaluate_every`` says."""
@@ -169,7 +178,7 @@ class Federation:
     def _download(self, index: int, chosen: Sequence[int]) -> tuple[list[ClientTask], dict[int, wire.Size]]:
         """Pack what each client receives; a broadcast is packed once and counted for each."""
         tasks: list[ClientTask] = []
-        sizes: dict[int, wire.Size] = {}
+        packets: dict[int, wire.Size] = {}
         packet = b""
         size = None
         for client in chosen:
@@ -178,9 +187,9 @@ class Federation:
                 generator = seeds.torch_generator(self.experiment.seed, "download", index, owner)
                 payload = self.method.download(self.server, client, generator)
                 packet, size = self.simulation.pack([payload])[0]
-            sizes[client] = size
+            packets[client] = size
             tasks.append(ClientTask(client, index, packet, self.client_states.get(client)))
-        return tasks, sizes
+        return tasks, packets
 
     def _receive(self, results: Sequence[ClientResult]) -> tuple[list[ReceivedUpdate], dict[int, str]]:
         """Unpack and guard: the updates that may count, and by client why the others may not."""
@@ -242,7 +251,12 @@ class Federation:
         pairs = [(numel[name], mse) for r in results for name, mse in r.mse.items()]
         return sum(n * mse for n, mse in pairs) / max(1, sum(n for n, _ in pairs))
 
-    def _save(self, path: Path) -> None:
+    def save(self, path: Path) -> None:
+        """Write a checkpoint now.
+
+        Raises:
+            StoreError: if it can't be written; what was there before is still there.
+        """
         saved = Saved(self._identity(), self.server, self.client_states, self.rounds, self.ledger)
         files.write(path, saved)
 
@@ -264,6 +278,16 @@ class Federation:
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
 
 
+def _may_travel(engine: str, dataset: Dataset | None, model: torch.nn.Module | None) -> None:
+    """Refuse objects that other machines could not have."""
+    given = [name for name, thing in (("dataset", dataset), ("model", model)) if thing is not None]
+    if engine == "flower" and given:
+        raise ConfigError(
+            f"engine is 'flower', but {given[0]} is an object of this process alone; "
+            f"register it in a module that every node has, and name it in the experiment."
+        )
+
+
 def _moved(results: Sequence[ClientResult]) -> dict[str, tuple[float, ...]]:
     """Layer -> what each client says of it, in the order of the results."""
     moved = [result.moved for result in results if result.moved]
@@ -274,9 +298,9 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def traffic(direction: str, sizes: Iterable[wire.Size]) -> dict[str, Any]:
+def traffic(direction: str, packets: Iterable[wire.Size]) -> dict[str, Any]:
     """A round's ``bytes_up`` and ``bytes_up_coded``, or the same down."""
-    plain, coded = zip((0, 0), *((size.total, size.entropy_bytes) for size in sizes), strict=True)
+    plain, coded = zip((0, 0), *((size.total, size.entropy_bytes) for size in packets), strict=True)
     return {f"bytes_{direction}": sum(plain), f"bytes_{direction}_coded": sum(coded)}
 
 

@@ -31,10 +31,10 @@ def _lines(done: store.Progress) -> list[str]:
     ]
     if pairs:
         near = sum(abs(guess - truth) <= p.close for p, guess, truth in pairs)
-        spread = math.fsum(abs(guess - truth) / (p.high - p.low) for p, guess, truth in pairs) / len(pairs)
+        distance = math.fsum(abs(guess - truth) / (p.high - p.low) for p, guess, truth in pairs) / len(pairs)
         words = "was close" if near == 1 else "were close"
         lines.append(
-            f"Of {counted(len(pairs), 'guess')} {near} {words}; on average {100 * spread:.0f} % of the scale away."
+            f"Of {counted(len(pairs), 'guess')} {near} {words}; on average {100 * distance:.0f} % of the scale away."
         )
     return lines
 

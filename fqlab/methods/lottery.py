@@ -16,7 +16,7 @@ import torch
 
 from fqlab.aggregate import Form, masked_mean, median, trimmed_mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
 from fqlab.tensors import Weights, with_prefix
 from fqlab.training.objectives import Objective
 from fqlab.training.transforms import hold_masked, masked
@@ -98,6 +98,10 @@ class Lottery(Method):
     algorithm box reads otherwise. The first download of a client also brings the initial weights θ₀, which the paper
     takes for granted on every client; they are counted here.
 
+    Not as in the public code: a pruning drops ⌊rate · n⌋ weights of a layer (:func:`prune`), no live weight is frozen
+    for being below 1e-6, training leaves the biases of θ₀ alone, and held-back samples are counted by
+    ``Experiment.validation`` (in some sizes one image apart). All else being equal the same rounds come out to the bit.
+
     Args:
         target: pruning goes on while more than this share is left, in (0, 1].
         rate: share of the remaining weights that one pruning drops, in (0, 1).
@@ -132,6 +136,12 @@ class Lottery(Method):
         in_range("gate", self.gate, 0, 1)
         one_of("gate_on", self.gate_on, ("validation", "test"))
 
+    def idle(self) -> dict[str, str]:
+        return super().idle() | {
+            **unless(self.target < 1, "a target below 1", "rate", "gate", "rewind"),
+            **unless(self.gate < 1, "a gate below 1", "target", "rate", "rewind"),
+        }
+
     def check(self, experiment: Any) -> None:
         if self.gate_on == "validation" and not experiment.validation:
             raise ConfigError(
@@ -158,8 +168,7 @@ class Lottery(Method):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         ticket = client.state or new_ticket(payload, client)
-        weights = {name: payload.tensors[name] for name in client.spec.numel}
-        weights |= {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
+        weights = received(payload, ticket, client)
         if self._opens(weights, ticket, client):
             masks = {name: prune(weights[name], mask, self.rate) for name, mask in ticket.masks.items()}
             ticket = Ticket(ticket.first, masks, ticket.prunings + 1)
@@ -233,6 +242,12 @@ class Lottery(Method):
             "kept": sum(kept) / len(kept),
             "published_mib": published_mib(weights, len(kept), 1, sum(kept) / len(kept)),
         }
+
+
+def received(payload: Payload, ticket: Ticket, client: Client) -> Weights:
+    """What came down, on the client's mask: θ_g ⊙ m_k."""
+    weights = {name: payload.tensors[name] for name in client.spec.numel}
+    return weights | {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
 
 
 def new_ticket(payload: Payload, client: Client) -> Ticket:

@@ -1,4 +1,4 @@
-"""What core widgets lack, added by a few lines of script: names for screen readers, alt text, sharp pictures, saving.
+"""What core widgets lack, added by a few lines of script: names for screen readers, alt text, sharp pictures, files, copies.
 
 Everything works without it (the module is optional and loads nothing from the network): sliders then have no accessible
 name, pictures no alt text, and saving a file takes a second click on a link.
@@ -34,6 +34,10 @@ function render({ model, el }) {
     if (missing && tries++ < 200) setTimeout(dress, 50);
   }
   function save(message) {
+    if (message.copy !== undefined) {
+      if (navigator.clipboard) navigator.clipboard.writeText(message.copy).catch(() => {});
+      return;
+    }
     const link = document.createElement("a");
     link.download = message.save;
     link.href = message.href;
@@ -61,7 +65,8 @@ def assistant(names: dict[str, str]) -> Any:
 
     Returns:
         A widget with the traits ``alts`` (CSS class of a picture -> alt text) and ``sharp`` (screen pixels per CSS
-        pixel, 1 to 2, set by the browser); ``send({"save": filename, "href": address})`` saves a file.
+        pixel, 1 to 2, set by the browser); ``send({"save": filename, "href": address})`` saves a file, ``send({"copy": text})`` fills
+        the clipboard.
     """
     return _kind()(names=names)
 

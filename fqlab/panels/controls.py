@@ -126,14 +126,18 @@ class Controls:
         return box
 
     def _tools(self) -> w.VBox:
-        """Ticket, reset, files."""
-        reset = button("Reset", "Back to the default settings", "33%")
-        csv = button("CSV", "Save the numbers as a table", "33%")
-        svg = button("SVG", "Save the pictures", "33%")
-        reset.on_click(lambda _: self._attempt(self._panel.reset))
-        csv.on_click(lambda _: self._attempt(lambda: self._panel.save("csv")))
-        svg.on_click(lambda _: self._attempt(lambda: self._panel.save("svg")))
-        row = w.HBox([reset, csv, svg], layout=w.Layout(grid_gap="4px", margin="2px"))
+        """Ticket, reset, files, and the experiment as text where the panel trains one."""
+        actions = {
+            ("Reset", "Back to the default settings"): self._panel.reset,
+            ("CSV", "Save the numbers as a table"): lambda: self._panel.save("csv"),
+            ("SVG", "Save the pictures"): lambda: self._panel.save("svg"),
+        }
+        if self._panel.trains:
+            actions["TOML", "Copy the experiment, for fqlab run --config FILE"] = self._panel.copy
+        buttons = [button(*words, f"{100 // len(actions)}%") for words in actions]
+        for each, action in zip(buttons, actions.values(), strict=True):
+            each.on_click(lambda _, action=action: self._attempt(action))
+        row = w.HBox(buttons, layout=w.Layout(grid_gap="4px", margin="2px"))
         return w.VBox([self._ticket, row], layout=w.Layout(margin="6px 0 0 0", overflow="hidden", flex="0 0 auto"))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fqlab.panels.state import Settings, controls
 from fqlab.plots.picture import Drawing, to_png
 
-__all__ = ["bundle", "data_uri", "link", "table"]
+__all__ = ["bundle", "data_uri", "link", "table", "text_box"]
 
 
 def data_uri(content: str | bytes, mime: str) -> str:
@@ -24,6 +24,12 @@ def data_uri(content: str | bytes, mime: str) -> str:
 def link(name: str, address: str, content: str) -> str:
     """A link that saves ``content``, whose address is ``address``, as the file ``name``."""
     return f'<a download="{name}" href="{address}">{name}</a> ({len(content) / 1000:.0f} kB)'
+
+
+def text_box(content: str) -> str:
+    """A box of two lines that holds ``content``; one click selects all of it."""
+    lines = html.escape(content.rstrip())
+    return f'<pre class="fqlab-text" tabindex="0" aria-label="Experiment as TOML">{lines}</pre>'
 
 
 def table(ticket: str, state: Settings, rows: Sequence[Mapping[str, Any]]) -> str:

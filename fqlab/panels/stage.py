@@ -22,9 +22,9 @@ class Teaching:
         """Style sheet that enlarges the text of a notebook; empty at zoom 1."""
         if self.zoom == 1:
             return ""
-        sizes = "".join(f"--jp-content-font-size{i}:{14 * self.zoom * 1.2 ** (i - 1):.1f}px;" for i in range(6))
+        fonts = "".join(f"--jp-content-font-size{i}:{14 * self.zoom * 1.2 ** (i - 1):.1f}px;" for i in range(6))
         return (
-            f".jp-Notebook{{{sizes}--jp-code-font-size:{13 * self.zoom:.1f}px;}}"
+            f".jp-Notebook{{{fonts}--jp-code-font-size:{13 * self.zoom:.1f}px;}}"
             f".jp-Notebook .fqlab-quiz{{zoom:{self.zoom:g};}}"
         )
 

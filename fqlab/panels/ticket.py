@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fqlab.errors import ConfigError
 from fqlab.panels.state import Settings, controls
 
-__all__ = ["read", "seal", "sealed", "spell", "value", "write"]
+__all__ = ["bare", "read", "seal", "sealed", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
@@ -61,9 +61,10 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
         ConfigError: if the ticket belongs to another panel, is damaged, or is from another version.
     """
     model = write(panel, version, kind())
+    ticket = bare(ticket)
     if not isinstance(ticket, str) or len(ticket) > LONGEST:
         raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
-    name, _, code = "".join(ticket.rpartition("#")[2].split()).partition("-")
+    name, _, code = "".join(ticket.split()).partition("-")
     if name.lower() != panel:
         raise ConfigError(f"ticket is {_short(ticket)}, but must start with '{panel}-': it belongs to another panel.")
     code = code.replace("-", "")
@@ -77,6 +78,11 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
             f"ticket is {_short(ticket)}, but its check digits do not fit: mistyped, or from another version."
         )
     return kind(**settings)
+
+
+def bare(ticket: Any) -> Any:
+    """The ticket of a link that ends in one (``.../00_tour.html#TICKET``); anything else as it is."""
+    return ticket.rpartition("#")[2] if isinstance(ticket, str) else ticket
 
 
 def _settings(kind: type[Settings], number: int) -> dict[str, Any] | None:

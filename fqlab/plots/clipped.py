@@ -201,15 +201,15 @@ class Rounds(Picture):
             "sevens": "the sevens",
         }
         draw_curves(self.curves, self.ends, curves, words, (0.105, 0.03, 1.0), digits=0)
-        sizes = [data.fine_up, data.coarse_up, data.down]
-        for bar, value, size in zip(self.bars, self.values, sizes, strict=True):
+        packets = [data.fine_up, data.coarse_up, data.down]
+        for bar, value, size in zip(self.bars, self.values, packets, strict=True):
             bar.set_width(size / 1000)
             value.set(text=f"{size / 1000:.1f}", x=size / 1000 + 1 if size < 15_000 else 2)
         self.title.set_text(self._finding(data))
         return (
             f"Accuracy against round: {data.accuracy[-1]:.1%} after {number_of(len(data.accuracy), 'round')}, of the sevens "
-            f"{data.sevens[-1]:.0%}. A packet weighs {sizes[0]} bytes up from a fine device, {sizes[1]} from a "
-            f"coarse one, {sizes[2]} down."
+            f"{data.sevens[-1]:.0%}. A packet weighs {packets[0]} bytes up from a fine device, {packets[1]} from a "
+            f"coarse one, {packets[2]} down."
         )
 
     @staticmethod

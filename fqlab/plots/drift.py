@@ -39,7 +39,7 @@ class Holdings(Picture):
         top.set_xticks([])
         top.set_yticks([])
         empty = (np.zeros(10), np.arange(11) - 0.5)
-        self.sizes = self.live(top.stairs(*empty, fill=True, color=style_for("weights").color))
+        self.bars = self.live(top.stairs(*empty, fill=True, color=style_for("weights").color))
         self.counts = [self.live(note(top, "", x=k, y=0.0, ha="center", va="bottom", halo=False)) for k in range(10)]
         ax = axes(
             fig, 52, 38, 274, 144, xlim=(-0.6, 9.6), ylim=(9.6, -0.6), grid="both", xlabel="client", ylabel="digit"
@@ -51,16 +51,16 @@ class Holdings(Picture):
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         counts = np.asarray(data.counts)
-        sizes = counts.sum(axis=1)
-        self.sizes.set_data(0.62 * sizes / sizes.max(), np.arange(11) - 0.5)
-        for word, size in zip(self.counts, sizes, strict=True):
-            word.set(text=str(size), y=0.03 + 0.62 * size / sizes.max())
+        samples = counts.sum(axis=1)
+        self.bars.set_data(0.62 * samples / samples.max(), np.arange(11) - 0.5)
+        for word, size in zip(self.counts, samples, strict=True):
+            word.set(text=str(size), y=0.03 + 0.62 * size / samples.max())
         self.areas.set_sizes(190 * counts.ravel() / counts.max())
-        share = float((counts.max(axis=1) / sizes).mean())
+        share = float((counts.max(axis=1) / samples).mean())
         self.title.set_text(f"{share:.0%} of a client's images show one digit")
         return (
             f"Labels {data.skew}: the commonest digit of a client makes {share:.0%} of its images on average; clients "
-            f"hold from {sizes.min()} to {sizes.max()} images."
+            f"hold from {samples.min()} to {samples.max()} images."
         )
 
 

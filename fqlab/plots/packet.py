@@ -81,7 +81,7 @@ class Bytes(Picture):
         self.chips = [self.live(ax.add_patch(Rectangle((362, y - 5), 10, 10, linewidth=0))) for y in tops]
         self.names = [self.live(note(ax, "", x=378, y=y, halo=False)) for y in tops]
         self.details = [self.live(note(ax, "", x=562, y=y, ha="right", color=MUTED, halo=False)) for y in tops]
-        self.sizes = [self.live(note(ax, "", x=628, y=y, ha="right", halo=False)) for y in tops]
+        self.bytes = [self.live(note(ax, "", x=628, y=y, ha="right", halo=False)) for y in tops]
         self.shares = [self.live(note(ax, "", x=674, y=y, ha="right", halo=False)) for y in tops]
 
     def _build_magnifier(self, ax: Any) -> None:
@@ -127,7 +127,7 @@ class Bytes(Picture):
         self.here.set_edgecolor(style_for("error").color if data.flip else INK)
 
     def _draw_parts(self, parts: Sequence[tuple], total: int) -> None:
-        lists = (self.chips, self.names, self.details, self.sizes, self.shares)
+        lists = (self.chips, self.names, self.details, self.bytes, self.shares)
         for k, artists in enumerate(zip(*lists, strict=True)):
             for artist in artists:
                 artist.set_visible(k < len(parts))

@@ -262,8 +262,8 @@ class PlaneDensity(Picture):
     @staticmethod
     def _finding(data: Data) -> str:
         layers = data.layers
-        sizes = [x.get("size", 1) * x["left"] for x in layers]
-        zeros = sum(x["zeros"] * s for x, s in zip(layers, sizes, strict=True)) / sum(sizes)
+        remaining = [x.get("size", 1) * x["left"] for x in layers]
+        zeros = sum(x["zeros"] * s for x, s in zip(layers, remaining, strict=True)) / sum(remaining)
         cut = sum(x["bits"] - x["left"] for x in layers)
         if not data.on:
             return "ε needs the sign-magnitude grid"

@@ -106,29 +106,29 @@ def octav_layers(
     """
     in_range("iterations", iterations, 0, integer=True)
     rows = [rows_of(x, batch_dims) for x in layers]
-    sizes = [x.shape[-1] for x in rows]
-    stack = torch.stack([pad(x, (0, max(sizes) - x.shape[-1])) for x in rows], -2) if len(rows) > 1 else rows[0]
+    lengths = [x.shape[-1] for x in rows]
+    stack = torch.stack([pad(x, (0, max(lengths) - x.shape[-1])) for x in rows], -2) if len(rows) > 1 else rows[0]
     if grid.kind == "midrise" and grid.bits == 1 and (rounding == "nearest" or not level_aware):
-        rule = partial(_mean_size, sizes=sizes)
+        rule = partial(_mean_size, lengths=lengths)
     else:
         model = _noise_model(grid, rounding, level_aware)
-        rule = partial(_octav, sizes=sizes, model=model, updates=iterations or grid.bits + 6)
+        rule = partial(_octav, lengths=lengths, model=model, updates=iterations or grid.bits + 6)
     clips = detached(rule, stack)
     return list(clips.unbind(-1)) if len(rows) > 1 else [clips]
 
 
-def _column(sizes: Sequence[int], rows: torch.Tensor) -> torch.Tensor:
+def _column(lengths: Sequence[int], rows: torch.Tensor) -> torch.Tensor:
     """Number of values in each of the stacked rows, float64 ``[rows, 1]``."""
-    return rows.new_tensor(sizes, dtype=torch.float64).repeat(len(rows) // len(sizes)).unsqueeze(1)
+    return rows.new_tensor(lengths, dtype=torch.float64).repeat(len(rows) // len(lengths)).unsqueeze(1)
 
 
-def _mean_size(rows: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+def _mean_size(rows: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
     size = rows.abs()
-    mean = size.sum(-1, keepdim=True, dtype=torch.float64) / _column(sizes, rows)
+    mean = size.sum(-1, keepdim=True, dtype=torch.float64) / _column(lengths, rows)
     return usable(mean.float().squeeze(1), size.amax(-1))
 
 
-def _octav(rows: torch.Tensor, sizes: Sequence[int], model: NoiseModel, updates: int) -> torch.Tensor:
+def _octav(rows: torch.Tensor, lengths: Sequence[int], model: NoiseModel, updates: int) -> torch.Tensor:
     """Clips of ``rows``; an update is :func:`octav_step`, but by look-ups instead of a pass over the values."""
     ranked = Ranked(rows.abs() if model.top == 1.0 else rows.clone())
     zero = rows.new_zeros(len(rows), 1)
@@ -137,7 +137,7 @@ def _octav(rows: torch.Tensor, sizes: Sequence[int], model: NoiseModel, updates:
     nonzero = (positive + negative).double()
     total = up - down
     peak = torch.maximum(ranked.values[:, -1:], -ranked.values[:, :1])
-    noisy = nonzero + model.zero * (_column(sizes, rows) - nonzero) if model.zero else nonzero
+    noisy = nonzero + model.zero * (_column(lengths, rows) - nonzero) if model.zero else nonzero
     clip = (total / nonzero).float()
     for _ in range(updates):
         before = clip

@@ -87,10 +87,10 @@ def rotate(x: torch.Tensor, signs: torch.Tensor) -> list[torch.Tensor]:
     Returns:
         One tensor ``[..., n]`` for each n of :func:`pieces`.
     """
-    sizes = pieces(x.shape[-1])
-    parts = list(torch.nn.functional.pad(x, (0, sum(sizes) - x.shape[-1])).split(sizes, dim=-1))
+    lengths = pieces(x.shape[-1])
+    parts = list(torch.nn.functional.pad(x, (0, sum(lengths) - x.shape[-1])).split(lengths, dim=-1))
     for turn in signs.unbind(-2):
-        parts = [hadamard(p * s) for p, s in zip(parts, turn.split(sizes, dim=-1), strict=True)]
+        parts = [hadamard(p * s) for p, s in zip(parts, turn.split(lengths, dim=-1), strict=True)]
     return parts
 
 

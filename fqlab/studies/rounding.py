@@ -41,7 +41,7 @@ class Parts:
         return self.bias + kept + (self.chance - kept) / clients
 
 
-def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, spread: float = 0.0) -> Parts:
+def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, deviation: float = 0.0) -> Parts:
     """Split the error: mean of the clients' codes minus mean of their values.
 
     Exact but for the law of the deviations, which 41 quantiles stand for. A stochastic code has the clipped value as its
@@ -50,10 +50,10 @@ def mse_parts_of_mean(x: torch.Tensor, clip: float, grid: Grid, rounding: str, s
 
     Args:
         x: the common values, flat [n].
-        spread: standard deviation of a client's own values around ``x``.
+        deviation: standard deviation of a client's own values around ``x``.
     """
     p = (torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES
-    values = x + spread * torch.special.ndtri(p).float()[:, None] if spread else x[None]
+    values = x + deviation * torch.special.ndtri(p).float()[:, None] if deviation else x[None]
     if rounding == "nearest":
         gaps = quantize(values, clip, grid).dequantize() - values
         chance = 0.0

@@ -1,8 +1,8 @@
 """Who can still train: FedMPQ beside AQFL with three ways of training few bits, at a size for one machine.
 
 Fashion-MNIST averaged down to 14 x 14, ResNet-8, ten devices with budgets of 2 to 8 bits. Every curve is stored, so
-that lessons and claims read what takes half an hour to run: ``python -m fqlab.studies.weak_clients`` runs those that
-are missing, one after the other, and writes each as soon as it is there.
+that lessons and claims read what takes an hour to run: ``python -m fqlab.studies.weak_clients`` runs those that are
+missing, one after the other, and writes each as soon as it is there; with names of a setting, an update or both, those alone.
 """
 
 from __future__ import annotations
@@ -10,31 +10,50 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fqlab.federation import Experiment, Federation
-from fqlab.federation.engines.serial import one_thread
+from fqlab.federation.engines.crew import one_thread
 from fqlab.files import atomic_write
 from fqlab.models.statistics import with_fresh_statistics
+from fqlab.tensors import Weights
 from fqlab.training.sgd import accuracy
 
 __all__ = [
-    "BUDGETS", "Curve", "METHODS", "SEEDS", "STORE", "UPDATES", "curves", "experiment", "frozen_gain", "gain",
-    "integer_gain", "integer_own_gain", "latent_gain", "measure", "moved_at_2", "moved_at_8", "stored",
+    "BUDGETS", "METHODS", "SEEDS", "SETTINGS", "STORE", "UPDATES", "Curve", "Key", "curve", "curves", "experiment",
+    "measure", "store", "stored", "wanted",
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
 METHODS = ("aqfl", "fedmpq")
 UPDATES = ("integer", "latent", "frozen")
-SEEDS = (0, 1, 2, 3)
-ROUNDS = 8
+SEEDS = (10, 11, 12, 13)
+"""None of them was looked at before the criteria were written."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "unequal": {"alpha": 0.5, "budgets": BUDGETS, "rounds": 8},
+    "long": {"alpha": 0.5, "budgets": BUDGETS, "rounds": 24},
+    "skewed": {"alpha": 0.1, "budgets": BUDGETS, "rounds": 8},
+    "all 2": {"alpha": 0.5, "budgets": "2", "rounds": 8},
+}
+"""The devices and their labels; the first is the comparison, the others say when it is there."""
+RUNS = {
+    ("unequal", "integer"): 4, ("unequal", "frozen"): 4, ("unequal", "latent"): 4, ("all 2", "integer"): 2,
+    ("long", "integer"): 2, ("skewed", "integer"): 3,
+}  # fmt: skip
+"""Setting and update -> seeds; the most telling first."""
 STORE = Path(__file__).parent / "points" / "weak_clients.json"
 WEAKEST = 0
 """The client whose own model is measured: 2 bits a weight."""
+LAYERS = ("stem", "1 a", "1 b", "2 a", "2 b", "3 a", "3 b", "output")
+"""The quantized layers of ResNet-8: two convolutions in each of three stages; 1x1 shortcuts have no codes."""
+
+Key = tuple[str, str, str, int]
+"""Setting, method, update, seed."""
 
 
 @dataclass(frozen=True)
@@ -42,37 +61,43 @@ class Curve:
     """One run, a number a round.
 
     Attributes:
-        method, update, seed: which run.
+        setting, method, update, seed: which run.
         accuracy: of the float average on the test images, in evaluation mode.
-        weakest: of the 2-bit client's own model on the same images: the average at that client's widths, BatchNorm
-            statistics taken anew on all training images.
-        moved: bits -> share of the weights of that width whose code a local round changed; in the last round.
-        bits: widths of every client's layers after the last round.
+        refreshed: the same with BatchNorm statistics taken anew on 1 000 training images, nearer to what the public
+            code reports, where a test batch is normalised by itself.
+        weakest: of the 2-bit client's own model: the average at that client's widths, statistics taken anew.
+        widths: of every client's layers in the last round, ``[clients][layers]``.
+        moved: share of their weights whose code that local round changed, in the same shape.
+        began: UTC time of the start.
         seconds: of the whole run.
     """
 
+    setting: str
     method: str
     update: str
     seed: int
     accuracy: tuple[float, ...]
+    refreshed: tuple[float, ...]
     weakest: tuple[float, ...]
-    moved: dict[str, float]
-    bits: tuple[tuple[int, ...], ...]
+    widths: tuple[tuple[int, ...], ...]
+    moved: tuple[tuple[float, ...], ...]
+    began: str
     seconds: float
 
 
-def experiment(method: str, update: str, seed: int) -> Experiment:
+def experiment(setting: str, method: str, update: str, seed: int) -> Experiment:
     """The federation of a curve; momentum, λ and ε are those of FedMPQ's public code, the rest is cut down."""
+    of = SETTINGS[setting]
     return Experiment(
         method=method,
-        options={"budgets": BUDGETS, "update": update},
+        options={"budgets": of["budgets"], "update": update},
         dataset="fashion_mnist",
         reduce={"side": 14, "train": 4000, "test": 1000},
         model="resnet8",
         partition="dirichlet_capped",
-        split={"alpha": 0.5},
+        split={"alpha": of["alpha"]},
         clients=10,
-        rounds=ROUNDS,
+        rounds=of["rounds"],
         epochs=2,
         batch_size=32,
         drop_last=True,
@@ -80,134 +105,95 @@ def experiment(method: str, update: str, seed: int) -> Experiment:
         momentum=0.9,
         seed=seed,
         engine="threads",
-        evaluate_every=ROUNDS,
+        evaluate_every=of["rounds"],
     )
 
 
-def measure(method: str, update: str, seed: int) -> Curve:
+def measure(setting: str, method: str, update: str, seed: int) -> Curve:
     """Run one curve."""
-    federation = Federation(experiment(method, update, seed))
-    data = federation.simulation.dataset
-    averages: list[float] = []
-    weakest: list[float] = []
-    began = time.perf_counter()
-    given = federation.server.state.bits
-    record = None
+    began = datetime.now(UTC)
+    clock = time.perf_counter()
+    federation = Federation(experiment(setting, method, update, seed))
+    found: dict[str, list[float]] = {"accuracy": [], "refreshed": [], "weakest": []}
+    widths: list[list[int]] = []
+    moved: dict[str, tuple[float, ...]] = {}
     while len(federation.rounds) < federation.experiment.rounds:
-        given = federation.server.state.bits
+        widths = federation.server.state.bits.tolist()
         record = federation.step()
-        with one_thread():
-            average = accuracy(federation.simulation.model, federation.server.weights, data.test_x, data.test_y)
-            averages.append(round(average, 4))
-            weakest.append(round(_own_accuracy(federation), 4))
-    bits = tuple(tuple(row) for row in federation.server.state.bits.tolist())
-    moved = _moved(record.moved if record else {}, given.T.tolist(), federation)
-    seconds = round(time.perf_counter() - began, 1)
-    return Curve(method, update, seed, tuple(averages), tuple(weakest), moved, bits, seconds)
+        moved = record.moved if record else {}
+        for kind, value in _accuracies(federation).items():
+            found[kind].append(round(value, 4))
+    rows = {kind: tuple(values) for kind, values in found.items()}
+    shares = tuple(tuple(round(share, 4) for share in row) for row in zip(*moved.values(), strict=True))
+    seconds = round(time.perf_counter() - clock, 1)
+    return Curve(
+        setting, method, update, seed, **rows, widths=tuple(map(tuple, widths)), moved=shares,
+        began=began.isoformat(timespec="seconds"), seconds=seconds,
+    )  # fmt: skip
 
 
-def _own_accuracy(federation: Federation) -> float:
-    """Of the weakest client's own model on all test images."""
+def _accuracies(federation: Federation) -> dict[str, float]:
+    """Of the average, in evaluation mode and with fresh statistics, and of the weakest client's own model."""
     simulation = federation.simulation
-    data = federation.simulation.dataset
-    weights = federation.method.personalized(federation.server, WEAKEST, None)
-    weights = with_fresh_statistics(simulation.model, weights, data.train_x)
-    return accuracy(simulation.model, weights, data.test_x, data.test_y)
+    data = simulation.dataset
+
+    def found(weights: Weights) -> float:
+        return accuracy(simulation.model, weights, data.test_x, data.test_y)
+
+    def refreshed(weights: Weights) -> float:
+        return found(with_fresh_statistics(simulation.model, weights, data.train_x[:1000]))
+
+    average = federation.server.weights
+    own = federation.method.personalized(federation.server, WEAKEST, None)
+    with one_thread():
+        return {"accuracy": found(average), "refreshed": refreshed(average), "weakest": refreshed(own)}
 
 
-def _moved(shares: dict[str, tuple[float, ...]], widths: list[list[int]], federation: Federation) -> dict[str, float]:
-    """Share of weights moved by width, over layers and clients; ``widths`` of every layer's clients."""
-    moved: dict[int, float] = defaultdict(float)
-    weights: dict[int, int] = defaultdict(int)
-    for (name, by_client), row in zip(shares.items(), widths, strict=True):
-        size = federation.simulation.spec.numel[name]
-        for share, bits in zip(by_client, row, strict=True):
-            moved[bits] += size * share
-            weights[bits] += size
-    return {str(bits): round(moved[bits] / weights[bits], 5) for bits in sorted(weights)}
-
-
-def stored() -> dict[tuple[str, str, int], Curve]:
-    """The curves that have been run: ``(method, update, seed)`` -> curve."""
+def stored() -> dict[Key, Curve]:
+    """The curves that have been run."""
     if not STORE.exists():
         return {}
-    curves_by_arm: dict[tuple[str, str, int], Curve] = {}
-    for row in json.loads(STORE.read_text(encoding="utf-8"))["curves"]:
-        lists = {key: tuple(row[key]) for key in ("accuracy", "weakest")}
-        curve = Curve(**{**row, **lists, "bits": tuple(map(tuple, row["bits"]))})
-        curves_by_arm[curve.method, curve.update, curve.seed] = curve
-    return curves_by_arm
+    rows = json.loads(STORE.read_text(encoding="utf-8"))["curves"]
+    return {_key(curve): curve for curve in (Curve(**{name: _tuple(v) for name, v in row.items()}) for row in rows)}
 
 
-def wanted() -> Iterator[tuple[str, str, int]]:
+def _key(curve: Curve) -> Key:
+    return curve.setting, curve.method, curve.update, curve.seed
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def wanted() -> Iterator[Key]:
     """Every curve of the study, the comparison of the paper first."""
-    return ((method, update, seed) for update in UPDATES for seed in SEEDS for method in METHODS)
+    for (setting, update), count in RUNS.items():
+        yield from ((setting, method, update, seed) for seed in SEEDS[:count] for method in METHODS)
 
 
-@cache
-def curves(method: str, update: str) -> tuple[Curve, ...]:
+def curves(setting: str, method: str, update: str) -> tuple[Curve, ...]:
     """The stored curves of an arm, by seed."""
-    return tuple(curve for key, curve in sorted(stored().items()) if key[:2] == (method, update))
+    return tuple(curve for key, curve in sorted(stored().items()) if key[:3] == (setting, method, update))
 
 
 @cache
-def curve(method: str, update: str, seed: int) -> Curve:
-    """One run, at most once in a process."""
-    return measure(method, update, seed)
+def curve(setting: str, method: str, update: str, seed: int) -> Curve:
+    """One curve: run, at most once in a process."""
+    return measure(setting, method, update, seed)
 
 
-def gain(update: str, seed: int, kind: str = "accuracy") -> float:
-    """FedMPQ minus AQFL after the last round, in points.
-
-    Args:
-        kind: ``"accuracy"`` of the average or ``"weakest"``, the 2-bit client's own model.
-    """
-    last = {method: getattr(curve(method, update, seed), kind)[-1] for method in METHODS}
-    return 100 * (last["fedmpq"] - last["aqfl"])
-
-
-def integer_gain(seed: int, scale: str) -> float:
-    """Points that the average gains with the public code's update."""
-    return gain("integer", seed)
-
-
-def integer_own_gain(seed: int, scale: str) -> float:
-    """Points that a 2-bit client's own model gains with the public code's update."""
-    return gain("integer", seed, "weakest")
-
-
-def latent_gain(seed: int, scale: str) -> float:
-    """Points that the average gains where planes keep fractions."""
-    return gain("latent", seed)
-
-
-def frozen_gain(seed: int, scale: str) -> float:
-    """Points that the average gains where no code moves."""
-    return gain("frozen", seed)
-
-
-def moved_at_2(seed: int, scale: str) -> float:
-    """Percent of the 2-bit weights of AQFL whose code the last local round changed."""
-    return 100 * curve("aqfl", "integer", seed).moved["2"]
-
-
-def moved_at_8(seed: int, scale: str) -> float:
-    """The same of 8 bits."""
-    return 100 * curve("aqfl", "integer", seed).moved["8"]
-
-
-def store() -> None:
+def store(only: tuple[str, ...] = ()) -> None:
     """Run what is missing; each curve is written as soon as it is there."""
     for key in wanted():
-        kept = stored()
-        if key in kept:
+        if key in stored() or not set(only) <= set(key):
             continue
-        kept[key] = measure(*key)
-        print(kept[key], file=sys.stderr, flush=True)
+        found = measure(*key)
+        kept = stored() | {key: found}  # another process may have written meanwhile
+        print(found, file=sys.stderr, flush=True)
         rows = ",\n".join(json.dumps(asdict(kept[k])) for k in wanted() if k in kept)
         STORE.parent.mkdir(exist_ok=True)
         atomic_write(STORE, f'{{"about": "see fqlab/studies/weak_clients.py", "curves": [\n{rows}\n]}}\n'.encode())
 
 
 if __name__ == "__main__":
-    store()
+    store(tuple(sys.argv[1:]))

@@ -195,11 +195,11 @@ def _tensors(floats: int, ints: int, planes: int, zipped: bool) -> str:
 
 def write(rows: Sequence[Row], segments: Sequence[Segment], coding: str) -> Packed:
     """Join segments (floats, ints, then one for each coded row) under a header."""
-    bodies, lengths, sizes = zip(*[_stored(segment, coding) for segment in segments], strict=True)
+    bodies, lengths, unpacked = zip(*[_stored(segment, coding) for segment in segments], strict=True)
     sums = ",".join([str(_crc(body)) for body in bodies])
-    packed = f",[{','.join(map(str, sizes))}]" if any(sizes) else ""
+    packed = f",[{','.join(map(str, unpacked))}]" if any(unpacked) else ""
     table = tuple(rows)
-    buffers = _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(sizes[0]))
+    buffers = _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(unpacked[0]))
     rest = f' {VERSION} [[{sums}]{packed}] {_text(table)}"}}{buffers}'.encode()
     rest += b" " * (-(len(FRONT) + 8 + len(rest)) % 8)  # the buffers start at a multiple of 8
     head = (len(FRONT) + 8 + len(rest)).to_bytes(8, "little") + FRONT
@@ -251,9 +251,9 @@ def _meaning(header: bytes) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row 
     return rows, (("floats", floats, None), ("ints", ints, None), *coded)
 
 
-def _parts(plan: Sequence[tuple[str, int, Row | None]], sums: list[int], sizes: list[int], start: int) -> list[Part]:
+def _parts(plan: Sequence[tuple[str, int, Row | None]], sums: list[int], unpacked: list[int], start: int) -> list[Part]:
     parts = []
-    for (field, length, row), crc, size in zip(plan, sums, sizes or [0] * len(sums), strict=True):
+    for (field, length, row), crc, size in zip(plan, sums, unpacked or [0] * len(sums), strict=True):
         if type(size) is not int or size < 0:
             raise ValueError("a length is not a length")
         parts.append(Part(field, start, start + (size or length), crc, length, size > 0, row))
@@ -269,9 +269,9 @@ def read(packet: bytes, client: object = None, most: int = MAX_ENTRIES) -> Layou
     """
     try:
         sums, table, end = _header(packet, client)
-        crcs, *sizes = json.loads(sums)
+        crcs, *unpacked = json.loads(sums)
         rows, plan = _meaning(table)
-        layout = Layout(rows, end, _parts(plan, crcs, sizes[0] if sizes else [], end))
+        layout = Layout(rows, end, _parts(plan, crcs, unpacked[0] if unpacked else [], end))
     except WireError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):

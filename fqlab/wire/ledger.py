@@ -58,7 +58,7 @@ class Ledger:
             ConfigError: for another direction.
         """
         one_of("direction", direction, DIRECTIONS)
-        sizes = (
+        numbers = (
             size.total,
             size.fixed_bytes,
             size.entropy_bytes,
@@ -66,7 +66,7 @@ class Ledger:
             size.float_bytes,
             size.overhead_bytes,
         )
-        self.entries.append(Entry(round_index, client, direction, *sizes))
+        self.entries.append(Entry(round_index, client, direction, *numbers))
         return self.entries[-1]
 
     def total(

@@ -70,8 +70,8 @@ def measure(packet: bytes, *, client: object = None) -> Size:
     payload = prepare(unpack(packet, client=client))
     fixed, entropy = write(*payload, "fixed"), write(*payload, "zstd")
     layout = read(packet, client)
-    measured = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
-    return _size(measured, len(fixed.bytes), len(entropy.bytes))
+    packed = Packed(packet, layout.rows, tuple(part.stop - part.start for part in layout.parts))
+    return _size(packed, len(fixed.bytes), len(entropy.bytes))
 
 
 def pack_measured(

@@ -40,14 +40,14 @@ def main(presses: int) -> None:
         fixture = lab_fixture(books, Path(home))
         lab = next(fixture)
         for name in panels.PANELS:
-            times = [t for t in measured(lab.open(name, width=1440), name, presses) if t is not None]
+            times = [t for t in timed(lab.open(name, width=1440), name, presses) if t is not None]
             print(
                 f"load {os.getloadavg()[0]:.1f}  {name:12} {statistics.median(times):4.0f} ms (median of {len(times)})"
             )
         fixture.close()
 
 
-def measured(sheet, name: str, presses: int):
+def timed(sheet, name: str, presses: int):
     """Milliseconds of each press; the slider goes to and fro."""
     state = getattr(panels, name).State
     start = state()

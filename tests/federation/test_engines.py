@@ -118,7 +118,7 @@ def test_auto_takes_the_engine_with_the_shortest_step_and_says_what_it_measured(
     monkeypatch.setattr(auto, "measure", lambda simulation: {"serial": 3.0, "threads": 1.0, "vectorized": 2.0})
     federation = Federation(experiment("fedavg", engine="auto"))
     assert federation.engine == "threads"
-    assert federation.measured["vectorized"] == 2.0
+    assert federation.step_seconds["vectorized"] == 2.0
     first = federation.step()
     serial = Federation(experiment("fedavg")).step()
     assert first.loss == serial.loss
@@ -135,8 +135,8 @@ def test_auto_takes_the_engine_with_the_shortest_step_and_says_what_it_measured(
 )
 def test_what_auto_measures(changes, among):
     federation = Federation(Experiment(engine="auto", rounds=1, **changes))
-    assert set(federation.measured) == among
-    assert all(seconds > 0 for seconds in federation.measured.values())
+    assert set(federation.step_seconds) == among
+    assert all(seconds > 0 for seconds in federation.step_seconds.values())
     assert federation.step().participants
 
 

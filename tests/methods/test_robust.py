@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from fqlab.errors import ConfigError
-from fqlab.federation import Experiment, fit
+from fqlab.federation import Experiment, Federation, fit
 from fqlab.federation.deployment import deploy, robustness
+from fqlab.federation.engines import ClientTask
 from fqlab.methods.robust import Robust
 from fqlab.training.objectives import KurtosisPenalty, kurtosis
-from fqlab.training.transforms import MultiBit, PseudoNoise, signed_round, signed_step
+from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise, signed_round, signed_step
 
 N = 1_000_001
 MIDPOINTS = (torch.arange(N, dtype=torch.float64) + 0.5) / N
@@ -99,6 +100,32 @@ def test_a_uniform_layer_survives_two_bits_better():
     kure = robustness(fit(Experiment(method="robust", options={"variant": "kure", "penalty": 0.1}, **shared)))
     assert kure[32] > plain[32] - 0.03
     assert kure[2] > plain[2]
+
+
+def test_all_layers_are_regularised_the_first_and_the_last_too():
+    """KURE's code leaves out the first Conv layer and all Linear ones."""
+    federation = Federation(Experiment(method="robust", model="digits_cnn", clients=2))
+    server = federation.server
+    client = federation.simulation.client(ClientTask(0, 1, b""), federation.simulation.model)
+    payload = federation.method.download(server, 0, torch.Generator())
+    penalty = federation.method.prepare(payload, client).objective.penalty
+    assert penalty.layers == ("conv1.weight", "conv2.weight", "fc.weight")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_range_rule_means_at_deployment_what_it_means_in_training(bits):
+    """Max-abs to the bit; of the two searches for the least error, deployment's errs hardly more and not much less."""
+    w = torch.randn(4096, generator=torch.Generator().manual_seed(bits))
+    for rule in RANGE_RULES:
+        with torch.no_grad():
+            trained = MultiBit(("w",), (bits,), rule)({"w": w}, {}, {"bits": torch.tensor(float(bits))})["w"]
+        deployed = deploy({"w": w}, ["w"], bits, rule)["w"]
+        if rule == "max_abs":
+            assert torch.equal(trained, deployed)
+        errors = [float((rounded - w).square().sum()) for rounded in (deployed, trained)]
+        assert errors[0] <= errors[1] * 1.01
+        assert errors[1] <= errors[0] * 1.06
+    assert Robust(range_rule="mse").range_rule in RANGE_RULES
 
 
 def test_deployed_layers_have_few_levels_and_mse_ranges_err_less():

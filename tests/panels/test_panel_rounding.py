@@ -33,10 +33,10 @@ def test_evenly_spread_values_err_by_the_textbook():
     "settings",
     [
         {"clients": 8, "bits": 2},
-        {"clients": 8, "bits": 3, "spread": 0.5},
+        {"clients": 8, "bits": 3, "deviation": 0.5},
         {"clients": 8, "bits": 2, "clip": 0.5},
         {"clients": 8, "bits": 1, "draws": "same"},
-        {"clients": 8, "bits": 3, "spread": 1.5, "draws": "same"},
+        {"clients": 8, "bits": 3, "deviation": 1.5, "draws": "same"},
     ],
     ids=str,
 )
@@ -73,5 +73,5 @@ def test_pictures_keep_inside_the_grid_at_clip_1():
 
 
 def test_differing_clients_make_nearest_the_better_one(panel):
-    _, nearest, stochastic = panel.instant(State(bits=4, spread=1.0, clients=30)).pictures[Redrawn].mse
+    _, nearest, stochastic = panel.instant(State(bits=4, deviation=1.0, clients=30)).pictures[Redrawn].mse
     assert nearest < 0.75 * stochastic

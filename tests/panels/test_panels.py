@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import html
 import io
 import re
 import resource
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from fqlab import panels
 from fqlab.errors import ConfigError
+from fqlab.federation import Experiment
 from fqlab.panels.frame import Panel
 from fqlab.panels.gallery import Gallery
 from fqlab.panels.state import controls, words
@@ -125,6 +127,22 @@ def test_files_and_the_page_without_a_kernel(panel):
     assert len(panel.description) > 100
     for image in panel.gallery.images.values():
         assert len(image.value) > 2000
+
+
+def test_the_experiment_behind_a_panel_can_be_copied(panel):
+    """What the button writes is what ``fqlab run --config FILE`` would run; a panel that trains none has no such button."""
+    buttons = {each.description: each for each in panel.controls.column.children[-1].children[-1].children}
+    assert list(buttons) == ["Reset", "CSV", "SVG", *["TOML"] * panel.trains]
+    if not panel.trains:
+        with pytest.raises(ConfigError, match=f"panel '{panel.name}' trains no federation"):
+            panel.toml()
+        return
+    wanted = type(panel).experiment(panel.state)
+    buttons["TOML"].click()
+    assert panel.error is None
+    shown = re.search(r'<pre class="fqlab-text"[^>]*>(.*)</pre>', panel.status.text, re.DOTALL)
+    assert shown is not None
+    assert Experiment.from_toml(html.unescape(shown[1])) == wanted == Experiment.from_toml(panel.toml())
 
 
 def test_pictures_do_not_hang_on_somebodys_matplotlib(panel, somebodys_matplotlib):

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -26,27 +27,27 @@ def _five_epochs() -> float:
     return 100 * fit(experiment(State(epochs=5))).accuracy
 
 
-def average(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def average(weights: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Σ n_k w_k / Σ n_k over clients [K, d], [K]."""
     weights = np.asarray(weights, dtype=float)
-    sizes = np.asarray(sizes, dtype=float)
-    return sizes @ weights / sizes.sum()
+    samples = np.asarray(samples, dtype=float)
+    return samples @ weights / samples.sum()
 
 
-def _forgets_sizes(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _forgets_samples(weights: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return np.mean(weights, axis=0)
 
 
-def _whole_numbers(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    sizes = np.asarray(sizes)
-    return (sizes // sizes.sum()) @ np.asarray(weights, dtype=float)
+def _whole_numbers(weights: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    samples = np.asarray(samples)
+    return (samples // samples.sum()) @ np.asarray(weights, dtype=float)
 
 
-def _divides_twice(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    return average(weights, sizes) / len(sizes)
+def _divides_twice(weights: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    return average(weights, samples) / len(samples)
 
 
-def _wrong_axis(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _wrong_axis(weights: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return np.mean(weights, axis=1)
 
 
@@ -79,7 +80,8 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="01-average",
-            task="write the server's average f(weights, sizes): weights is an array [clients, d], sizes the n_k; return "
+            then="These lines are all that a server of FedAvg does.",
+            task="write the server's average f(weights, samples): weights is an array [clients, d], samples the n_k; return "
             "Σ n_k w_k / Σ n_k, an array [d].",
             cases=(
                 (np.array([[1.0, 0.0], [0.0, 2.0], [4.0, 4.0]]), np.array([10, 30, 60])),
@@ -87,15 +89,15 @@ LESSON = Lesson(
                 (np.array([[2.0], [8.0], [5.0], [1.0]]), np.array([1, 1, 1, 9])),
             ),
             reference=average,
-            solution="def server_average(weights, sizes):\n    return sizes @ weights / sizes.sum()",
+            solution="def server_average(weights, samples):\n    return samples @ weights / samples.sum()",
             hints=(
                 "One client holds 60 images, another 10. Whose weights should count more, and by which factor?",
                 "w ← Σ_k n_k w_k / Σ_k n_k",
-                "total = sizes.sum(); then weigh every row of weights by its n_k",
+                "total = samples.sum(); then weigh every row of weights by its n_k",
             ),
             mistakes=(
                 Mistake(
-                    _forgets_sizes,
+                    _forgets_samples,
                     "That is the plain mean over clients: it forgets n_k. A client with ten images must not count like one "
                     "with sixty.",
                 ),
@@ -112,6 +114,25 @@ LESSON = Lesson(
                     "You average over the weights of each client; the mean runs over clients, the first axis.",
                 ),
             ),
+        ),
+        by_hand(
+            "01-swap",
+            then="Two perfect networks, and their average computes nothing. That is why all clients start from one.",
+            task="on paper: f(x) = v1·max(0, u1·x) + v2·max(0, u2·x). Network A has u = (1, −1) and v = (1, 1): it computes |x|. "
+            "Network B is A with its two units swapped, u = (−1, 1), v = (1, 1): |x| again. Average A and B weight by weight. "
+            "What does the average give for x = 3?",
+            value=0.0,
+            solution="1 * max(0, (1 - 1) / 2 * 3) + 1 * max(0, (-1 + 1) / 2 * 3)",
+            hints=(
+                "What is the mean of the two networks' first weights u1?",
+                "u = ((1 − 1)/2, (−1 + 1)/2), v = (1, 1), and then f(3)",
+                "u1 = (1 + (-1)) / 2",
+            ),
+            mistakes={
+                3.0: "That is the mean of what A and B say. The server averages their weights, before anything is computed.",
+                1.5: "One unit survives in your average. Look again: both u's cancel.",
+                6.0: "That is the sum of both networks.",
+            },
         ),
     ),
     questions=(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fqlab import methods
 from fqlab.aggregate import inverse_error_weights
 from fqlab.federation import Experiment, Federation
 from fqlab.methods.clipped import Clipped
@@ -143,7 +144,8 @@ def experiment(state: State) -> Experiment:
     """The federation that a state describes."""
     clipped = method(state)
     names = ("client_bits", "clip", "rounding", "averaging", "limit", "qat")
-    return Experiment(method="clipped", options={name: getattr(clipped, name) for name in names}, **_shared(state))
+    options = methods.acting("clipped", {name: getattr(clipped, name) for name in names})
+    return Experiment(method="clipped", options=options, **_shared(state))
 
 
 def _shared(state: State) -> dict[str, Any]:
@@ -188,8 +190,8 @@ def shares(state: State) -> dict[str, list[float]]:
 
 def _share(state: State, layer: int) -> list[float]:
     if state.averaging == "size":
-        sizes = torch.tensor(_counts(state.fine, state.seven, state.seed), dtype=torch.float32)
-        return (sizes / sizes.sum()).tolist()
+        samples = torch.tensor(_counts(state.fine, state.seven, state.seed), dtype=torch.float32)
+        return (samples / samples.sum()).tolist()
     fine, coarse = (_mse(layer, b, state.clip, state.rounding) for b in bits(state)[LAYERS[layer]])
     mse = [fine] * state.fine + [coarse] * (CLIENTS - state.fine)
     return inverse_error_weights(method(state).floor_errors(mse)).tolist()

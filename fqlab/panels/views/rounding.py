@@ -30,7 +30,7 @@ class State(Settings):
     picture: str = control(
         "ball", label="Picture", group="Values", choices=PICTURES, help="grey levels from −0.9 to 0.9"
     )
-    spread: float = control(
+    deviation: float = control(
         0.0,
         label="Clients differ by",
         unit="Δ",
@@ -63,7 +63,7 @@ class Rounding(Panel):
         "One client": {},
         "30 clients": {"clients": 30},
         "One draw for all": {"clients": 30, "draws": "same"},
-        "Clients differ": {"clients": 30, "bits": 3, "spread": 0.7},
+        "Clients differ": {"clients": 30, "bits": 3, "deviation": 0.7},
         "Clip too tight": {"clients": 100, "bits": 2, "clip": 0.5},
         "A wave, 2 bits": {"clients": 10, "bits": 2, "picture": "wave"},
     }
@@ -73,7 +73,7 @@ class Rounding(Panel):
         grid = Grid(state.bits)
         x = picture(state.picture)
         images, mse = _draw(state, grid, x)
-        nearest, stochastic = (parts(state.picture, state.spread, state.bits, state.clip, r) for r in ROUNDINGS)
+        nearest, stochastic = (parts(state.picture, state.deviation, state.bits, state.clip, r) for r in ROUNDINGS)
         shared = state.draws == "same"
         lines = [part.mse(CLIENTS, shared) for part in (nearest, stochastic)]
         crossing = Crossing.Data(
@@ -97,8 +97,8 @@ def _draw(state: State, grid: Grid, x: np.ndarray) -> tuple[list[np.ndarray], li
     draws = torch.Generator().manual_seed(state.seed)
     flat = torch.from_numpy(x).flatten()
     values = flat.expand(state.clients, -1)
-    if state.spread:
-        values = values + state.spread * grid.step(state.clip) * torch.randn(values.shape, generator=draws)
+    if state.deviation:
+        values = values + state.deviation * grid.step(state.clip) * torch.randn(values.shape, generator=draws)
     read = [decoded(values, state.clip, grid, rounding, draws, state.draws == "same") for rounding in ROUNDINGS]
     shown = (read[1][0], read[0].mean(0), read[1].mean(0))
     truth = (values[0], values.mean(0), values.mean(0))
@@ -123,11 +123,11 @@ def picture(name: str) -> np.ndarray:
 
 
 @lru_cache(maxsize=512)
-def parts(name: str, spread: float, bits: int, clip: float, rounding: str) -> Parts:
-    """Bias and chance of a picture's mean; ``spread`` in steps."""
+def parts(name: str, deviation: float, bits: int, clip: float, rounding: str) -> Parts:
+    """Bias and chance of a picture's mean; ``deviation`` in steps."""
     grid = Grid(bits)
     x = torch.from_numpy(picture(name)).flatten()
-    return mse_parts_of_mean(x, clip, grid, rounding, spread * grid.step(clip))
+    return mse_parts_of_mean(x, clip, grid, rounding, deviation * grid.step(clip))
 
 
 def _cross(nearest: Parts, stochastic: Parts) -> float | None:

@@ -27,7 +27,7 @@ class Uplinks(Picture):
     class Data:
         """What it shows."""
 
-        sizes: Mapping[str, Any]  # scheme -> fqlab.wire.Size
+        packets: Mapping[str, Any]  # scheme -> fqlab.wire.Size
         whole: Any  # the size of a 32-bit packet
 
     width, height = 686, 226
@@ -53,22 +53,22 @@ class Uplinks(Picture):
             note(ax, text, x=61, y=3.4 - 0.42 * k, halo=False)
 
     def update(self, data: Mapping[str, Any], ghost: Any = None) -> str:
-        """Data: ``sizes`` scheme -> :class:`~fqlab.wire.Size`, and ``whole``, the size of a 32-bit packet."""
+        """Data: ``packets`` scheme -> :class:`~fqlab.wire.Size`, and ``whole``, the size of a 32-bit packet."""
         whole = data.whole
-        sizes = list(data.sizes.values())
+        packets = list(data.packets.values())
         weights = 32 * 81_848
-        for bars, words, more, size in zip(self.bars, self.words, self.more, sizes, strict=True):
+        for bars, words, more, size in zip(self.bars, self.words, self.more, packets, strict=True):
             left = 0.0
             for bar, count in zip(bars, (size.code_bytes, size.float_bytes, size.overhead_bytes), strict=True):
                 bar.set(x=left, width=count / 1000)
                 left += count / 1000
             words.set_text(f"{weights / size.code_bits:.2f} ×")
             more.set_text(f"{whole.total / size.total:.2f} ×")
-        self.formula.set_data([s.code_bits / 8000 for s in sizes], [3, 2, 1, 0])
-        first = sizes[0]
+        self.formula.set_data([s.code_bits / 8000 for s in packets], [3, 2, 1, 0])
+        first = packets[0]
         ratios = f"{weights / first.code_bits:.0f} × fewer bytes by the codes, {whole.total / first.total:.1f} × in the packet"
         self.title.set_text(f"2 bits a weight: {ratios}")
-        listed = ", ".join(f"{n} {s.total} bytes, {s.code_bits // 8} of them codes" for n, s in data.sizes.items())
+        listed = ", ".join(f"{n} {s.total} bytes, {s.code_bits // 8} of them codes" for n, s in data.packets.items())
         return (
             f"One upload of the paper's MNIST network as packets of this library: {listed}; 32 bit {whole.total} bytes."
         )
@@ -78,6 +78,6 @@ def uplinks() -> Drawing:
     """Sizes of real packets beside the paper's code bits (counted from the authors' public code)."""
     from fqlab.studies.wire import mnist_upload
 
-    sizes = {name: wire.measure(wire.pack(mnist_upload(bits))) for name, bits in SCHEMES.items()}
+    packets = {name: wire.measure(wire.pack(mnist_upload(bits))) for name, bits in SCHEMES.items()}
     whole = wire.measure(wire.pack(mnist_upload((32,) * 4)))
-    return draw(Uplinks, Uplinks.Data(sizes, whole), zoom=2)
+    return draw(Uplinks, Uplinks.Data(packets, whole), zoom=2)

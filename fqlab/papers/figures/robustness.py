@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from fqlab.plots.picture import Drawing, Picture, draw
 from fqlab.plots.style import INK, axes, line, note, style_for, title
 
-__all__ = ["BITS", "PUBLISHED", "kurtosis_target", "measured"]
+__all__ = ["BITS", "PUBLISHED", "kurtosis_target", "trained"]
 
 BITS = (2, 3, 4, 5, 8, 32)
 PUBLISHED = {
@@ -31,7 +31,7 @@ class Targets(Picture):
         """What it shows."""
 
         published: Mapping[float, Sequence[float]]  # target -> accuracy in % at BITS
-        measured: Mapping[float, Sequence[float]]
+        ours: Mapping[float, Sequence[float]]
 
     width, height = 686, 270
 
@@ -47,11 +47,11 @@ class Targets(Picture):
             self.parts = [*getattr(self, "parts", []), (ax, top)]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        for (ax, top), rows in zip(self.parts, (data.published, data.measured), strict=True):
+        for (ax, top), rows in zip(self.parts, (data.published, data.ours), strict=True):
             for k, (target, row) in enumerate(rows.items()):
                 line(ax, k, markers=True).set_data(range(len(BITS)), row)
                 note(ax, f"target {target:g}", x=5.3, y=top * (0.42 - 0.09 * k), color=style_for(k).color, halo=False)
-        ours = data.measured
+        ours = data.ours
         self.title.set_text("A flatter target survives fewer bits")
         listed = "; ".join(f"target {t:g}: {r[0]:.0f} % at 2 bit, {r[-1]:.0f} % in 32" for t, r in ours.items())
         return (
@@ -60,7 +60,7 @@ class Targets(Picture):
 
 
 @lru_cache(maxsize=1)
-def measured() -> dict[float, tuple[float, ...]]:
+def trained() -> dict[float, tuple[float, ...]]:
     """Target -> accuracy in % at :data:`BITS` on digits, 20 rounds, λ = 0.1, max-abs ranges, mean of two seeds."""
     from fqlab.federation import Experiment, fit
     from fqlab.federation.deployment import robustness
@@ -78,4 +78,4 @@ def measured() -> dict[float, tuple[float, ...]]:
 
 def kurtosis_target() -> Drawing:
     """KURE's ablation of the target (Shkolnik et al. 2020) beside the same on digits; a few seconds."""
-    return draw(Targets, Targets.Data(PUBLISHED, measured()))
+    return draw(Targets, Targets.Data(PUBLISHED, trained()))

@@ -98,7 +98,7 @@ class Robustness(Panel):
         "Wrong range": {"method": "qat", "trained": "mse"},
         "MQAT": {"method": "mqat", "trained": "mse", "range_rule": "mse"},
     }
-    handles = ("penalty", "chip", "range")
+    handles = ("penalty", "chip", "range_rule")
     trains = "default"
 
     def instant(self, state: State) -> Frame:

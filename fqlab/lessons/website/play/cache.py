@@ -53,7 +53,11 @@ class Cache:
         for shown in visit.pictures.values():
             for picture in (shown.picture, *([shown.ghost.picture] if shown.ghost else [])):
                 self._write(self._picture(picture.name), picture.body)
-        words = {"message": visit.message, "off": visit.off, "pictures": {k: _row(s) for k, s in visit.pictures.items()}}
+        words = {
+            "message": visit.message,
+            "off": visit.off,
+            "pictures": {k: _row(s) for k, s in visit.pictures.items()},
+        }
         self._write(self._place(ticket), json.dumps(words, ensure_ascii=False).encode())
 
     def get(self, ticket: str) -> Visit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -158,10 +159,8 @@ def _silent(kind: type[Panel]) -> type[Panel]:
 
 def _last(frames: Iterator[Frame]) -> Frame | None:
     """The last frame of a run, or None."""
-    last = None
-    for last in frames:
-        pass
-    return last
+    kept = deque(frames, maxlen=1)
+    return kept[0] if kept else None
 
 
 def _off(state: Settings) -> tuple[str, ...]:

@@ -97,13 +97,15 @@ def test_pictures_in_few_colours_are_alike_and_their_layers_fit():
     assert encode(now, now) == (whole, False), "the base itself is stored whole"
 
 
-@pytest.mark.parametrize(("name", "changes"), [("quantizer", {"bits": 3}), ("packet", {"at": 300}), ("tour", {"bits": 1})])
+@pytest.mark.parametrize(
+    ("name", "changes"), [("quantizer", {"bits": 3}), ("packet", {"at": 301}), ("tour", {"grid": "midrise", "bits": 3})]
+)
 def test_a_stored_state_is_the_live_panels(name, changes):
     kind = getattr(panels, name)
     state = changed(kind.State(), changes)
     visitor = Visitor(kind)
     visit = visitor.visit(state, train=True)
-    first = visitor.visit(kind.State(), train=True)
+    first = visitor.visit(states.home(kind, state), train=True)
     visitor.close()
     panel = kind(**changes)
     assert panel.wait()
@@ -148,7 +150,9 @@ def test_the_ghost_is_the_grey_part_of_the_live_picture():
     assert close[drawn].mean() > 0.9, "opaque pixels of the ghost are grey in the live picture"
     laid = np.minimum(alone, 255 + (grey[..., :3] - 255) * grey[..., 3:] // 255)
     curves = np.s_[: int(live.shape[0] * 0.8), 150:600]
-    assert (np.abs(laid - live).max(axis=2) > 64)[curves].mean() < 0.005, "darkening draws the curve as the live picture does"
+    assert (np.abs(laid - live).max(axis=2) > 64)[curves].mean() < 0.005, (
+        "darkening draws the curve as the live picture does"
+    )
     assert ghost(Canvas(panels.quantizer.rows[0][0](), 1.0), *[_ladders()] * 2) is None
 
 
@@ -184,8 +188,9 @@ def test_the_script_files_hold_every_state_once_and_every_picture_once(tmp_path,
     assert len(homes) == len(set(homes))
     for each in content:
         for rows, _, off in each["states"]:
-            for place, _layer, alt, _, *_ in rows:
+            for place, under, alt, _, *_ in rows:
                 number, name = place.split(".")
+                assert not under or int(under.split(".")[0]) < 2
                 assert base64.b64decode(content[int(number)]["pictures"][name])[8:12] == b"WEBP"
                 assert alt
             assert all(0 <= k < len(about["controls"]) for k in off)
@@ -244,5 +249,7 @@ def _fresh():
 
 def test_moving_a_control_goes_through_its_stops(monkeypatch):
     monkeypatch.setattr(states, "MOST", 4)
-    sweep = next(s for s in sweeps(panels.tour) if s.base == 0 and controls(panels.tour.State)[s.control].name == "clip")
+    sweep = next(
+        s for s in sweeps(panels.tour) if s.base == 0 and controls(panels.tour.State)[s.control].name == "clip"
+    )
     assert [state.clip for state in moved(panels.tour, sweep)] == [0.2, 1.0, 1.3, 1.5, 2.0, 3.0]

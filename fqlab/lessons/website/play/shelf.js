@@ -46,14 +46,12 @@
       const own = (await this.file(entry.file)).states[entry.number];
       const base = entry.base || entry.file ? await this.file(entry.base ? 1 : 0) : null;
       const behind = base ? base.states[entry.base ? entry.base - 1 : 0] : own;
-      const first = (await this.file(0)).states[0];
-      const pictures = own[0].map((row, k) => this.shown(row || behind[0][k] || first[0][k], first[0][k], !row));
+      const pictures = own[0].map((row, k) => this.shown(row || behind[0][k], !row));
       return { entry, pictures: await Promise.all(pictures), message: own[1], off: new Set(own[2]), ticket: fqlab.states.ticket(about, entry.place) };
     }
 
-    async shown([place, layer, alt, axes, grey, greyAxes], base, stale) {
-      const bottom = layer ? base[0] : place;
-      const [whole, part, ghost] = await Promise.all([bottom, layer ? place : null, grey || null].map((at) => at && this.picture(at)));
+    async shown([place, under, alt, axes, grey, greyAxes], stale) {
+      const [whole, part, ghost] = await Promise.all([under || place, under && place, grey].map((at) => at && this.picture(at)));
       return { whole, part, alt, axes, ghost, greyAxes, stale };
     }
   }

@@ -13,7 +13,7 @@ from functools import cache
 from fqlab.panels.frame import Panel
 from fqlab.panels.state import Control, Settings, changed, controls
 
-__all__ = ["MOST", "Sweep", "bases", "moved", "places", "stops", "sweeps", "visits"]
+__all__ = ["MOST", "Sweep", "bases", "home", "moved", "places", "stops", "sweeps", "visits"]
 
 MOST = 25
 """Stops of a slider that are kept."""
@@ -99,6 +99,12 @@ def moved(panel: type[Panel], sweep: Sweep) -> Iterator[Settings]:
     start = bases(panel)[sweep.base]
     for stop in stops(panel, sweep.control):
         yield changed(start, {control.name: control.at(stop)})
+
+
+def home(panel: type[Panel], state: Settings) -> Settings:
+    """The state with a name that a state is nearest to: the first that differs in the fewest controls."""
+    here = places(state)
+    return min(bases(panel), key=lambda base: sum(a != b for a, b in zip(here, places(base), strict=True)))
 
 
 def visits(panel: type[Panel]) -> dict[Settings, bool]:

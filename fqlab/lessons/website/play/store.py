@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fqlab.lessons.website.play.pictures import Stored
-from fqlab.lessons.website.play.states import Place, Sweep, bases, moved, places, stops, sweeps
-from fqlab.lessons.website.play.visit import Shown, Visit
+from fqlab.lessons.website.play.states import Place, Sweep, bases, home, moved, places, stops, sweeps
+from fqlab.lessons.website.play.visit import Visit
 from fqlab.panels import ticket
 from fqlab.panels.frame import Panel
 from fqlab.panels.state import Control, Settings, controls
@@ -75,19 +75,23 @@ class Writer:
                 continue
             self._known.add(place)
             kept.append(place)
-            shown.append(self._record(number, self._visit(state), pictures))
+            shown.append(self._record(number, state, pictures))
         return {"places": kept, "states": shown, "pictures": pictures}
 
-    def _record(self, number: int, visit: Visit, pictures: dict[str, str]) -> list[Any]:
+    def _record(self, number: int, state: Settings, pictures: dict[str, str]) -> list[Any]:
         """Pictures in the order in which they hang (0 for one that was not computed), sentence, controls that do not act."""
-        rows = [
-            self._row(number, visit.pictures[kind], pictures) if kind in visit.pictures else 0 for kind in self._kinds
-        ]
+        visit = self._visit(state)
+        rows = [self._row(number, state, kind, pictures) if kind in visit.pictures else 0 for kind in self._kinds]
         return [rows, visit.message, [self._numbers[name] for name in visit.off]]
 
-    def _row(self, number: int, shown: Shown, pictures: dict[str, str]) -> list[Any]:
-        """A picture: where its bytes are, whether it is the difference to the default's, alt text, axes, and its ghost."""
-        row = [self._kept_in(number, shown.picture, pictures), int(shown.layer), shown.alt, shown.axes]
+    def _row(self, number: int, state: Settings, kind: str, pictures: dict[str, str]) -> list[Any]:
+        """A picture: where its bytes are, over which picture it is laid (or 0), alt text, axes, and its ghost."""
+        shown = self._visit(state).pictures[kind]
+        under: str | int = 0
+        if shown.layer:
+            base = self._visit(home(self._panel, state)).pictures[kind].picture.name
+            under = f"{self._homes[base]}.{base}"
+        row = [self._kept_in(number, shown.picture, pictures), under, shown.alt, shown.axes]
         return [*row, self._kept_in(number, shown.ghost.picture, pictures), shown.ghost.axes] if shown.ghost else row
 
     def _kept_in(self, number: int, picture: Stored, pictures: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fqlab.lessons.website.play.ghosts import Ghost, axes_of, ghost
 from fqlab.lessons.website.play.pictures import Stored, encode
-from fqlab.lessons.website.play.states import bases
+from fqlab.lessons.website.play.states import bases, home
 from fqlab.panels.canvas import Canvas
 from fqlab.panels.frame import Frame, Panel
 from fqlab.panels.state import Settings, controls
@@ -31,7 +31,7 @@ class Shown:
     """A picture of a state.
 
     Attributes:
-        picture: the whole picture, or what differs from the default state's if ``layer``.
+        picture: the whole picture, or what differs from that of :func:`~fqlab.lessons.website.play.states.home` if ``layer``.
         alt: its alt text.
         axes: the name of its axes, see :func:`~fqlab.lessons.website.play.ghosts.axes_of`.
         ghost: its grey shadow for the state that comes after it, if the panel draws one.
@@ -59,6 +59,15 @@ class Visit:
     off: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What a panel shows, before it is drawn: data by picture, the pictures that came from the long part, the sentence."""
+
+    data: Mapping[type[Picture], Any]
+    trained: frozenset[type[Picture]]
+    message: str
+
+
 class Visitor:
     """Goes through states of one panel, as a hand would, but without widgets and without a shadow of the state before.
 
@@ -71,9 +80,9 @@ class Visitor:
         self._canvases = {kind: Canvas(kind(), SHARP) for row in panel.rows for kind in row}
         self._panel: Panel | None = None
         self._training: Hashable = None
-        self._kept: dict[tuple[type[Picture], bytes], tuple[Stored, bool]] = {}
-        self._bases: dict[type[Picture], np.ndarray | None] = {}
-        self._runs: dict[Settings, Mapping[type[Picture], Any]] = {}
+        self._kept: dict[tuple[type[Picture], Settings, bytes], tuple[Stored, bool]] = {}
+        self._bases: dict[tuple[type[Picture], Settings], np.ndarray | None] = {}
+        self._runs: dict[Settings, _Run] = {}
 
     def visit(self, state: Settings, *, train: bool) -> Visit:
         """What the panel shows in ``state``; without ``train`` only what it can show at once.
@@ -81,17 +90,9 @@ class Visitor:
         Raises:
             Exception: whatever the panel's own code raises; nothing is caught.
         """
-        panel = self._at(state)
-        first = panel.instant(state)
-        last = _last(panel.run(state)) if train else None
-        frames = [first, *([last] if last is not None else [])]
-        data = {kind: shown for frame in frames for kind, shown in frame.pictures.items()}
-        final = last.pictures if last is not None else {}
-        pictures = {
-            kind.__name__: self._shown(kind, data[kind], kind in final) for kind in self._canvases if kind in data
-        }
-        messages = dict.fromkeys(frame.message for frame in frames if frame.message)
-        return Visit(pictures, " ".join(messages), _off(state))
+        shown = self._show(state, train)
+        pictures = {kind.__name__: self._shown(kind, shown, state) for kind in self._canvases if kind in shown.data}
+        return Visit(pictures, shown.message, _off(state))
 
     def close(self) -> None:
         """Close the panel that is open."""
@@ -108,47 +109,51 @@ class Visitor:
             self._training = training
         return self._panel
 
-    def _shown(self, kind: type[Picture], data: Any, trained: bool) -> Shown:
+    def _show(self, state: Settings, train: bool) -> _Run:
+        panel = self._at(state)
+        first = panel.instant(state)
+        last = _last(panel.run(state)) if train else None
+        frames = [first, *([last] if last is not None else [])]
+        data = {kind: shown for frame in frames for kind, shown in frame.pictures.items()}
+        messages = dict.fromkeys(frame.message for frame in frames if frame.message)
+        return _Run(data, frozenset(last.pictures if last is not None else ()), " ".join(messages))
+
+    def _named(self, base: Settings) -> _Run:
+        """What a state with a name shows, computed once."""
+        if base not in self._runs:
+            self._runs[base] = self._show(base, True)
+        return self._runs[base]
+
+    def _shown(self, kind: type[Picture], shown: _Run, state: Settings) -> Shown:
+        data = shown.data[kind]
         canvas = self._canvases[kind]
-        pixels, alt = canvas.pixels(data)
-        pixels = pixels[..., :3].copy()
+        drawn, alt = canvas.pixels(data)
+        pixels = drawn[..., :3].copy()
         axes = axes_of(canvas)
-        picture, layer = self._encoded(kind, pixels)
-        return Shown(picture, layer, alt, axes, self._ghost(kind, data) if trained else None)
+        picture, layer = self._encoded(kind, pixels, home(self._kind, state))
+        return Shown(picture, layer, alt, axes, self._ghost(kind, data) if kind in shown.trained else None)
 
-    def _encoded(self, kind: type[Picture], pixels: np.ndarray) -> tuple[Stored, bool]:
-        """The picture, and whether it is a layer over the default state's.
-
-        Pictures come back again and again: each is encoded once.
-        """
-        key = (kind, hashlib.sha256(pixels.tobytes()).digest())
+    def _encoded(self, kind: type[Picture], pixels: np.ndarray, base: Settings) -> tuple[Stored, bool]:
+        """The picture, and whether it is a layer over that of ``base``; what comes back again is encoded once."""
+        key = (kind, base, hashlib.sha256(pixels.tobytes()).digest())
         if key not in self._kept:
-            self._kept[key] = encode(pixels, self._base(kind))
+            self._kept[key] = encode(pixels, self._under(kind, base))
         return self._kept[key]
 
-    def _base(self, kind: type[Picture]) -> np.ndarray | None:
-        """The pixels of the default state; None if it does not show the picture."""
-        if kind not in self._bases:
-            default = bases(self._kind)[0]
-            data = self._at(default).instant(default).pictures | next(self._others())
-            self._bases[kind] = self._canvases[kind].pixels(data[kind])[0][..., :3].copy() if kind in data else None
-        return self._bases[kind]
+    def _under(self, kind: type[Picture], base: Settings) -> np.ndarray | None:
+        """The pixels of a state with a name; None if it does not show the picture."""
+        if (kind, base) not in self._bases:
+            data = self._named(base).data
+            drawn = self._canvases[kind].pixels(data[kind])[0][..., :3].copy() if kind in data else None
+            self._bases[kind, base] = drawn
+        return self._bases[kind, base]
 
     def _ghost(self, kind: type[Picture], data: Any) -> Ghost | None:
         """The shadow of this state behind another one: the default, or the first preset whose run is not the same."""
-        others = (shown[kind] for shown in self._others() if kind in shown)
+        runs = (self._named(base) for base in bases(self._kind))
+        others = (run.data[kind] for run in runs if kind in run.trained)
         other = next((each for each in others if pickle.dumps(each) != pickle.dumps(data)), None)
         return None if other is None else ghost(self._canvases[kind], data, other)
-
-    def _others(self) -> Iterator[Mapping[type[Picture], Any]]:
-        """What the runs of the states with a name show, the default's first, computed when it is asked for."""
-        for state in bases(self._kind):
-            if state not in self._runs:
-                panel = _silent(self._kind)()
-                last = _last(panel.run(state))
-                panel.close()
-                self._runs[state] = last.pictures if last is not None else {}
-            yield self._runs[state]
 
 
 @cache

@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-lowest-cpu notebooks ledger site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -42,6 +42,10 @@ endure: $(READY)
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)
 	$(BIN)/python -m fqlab.lessons.build notebooks/*.py
+
+# The page of the claims and the sum in the README, from the ledger.
+ledger: $(READY)
+	$(BIN)/python -m fqlab.papers.page
 
 # Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
 site: $(READY)

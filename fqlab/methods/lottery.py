@@ -19,7 +19,7 @@ from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
 from fqlab.tensors import Weights, with_prefix
 from fqlab.training.objectives import Objective
-from fqlab.training.transforms import hold_masked, masked
+from fqlab.training.transforms import HoldMasked, masked
 from fqlab.wire import Payload
 
 __all__ = ["Lottery", "kept_after", "prune", "prunings_until", "published_mib"]
@@ -168,14 +168,13 @@ class Lottery(Method):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         ticket = client.state or new_ticket(payload, client)
-        weights = {name: payload.tensors[name] for name in client.spec.numel}
-        weights |= {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
+        weights = received(payload, ticket, client)
         if self._opens(weights, ticket, client):
             masks = {name: prune(weights[name], mask, self.rate) for name, mask in ticket.masks.items()}
             ticket = Ticket(ticket.first, masks, ticket.prunings + 1)
             weights = ticket.first if self.rewind else weights
         params, buffers = split(weights, client.spec)
-        objective = Objective(project=hold_masked, context={n: mask.float() for n, mask in ticket.masks.items()})
+        objective = Objective(project=HoldMasked(), context={n: mask.float() for n, mask in ticket.masks.items()})
         return LocalProblem(masked(params, ticket.masks), buffers, objective, ticket)
 
     def _opens(self, weights: Weights, ticket: Ticket, client: Client) -> bool:
@@ -243,6 +242,12 @@ class Lottery(Method):
             "kept": sum(kept) / len(kept),
             "published_mib": published_mib(weights, len(kept), 1, sum(kept) / len(kept)),
         }
+
+
+def received(payload: Payload, ticket: Ticket, client: Client) -> Weights:
+    """What came down, on the client's mask: θ_g ⊙ m_k."""
+    weights = {name: payload.tensors[name] for name in client.spec.numel}
+    return weights | {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
 
 
 def new_ticket(payload: Payload, client: Client) -> Ticket:

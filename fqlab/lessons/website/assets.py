@@ -5,9 +5,14 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["SCRIPTS", "STYLES", "joined", "write"]
+__all__ = ["SCRIPTS", "SLIDE_SCRIPTS", "SLIDE_STYLES", "STYLES", "joined", "write"]
 
 SCRIPTS = (
+    "base32.js",
+    "play/states.js",
+    "play/shelf.js",
+    "play/inputs.js",
+    "play/player.js",
     "learn/base.js",
     "learn/progress.js",
     "learn/codes.js",
@@ -20,8 +25,11 @@ SCRIPTS = (
     "learn/words.js",
     "learn/find.js",
 )
-STYLES = ("style.css", "learn/learn.css")
+STYLES = ("style.css", "play/player.css", "learn/learn.css")
 """In this order: a later file may use what an earlier one made."""
+SLIDE_SCRIPTS = (*SCRIPTS, "slides.js")
+SLIDE_STYLES = ("slides.css", *STYLES[1:])
+"""What a deck holds inside itself."""
 
 
 def joined(names: tuple[str, ...]) -> str:

@@ -226,4 +226,4 @@ def listening() -> Iterator[list[Run]]:
     try:
         yield heard
     finally:
-        _listeners.remove(heard)
+        _listeners.pop()

@@ -207,9 +207,14 @@ def committed() -> Path:
 
 
 def obtain(arm: Arm, seed: int) -> Run:
-    """The run in the folder that ``FQLAB_RUNS`` names, the user's cache without it; started or gone on with if need be."""
+    """The user's own run, started or gone on with where need be; with ``FQLAB_RUNS`` the one in the folder it names.
+
+    Raises:
+        DataError: if it is not in that folder.
+    """
     folder = os.environ.get("FQLAB_RUNS")
-    found = run(arm, seed, Path(folder) if folder else cache_folder() / "runs", cache_folder() / "runs")
+    own = cache_folder() / "runs"
+    found = read(arm.file(Path(folder), seed)) if folder else run(arm, seed, own, own)
     for listener in _listeners:
         listener.append(found)
     return found

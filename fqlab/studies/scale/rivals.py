@@ -25,7 +25,7 @@ ARMS = {
     for name, options in TABLE.items()
 }
 """(scale, name) -> arm; the federation is that of :mod:`fqlab.studies.scale.fedavg`, E = 5, B = 10."""
-LENGTH, VECTORS = 2**20, 8
+LENGTH, VECTORS = 2**20, 16
 
 
 def _until(run: Run) -> float:
@@ -46,7 +46,7 @@ def behind(seed: int, scale: str, arm: str) -> float:
 
 
 def eden_error(seed: int, bits: int) -> float:
-    """E‖x̂ − x‖²/‖x‖² of EDEN: 8 vectors of 2^20 numbers far from normal (cubes of normal ones), rotated at random."""
+    """E‖x̂ − x‖²/‖x‖² of EDEN: 16 vectors of 2^20 numbers far from normal (cubes of normal ones), rotated at random."""
     errors = []
     for k in range(VECTORS):
         x = torch.randn(1, LENGTH, generator=torch_generator(seed, "vector", client=k)).pow(3)

@@ -11,7 +11,9 @@ __all__ = ["Played", "assert_alike", "open_panel"]
 
 # What a palette of 256 colours may do to a picture of some thousand: the rare shades on the edges of letters and lines move
 # to a neighbour. Fixed before the first comparison: on average half a step of 255, and hardly any pixel by a quarter.
-MEAN, FAR, SHARE = 0.5, 64, 0.001
+MEAN = 0.5
+FAR = 64
+SHARE = 0.001
 
 
 def assert_alike(stored: np.ndarray, live: np.ndarray) -> None:

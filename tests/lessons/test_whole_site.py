@@ -50,7 +50,9 @@ def context(browser: Any) -> Iterator[Any]:
 
 def stem(site: Path, name: str) -> str:
     """The first page with a panel."""
-    return next(p.stem for p in sorted(site.glob("[0-9]*.html")) if f'data-panel="{name}"' in p.read_text(encoding="utf-8"))
+    return next(
+        p.stem for p in sorted(site.glob("[0-9]*.html")) if f'data-panel="{name}"' in p.read_text(encoding="utf-8")
+    )
 
 
 def slider(played: Played) -> str:
@@ -82,7 +84,16 @@ def test_the_first_picture_comes_soon(context, site, name, record_property):
         waits.append(played.page.evaluate("performance.getEntriesByName('fqlab:first')[0].startTime"))
     taken = played.latency(slider(played))
     taken = played.latency(slider(played))  # the second time: its file is there
-    print(json.dumps({"panel": name, "first_bytes": size, "first_ms": round(min(waits)), "move_ms": round(statistics.median(taken), 1)}))
+    print(
+        json.dumps(
+            {
+                "panel": name,
+                "first_bytes": size,
+                "first_ms": round(min(waits)),
+                "move_ms": round(statistics.median(taken), 1),
+            }
+        )
+    )
     record_property("first_bytes", size)
     assert size < FIRST_LOAD
     assert min(waits) < SOON

@@ -84,7 +84,9 @@ def scenes(stops: dict[str, int]) -> Iterator[Scene]:
     yield "press Stochastic", None, 900
     yield from (("slide bits", stop, 160) for stop in (*range(1, bits + 1), *reversed(range(1, bits))))
     middle = clip // 3
-    yield from (("slide clip", stop, 70) for stop in (*range(middle, clip + 1), *reversed(range(clip)), *range(middle + 1)))
+    yield from (
+        ("slide clip", stop, 70) for stop in (*range(middle, clip + 1), *reversed(range(clip)), *range(middle + 1))
+    )
     for preset, stays in (("2-bit max-abs", 1100), ("2-bit OCTAV", 900), ("Stochastic", 900), ("Clip × 1.3", 1400)):
         yield f"press {preset}", None, stays
 
@@ -104,7 +106,15 @@ def film(site: Path, out: Path) -> int:
             times.append(stays)
     body = io.BytesIO()
     frames[0].save(
-        body, "WEBP", save_all=True, append_images=frames[1:], duration=times, loop=0, lossless=True, quality=60, method=4
+        body,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=times,
+        loop=0,
+        lossless=True,
+        quality=60,
+        method=4,
     )
     if len(body.getvalue()) > LARGEST:
         raise ConfigError(f"The animation has {len(body.getvalue()):,} bytes, but must have at most {LARGEST:,}.")
@@ -159,7 +169,8 @@ def _page(site: Path, size: tuple[int, int]) -> Iterator[Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of ``python -m fqlab.lessons.website.play.animation``; an error is one sentence, and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m fqlab.lessons.website.play.animation", description="The README's animation and the site's picture."
+        prog="python -m fqlab.lessons.website.play.animation",
+        description="The README's animation and the site's picture.",
     )
     parser.add_argument("--site", type=Path, default=Path("build/site"), help="the built site")
     parser.add_argument("--film", type=Path, default=Path("notebooks/tour.webp"))
@@ -172,7 +183,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fqlab.lessons.website.play.animation: {wrong}", file=sys.stderr)
         return 2
     size = chosen.film.stat().st_size
-    print(f"{chosen.film}: {lasts / 1000:.1f} s, {size / 1e6:.2f} MB; {chosen.social}: {chosen.social.stat().st_size / 1e3:.0f} kB")
+    print(
+        f"{chosen.film}: {lasts / 1000:.1f} s, {size / 1e6:.2f} MB; {chosen.social}: {chosen.social.stat().st_size / 1e3:.0f} kB"
+    )
     return 0
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playing import Played, open_panel
 
 from browser import BROWSER_ARGS, find_chromium
 from fqlab import panels
-from playing import Played, open_panel
 
 SITE = os.environ.get("FQLAB_SITE", "")
 pytestmark = pytest.mark.skipif(not SITE, reason="FQLAB_SITE names no built site: make test-site")

@@ -12,6 +12,10 @@ from fqlab.lessons.website.markup import Heading
 
 __all__ = ["Course", "LessonPage", "about", "frame", "index", "lesson_page", "text_page"]
 
+HOME = "https://fqlab.github.io/fqlab/"
+"""Where the site is published: the one address that links from elsewhere must spell out."""
+SOCIAL = "social.png"
+"""The picture that stands for a page where it is linked."""
 STORY = "How few bits can a federation speak, and who pays for the silence?"
 ROUTES = (
     ("Five minutes", "00", "press the presets of the tour from left to right"),
@@ -72,6 +76,8 @@ def frame(title: str, body: str, *, bar: str = "", description: str = "") -> str
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{html.escape(title)}</title>\n<meta name="description" content="{html.escape(description, quote=True)}">\n'
+        f'<meta property="og:title" content="{html.escape(title, quote=True)}">\n'
+        f'<meta property="og:image" content="{HOME}{SOCIAL}">\n<meta name="twitter:card" content="summary_large_image">\n'
         '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="style.css">\n'
         '<script defer src="fqlab.js"></script>\n</head>\n<body>\n<a class="skip" href="#main">Skip to the text</a>\n'
         f'<header><a class="home" href="index.html">fqlab</a>{bar}{SEARCH}</header>\n{body}\n</body>\n</html>\n'

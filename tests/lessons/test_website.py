@@ -123,6 +123,9 @@ def test_markdown_of_a_lesson():
     assert 'href="https://github.com/fqlab/fqlab/blob/main/README.md"' in shown
     assert slug("δ(l), the <code>x</code>-axis") == "δl-the-x-axis"
     assert "<script" not in highlight("<script>")
+    assert [
+        'class="claims"' in Markup().html(f"| {head} | b |\n|---|---|\n| x | y |") for head in ("claim", "word")
+    ] == [True, False]
 
 
 def test_slides_are_cut_by_rule():

@@ -24,7 +24,7 @@ def listing(name: str | None = None) -> Iterator[str]:
 def _scales(r: Row) -> str:
     """``demo (0.6), paper (-)``."""
     stored = {scale: result(r.id, scale) for scale in r.scales}
-    return ", ".join(f"{s} ({found.seconds:.3g})" if found else f"{s} (-)" for s, found in stored.items())
+    return ", ".join(f"{s} ({result.seconds:.3g})" if result else f"{s} (-)" for s, result in stored.items())
 
 
 def _verdict(r: Row) -> str:
@@ -33,12 +33,12 @@ def _verdict(r: Row) -> str:
 
 def time_beforehand(chosen: Sequence[Job]) -> str:
     """What a batch will take, from the stored runs."""
-    known = [job.seconds for job in chosen if not math.isnan(job.seconds)]
-    rest = len(chosen) - len(known)
+    timed = [job.seconds for job in chosen if not math.isnan(job.seconds)]
+    rest = len(chosen) - len(timed)
     unknown = f", and {rest} that nobody has timed yet" if rest else ""
     rows = f"{len(chosen)} row" + ("s" if len(chosen) > 1 else "")
     return (
-        f"{rows}: at most about {_time(sum(known))} of one processor{unknown}; Ctrl-C stops, the same command goes on."
+        f"{rows}: at most about {_time(sum(timed))} of one processor{unknown}; Ctrl-C stops, the same command goes on."
     )
 
 

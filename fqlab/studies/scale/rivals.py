@@ -36,7 +36,7 @@ def _until(run: Run) -> float:
 
 
 def saved(seed: int, scale: str, arm: str) -> float:
-    """Bytes up that FedAvg needs to 97 % over those that an arm needs; 0 where the arm does not get there."""
+    """Bytes up that FedAvg needs to 95 % over those that an arm needs; 0 where the arm does not get there."""
     return _until(obtain(PLAIN, seed)) / _until(obtain(ARMS[scale, arm], seed))
 
 

@@ -148,7 +148,7 @@ def test_tables_show_both_kinds_under_their_papers(name):
         if paper.arxiv:
             assert f'href="https://arxiv.org/abs/{paper.arxiv}"' in shown
             assert f"arXiv {paper.arxiv}" in text
-    for r in stored.rows:
+    for r in source.rows:
         opening, body = re.search(rf'<tr id="claim-{r.id}"([^>]*)>(.*?)</tr>', shown).groups()
         assert f'data-source="{name}"' in opening
         assert html.escape(r.why) in body

@@ -68,10 +68,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST is read from FQLAB_DATA.
 BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: rows of MNIST are left out, unless it was fetched (fqlab data fetch mnist)."
 	@for name in $(BENCH); do \
 	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 

@@ -66,6 +66,7 @@ class Curve:
         refreshed: the same with BatchNorm statistics taken anew on 1 000 training images, nearer to what the public
             code reports, where a test batch is normalised by itself.
         weakest: of the 2-bit client's own model: the average at that client's widths, statistics taken anew.
+        own: of every client's own model after the last round.
         widths: of every client's layers in the last round, ``[clients][layers]``.
         moved: share of their weights whose code that local round changed, in the same shape.
         began: UTC time of the start.
@@ -79,6 +80,7 @@ class Curve:
     accuracy: tuple[float, ...]
     refreshed: tuple[float, ...]
     weakest: tuple[float, ...]
+    own: tuple[float, ...]
     widths: tuple[tuple[int, ...], ...]
     moved: tuple[tuple[float, ...], ...]
     began: str
@@ -127,26 +129,37 @@ def measure(setting: str, method: str, update: str, seed: int) -> Curve:
     shares = tuple(tuple(round(share, 4) for share in row) for row in zip(*moved.values(), strict=True))
     seconds = round(time.perf_counter() - clock, 1)
     return Curve(
-        setting, method, update, seed, **rows, widths=tuple(map(tuple, widths)), moved=shares,
+        setting, method, update, seed, **rows, own=_own(federation), widths=tuple(map(tuple, widths)), moved=shares,
         began=began.isoformat(timespec="seconds"), seconds=seconds,
     )  # fmt: skip
 
 
 def _accuracies(federation: Federation) -> dict[str, float]:
     """Of the average, in evaluation mode and with fresh statistics, and of the weakest client's own model."""
-    simulation = federation.simulation
-    data = simulation.dataset
-
-    def found(weights: Weights) -> float:
-        return accuracy(simulation.model, weights, data.test_x, data.test_y)
-
-    def refreshed(weights: Weights) -> float:
-        return found(with_fresh_statistics(simulation.model, weights, data.train_x[:1000]))
-
+    data = federation.simulation.dataset
     average = federation.server.weights
     own = federation.method.personalized(federation.server, WEAKEST, None)
     with one_thread():
-        return {"accuracy": found(average), "refreshed": refreshed(average), "weakest": refreshed(own)}
+        plain = accuracy(federation.simulation.model, average, data.test_x, data.test_y)
+    return {"accuracy": plain, "refreshed": _refreshed(federation, average), "weakest": _refreshed(federation, own)}
+
+
+def _refreshed(federation: Federation, weights: Weights) -> float:
+    """Accuracy on all test images, BatchNorm statistics taken anew."""
+    model = federation.simulation.model
+    data = federation.simulation.dataset
+    with one_thread():
+        return accuracy(model, with_fresh_statistics(model, weights, data.train_x[:1000]), data.test_x, data.test_y)
+
+
+def _own(federation: Federation) -> tuple[float, ...]:
+    """Accuracy of every client's own model; clients with the same widths have the same."""
+    known: dict[tuple[int, ...], float] = {}
+    clients = [tuple(widths) for widths in federation.server.state.bits.tolist()]
+    for n, widths in enumerate(clients):
+        if widths not in known:
+            known[widths] = round(_refreshed(federation, federation.method.personalized(federation.server, n, None)), 4)
+    return tuple(known[widths] for widths in clients)
 
 
 def stored() -> dict[Key, Curve]:

@@ -11,6 +11,7 @@ __all__ = [
     "FqlabError",
     "ConfigError",
     "DataError",
+    "NetworkError",
     "StoreError",
     "WireError",
     "boolean",
@@ -34,6 +35,10 @@ class DataError(FqlabError):
 
 class StoreError(FqlabError):
     """A result could not be written where it was meant to go; the message says where it is instead."""
+
+
+class NetworkError(FqlabError):
+    """Machines of a federation do not start, cannot be reached, or do not answer in time."""
 
 
 class WireError(FqlabError):

@@ -110,6 +110,12 @@ panel.ticket
 check("00-ticket", ...)
 
 # %% [markdown]
+# Now on paper. Uploads fall from 32 bits to 1, downloads stay at 32. How many times less travels in all?
+
+# %%
+check("00-both-ways", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # What the first paper's code implies, beside what this library measures. Where no number could be read in the paper,

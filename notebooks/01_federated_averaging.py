@@ -140,11 +140,25 @@ show_source(Method.aggregate)
 # %% [markdown]
 # ## Check
 #
-# Write that average yourself: a function of `weights`, an array [clients, d], and `samples`, the $n_k$. Put it in place
-# of the three dots. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer.
+# Write that average yourself: a function of `weights`, an array [clients, d], and `samples`, the $n_k$. Fill in
+# the TODOs. `hint("01-average")` helps in three steps, `solution("01-average")` shows one answer.
+
+
+# %% tags=["exercise"]
+def average(weights, samples):
+    share = ...  # TODO: of all images, a number a client
+    return ...  # TODO: the clients' weights, weighed by their shares
+
+
+check("01-average", average)
+
+# %% [markdown]
+# Now on paper, with two hidden units. $f(x)=v_1\max(0,u_1x)+v_2\max(0,u_2x)$. Network *A* has $u=(1,-1)$, $v=(1,1)$, so it
+# computes $|x|$. *B* is *A* with its units swapped: $u=(-1,1)$, $v=(1,1)$. Average the weights. What does the average give
+# for $x=3$?
 
 # %%
-check("01-average", ...)
+check("01-swap", ...)
 
 # %% [markdown]
 # ## Paper

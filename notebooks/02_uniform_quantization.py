@@ -22,6 +22,7 @@
 # **Needs** lesson 00. **Minutes** 20 to read and play, about 15 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
+import numpy as np
 import torch
 
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
@@ -136,10 +137,17 @@ for law, x in (
 #
 # ## Check
 #
-# Write the mid-rise quantizer, and replace the dots by your function.
+# Write the mid-rise quantizer: fill in what says TODO.
 
-# %%
-check("02-midrise", ...)
+
+# %% tags=["exercise"]
+def midrise(w, s, b):
+    step = ...  # TODO: 2**b levels from -s to s have how many gaps? (in Python the power is **)
+    codes = ...  # TODO: clip w, count the steps from -s, round
+    return ...  # TODO: the levels that the codes stand for
+
+
+check("02-midrise", midrise)
 
 # %% [markdown]
 # Stuck? `hint("02-midrise")` and `solution("02-midrise")` help. The library's own answer, to compare with:
@@ -147,6 +155,13 @@ check("02-midrise", ...)
 # %% tags=["nbval-check-output"]
 codes = quantize(torch.tensor([-2.0, -0.3, 0.05, 0.8]), 1.0, Grid(2))
 print(codes.values.tolist(), [round(value, 4) for value in codes.dequantize().tolist()])
+
+# %% [markdown]
+# On paper: weights are spread evenly over ±0.5. How many bits does the mid-rise grid with clip 0.5 need at least for a mean
+# squared error of at most 1/12000?
+
+# %%
+check("02-how-many-bits", ...)
 
 # %% [markdown]
 # ## Paper

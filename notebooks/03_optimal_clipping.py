@@ -22,6 +22,7 @@
 # **Needs** lesson 02. **Minutes** 25 to read and play, about 16 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
+import numpy as np
 import torch
 
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
@@ -152,15 +153,29 @@ for rule, bits in (("max_abs", 4), ("octav", 3)):
 #
 # ## Check
 #
-# Write one OCTAV update, and replace the dots by your function.
+# Write one OCTAV update: fill in what says TODO.
 
-# %%
-check("03-octav-step", ...)
+
+# %% tags=["exercise"]
+def octav_step(x, s, c):
+    tail = ...  # TODO: the sum of |x| over those beyond s
+    inside = ...  # TODO: how many lie within s, zeros left out
+    outside = ...  # TODO: how many lie beyond
+    return ...  # TODO: the next clip, and s itself where it would be 0/0
+
+
+check("03-octav-step", octav_step)
 
 # %% [markdown]
 # Stuck? `hint("03-octav-step")` asks a question, then shows the formula, then the first line;
 # `solution("03-octav-step")` gives it away.
 #
+# On paper: the narrow grid at 2 bits has the levels $-s$, 0 and $s$. With *stochastic* rounding, what is $c$ in $c\,s^2$?
+
+# %%
+check("03-constant", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # The published constants beside this library's, and what we found beyond them.

@@ -22,6 +22,8 @@
 # **Needs** lesson 02. **Minutes** 20 to read, about 14 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
+import numpy as np
+
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import rounding
 from fqlab.papers import table
@@ -120,11 +122,24 @@ show_source(stochastic_round)
 #
 # ## Check
 #
-# Write it yourself: a function of `x`, in units of the step, and of `u`, uniform draws of the same shape. Put it in
-# place of the three dots. `hint("04-round")` helps in three steps, `solution("04-round")` shows one answer.
+# Write it yourself: a function of `x`, in units of the step, and of `u`, uniform draws of the same shape. Fill in
+# the TODOs. `hint("04-round")` helps in three steps, `solution("04-round")` shows one answer.
+
+
+# %% tags=["exercise"]
+def round_by_chance(x, u):
+    below = ...  # TODO: the level below
+    return ...  # TODO: one level up where the draw u is below the fraction
+
+
+check("04-round", round_by_chance)
+
+# %% [markdown]
+# On paper: all clients hold the same value, 0.3 of a step above a level. How many of them must round by chance until their mean
+# is off by no more than 0.1 step, as a root mean square?
 
 # %%
-check("04-round", ...)
+check("04-how-many-clients", ...)
 
 # %% [markdown]
 # ## Paper

@@ -127,12 +127,25 @@ show_source(Clipped.floor_errors)
 #
 # Write the rule yourself, for all layers at once. Some clients may be absent, some errors may be zero.
 
-# %%
-check("05-inverse-error", ...)
+
+# %% tags=["exercise"]
+def shares(mse, present, floor):
+    inverse = ...  # TODO: 1/error, with the floor; nothing for those who are absent
+    return ...  # TODO: every layer's shares sum to 1
+
+
+check("05-inverse-error", shares)
 
 # %% [markdown]
 # Stuck? `hint("05-inverse-error")` gives three hints, one by one; `solution("05-inverse-error")` gives it away.
 #
+# On paper: nine coarse devices, one fine, and a limit $r$: the fine one counts as $r$ coarse ones. Which $r$ gives the nine
+# together half of the average?
+
+# %%
+check("05-fair-limit", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # What the authors' public code implies, beside our measurements. We could read no accuracy table of this paper, so

@@ -22,6 +22,8 @@
 # **Needs** lessons 02 and 03. **Minutes** 20 to read, about 21 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
+import numpy as np
+
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.panels import robustness
 from fqlab.papers import table
@@ -97,12 +99,27 @@ show_source(KurtosisPenalty)
 #
 # Write KURE's term for a list of layers, as NumPy arrays.
 
-# %%
-check("06-kurtosis", ...)
+
+# %% tags=["exercise"]
+def kure(layers, target):
+    gaps = []
+    for w in layers:
+        z = ...  # TODO: mean 0, standard deviation 1, over all n entries
+        gaps.append(...)  # TODO: (kurtosis - target)²
+    return ...  # TODO: their mean
+
+
+check("06-kurtosis", kure)
 
 # %% [markdown]
 # Stuck? `hint("06-kurtosis")` gives three hints, one by one; `solution("06-kurtosis")` gives it away.
 #
+# On paper: a layer's weights are −1, 0 and 1 with chances 1/8, 3/4 and 1/8. What is its kurtosis?
+
+# %%
+check("06-three-values", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # We could read the abstract of the federated paper (Gupta and others, [arXiv 2206.10844](https://arxiv.org/abs/2206.10844)),

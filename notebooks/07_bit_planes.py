@@ -135,12 +135,25 @@ print("1 bit: ", Grid(1, "sign_magnitude").levels, "values;  2 bits: ", Grid(2, 
 # `"fc"`, `"bias"` or `"shortcut"`. Shortcuts stay in full precision and are not counted; everything else is. Return the
 # compression: 32 bits over the mean bits a weight.
 
-# %%
-check("07-compression", ...)
+
+# %% tags=["exercise"]
+def compression(layers):
+    for kind, weights, bits in layers:
+        ...  # TODO: which rows count, and what do they add?
+    return ...  # TODO: 32 bits over the mean bits a weight
+
+
+check("07-compression", compression)
 
 # %% [markdown]
 # Stuck? `hint("07-compression")` gives three hints one by one, `solution("07-compression")` the answer.
 #
+# On paper: an 8-bit layer whose magnitudes are all 0, 4, 8 or 12. How many bits are left after the cut at both ends?
+
+# %%
+check("07-both-ends", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # The published set-up is ResNet-20 on CIFAR-10, 350 epochs. Ours is a network of 4 810 weights on digits. The two

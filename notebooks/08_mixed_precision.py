@@ -137,13 +137,29 @@ print(widths, f"mean {mean_bits(SIZES, widths):.3f} of 4 bits")
 # turn (never below 1). Then, from the *end* of the ranking, give one bit to each layer in turn (never above 8), skipping
 # those that would break the budget. Return the widths.
 
-# %%
-check("08-pruning-growing", ...)
+
+# %% tags=["exercise"]
+def deal(base, reduced, sizes, budget):
+    widths = list(base)
+    ranking = ...  # TODO: numbers of the layers, largest sizes[k] * (reduced[k] + 1) first
+    # TODO: while the mean is above the budget, a bit from each in turn, never below 1
+    # TODO: then from the end a bit to each in turn, never above 8 or the budget
+    return ...  # TODO: the widths
+
+
+check("08-pruning-growing", deal)
 
 # %% [markdown]
 # Stuck? `hint("08-pruning-growing")` gives three hints, `solution("08-pruning-growing")` the answer.
 # The library's own lines stand above.
 #
+# On paper: two layers, 3000 and 1000 weights, and a budget of 4 bits a weight. The small one takes 8. How many whole bits can
+# the large one have at most?
+
+# %%
+check("08-budget", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # The published ablation switches the parts on one by one. So does ours:

@@ -22,6 +22,8 @@
 # **Needs** lesson 01. **Minutes** 20 to read, about 17 seconds to run. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
+import numpy as np
+
 from fqlab.aggregate import masked_mean
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.lottery import Lottery, prune
@@ -90,8 +92,15 @@ show_source(prune)
 #
 # Write the mask-aware mean.
 
-# %%
-check("09-masked-mean", ...)
+
+# %% tags=["exercise"]
+def mean_of_kept(values, masks, old):
+    count = ...  # TODO: how many clients kept each weight
+    total = ...  # TODO: the sum over those that did
+    return ...  # TODO: the mean, and the old value where nobody did
+
+
+check("09-masked-mean", mean_of_kept)
 
 # %% [markdown]
 # Stuck? `hint("09-masked-mean")` gives three hints, one by one; `solution("09-masked-mean")` gives it away. The
@@ -99,6 +108,13 @@ check("09-masked-mean", ...)
 
 # %%
 show_source(masked_mean)
+
+# %% [markdown]
+# On paper: target 0.5. In each of rounds 1 to 5, before it sends, a client prunes a fifth of what is left, as long as more than
+# half is left. Which share of the weights does it send, averaged over the five rounds?
+
+# %%
+check("09-mean-share", ...)
 
 # %% [markdown]
 # ## Paper

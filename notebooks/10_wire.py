@@ -131,8 +131,23 @@ print(*done.left_out)
 # Write `pack_planes(codes, bits)` yourself: a list of byte values, plane by plane, highest plane first. In each plane the first
 # code sits in the highest bit, and zeros fill the last byte. Stuck? `hint("10-pack")`, and at last `solution("10-pack")`.
 
+
+# %% tags=["exercise"]
+def pack_planes(codes, bits):
+    values = []
+    for plane in reversed(range(bits)):
+        digits = ...  # TODO: bit number `plane` of every code
+        ...  # TODO: eight digits a byte, the first one highest; zeros at the end
+    return ...  # TODO: values
+
+
+check("10-pack", pack_planes)
+
+# %% [markdown]
+# On paper: codes 0, 1, 2 and 3 come with chances 1/2, 1/4, 1/8 and 1/8. How many bits a code does the best coder need?
+
 # %%
-check("10-pack", ...)
+check("10-entropy", ...)
 
 # %% [markdown]
 # ## Paper

@@ -116,8 +116,21 @@ fog()
 # only the first `count` points are real. Return the maximum over the real points, one number a channel.
 # Stuck? `hint("11-pool")`, and at last `solution("11-pool")`.
 
+
+# %% tags=["exercise"]
+def pool(features, count):
+    real = ...  # TODO: the points that are no padding
+    return ...  # TODO: the largest value of each channel
+
+
+check("11-pool", pool)
+
+# %% [markdown]
+# On paper: echoes fall as $1/r^2$, and fog adds $e^{-2\alpha r}$ with $\alpha=0.05$ a metre. How strong is the echo from 20 m, as a
+# share of the one from 10 m?
+
 # %%
-check("11-pool", ...)
+check("11-fog", ...)
 
 # %% [markdown]
 # ## Paper

@@ -110,6 +110,13 @@ check("12-beat-the-front", ...)
 # levers are as old as FedAvg. The gains multiply: with 4 bits both ways it is [39](#claim-frontier-mix) times, at an
 # accuracy of [0.957](#claim-frontier-mix-accuracy).
 #
+# On paper: a method sends a sixteenth of FedAvg's bytes up and all of them down, and needs twice the rounds. How many times fewer
+# bytes does it take in all? Below 1 means more.
+
+# %%
+check("12-twice-the-rounds", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # LotteryFL's main table puts accuracy beside megabytes, one direction counted. Left the published points, then ours on

@@ -130,14 +130,26 @@ show_source(METHODS["fedpaq"].encode)
 #
 # First on plain arrays, with error feedback. The client's half:
 
-# %%
-check("13-upload", ...)
+
+# %% tags=["exercise"]
+def upload(received, trained, residual, step):
+    change = ...  # TODO: what training changed, and what was withheld before
+    sent = ...  # TODO: the change in multiples of step
+    return ...  # TODO: two rows, what is sent and what is withheld
+
+
+check("13-upload", upload)
 
 # %% [markdown]
 # The server's half:
 
-# %%
-check("13-aggregate", ...)
+
+# %% tags=["exercise"]
+def aggregate(old, sent, samples):
+    return ...  # TODO: the old weights, and the mean of what was sent, by samples
+
+
+check("13-aggregate", aggregate)
 
 # %% [markdown]
 # Now the class. Your clients' packets are measured beside FedPAQ's, and your server is fed with FedPAQ's packets.
@@ -149,6 +161,13 @@ check("13-method", MyMethod)
 # Stuck? `hint("13-method")` gives three hints, one by one; `solution("13-method")` gives it away. The other two are
 # `"13-upload"` and `"13-aggregate"`.
 #
+# On paper: a client's weight changes by 0.3 in each of three rounds. It rounds to whole numbers and adds the residual to the next
+# change. What is the residual after the third round?
+
+# %%
+check("13-residual", ...)
+
+# %% [markdown]
 # ## Paper
 #
 # Others send differences too, with more care. EDEN rotates them first, UVeQFed subtracts the dither again, signSGD lets

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from fqlab.errors import FqlabError
+from fuzz import TARGETS
 from fuzz.mutate import damaged
-from fuzz.targets import TARGETS
 
 INPUTS = 2000
 

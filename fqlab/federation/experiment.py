@@ -18,7 +18,7 @@ __all__ = ["Experiment", "ENGINES", "Settings"]
 
 TABLES = ("options", "split", "reduce")
 """Fields of an experiment that are tables of settings."""
-ENGINES = ("serial", "vectorized", "threads", "auto")
+ENGINES = ("serial", "vectorized", "threads", "auto", "flower")
 LONGEST_FILE = 2**20
 """Bytes of the largest TOML file that is read."""
 
@@ -88,9 +88,10 @@ class Experiment:
         coding: ``"fixed"`` or ``"zstd"`` packets.
         entropy: also find out what every packet would weigh entropy-coded (``bytes_up_coded``), which takes time.
         seed: of every random draw.
-        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked), ``"threads"``, or ``"auto"``, which measures a
-            step of each and takes the quickest.
-        workers: threads that clients, stacks and test images are shared among.
+        engine: where clients run: ``"serial"``, ``"vectorized"`` (stacked), ``"threads"``, ``"auto"``, which measures a
+            step of each of these and takes the quickest, or ``"flower"``, on machines of their own.
+        workers: threads that clients, stacks and test images are shared among; with ``"flower"`` the nodes that clients
+            live on.
         reduce: the data set made smaller, settings of :func:`fqlab.data.reduce.reduced`:
             ``{"side": 14, "train": 4000, "test": 1000}``.
 

@@ -76,7 +76,9 @@ class Federation:
         self.method = method or methods.make(experiment.method, experiment.options)
         self.cancelled = cancelled
         self.checkpoint = None if checkpoint is None else writable_file(checkpoint, "checkpoint")
-        self.simulation = build_simulation(experiment, self.method, dataset, model)
+        _may_travel(experiment.engine, dataset, model)
+        home = self.checkpoint is not None or self.method.personal  # who needs what clients keep for themselves
+        self.simulation = replace(build_simulation(experiment, self.method, dataset, model), states_come_home=home)
         self.engine = experiment.engine
         self.step_seconds: dict[str, float] = {}
         if self.engine == "auto":
@@ -91,11 +93,18 @@ class Federation:
             self._resume(self.checkpoint)
 
     def __iter__(self) -> Iterator[Round]:
-        while len(self.rounds) < self.experiment.rounds:
-            record = self.step()
-            if record is None:
-                return
-            yield record
+        try:
+            while len(self.rounds) < self.experiment.rounds:
+                record = self.step()
+                if record is None:
+                    return
+                yield record
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End what the engine has started, such as processes; a further round would start it anew."""
+        self.simulation.services.close()
 
     def step(self) -> Round | None:
         """Run one more round; None if it was cancelled. Until a round is complete nothing changes, whatever ends it.
@@ -262,6 +271,16 @@ class Federation:
         """The experiment without what may differ between two halves of a run."""
         free = ("engine", "workers", "rounds", "entropy")
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
+
+
+def _may_travel(engine: str, dataset: Dataset | None, model: torch.nn.Module | None) -> None:
+    """Refuse objects that other machines could not have."""
+    given = [name for name, thing in (("dataset", dataset), ("model", model)) if thing is not None]
+    if engine == "flower" and given:
+        raise ConfigError(
+            f"engine is 'flower', but {given[0]} is an object of this process alone; "
+            f"register it in a module that every node has, and name it in the experiment."
+        )
 
 
 def _moved(results: Sequence[ClientResult]) -> dict[str, tuple[float, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, in_range
+from fqlab import files
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.federation.experiment import Experiment
 from fqlab.federation.loop import Federation
 from fqlab.federation.records import History
@@ -27,6 +29,10 @@ MEASURES = {
     "seconds": "seconds",
 }
 """What a run is judged by: the last round's accuracy, and sums over all rounds; NaN for what was not measured."""
+
+
+LARGEST_FILE = 2**28
+"""Bytes of the largest file of a run that is read."""
 
 
 def seeded(experiment: Experiment, count: int) -> list[Experiment]:
@@ -100,6 +106,13 @@ def _measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[flo
     return {"accuracy": [number(rounds[-1]["accuracy"]) for rounds in runs], **sums}
 
 
+def _finite(measures: dict[str, list[float]]) -> dict[str, list[float]]:
+    """``measures``; ValueError for an infinite one, which no run has."""
+    if any(math.isinf(value) for values in measures.values() for value in values):
+        raise ValueError("infinite")
+    return measures
+
+
 @dataclass(frozen=True)
 class Stored:
     """A run read back: its settings without the seed, and every measure of each of its seeds."""
@@ -115,14 +128,14 @@ def read_run(path: Path) -> Stored:
         ConfigError: if the file cannot be read or holds no run.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(files.read_bytes(path, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
         runs = stored.get("runs", [stored])
         settings = {key: value for key, value in runs[0]["experiment"].items() if key != "seed"}
-        return Stored(_flat(settings), _measured([run["rounds"] for run in runs]))
+        return Stored(_flat(settings), _finite(_measured([run["rounds"] for run in runs])))
     except OSError as error:
-        raise ConfigError(f"run is {str(path)!r}, but no readable file is there ({error.strerror}).") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise ConfigError(f"run is {str(path)!r}, but must be a file that 'fqlab run --out' wrote.") from None
+        raise ConfigError(f"run is {shown(str(path))}, but no readable file is there ({error.strerror}).") from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        raise ConfigError(f"run is {shown(str(path))}, but must be a file that 'fqlab run --out' wrote.") from None
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +177,8 @@ def _measure(key: str, mean: float, spread: float) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)
+    """A setting as a cell of the table, whatever the file holds."""
+    return "-" if value is None else shown(value, 60).removeprefix("'").removesuffix("'")
 
 
 def compare(left: Stored, right: Stored) -> Comparison:

@@ -41,10 +41,15 @@ def check(identity: str, answer: Callable[..., Any] | Any) -> Card:
     except ConfigError as error:
         return Card("wrong", f"{str(error)[0].upper()}{str(error)[1:]}\nHelp: hint({identity!r})")
     except (Exception, SystemExit) as error:
+        if "ellipsis" in _reason(error):
+            return Card(
+                "open", f"Three dots are left in what you compute: a TODO is still open.\nHelp: hint({identity!r})"
+            )
         return Card("wrong", f"Your function raised {type(error).__name__}{_reason(error)}\nHelp: hint({identity!r})")
     wanted = _results(e, e.reference)
     if _agree(e, given, wanted):
-        return Card("right", "\n".join(filter(None, ["Right on every case.", store.record("solved", identity, True)])))
+        right = "Right on every case." if any(e.cases) else "Right."
+        return Card("right", "\n".join(filter(None, [f"{right} {e.then}", store.record("solved", identity, True)])))
     return Card("wrong", f"{_diagnosis(e, given, wanted)}\nMore help: hint({identity!r})")
 
 
@@ -80,6 +85,8 @@ def _diagnosis(e: Exercise, given: Sequence[Any], wanted: Sequence[Any]) -> str:
             return mistake.message
     pairs = list(zip(e.cases, given, wanted, strict=True))
     case, a, b = next(row for row in pairs if not same(row[1], row[2], e.tolerance))
+    if not case and e.judge is None:
+        return f"{described(a)} is not it."  # the right number is the learner's to find
     arguments = ", ".join(described(argument) for argument in case)
     arrays = hasattr(a, "shape") and hasattr(b, "shape")
     shapes = f" (shape {a.shape}, but should be {b.shape})" if arrays and a.shape != b.shape else ""

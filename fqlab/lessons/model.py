@@ -53,6 +53,7 @@ class Exercise:
         solution: its source, as a learner would write it.
         hints: a question, then the formula, then the first line.
         mistakes: recognised by what they return; the first that matches on all cases is named.
+        then: what follows from it, one or two sentences for whoever has solved it.
         tolerance: largest absolute difference of any number.
         judge: for answers that are values: turns an answer into numbers that say what it reaches.
     """
@@ -64,6 +65,7 @@ class Exercise:
     solution: str
     hints: tuple[str, str, str]
     mistakes: tuple[Mistake, ...]
+    then: str
     tolerance: float = 1e-5
     judge: Callable[[Any], Any] | None = None
 

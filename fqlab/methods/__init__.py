@@ -11,8 +11,8 @@ from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, Recei
 from fqlab.registry import Registry
 
 __all__ = [
-    "METHODS", "Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "describe",
-    "make", "options",
+    "METHODS", "Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "acting",
+    "describe", "make", "options",
 ]  # fmt: skip
 
 
@@ -61,10 +61,33 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     """The method called ``name`` with ``settings``.
 
     Raises:
-        ConfigError: for an unknown method, an unknown setting, or a value that is not allowed.
+        ConfigError: for an unknown method, an unknown setting, a value that is not allowed, or one that would change
+            nothing under the other settings.
     """
-    declared = options(name)
     settings = settings or {}
+    method = _made(name, settings)
+    idle = method.idle()
+    for field in dataclasses.fields(method):
+        value = settings.get(field.name, field.default)
+        nothing = value == 0 and not isinstance(value, bool)  # it asks for none of what there is none of
+        if field.name in idle and value != field.default and not nothing:
+            raise ConfigError(f"{field.name} is {shown(value)}, but changes nothing without {idle[field.name]}.")
+    return method
+
+
+def acting(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` without those that change nothing under the others, for controls and tables that name them all.
+
+    Raises:
+        ConfigError: as :func:`make`, but for these.
+    """
+    idle = _made(name, settings).idle()
+    return {key: value for key, value in settings.items() if key not in idle}
+
+
+def _made(name: str, settings: Mapping[str, Any]) -> Method:
+    """The method with settings that are known and of the right kind."""
+    declared = options(name)
     for key in settings:
         if key not in declared:
             allowed = ", ".join(declared) or "nothing"

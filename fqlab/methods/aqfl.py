@@ -11,12 +11,12 @@ from torch import nn
 
 from fqlab.aggregate import Form
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
 from fqlab.models import quantize_activations
 from fqlab.quant import Codes, Grid, max_abs, mean_bits, parse_budgets, quantize
 from fqlab.tensors import Weights
 from fqlab.training.bitplanes import layer_strengths
-from fqlab.training.updates import UPDATES, LocalForm, local_form, trained_codes
+from fqlab.training.updates import PLANES, UPDATES, LocalForm, local_form, trained_codes
 from fqlab.wire import Payload
 
 __all__ = ["AQFL", "PRESETS", "Widths", "layer_sizes", "sent_widths"]
@@ -76,6 +76,9 @@ class AQFL(Method):
         one_of("update", self.update, UPDATES)
         if self.activation_bits != "auto":
             in_range("activation_bits", self.activation_bits, 0, 8, integer=True)
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | unless(self.update in PLANES, "update 'integer' or 'latent'", "penalty")
 
     def network(self, model: nn.Module) -> nn.Module:
         bits = self.activation_bits

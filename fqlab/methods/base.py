@@ -17,7 +17,9 @@ from fqlab.training.objectives import Objective
 from fqlab.training.sgd import Training
 from fqlab.wire import Payload
 
-__all__ = ["Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "split"]
+__all__ = [
+    "Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "split", "unless",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,10 @@ class Method:
         one_of("averaging", self.averaging, self.averages)
         in_range("cut", self.cut, 0, 0.499)
 
+    def idle(self) -> dict[str, str]:
+        """Settings that change nothing under the others -> what they need to act, in words; see :func:`unless`."""
+        return unless(self.averaging == "trimmed_mean", "averaging 'trimmed_mean'", "cut")
+
     def check(self, experiment: Any) -> None:
         """Refuse an experiment whose settings contradict the method's.
 
@@ -219,6 +225,11 @@ class Method:
     def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Further numbers for the round's record, such as the mean bit-width."""
         return {}
+
+
+def unless(acts: bool, need: str, *settings: str) -> dict[str, str]:
+    """Entries of :meth:`Method.idle`: ``settings`` need ``need``, which holds if they act."""
+    return {} if acts else dict.fromkeys(settings, need)
 
 
 def split(weights: Weights, spec: Spec) -> tuple[Weights, Weights]:

@@ -17,7 +17,18 @@ from torch import nn
 
 from fqlab.aggregate import Form
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
+from fqlab.methods.base import (
+    Client,
+    ClientUpdate,
+    LocalProblem,
+    Method,
+    ReceivedUpdate,
+    Server,
+    Spec,
+    State,
+    split,
+    unless,
+)
 from fqlab.models import quantize_activations
 from fqlab.quant import (
     RULES,
@@ -139,6 +150,13 @@ class BSQ(Method):
         one_of("step", self.step, ("subgradient", "proximal"))
         in_range("budget", self.budget, 1, 8)
         in_range("dual_step", self.dual_step, 0)
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | {
+            **unless(self.penalty > 0 or self.dual_step > 0, "penalty or dual_step", "reweigh", "step"),
+            **unless(self.strip != "none", "strip 'both' or 'msb'", "threshold"),
+            **unless(self.dual_step > 0, "dual_step", "budget"),
+        }
 
     def network(self, model: nn.Module) -> nn.Module:
         return quantize_activations(model, self.activation_bits)

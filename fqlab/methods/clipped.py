@@ -16,7 +16,7 @@ import torch
 
 from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of, shown
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, split, unless
 from fqlab.methods.differences import differences
 from fqlab.quant import (
     GRADIENTS,
@@ -151,6 +151,14 @@ class Clipped(Method):
         bits_per_layer(self.bits)
         if self.client_bits:
             bits_per_client(self.client_bits)
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | {
+            **unless(not self.client_bits or self.downlink, "downlink, because client_bits has the uploads'", "bits"),
+            **unless(self.clip == "octav", "clip 'octav'", "level_aware"),
+            **unless(self.averaging == "inverse_error", "averaging 'inverse_error'", "limit"),
+            **unless(self.qat, "qat", "gradient"),
+        }
 
     def start(self, server: Server) -> Server:
         for client in range(server.clients if self.client_bits else 1):

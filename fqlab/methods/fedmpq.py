@@ -14,7 +14,7 @@ import torch
 
 from fqlab.errors import in_range
 from fqlab.methods.aqfl import AQFL, Widths, layer_sizes, sent_widths
-from fqlab.methods.base import ReceivedUpdate, Server
+from fqlab.methods.base import ReceivedUpdate, Server, unless
 from fqlab.quant import MAX_BITS, Codes, adjust, pruning_growing
 
 __all__ = ["ABLATION", "FedMPQ", "common_base", "history"]
@@ -67,6 +67,9 @@ class FedMPQ(AQFL):
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range("epsilon", self.epsilon, 0, 1)
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | unless(self.pruning, "pruning", "epsilon")
 
     def prune(self, codes: Codes) -> Codes:
         """Planes that less than ε of the weights use are dropped, at the top and then at the bottom."""

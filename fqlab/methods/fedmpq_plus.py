@@ -12,7 +12,7 @@ import torch
 from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.aqfl import Widths, layer_sizes, sent_widths
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, ReceivedUpdate, Server, State
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, ReceivedUpdate, Server, State, unless
 from fqlab.methods.changes import Held, Known, receive
 from fqlab.methods.clipped import negative_mse, plausible_mse
 from fqlab.methods.fedmpq import FedMPQ
@@ -31,7 +31,7 @@ from fqlab.quant import (
 )
 from fqlab.tensors import Weights
 from fqlab.training.bitplanes import dual_ascent, layer_strengths
-from fqlab.training.updates import LocalForm, latent_form, trained_codes
+from fqlab.training.updates import PLANES, LocalForm, latent_form, trained_codes
 from fqlab.wire import Payload
 
 __all__ = ["FedMPQPlus", "Tables"]
@@ -104,8 +104,16 @@ class FedMPQPlus(FedMPQ):
             raise ConfigError(
                 f"dual_step is {self.dual_step!r}, but with growing the budget is kept already: set it False."
             )
-        if self.update != "latent" and (self.step == "proximal" or not self.precondition):
-            raise ConfigError(f"update is {self.update!r}, but step and precondition are those of update 'latent'.")
+
+    def idle(self) -> dict[str, str]:
+        lasso = self.update in PLANES and (self.penalty > 0 or self.dual_step > 0)
+        return super().idle() | {
+            **unless(lasso, "a penalty or dual_step on the planes of update 'integer' or 'latent'", "bit_factor"),
+            **unless(lasso, "penalty or dual_step", "step"),
+            **unless(self.update == "latent", "update 'latent'", "step", "precondition"),
+            **unless(self.pruning, "pruning", "strip"),
+            **unless(self.growing, "growing", "cutting"),
+        }
 
     def start(self, server: Server) -> Server:
         started = super().start(server)

@@ -16,7 +16,7 @@ import torch
 
 from fqlab.aggregate import Form, masked_mean, median, trimmed_mean
 from fqlab.errors import ConfigError, in_range, one_of
-from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
+from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
 from fqlab.tensors import Weights, with_prefix
 from fqlab.training.objectives import Objective
 from fqlab.training.transforms import hold_masked, masked
@@ -135,6 +135,12 @@ class Lottery(Method):
         in_range("rate", self.rate, 0, 0.99, open_low=True)
         in_range("gate", self.gate, 0, 1)
         one_of("gate_on", self.gate_on, ("validation", "test"))
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | {
+            **unless(self.target < 1, "a target below 1", "rate", "gate", "rewind"),
+            **unless(self.gate < 1, "a gate below 1", "target", "rate", "rewind"),
+        }
 
     def check(self, experiment: Any) -> None:
         if self.gate_on == "validation" and not experiment.validation:

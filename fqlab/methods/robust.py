@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from fqlab.errors import ConfigError, in_range, one_of, shown
-from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server
+from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server, unless
 from fqlab.training.objectives import KurtosisPenalty, Objective, kurtosis
 from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise
 from fqlab.wire import Payload
@@ -75,6 +75,19 @@ class Robust(Method):
         one_of("noise", self.noise, ("uniform", "gauss"))
         one_of("range_rule", self.range_rule, RANGE_RULES)
         self.widths()
+
+    def idle(self) -> dict[str, str]:
+        v = self.variant
+        one = v == "qat" or (v == "apqn" and self.bits > 0)
+        return super().idle() | {
+            **unless(v == "kure", "variant 'kure'", "penalty", "target", "unbiased"),
+            **unless(v != "kure" or self.penalty > 0, "penalty", "target", "unbiased"),
+            **unless(one, "variant 'qat' or 'apqn'", "bits"),
+            **unless(v != "kure" and not one, "variant 'mqat', or 'apqn' with bits 0", "bit_set"),
+            **unless(v == "mqat", "variant 'mqat'", "per"),
+            **unless(v == "apqn", "variant 'apqn'", "noise"),
+            **unless(v != "kure", "variant 'apqn', 'qat' or 'mqat'", "range_rule"),
+        }
 
     def widths(self) -> tuple[int, ...]:
         """The bit-widths a client may draw.

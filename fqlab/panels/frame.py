@@ -1,48 +1,9 @@
 """The frame of every panel: controls left, pictures right, one status line; all of it derived from one typed state.
 
-How to write a panel
---------------------
-One file, one state, one or more pictures, at most two functions::
-
-    @dataclass(frozen=True)
-    class State(Settings):
-        bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8, group="Quantizer")
-        clip: float = control(1.0, label="Clip, times the optimum", unit="×", low=0.2, high=3, step=0.05, mark=1.0)
-        grid: str = control("midrise", label="Grid", choices={"midrise": "mid-rise", "octav": "OCTAV"})
-        seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
-
-    class Quantizer(Panel):
-        name, title = "quantizer", "Uniform quantization"
-        State = State
-        rows = ((Levels, Error), (Curve,))                # pictures (fqlab.plots.Picture), at most three
-        presets = {"2 bit": {"bits": 2}, "No clip": {"clip": 3.0}}   # changes to the default state
-
-        def instant(self, state):                         # at once, on every change: keep it under 15 ms
-            return Frame({Levels: ..., Error: ...}, message="Clipping noise takes over below 1.7 σ.")
-
-        def run(self, state):                             # optional: anything longer, in a background thread
-            for record in federation.run(experiment):     # a generator: yield as often as you like
-                yield Frame({Curve: ...}, progress=record.number / 30, rows=[{"round": ..., "accuracy": ...}])
-
-* Whatever a :class:`Frame` names is handed to ``Picture.update(data, ghost)``; the ghost is what the picture showed when
-  the last complete run before this one ended. ``update`` writes the finding into the title and returns the alt text.
-* The newest setting wins: a change stops the running ``run`` between two yields and drops its frames. Pass
-  ``self.stopping`` (a callable) on to code that can stop earlier.
-* ``seconds(state)`` and ``megabytes(state)``: override for runs longer than a second; they are shown beforehand. A run
-  expected to take longer than ``patience`` seconds waits for the Run button.
-* Every frame that ``run`` yields is a step that a person can go back to; its data must not be changed afterwards.
-* Raise :class:`~fqlab.errors.ConfigError` for anything a person got wrong: it lands in the status line. Any other
-  exception lands there too, as one sentence, and is kept in ``panel.error``.
-* Draw from generators seeded by ``state.seed`` only, and hold no state of your own but caches
-  (:class:`~fqlab.panels.lru.LRUCache`).
-* Register the class in ``fqlab.panels.PANELS``; ``tests/test_panels.py`` then drives it through every control.
-
-Everybody gets from the frame: reset, presets, ticket, CSV and SVG, the static page and the text description, progress
-and stop, a walk through a run step by step, names for screen readers, and the headless interface ``set``, ``state``,
-``wait``, ``figure``, ``svg``, ``csv``, ``description``.
-
-This file is the contract. :mod:`~fqlab.panels.controls` holds what a hand moves, :mod:`~fqlab.panels.gallery` the
-pictures, :mod:`~fqlab.panels.runner` the long part and :mod:`~fqlab.panels.status` the line below.
+This file is the contract between a panel and its frame; how to write a panel stands in :mod:`fqlab.panels`.
+:mod:`~fqlab.panels.headless` is what a program does with a panel, :mod:`~fqlab.panels.controls` holds what a hand moves,
+:mod:`~fqlab.panels.gallery` the pictures, :mod:`~fqlab.panels.runner` the long part and :mod:`~fqlab.panels.status` the
+line below.
 """
 
 from __future__ import annotations
@@ -54,17 +15,18 @@ from typing import Any, ClassVar
 
 import ipywidgets as w
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import in_range
 from fqlab.federation import Experiment
-from fqlab.panels import page, stage, ticket
+from fqlab.panels import page, stage
 from fqlab.panels.assist import assistant
 from fqlab.panels.controls import Controls
 from fqlab.panels.gallery import GAP, Gallery
+from fqlab.panels.headless import Headless
 from fqlab.panels.runner import Runner
-from fqlab.panels.state import Settings, changed, control, controls, words
+from fqlab.panels.state import Settings, changed, control, controls
 from fqlab.panels.status import StatusBar
 from fqlab.panels.widgets import STYLE, close_children
-from fqlab.plots.picture import Drawing, Picture, to_svg
+from fqlab.plots.picture import Picture
 
 __all__ = ["Frame", "Panel", "Settings", "control"]
 
@@ -88,8 +50,8 @@ class Frame:
     progress: float = 1.0
 
 
-class Panel(w.VBox):
-    """An interactive panel; see the module's text for how to write one.
+class Panel(Headless, w.VBox):
+    """An interactive panel; :mod:`fqlab.panels` says how to write one.
 
     Args:
         hide: name or names of settings whose controls are not shown, besides those that ``fqlab.teach`` hides.
@@ -133,6 +95,10 @@ class Panel(w.VBox):
         """Simulated traffic of :meth:`run`, said beforehand together with the seconds; 0 says nothing."""
         return 0.0
 
+    def stopping(self) -> bool:
+        """Inside :meth:`run`: whether the result is no longer wanted."""
+        return self.runner.stopping()
+
     def __init__(self, *, hide: str | Sequence[str] = (), zoom: float | None = None, **settings: Any) -> None:
         hidden = stage.hidden(hide, lambda: [c.name for c in controls(self.State)]) | stage.now().hide
         self._state = changed(self.State(), settings)
@@ -150,144 +116,6 @@ class Panel(w.VBox):
             self.add_class(name)
         self._refresh(self._state)
 
-    # ------------------------------------------------------------------ for programs
-
-    @property
-    def state(self) -> Any:
-        """The current settings."""
-        return self._state
-
-    @property
-    def ticket(self) -> str:
-        """The code that restores the current settings."""
-        return ticket.write(self.name, self.version, self._state)
-
-    @property
-    def frame(self) -> Frame:
-        """All that is shown now: pictures, sentences and table of the instant and of the long part."""
-        parts = list(self._parts.values())
-        pictures = {kind: data for part in parts for kind, data in part.pictures.items()}
-        messages = dict.fromkeys(part.message for part in parts if part.message)  # both may say the same
-        rows = next((part.rows for part in reversed(parts) if part.rows), ())
-        return Frame(pictures, " ".join(messages), rows)
-
-    @property
-    def description(self) -> str:
-        """Settings, pictures and finding in words; the same for the same settings."""
-        about = f"{self.title}. Settings: {words(self._state)}."
-        return " ".join([about, *self.gallery.alts.values(), self.frame.message]).strip()
-
-    @property
-    def error(self) -> Exception | None:
-        """What went wrong with the current settings, or with what a hand asked for last."""
-        return self.status.error
-
-    def set(self, **settings: Any) -> Panel:
-        """Change settings, as if by hand.
-
-        Raises:
-            ConfigError: for an unknown or impossible setting; nothing changes then.
-        """
-        with self.lock:
-            self._set_state(changed(self._state, settings))
-        return self
-
-    def restore(self, code: str) -> Panel:
-        """Restore the settings of a ticket.
-
-        Raises:
-            ConfigError: for a ticket of another panel or version, or a mistyped one; nothing changes then.
-        """
-        self._set_state(ticket.read(self.name, self.version, self.State, code))
-        return self
-
-    def preset(self, name: str) -> Panel:
-        """Go to a preset.
-
-        Raises:
-            ConfigError: for a name that is none.
-        """
-        self._set_state(changed(self.State(), self.presets[one_of("preset", name, self.presets)]))
-        return self
-
-    def reset(self) -> Panel:
-        """Back to the default settings."""
-        self._set_state(self.State())
-        return self
-
-    def wait(self, timeout: float | None = 60) -> bool:
-        """Block until the background work is done and shown; False after ``timeout`` seconds."""
-        return self.runner.wait(timeout)
-
-    def stop(self) -> None:
-        """Stop the background work; what it showed so far stays."""
-        self.runner.cancel()
-
-    def start(self) -> None:
-        """Run the background work for the current settings now, however long it takes."""
-        self.runner.launch(self._state)
-
-    def stopping(self) -> bool:
-        """Inside :meth:`run`: whether the result is no longer wanted."""
-        return self.runner.stopping()
-
-    def step(self, by: int = 1) -> None:
-        """Show the last run as it was ``by`` steps later, or earlier if negative."""
-        self.runner.step(by)
-
-    def play(self) -> None:
-        """Show the last run again, step by step; pauses if it is being shown."""
-        self.runner.play()
-
-    def drawing(self, zoom: float = 1.0) -> Drawing:
-        """All pictures as they are now, in one figure with alt text."""
-        with self.lock:
-            return self.gallery.drawing(zoom)
-
-    def figure(self, zoom: float = 1.0) -> Any:
-        """All pictures as they are now, as one Matplotlib figure."""
-        return self.drawing(zoom).figure
-
-    def svg(self) -> str:
-        """All pictures as they are now, as SVG text."""
-        return to_svg(self.drawing())
-
-    def csv(self) -> str:
-        """The table behind the pictures; every row starts with the ticket and the settings."""
-        return page.table(self.ticket, self._state, self.frame.rows)
-
-    @property
-    def trains(self) -> bool:
-        """Whether :meth:`run` trains a federation that could run by itself."""
-        return type(self).experiment.__func__ is not Panel.experiment.__func__
-
-    def toml(self) -> str:
-        """The experiment behind what is shown, as TOML: what ``fqlab run --config FILE`` takes.
-
-        Raises:
-            ConfigError: if with these settings the panel trains no federation that could run by itself.
-        """
-        experiment = type(self).experiment(self._state)
-        if experiment is None:
-            raise ConfigError(f"panel {self.name!r} trains no federation that could run by itself with these settings.")
-        return experiment.to_toml()
-
-    def copy(self) -> None:
-        """Put the experiment into the clipboard, and into the status line to be copied from there by hand."""
-        text = self.toml()
-        self.status.write("Experiment, copied; or click and copy: ", link=page.text_box(text))
-        self._assistant.send({"copy": text})
-
-    def save(self, kind: str) -> None:
-        """Offer the table (``csv``) or the pictures (``svg``) as a file; the data address is made only now."""
-        makers = {"csv": (self.csv, "text/csv"), "svg": (self.svg, "image/svg+xml")}
-        make, mime = makers[one_of("kind", kind, makers)]
-        content = make()
-        name = f"fqlab-{self.ticket}.{kind}"
-        address = page.data_uri(content, mime)
-        self.status.write("File: ", link=page.link(name, address, content))
-        self._assistant.send({"save": name, "href": address})
-
     def close(self) -> None:
         """Stop the work, end its thread, and take the panel with all its parts off the page."""
         if "runner" in vars(self):  # not there if a bad argument stopped the panel from being made
@@ -297,6 +125,15 @@ class Panel(w.VBox):
         super().close()
 
     # ------------------------------------------------------------------ for the parts
+
+    @property
+    def frame(self) -> Frame:
+        """All that is shown now: pictures, sentences and table of the instant and of the long part."""
+        parts = list(self._parts.values())
+        pictures = {kind: data for part in parts for kind, data in part.pictures.items()}
+        messages = dict.fromkeys(part.message for part in parts if part.message)  # both may say the same
+        rows = next((part.rows for part in reversed(parts) if part.rows), ())
+        return Frame(pictures, " ".join(messages), rows)
 
     def show(self, frame: Frame, part: str = "run") -> None:
         """Draw a frame of the instant or of the long part (lock held)."""

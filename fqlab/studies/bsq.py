@@ -8,6 +8,7 @@ from typing import Any
 
 from fqlab import models
 from fqlab.federation import Experiment, fit
+from fqlab.methods import acting
 from fqlab.models.resnet import ResNet
 from fqlab.quant import compression, mean_bits
 
@@ -44,7 +45,7 @@ def experiment(
     shared: dict[str, Any] = dict(
         model="mlp", clients=1, batch_size=64, lr=0.1, seed=seed, rounds=WARMUP + PLANES + TUNING
     )
-    return Experiment(method="bsq", options=options, **shared)
+    return Experiment(method="bsq", options=acting("bsq", options), **shared)
 
 
 def hawq() -> float:

@@ -9,6 +9,7 @@ import torch
 
 from fqlab import wire
 from fqlab.federation import Experiment, fit
+from fqlab.methods import acting
 from fqlab.models import ClippedCNN
 from fqlab.quant import Grid, quantize
 
@@ -55,4 +56,4 @@ def tour(seed: int, **settings: object) -> float:
     """Accuracy of the tour's federation, with ``settings`` over its options: 2 bits, averaged by samples, no QAT."""
     options = {"bits": 2, "level_aware": True, "averaging": "size", "qat": False, **settings}
     shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
-    return fit(Experiment(method="clipped", options=options, **shared)).accuracy
+    return fit(Experiment(method="clipped", options=acting("clipped", options), **shared)).accuracy

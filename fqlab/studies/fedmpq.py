@@ -10,6 +10,7 @@ import torch
 
 from fqlab import data, models
 from fqlab.federation import Experiment, fit
+from fqlab.methods import acting
 from fqlab.methods.fedmpq import ABLATION
 from fqlab.quant import Codes, Grid, msb_density, narrow_bits, prune_msb, quantize
 
@@ -34,7 +35,7 @@ SIZES = (432, 2304, 9216, 36864)
 
 def experiment(options: dict[str, object], *, rounds: int = ROUNDS, seed: int = 0) -> Experiment:
     """Ten devices with digits dealt by Dirichlet(0.5), three local epochs a round; options over :data:`OURS`."""
-    options = OURS | options
+    options = acting("fedmpq_plus", OURS | options)
     shared: dict[str, Any] = dict(
         model="mlp", clients=CLIENTS, rounds=rounds, epochs=3, batch_size=32, lr=0.3, seed=seed
     )

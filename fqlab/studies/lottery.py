@@ -10,6 +10,7 @@ import numpy as np
 
 from fqlab import models
 from fqlab.federation import Experiment, Federation, fit
+from fqlab.methods import acting
 from fqlab.methods.lottery import kept_after, published_mib
 
 __all__ = [
@@ -26,7 +27,7 @@ def experiment(
     """The lesson's federation: ``classes`` digits a client, ``images`` of each; ``options`` of LotteryFL."""
     split = {"classes_per_client": classes, "samples_per_class": images, "balance": balance, "distinct": True}
     return Experiment(
-        method=method, options=options if method == "lottery" else {}, partition="n_class", split=split,
+        method=method, options=acting(method, options) if method == "lottery" else {}, partition="n_class", split=split,
         clients=CLIENTS, rounds=ROUNDS, epochs=5, batch_size=32, lr=0.3, validation=0.1, seed=seed, engine="vectorized",
     )  # fmt: skip
 

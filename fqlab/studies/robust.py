@@ -12,6 +12,7 @@ from typing import Any
 
 from fqlab.federation import Experiment, fit
 from fqlab.federation.deployment import robustness
+from fqlab.methods import acting
 
 __all__ = [
     "METHODS", "earlier_distance", "first_to_fall", "full_precision_loss", "mqat_against_kure", "quick", "quick_accuracy",
@@ -100,7 +101,7 @@ def quick(seed: int, variant: str, bits: int = 2, range_rule: str = "mse", width
         {"bits": bits} if variant in ("qat", "apqn") else {}
     )
     shared: dict[str, Any] = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized", seed=seed)
-    method = {"method": "fedavg"} if variant == "fedavg" else {"method": "robust", "options": options}
+    method = {"method": "fedavg"} if variant == "fedavg" else {"method": "robust", "options": acting("robust", options)}
     accuracies = robustness(fit(Experiment(**method, **shared)), widths, range_rule)
     return {b: 100 * a for b, a in accuracies.items()}
 

@@ -9,6 +9,7 @@ import torch
 
 from fqlab.aggregate import inverse_error_weights
 from fqlab.federation import Experiment, Federation
+from fqlab.methods import acting
 from fqlab.quant import Grid, clip_for, expected_mse
 from fqlab.studies.octav import normal
 from fqlab.training.sgd import accuracy
@@ -41,7 +42,7 @@ def _run(seed: int, fine: str = OTHERS, coarse: str = EVERY, output: int = 2, **
     settings = {"client_bits": widths, "rounding": "stochastic", "qat": False, **options}
     federation = Federation(
         Experiment(
-            method="clipped", options=settings, model="mlp", lr=0.3, batch_size=32, clients=10, rounds=30, seed=seed,
+            method="clipped", options=acting("clipped", settings), model="mlp", lr=0.3, batch_size=32, clients=10, rounds=30, seed=seed,
             engine="vectorized", evaluate_every=30, partition="by_label", split={"holds": f"{fine}-{coarse}"},
         )
     )  # fmt: skip

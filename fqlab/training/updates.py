@@ -24,9 +24,11 @@ from fqlab.training.digits import FromDigits, digit_codes, digit_params, frozen_
 from fqlab.training.objectives import Objective
 from fqlab.training.transforms import FakeQuantize
 
-__all__ = ["UPDATES", "LocalForm", "local_form", "trained_codes"]
+__all__ = ["PLANES", "UPDATES", "LocalForm", "local_form", "trained_codes"]
 
 UPDATES = ("integer", "latent", "frozen", "fake")
+PLANES = ("integer", "latent")
+"""Those that train planes, on which the group lasso acts."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import argparse
 import multiprocessing
 import sys
 
+from fuzz import TARGETS
 from fuzz.campaign import campaign
-from fuzz.targets import TARGETS
 
 
 def main() -> int:

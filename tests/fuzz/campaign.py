@@ -9,8 +9,8 @@ import tracemalloc
 import warnings
 
 from fqlab.errors import FqlabError
+from fuzz import TARGETS, Target
 from fuzz.mutate import damaged
-from fuzz.targets import TARGETS, Target
 
 __all__ = ["campaign"]
 

@@ -24,7 +24,7 @@ from fqlab.federation import Experiment, checkpoint
 from fqlab.quant import Grid, quantize
 from fqlab.wire import container
 
-__all__ = ["TARGETS", "Target"]
+__all__ = ["BYTES", "Target", "in_a_file"]
 
 
 class Target(NamedTuple):
@@ -61,7 +61,7 @@ def _pickle() -> Target:
     return Target([cifar_batch(), cifar_batch(1), cifar_batch(0), head + tail], lambda data: cifar.unpickle(data, "x"))
 
 
-def _in_a_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
+def in_a_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
     """Read bytes that stand in a file, for readers of paths; in memory where the system has such files."""
     if hasattr(os, "memfd_create"):
         place = Path(f"/proc/self/fd/{os.memfd_create('fuzz')}")
@@ -92,7 +92,7 @@ def _archive() -> Target:
         archive.addfile(link)
     packed = file.getvalue()
     stored = gzip.compress(gzip.decompress(packed), 0)  # so that damage of the tar itself gets through
-    return Target([packed, stored], _in_a_file(cifar.read_archive))
+    return Target([packed, stored], in_a_file(cifar.read_archive))
 
 
 def _xz() -> Target:
@@ -129,7 +129,7 @@ def _signed(packet: bytes) -> bytes:
 
 
 def _checkpoint() -> Target:
-    decode = _in_a_file(checkpoint.load)
+    decode = in_a_file(checkpoint.load)
     tensors = {"weights/w": torch.zeros(3, dtype=torch.float32), "shared/seen": torch.ones(2, dtype=torch.bool)}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save(Path(folder) / "x", tensors, {"experiment": "{}", "rounds": "[]"})
@@ -143,16 +143,16 @@ TOML = (
     Experiment(method="lottery", options={"gate": 0.5}, partition="n_class", validation=0.1).to_toml(),
 )
 
-TARGETS: dict[str, Callable[[], Target]] = {
+BYTES: dict[str, Callable[[], Target]] = {
     "idx": _idx,
     "cifar pickle": _pickle,
     "cifar archive": _archive,
     "xz": _xz,
-    "kitti scan": lambda: Target([SCAN], _in_a_file(kitti.read_velodyne)),
-    "kitti labels": lambda: Target([LABELS], _in_a_file(kitti.read_labels)),
-    "kitti calibration": lambda: Target([CALIB], _in_a_file(kitti.read_calib)),
+    "kitti scan": lambda: Target([SCAN], in_a_file(kitti.read_velodyne)),
+    "kitti labels": lambda: Target([LABELS], in_a_file(kitti.read_labels)),
+    "kitti calibration": lambda: Target([CALIB], in_a_file(kitti.read_calib)),
     "packet": lambda: Target(_packets(), wire.unpack),
     "signed packet": lambda: Target(_packets(), lambda data: wire.unpack(_signed(data))),
     "checkpoint": _checkpoint,
-    "experiment": lambda: Target([text.encode() for text in TOML], _in_a_file(Experiment.from_toml)),
+    "experiment": lambda: Target([text.encode() for text in TOML], in_a_file(Experiment.from_toml)),
 }

@@ -11,8 +11,9 @@
 
 A second-level heading counts for the section whose name is its first word (``## Predict: how many?``), or
 comes after "In the" or "The" (``## In the paper``); other headings may stand between. Code cells have at most
-8 lines that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook. The one
-exception is the learner's own cell of lesson 13, tagged ``your-method``: one class, at most 14 lines.
+8 lines that are neither blank nor comment, a notebook at most 45 cells; nothing is defined in a notebook but what the
+learner is to write: a cell tagged ``exercise`` holds one function with TODOs and its check, and lesson 13 has one class,
+of at most 14 lines, tagged ``your-method``.
 Cells whose output is a claim carry the tag ``nbval-check-output``, cells that show a panel the tag ``panel``,
 and every lesson plays with a panel.
 """
@@ -37,9 +38,12 @@ BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/
 CLAIM = "nbval-check-output"
 PANEL = "panel"
 OWN = "your-method"
+TASK = "exercise"
 OWN_LESSON = "13"
 TYPED = frozenset({"check", "hint", "predict", "quiz", "reveal", "solution"})
 """What the cards tell a learner to type."""
+OFFERED = frozenset({"np"})
+"""What a learner needs to write an answer, used or not."""
 
 
 def problems(book: NotebookNode, name: str) -> list[str]:
@@ -94,7 +98,8 @@ def _code(book: NotebookNode) -> Iterator[str]:
         yield f"no cell is tagged {PANEL}"
     yield from _imports(cells)
     for number, cell in enumerate(cells):
-        for problem in _cell(cell.source, first=number == 0, own=OWN in cell.metadata.get("tags", [])):
+        tags = cell.metadata.get("tags", [])
+        for problem in _cell(cell.source, first=number == 0, own=OWN in tags, task=TASK in tags):
             yield f"code cell {number}: {problem}"
 
 
@@ -115,7 +120,7 @@ def _imports(cells: list[NotebookNode]) -> Iterator[str]:
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     if missing := sorted(TYPED - brought):
         yield f"the import cell does not bring {', '.join(missing)}"
-    if idle := sorted(brought - used - TYPED):
+    if idle := sorted(brought - used - TYPED - OFFERED):
         yield f"imports {', '.join(idle)} and never uses it"
 
 
@@ -127,7 +132,7 @@ def bound(book: NotebookNode) -> set[str]:
     return assigned | {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
 
 
-def _cell(source: str, *, first: bool, own: bool) -> Iterator[str]:
+def _cell(source: str, *, first: bool, own: bool, task: bool) -> Iterator[str]:
     lines = [line for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
     if not lines:
         yield "is empty"
@@ -141,6 +146,9 @@ def _cell(source: str, *, first: bool, own: bool) -> Iterator[str]:
     if own:
         if [type(node) for node in tree.body] != [ast.ClassDef]:
             yield "is the learner's own and holds one class, and nothing else"
+    elif task:
+        if [type(node) for node in tree.body] != [ast.FunctionDef, ast.Expr] or "TODO" not in source:
+            yield "is an exercise and holds one function with TODOs and its check, and nothing else"
     elif any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree)):
         yield "defines a function or a class; helpers live in the package"
     imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree) if isinstance(node, ast.stmt)]

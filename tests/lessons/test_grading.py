@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 
 import numpy as np
 import pytest
@@ -142,6 +143,40 @@ def test_bytes_are_their_values_and_text_is_no_number():
     assert card.mood == "wrong"
 
 
+def test_on_paper_a_right_number_is_right_as_people_round_it_and_no_verdict_gives_it_away():
+    assert lessons.check("00-both-ways", 1.94).right
+    assert lessons.check("01-swap", 0).right
+    assert lessons.check("03-constant", 0.167).right
+    assert lessons.check("11-fog", 0.092).right
+    for e in EXERCISES:
+        if not any(e.cases) and e.judge is None:
+            text = lessons.check(e.id, 123.25).text
+            assert text.startswith("123.25 is not it."), text
+            assert f"{e.reference():g}" not in text.partition("More help")[0].removeprefix("123.25")
+
+
+def test_every_lesson_has_an_exercise_on_paper_and_one_to_write_or_play():
+    for number in lessons.LESSONS:
+        exercises = lessons.lesson(number).exercises
+        on_paper = [e for e in exercises if not any(e.cases) and e.judge is None]
+        assert len(on_paper) == 1, number
+        assert len(exercises) > 1, number
+
+
+def test_who_has_solved_an_exercise_is_told_what_follows():
+    for e in EXERCISES:
+        assert e.then.endswith((".", "?")), e.id
+    for e in WRITTEN:
+        assert e.then in lessons.check(e.id, e.reference).text
+
+
+def test_a_stub_that_is_half_filled_is_open_not_wrong():
+    for half in (lambda x, s, c: x.sum() / ..., lambda x, s, c: max(..., s)):
+        card = lessons.check("03-octav-step", half)
+        assert card.mood == "open"
+        assert "TODO" in card.text
+
+
 class Rude(Exception):
     def __str__(self):
         raise RuntimeError
@@ -224,11 +259,12 @@ def test_a_printed_solution_runs_as_it_stands(e, monkeypatch):
     monkeypatch.setattr(Worker, "submit", lambda *_: None)  # a panel need not train to have a ticket
     card = lessons.solution(e.id)
     assert card.code == e.solution
-    assert f"<pre>{card.code.splitlines()[0]}" in card._repr_html_()
+    assert f"<pre>{html.escape(card.code.splitlines()[0])}" in card._repr_html_()
     space: dict = {}
     exec(repr(card).partition("\n\n")[2], space)
     functions = [v for v in space.values() if type(v).__name__ == "function"]
-    assert lessons.check(e.id, functions[-1]).right
+    answer = functions[-1] if functions else eval(e.solution)
+    assert lessons.check(e.id, answer).right
 
 
 def test_the_indentation_of_a_solution_reaches_the_browser():

@@ -12,6 +12,7 @@ import fqlab.methods.fedmpq
 from fqlab import wire
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
+from fqlab.methods import acting
 from fqlab.methods.aqfl import layer_sizes
 from fqlab.methods.base import ReceivedUpdate, Server, Spec
 from fqlab.methods.fedmpq import ABLATION, FedMPQ, common_base, history
@@ -113,7 +114,7 @@ def test_the_history_is_one_more_than_the_mean_reduction():
 
 @pytest.mark.parametrize("arm", ABLATION)
 def test_every_arm_of_the_ablation_runs(arm):
-    record = fit(experiment(rounds=2, options=ABLATION[arm] | {"epsilon": 0.1})).rounds[-1]
+    record = fit(experiment(rounds=2, options=acting("fedmpq", ABLATION[arm] | {"epsilon": 0.1}))).rounds[-1]
     assert record.extras["excess"] <= 1e-6
     if arm == "fixed width":
         assert record.extras["bits"] == pytest.approx((2 + 4 + 8 + 2 + 4) / 5)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fqlab import wire
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
+from fqlab.methods import make
 from fqlab.methods.base import ReceivedUpdate, Server, Spec
 from fqlab.methods.changes import Known, receive
 from fqlab.methods.fedmpq_plus import FedMPQPlus
@@ -216,5 +217,5 @@ def test_a_price_and_an_enforced_budget_exclude_each_other():
 
 @pytest.mark.parametrize("setting", [{"step": "proximal"}, {"precondition": False}])
 def test_what_belongs_to_latent_planes_needs_them(setting):
-    with pytest.raises(ConfigError, match="update is 'integer', but step and precondition"):
-        FedMPQPlus(**setting)
+    with pytest.raises(ConfigError, match="changes nothing without update 'latent'"):
+        make("fedmpq_plus", setting)

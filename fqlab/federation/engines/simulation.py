@@ -16,6 +16,7 @@ from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
 from fqlab.federation.engines.crew import Crew
 from fqlab.federation.engines.memory import keep_memory
+from fqlab.federation.engines.services import Services
 from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, smallest_batch, uses_noise
@@ -61,6 +62,8 @@ class Simulation:
     Attributes:
         train, validation, test: sample numbers of every client; ``test`` counts in the test set.
         crew: the threads that work.
+        services: what the engine has started and keeps from round to round.
+        states_come_home: where clients run on other machines, a copy of what they keep comes along with every upload.
     """
 
     experiment: Experiment
@@ -72,6 +75,8 @@ class Simulation:
     validation: list[np.ndarray]
     test: list[np.ndarray]
     crew: Crew
+    services: Services = field(default_factory=Services)
+    states_come_home: bool = True
 
     def client(self, task: ClientTask, model: torch.nn.Module) -> Client:
         """The client's own view of the round."""

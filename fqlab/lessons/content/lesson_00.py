@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -59,6 +60,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="00-ticket",
+            then="So a federation that talks twelve times less can read as well. What it costs elsewhere is the rest of the course.",
             task="set the panel so that accuracy stays at 90 % or more with at most a twelfth of the bytes up, and paste "
             "its ticket.",
             cases=((),),
@@ -85,6 +87,24 @@ LESSON = Lesson(
                 ),
             ),
             judge=_reach,
+        ),
+        by_hand(
+            "00-both-ways",
+            then="So no method that saves on the way up alone ever halves the bill. Lesson 12 counts both ways.",
+            task="on paper: uploads fall from 32 bits to 1 bit a weight, downloads stay at 32. How many times less travels in all?",
+            value=64 / 33,
+            solution="(32 + 32) / (1 + 32)",
+            hints=(
+                "What travels for one weight in a round, before and after?",
+                "bits up + bits down, before over after",
+                "before: 32 + 32 bits a weight",
+            ),
+            mistakes={
+                32.0: "That is the way up alone. The way down is still there, at 32 bits.",
+                2.0: "Almost: that would be uploads of nothing at all. One bit still travels.",
+                33 / 64: "That is the share that is left. How many times less is its inverse.",
+            },
+            tolerance=0.006,
         ),
     ),
     questions=(

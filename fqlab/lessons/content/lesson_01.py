@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -79,6 +80,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="01-average",
+            then="These lines are all that a server of FedAvg does.",
             task="write the server's average f(weights, samples): weights is an array [clients, d], samples the n_k; return "
             "Σ n_k w_k / Σ n_k, an array [d].",
             cases=(
@@ -112,6 +114,25 @@ LESSON = Lesson(
                     "You average over the weights of each client; the mean runs over clients, the first axis.",
                 ),
             ),
+        ),
+        by_hand(
+            "01-swap",
+            then="Two perfect networks, and their average computes nothing. That is why all clients start from one.",
+            task="on paper: f(x) = v1·max(0, u1·x) + v2·max(0, u2·x). Network A has u = (1, −1) and v = (1, 1): it computes |x|. "
+            "Network B is A with its two units swapped, u = (−1, 1), v = (1, 1): |x| again. Average A and B weight by weight. "
+            "What does the average give for x = 3?",
+            value=0.0,
+            solution="1 * max(0, (1 - 1) / 2 * 3) + 1 * max(0, (-1 + 1) / 2 * 3)",
+            hints=(
+                "What is the mean of the two networks' first weights u1?",
+                "u = ((1 − 1)/2, (−1 + 1)/2), v = (1, 1), and then f(3)",
+                "u1 = (1 + (-1)) / 2",
+            ),
+            mistakes={
+                3.0: "That is the mean of what A and B say. The server averages their weights, before anything is computed.",
+                1.5: "One unit survives in your average. Look again: both u's cancel.",
+                6.0: "That is the sum of both networks.",
+            },
         ),
     ),
     questions=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 W = np.array([-2.0, -0.93, -0.3, 0.05, 0.31, 0.8, 1.7])
@@ -70,6 +71,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="02-midrise",
+            then="Every method of the course sends such codes; they differ in clip, rounding and what is quantized.",
             task="write the mid-rise quantizer f(w, s, b): clip w to ±s, round it to the nearest of 2**b equally spaced "
             "levels from −s to s, return the levels.",
             cases=((W, 1.0, 2), (W, 1.2, 3), (W, 0.5, 1)),
@@ -91,6 +93,24 @@ LESSON = Lesson(
                 Mistake(_rounds_down, "You round down. That is wrong by up to a whole step; nearest by half of one."),
                 Mistake(_codes, "These are the codes 0, 1, 2, ... The levels they stand for are kΔ − s."),
             ),
+        ),
+        by_hand(
+            "02-how-many-bits",
+            then="One bit less would make about four times the error: a bit halves the step.",
+            task="on paper: weights spread evenly over ±0.5, on the mid-rise grid with clip 0.5. The least number of bits for a "
+            "mean squared error of at most 1/12000?",
+            value=6.0,
+            solution="next(b for b in range(1, 32) if (1 / (2**b - 1)) ** 2 / 12 <= 1 / 12000)",
+            hints=(
+                "How wide may the step be?",
+                "Δ²/12 ≤ 1/12000 with Δ = 2s/(2^b − 1)",
+                "Δ ≤ 0.0316, so 2^b − 1 ≥ 31.6",
+            ),
+            mistakes={
+                5.0: "Nearly: 32 levels have 31 gaps, and 31.6 are needed. The step is 2s/(2^b − 1), not 2s/2^b.",
+                10.0: "You forgot the root: Δ² may be 1/1000, so Δ about 0.03.",
+                4.0: "The levels run from −s to s: the range is 2s wide, not s.",
+            },
         ),
     ),
     questions=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 C = 4.0**-4 / 3
@@ -86,6 +87,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="03-octav-step",
+            then="A few of these steps replace a search over all clips. Each step is one pass over the weights.",
             task="write one OCTAV update f(x, s, c): Σ|x| beyond s, over c times the nonzero count within s plus the "
             "count beyond s. Return s itself where that would be 0/0.",
             cases=(
@@ -126,6 +128,26 @@ LESSON = Lesson(
                 ),
                 Mistake(_sums_inside, "The numerator sums only weights beyond s, not all of them."),
             ),
+        ),
+        by_hand(
+            "03-constant",
+            then="That is eight times the textbook's 1/48. Whoever clips with the textbook's constant clips far too wide here.",
+            task="on paper: the narrow grid at 2 bits has the levels −s, 0 and s. With stochastic rounding, what is c in "
+            "rounding noise = c·s²?",
+            value=1 / 6,
+            solution="1**2 / 6",
+            hints=(
+                "How far apart are the levels, in units of s?",
+                "Δ²/6 with stochastic rounding, Δ²/12 with nearest; here Δ = s",
+                "c = Δ² / 6 / s²",
+            ),
+            mistakes={
+                1 / 12: "That is nearest rounding. Stochastic rounding makes twice the noise, Δ²/6.",
+                4.0**-2 / 3: "That is the textbook's 4^−b/3: it belongs to a step of 2s/2^b = s/2, half of this one.",
+                1 / 24: "Δ²/6 is right, but the step is s here, not s/2.",
+                2 / 3: "The range is 2s, but the step is what counts: neighbouring levels are s apart.",
+            },
+            tolerance=0.002,
         ),
     ),
     questions=(

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -82,6 +83,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="04-round",
+            then="One comparison with a random number, and the mean over many clients is right to any digit.",
             task="write stochastic rounding f(x, u): x in units of the step, u uniform draws of the same shape; go up to "
             "the next whole number where u is below the fraction of x, else down.",
             cases=(
@@ -116,6 +118,26 @@ LESSON = Lesson(
                     "loses digits: 255 + 0.999999 is 256.",
                 ),
             ),
+        ),
+        by_hand(
+            "04-how-many-clients",
+            then="For ten times the precision it takes a hundred times the clients: chance averages out slowly.",
+            task="on paper: all clients hold the same value, 0.3 of a step above a level, and round it stochastically, each with "
+            "its own draw. How many clients are needed until the mean is off by at most 0.1 step, as a root mean square?",
+            value=21.0,
+            solution="round(0.3 * (1 - 0.3) / 0.1**2)",
+            hints=(
+                "What is the variance of one client's rounding, in Δ²?",
+                "f(1 − f)/M ≤ 0.1²",
+                "one client: 0.3 · 0.7 = 0.21",
+            ),
+            mistakes={
+                9.0: "That is 0.3²/0.1²: the error of rounding down, which no average removes. Chance has the variance f(1 − f).",
+                3.0: "You compared a variance with 0.1. The root of it is to be 0.1, so the variance 0.01.",
+                17.0: "Δ²/6 is the mean over all places in a cell. This value lies at f = 0.3, where it is f(1 − f) = 0.21.",
+                5.0: "A root too many: the error falls with √M, so the variance falls with M.",
+            },
+            tolerance=0.01,
         ),
     ),
     questions=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 FLOOR = 1e-12
@@ -65,6 +66,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="05-inverse-error",
+            then="Try it with one error a thousand times smaller than the others: whose average is it then?",
             task="write f(mse, present, floor): mse is [layers, clients], present says who came. Return each "
             "layer's weights, inverse to the errors; they sum to 1 over those who came, and an error below floor counts "
             "as floor.",
@@ -90,6 +92,25 @@ LESSON = Lesson(
                 Mistake(_absent, "The sum runs over clients who are absent too; then the weights do not reach 1."),
                 Mistake(_upright, "These weights grow with the error. The worst client would have the say: invert."),
             ),
+        ),
+        by_hand(
+            "05-fair-limit",
+            then="So in the panel a limit of ten leaves the fine device a little more than half of the say.",
+            task="on paper: nine coarse devices and a fine one, averaged by inverse error with a limit r: the fine device counts as "
+            "r coarse ones. Which r gives the nine together half of the average?",
+            value=9.0,
+            solution="9",
+            hints=(
+                "What is the fine device's share, as a formula in r?",
+                "r/(r + 9) = 1/2",
+                "nine coarse devices count 9 in all",
+            ),
+            mistakes={
+                1.0: "Then all ten count alike, and the nine have nine tenths.",
+                10.0: "Nearly: the fine device then has 10/19, a little more than half.",
+                0.5: "That is the share. Asked for is the limit that makes it so.",
+                81.0: "Each coarse device counts 1, not 1/9.",
+            },
         ),
     ),
     questions=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -69,6 +70,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="06-kurtosis",
+            then="Its gradient needs no image, so clients with different data are pulled the same way.",
             task="write KURE's term f(layers, target): the mean over layers of (Kurt[W] − target)², with "
             "Kurt[W] = mean of ((w − mean)/std)⁴ and the standard deviation of all n entries.",
             cases=(([STEP], 1.8), ([EVEN, STEP], 1.8), ([EVEN, 3 * STEP - 1, STEP**2], 3.0)),
@@ -92,6 +94,23 @@ LESSON = Lesson(
                 Mistake(_sum, "You sum over layers. With the mean, λ means the same in a deep and in a flat network."),
                 Mistake(_not_squared, "The gap is not squared: a layer flatter than the target would be rewarded."),
             ),
+        ),
+        by_hand(
+            "06-three-values",
+            then="Rarer large weights mean a larger kurtosis, and a range that few weights use.",
+            task="on paper: a layer's weights are −1, 0 and 1 with chances 1/8, 3/4 and 1/8. Its kurtosis?",
+            value=4.0,
+            solution="(2 / 8) / (2 / 8) ** 2",
+            hints=(
+                "The mean is 0. What are the means of w² and of w⁴?",
+                "Kurt = E[w⁴] / E[w²]²",
+                "both are 1/8 + 1/8",
+            ),
+            mistakes={
+                0.25: "That is the fourth moment alone. Divide by the squared variance: kurtosis has no unit.",
+                1.0: "You divided by the variance once, or took 3 off. The fourth moment is over its square, and 1.8 is for the plain kurtosis.",
+                16.0: "One square too many: it is E[w⁴] over E[w²]², a fourth over a sixteenth.",
+            },
         ),
     ),
     questions=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 Rows = Sequence[tuple[str, int, int]]
@@ -84,6 +85,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="07-compression",
+            then="Leave out the shortcuts or count them, and the same network is 13.1 or 11.8 times smaller.",
             task="write f(layers) for rows (kind, weights, bits): 32 over the mean bits a weight. Shortcuts are not "
             "quantized and do not count; biases do.",
             cases=((resnet20(),), (SMALL,), (ZERO,)),
@@ -109,6 +111,25 @@ LESSON = Lesson(
                 Mistake(_plain_mean, "A mean over layers: weigh each by its number of weights."),
                 Mistake(_only_bits, "Those are the bits a weight. The compression is 32 over that."),
             ),
+        ),
+        by_hand(
+            "07-both-ends",
+            then="Not one weight moves when these six planes fall: the step grows fourfold, the codes shrink fourfold.",
+            task="on paper: an 8-bit layer whose magnitudes are all 0, 4, 8 or 12. How many bits does it have after a precision "
+            "adjustment that cuts empty planes at both ends?",
+            value=2.0,
+            solution="len('1100'.strip('0'))",
+            hints=(
+                "Write 4, 8 and 12 in binary. Which planes have a one anywhere?",
+                "bits left = highest used plane − lowest used plane + 1",
+                "4 = 100, 8 = 1000, 12 = 1100",
+            ),
+            mistakes={
+                4.0: "The top is cut. The two lowest planes are empty as well, and come off at the other end.",
+                6.0: "Those are the planes that come off. Asked for are the bits that stay.",
+                8.0: "Nothing cut? Four planes at the top hold no one at all.",
+                3.0: "Count again from plane 2 to plane 3, both included.",
+            },
         ),
     ),
     questions=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 from fqlab.quant import pruning_growing
 
@@ -85,6 +86,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="08-pruning-growing",
+            then="Every device gets widths within its budget, and small layers are the last to be cut.",
             task="write f(base, reduced, sizes, budget): cut one bit a turn from the layers with the largest "
             "size · (reduced + 1) until the weighed mean fits, then grow one bit a turn from the other end. Return the widths.",
             cases=(
@@ -127,6 +129,24 @@ LESSON = Lesson(
                 Mistake(_only_cut, "You only cut. What is left of the budget goes back, from the end of the ranking."),
                 Mistake(_drains, "You empty one layer before the next: that is the other reading. Here: a bit a turn."),
             ),
+        ),
+        by_hand(
+            "08-budget",
+            then="2.67 is not a width: 2000 bits stay unspent, because no layer can take one more within the budget.",
+            task="on paper: two layers, 3000 and 1000 weights, and a budget of 4 bits a weight. The small one takes 8 bits. How many "
+            "whole bits can the large one have at most?",
+            value=2.0,
+            solution="(4 * 4000 - 8 * 1000) // 3000",
+            hints=(
+                "How many bits are there to spend in all?",
+                "3000·b + 1000·8 ≤ 4·4000",
+                "16000 bits in all, 8000 are spent",
+            ),
+            mistakes={
+                3.0: "3 is the nearest whole number to 2.67, but it breaks the budget: 17000 bits for 16000.",
+                0.0: "A plain mean over layers. A budget is a mean over weights: weigh each layer by its size.",
+                4.0: "Then the small layer's eight bits come on top of a budget that is spent.",
+            },
         ),
     ),
     questions=(

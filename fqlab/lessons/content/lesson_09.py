@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -68,6 +69,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="09-masked-mean",
+            then="A weight that one client alone kept is its own: nobody else can average it away.",
             task="write the mask-aware mean f(values, masks, old) of arrays [clients, weights] and [weights]: per weight "
             "the mean over the clients that kept it, the old value where nobody did.",
             cases=((VALUES, KEPT, OLD), (VALUES[:2], KEPT[:2], OLD), (2 * VALUES[1:], KEPT[1:], OLD)),
@@ -97,6 +99,26 @@ LESSON = Lesson(
                 Mistake(_only_common, "You update only what all clients kept. One that kept it is enough."),
                 Mistake(_no_mask, "The masks are not used: zeros are averaged in, and nothing keeps its old value."),
             ),
+        ),
+        by_hand(
+            "09-mean-share",
+            then="A target of 0.5 costs 0.55 in these rounds, masks not counted.",
+            task="on paper: target 0.5. In each of rounds 1 to 5, before it sends, a client prunes a fifth of what is left, as long as "
+            "more than half is left. Which share of the weights does it send, averaged over the five rounds?",
+            value=(0.8 + 0.64 + 0.512 + 0.4096 + 0.4096) / 5,
+            solution="(0.8 + 0.8**2 + 0.8**3 + 2 * 0.8**4) / 5",
+            hints=(
+                "After how many prunings does it stop, and what is left then?",
+                "0.8, 0.64, 0.512, then below the target",
+                "0.512 is more than half, so it prunes once more",
+            ),
+            mistakes={
+                0.4096: "That is the share in the last round. The bill is the sum over all rounds.",
+                0.5: "The target is where pruning stops, not what is sent.",
+                (1 + 0.8 + 0.64 + 0.512 + 0.4096) / 5: "It prunes before it sends: the first round sends 0.8 already.",
+                (0.8 + 0.64 + 3 * 0.512) / 5: "0.512 is still more than half: one more pruning follows.",
+            },
+            tolerance=0.006,
         ),
     ),
     questions=(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -69,6 +70,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="10-pack",
+            then="In this order, leaving out the top plane is leaving out the first bytes.",
             task="write pack_planes(codes, bits): a list of byte values, plane by plane, highest plane first. In each plane the "
             "first code sits in the highest bit, and zeros fill the last byte.",
             cases=(
@@ -96,6 +98,25 @@ LESSON = Lesson(
                 Mistake(_padded_in_front, "The padding goes behind the last code, not in front of the first."),
             ),
             tolerance=0.0,
+        ),
+        by_hand(
+            "10-entropy",
+            then="Fixed length pays two. A good clip fills the rare codes, and then the coder has little left to win.",
+            task="on paper: codes 0, 1, 2 and 3 come with chances 1/2, 1/4, 1/8 and 1/8. How many bits a code does the best coder need?",
+            value=1.75,
+            solution="1 / 2 * 1 + 1 / 4 * 2 + 2 * (1 / 8 * 3)",
+            hints=(
+                "How long a word may a code of chance 1/8 get?",
+                "H = Σ p·log₂(1/p)",
+                "words of 1, 2, 3 and 3 bits",
+            ),
+            mistakes={
+                2.0: "That is fixed length. Frequent codes may have shorter words.",
+                2.25: "The plain mean of 1, 2, 3 and 3: weigh each word by how often it comes.",
+                4 / 7: "The other way round: bits a code, not codes for a bit.",
+                1.213: "Bits, so the logarithm is to base 2.",
+            },
+            tolerance=0.001,
         ),
     ),
     questions=(

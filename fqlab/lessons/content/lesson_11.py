@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 
@@ -60,6 +63,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="11-pool",
+            then="The padding can now hold anything, and clouds of any size fit one batch.",
             task="write pool(features, count): features is [points, channels], filled up with zeros behind the first count "
             "points. Return one number a channel: the maximum over the real points.",
             cases=(
@@ -83,6 +87,26 @@ LESSON = Lesson(
                 ),
                 Mistake(_across, "That is the largest channel of each point; the maximum runs over points (axis 0)."),
             ),
+        ),
+        by_hand(
+            "11-fog",
+            then="The distance took three quarters, the fog nearly two thirds of what was left.",
+            task="on paper: echoes fall as 1/r². Fog adds e^(−2αr), with α = 0.05 a metre. How strong is the echo from 20 m, as a share "
+            "of the one from 10 m?",
+            value=0.25 * math.exp(-1),
+            solution="(10 / 20) ** 2 * 2.718281828459045 ** (-2 * 0.05 * (20 - 10))",
+            hints=(
+                "How much is due to distance alone, and how much to ten more metres of fog?",
+                "(10/20)² · e^(−2α·(20 − 10))",
+                "a quarter, times e^(-1)",
+            ),
+            mistakes={
+                0.25: "That is clear air. Ten more metres of fog are passed twice.",
+                0.25 * math.exp(-0.5): "The light goes there and back: twice ten metres of fog.",
+                0.25 * math.exp(-2): "The echo from 10 m has been through fog as well. Only ten metres are more.",
+                math.exp(-1): "The fog is right; the distance alone leaves a quarter of it.",
+            },
+            tolerance=0.002,
         ),
     ),
     questions=(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="12-beat-the-front",
+            then="None of the levers you used is new. Their product is on no other point of the plot.",
             task="find a run on evenly dealt labels that reaches 95 % or more within 500 kB, up and down together, and "
             "paste its ticket. No stored run does.",
             cases=((),),
@@ -97,6 +99,26 @@ LESSON = Lesson(
                 ),
             ),
             judge=_reach,
+        ),
+        by_hand(
+            "12-twice-the-rounds",
+            then="Sixteen times lighter packets, and a dearer run: rounds belong to the price of a method.",
+            task="on paper: a method sends a sixteenth of FedAvg's bytes up and as many as FedAvg down, and needs twice the rounds. How "
+            "many times fewer bytes does it take in all? Below 1 means: more.",
+            value=2 / (2 * (1 / 16 + 1)),
+            solution="(1 + 1) / (2 * (1 / 16 + 1))",
+            hints=(
+                "What does one round of each cost, up and down?",
+                "(1 + 1) over 2·(1/16 + 1)",
+                "FedAvg's round: 1 up and 1 down",
+            ),
+            mistakes={
+                8.0: "That is the way up alone, over twice the rounds.",
+                2 / (1 / 16 + 1): "A round is that much cheaper. But it takes twice as many of them.",
+                (2 * (1 / 16 + 1)) / 2: "That is how many times more it takes: the other way round.",
+                16.0: "The way up of one round alone.",
+            },
+            tolerance=0.006,
         ),
     ),
     questions=(

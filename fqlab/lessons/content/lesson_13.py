@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fqlab.lessons.by_hand import by_hand
 from fqlab.lessons.model import Exercise, Lesson, Mistake, Option, Prediction, Question
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ LESSON = Lesson(
     exercises=(
         Exercise(
             id="13-upload",
+            then="What is withheld today is sent tomorrow: over many rounds nothing is lost.",
             task="write f(received, trained, residual, step): add the residual to what training changed, quantize that to "
             "multiples of step, and return two rows: what is sent, and what is withheld.",
             cases=CASES,
@@ -230,6 +232,7 @@ LESSON = Lesson(
         ),
         Exercise(
             id="13-aggregate",
+            then="The server adds the mean change to what it already had, so it has to remember its own weights.",
             task="write f(old, sent, samples): the server's new weights, given the differences sent [clients, n] and each "
             "client's number of samples.",
             cases=(
@@ -251,6 +254,7 @@ LESSON = Lesson(
         ),
         Exercise(
             id="13-method",
+            then="Any module can hold this class: fqlab run --method package.module:MyMethod takes it from there.",
             task="change two lines of MyMethod, so that its clients send one-bit differences and its server adds their "
             "mean. Then hand in the class. Your clients talk through real packets, and your server hears the library's.",
             cases=((),),
@@ -281,6 +285,25 @@ LESSON = Lesson(
                 ),
             ),
             judge=_interplay,
+        ),
+        by_hand(
+            "13-residual",
+            then="In three rounds 1 was sent for 0.9. Without the residual nothing would ever have been sent.",
+            task="on paper: a client's weight changes by 0.3 in each of three rounds. It rounds to whole numbers and keeps the "
+            "residual, which it adds to the next change. What is the residual after the third round?",
+            value=-0.1,
+            solution="3 * 0.3 - (0 + 1 + 0)",
+            hints=(
+                "What is sent in each round?",
+                "sent = round(change + residual); residual ← change + residual − sent",
+                "round 1: 0 is sent, 0.3 stays",
+            ),
+            mistakes={
+                0.1: "The sign: what was sent, 1, is more than what was owed, 0.9.",
+                0.3: "That is without memory: the last change alone.",
+                0.9: "In the second round 0.6 becomes 1, and is sent.",
+                -0.4: "That is after the second round. One more change of 0.3 comes.",
+            },
         ),
     ),
     questions=(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fqlab import methods
 from fqlab.aggregate import inverse_error_weights
 from fqlab.federation import Experiment, Federation
 from fqlab.methods.clipped import Clipped
@@ -141,7 +142,8 @@ def experiment(state: State) -> Experiment:
     """The federation that a state describes."""
     clipped = method(state)
     names = ("client_bits", "clip", "rounding", "averaging", "limit", "qat")
-    return Experiment(method="clipped", options={name: getattr(clipped, name) for name in names}, **_shared(state))
+    options = methods.acting("clipped", {name: getattr(clipped, name) for name in names})
+    return Experiment(method="clipped", options=options, **_shared(state))
 
 
 def _shared(state: State) -> dict[str, Any]:

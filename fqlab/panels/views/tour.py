@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fqlab import methods
 from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines import ClientTask
 from fqlab.federation.engines.simulation import local_round
@@ -204,7 +205,7 @@ def experiment(state: State) -> Experiment:
         "send": state.send,
         "epsilon": state.epsilon if _planes(state) else 0.0,
     }
-    return Experiment(method="clipped", options=options, **shared)
+    return Experiment(method="clipped", options=methods.acting("clipped", options), **shared)
 
 
 @lru_cache(maxsize=64)

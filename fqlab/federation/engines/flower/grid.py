@@ -1,0 +1,116 @@
+"""Messages through Flower's grid: who is there, what each is sent, and what has come back when time is up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fqlab import __version__
+from fqlab.errors import NetworkError, WireError
+from fqlab.federation.engines.flower.bundle import Bundle, from_records, to_records
+from fqlab.federation.engines.flower.post import Replies
+
+__all__ = ["GridPost"]
+
+POLL = 0.02
+"""Seconds between two looks for answers; Flower's own ``send_and_receive`` looks every three seconds."""
+
+
+class GridPost:
+    """Nodes by number, reached through a Flower grid.
+
+    Args:
+        grid: Flower's.
+        nodes: how many the experiment's clients live on.
+        timeout: seconds that a round may take, and that the first one waits for all nodes to join.
+        stop: asked while waiting.
+    """
+
+    def __init__(self, grid: Any, nodes: int, timeout: float, stop: Callable[[], bool] = lambda: False) -> None:
+        self.grid, self.nodes, self.timeout, self.stop = grid, nodes, timeout, stop
+        self._addresses: dict[int, int] = {}
+        self._asked: dict[str, int] = {}
+        self._met: set[int] = set()
+        self._refused = ""
+
+    def close(self) -> None:
+        """Nothing to end: the grid is Flower's."""
+
+    def join(self) -> None:
+        """Wait until every node is there, or the time is up and some are.
+
+        Raises:
+            NetworkError: if there is none by then.
+        """
+        end = time.monotonic() + self.timeout
+        while len(self._addresses) < self.nodes and time.monotonic() < end and not self.stop():
+            self._meet()
+            time.sleep(POLL)
+        if not self._addresses and not self.stop():
+            why = self._refused or "is a SuperNode running that knows this SuperLink?"
+            raise NetworkError(f"no node of {self.nodes} has joined within {self.timeout:g} s: {why}")
+
+    def exchange(self, outgoing: Mapping[int, Bundle]) -> Replies | None:
+        """Send each node its message and wait for the answers; None if stopped."""
+        end = time.monotonic() + self.timeout
+        self._meet()
+        known = {node: bundle for node, bundle in outgoing.items() if node in self._addresses}
+        answers = self._talk({self._addresses[node]: bundle for node, bundle in known.items()}, end)
+        if answers is None:
+            return None
+        absent = f"it has not joined, or has left{self._refused and '; '}{self._refused}"
+        late = f"it did not answer within {self.timeout:g} s"
+        return {node: answers.get(self._addresses[node], late) if node in known else absent for node in outgoing}
+
+    def _meet(self) -> None:
+        """Ask whoever is new for its number, hear who has answered, and forget whoever has left; waits for nobody."""
+        from flwr.app import Message  # pyright: ignore[reportMissingImports]
+
+        there = set(self.grid.get_node_ids())
+        self._addresses = {node: address for node, address in self._addresses.items() if address in there}
+        new = sorted(there - self._met)
+        self._met |= there
+        hello = Bundle({"ask": "who", "version": __version__})
+        questions = [Message(to_records(hello), to, "query", ttl=self.timeout) for to in new]
+        if questions:
+            self._asked |= dict(zip(self.grid.push_messages(questions), new, strict=True))
+        for message in self.grid.pull_messages(list(self._asked)) if self._asked else ():
+            self._hear(self._asked.pop(message.metadata.reply_to_message_id), _opened(message))
+
+    def _hear(self, address: int, reply: Bundle | str) -> None:
+        number = reply.header.get("partition") if isinstance(reply, Bundle) else None
+        if type(number) is int and 0 <= number < self.nodes:
+            self._addresses[number] = address
+        else:
+            said = reply if isinstance(reply, str) else f"its partition-id is {number!r}"
+            self._refused = f"a node was refused, because {said}, but must be one of 0 to {self.nodes - 1}"
+
+    def _talk(self, outgoing: Mapping[int, Bundle], end: float) -> dict[int, Bundle | str] | None:
+        """Address -> its answer, of those that answered until ``end``; None if stopped."""
+        from flwr.app import Message  # pyright: ignore[reportMissingImports]
+
+        seconds = max(1.0, end - time.monotonic())
+        messages = [Message(to_records(bundle), to, "train", ttl=seconds) for to, bundle in outgoing.items()]
+        pushed = self.grid.push_messages(messages) if messages else []
+        waiting = {number: to for number, to in zip(pushed, outgoing, strict=True) if number}
+        answers: dict[int, Bundle | str] = {}
+        while waiting and time.monotonic() < end:
+            if self.stop():
+                return None
+            for message in self.grid.pull_messages(list(waiting)):
+                to = waiting.pop(message.metadata.reply_to_message_id, None)
+                if to is not None:
+                    answers[to] = _opened(message)
+            if waiting:
+                time.sleep(POLL)
+        return answers
+
+
+def _opened(message: Any) -> Bundle | str:
+    if message.has_error():
+        return str(message.error.reason)
+    try:
+        return from_records(message.content)
+    except WireError as error:
+        return str(error)

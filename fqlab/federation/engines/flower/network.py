@@ -1,0 +1,223 @@
+"""A federation on this machine: its processes are started, spoken to round by round, and ended."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from multiprocessing.connection import Listener
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from fqlab.errors import ConfigError, NetworkError, in_range
+from fqlab.federation.engines.flower import ground
+from fqlab.federation.engines.flower.app import write_app
+from fqlab.federation.engines.flower.bundle import Bundle
+from fqlab.federation.engines.flower.ground import ENDED, PROCESSES
+from fqlab.federation.engines.flower.post import Replies
+from fqlab.federation.engines.flower.server_app import KEY, RELAY
+from fqlab.federation.experiment import Experiment
+from fqlab.files import atomic_write
+
+__all__ = ["Network", "free_ports", "timeout_seconds"]
+
+HOST = "127.0.0.1"
+TIMEOUT = "FQLAB_FLOWER_TIMEOUT"
+"""Environment variable: seconds that a round may take; the first one may take as long again, to start everything."""
+GRACE = 5.0
+"""Seconds more than a round's before the processes themselves are taken for dead."""
+
+
+def timeout_seconds() -> float:
+    """What the environment allows a round, 120 seconds if it says nothing.
+
+    Raises:
+        ConfigError: if it is no number from 1 to 86 400.
+    """
+    said = os.environ.get(TIMEOUT, "120")
+    try:
+        return in_range(TIMEOUT, float(said), 1, 86400)
+    except ValueError:
+        raise ConfigError(f"{TIMEOUT} is {said!r}, but must be a number of seconds from 1 to 86400.") from None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine on which nobody listens."""
+    doors = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [door.getsockname()[1] for door in doors]
+    for door in doors:
+        door.close()
+    return ports
+
+
+class Network:
+    """SuperLink and SuperNodes on loopback, and a line to the app that speaks to them.
+
+    Args:
+        experiment: goes into the app.
+        nodes: SuperNodes to start.
+        port: of the SuperLink; 0 for one that is free.
+
+    Raises:
+        ConfigError: if Flower is not installed, or cannot run here.
+        NetworkError: if the port is taken.
+    """
+
+    def __init__(self, experiment: Experiment, nodes: int, port: int = 0) -> None:
+        _can_run()
+        self.timeout = timeout_seconds()
+        self._numbers = itertools.count()
+        self._line: Any = None
+        link, *others = free_ports(nodes + 1)
+        self._listener = Listener((HOST, 0), authkey=(key := secrets.token_bytes(32)))
+        self.folder = Path(tempfile.mkdtemp(prefix="fqlab-flower-"))
+        try:
+            plan = _plan(self.folder, experiment, _free(port) or link, others, self.timeout)
+            environment = {RELAY: str(self._listener.address[1]), KEY: key.hex()}
+            self._ground = _start(plan, environment)
+        except BaseException:
+            self._listener.close()
+            raise
+
+    def processes(self) -> dict[str, int]:
+        """The number of each process by name; empty until all are started."""
+        try:
+            return json.loads((self.folder / PROCESSES).read_text(encoding="utf-8"))
+        except OSError:
+            return {}
+
+    def exchange(self, outgoing: Mapping[int, Bundle], stop: Callable[[], bool] = lambda: False) -> Replies | None:
+        """Send each node its message and wait for the answers; None if stopped.
+
+        Raises:
+            NetworkError: if the processes end or do not answer in time.
+        """
+        end = time.monotonic() + self.timeout + GRACE
+        if self._line is None:
+            end += self.timeout
+            self._line = self._answered(end, stop)
+            if self._line is None:
+                return None
+        number = next(self._numbers)
+        packets = [message.to_bytes() for message in outgoing.values()]
+        header = {"number": number, "nodes": list(outgoing)}
+        try:
+            self._line.send_bytes(Bundle(header, packets).to_bytes())
+            return self._heard(number, end, stop)
+        except (EOFError, ConnectionError):
+            raise NetworkError(self._why("the app at the SuperLink has ended")) from None
+
+    def close(self) -> None:
+        """End every process and remove their folder."""
+        if self._line is not None:
+            self._line.close()
+        self._listener.close()
+        if self._ground.stdin is not None:
+            self._ground.stdin.close()
+        self._ground.wait()
+
+    def _answered(self, end: float, stop: Callable[[], bool]) -> Any:
+        """The line on which the app at the SuperLink calls; None if stopped."""
+        calls: list[Any] = []
+        waiter = Thread(target=lambda: calls.append(self._listener.accept()), daemon=True)
+        waiter.start()
+        while not calls:
+            if stop():
+                return None
+            self._check(end, "the app at the SuperLink did not start")
+            waiter.join(0.05)
+        return calls[0]
+
+    def _heard(self, number: int, end: float, stop: Callable[[], bool]) -> Replies | None:
+        while True:
+            if stop():
+                self._line.send_bytes(Bundle({"number": -1, "nodes": []}).to_bytes())  # what interrupts a wait
+                return None
+            if not self._line.poll(0.05):
+                self._check(end, "the app at the SuperLink did not answer")
+                continue
+            answer = Bundle.from_bytes(self._line.recv_bytes())
+            if answer.header["number"] != number:
+                continue
+            if "error" in answer.header:
+                raise NetworkError(answer.header["error"])
+            replies: dict[int, Any] = dict(answer.header["reasons"])
+            there = zip(answer.header["nodes"], answer.packets, strict=True)
+            return replies | {node: Bundle.from_bytes(packet) for node, packet in there}
+
+    def _check(self, end: float, what: str) -> None:
+        """Raise if a process that must live has ended, or the time is up."""
+        if (self.folder / ENDED).exists() or self._ground.poll() is not None:
+            raise NetworkError(self._why(what))
+        if time.monotonic() > end:
+            raise NetworkError(self._why(f"{what} in time; {TIMEOUT} allows {self.timeout:g} s a round"))
+
+    def _why(self, what: str) -> str:
+        """One sentence: what happened, why if that is known, and where the processes' own words are kept."""
+        try:
+            ended = (self.folder / ENDED).read_text(encoding="utf-8")
+        except OSError:
+            ended = ""
+        log = Path(tempfile.mkstemp(prefix="fqlab-flower-", suffix=".log")[1])
+        atomic_write(log, (self.folder / "log.txt").read_bytes())
+        return f"{what}{ended and f' ({ended})'}; what Flower said is in {str(log)!r}."
+
+
+def _can_run() -> None:
+    """Refuse where Flower is missing, or processes cannot be forked."""
+    if find_spec("flwr") is None:
+        raise ConfigError("engine is 'flower', but Flower is not installed: pip install 'fqlab[flower]'.")
+    if not hasattr(os, "fork"):
+        raise ConfigError(
+            "engine is 'flower', which starts its processes by fork, but this system has none; use Linux."
+        )
+
+
+def _free(port: int) -> int:
+    """``port``, if nobody listens there."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise NetworkError(f"port {port} cannot be used by a SuperLink: {error.strerror}.") from None
+    return port
+
+
+def _plan(folder: Path, experiment: Experiment, port: int, others: list[int], timeout: float) -> Path:
+    """Write the app, Flower's settings and the plan of processes; the plan's file."""
+    link = {"host": HOST, "port": port}
+    nodes = [
+        {"number": i, **link, "port": own, "superlink": f"{HOST}:{port}", "config": f"partition-id={i}"}
+        for i, own in enumerate(others)
+    ]
+    write_app(folder / "app", experiment, len(nodes), timeout)
+    secret = folder / "secret"
+    atomic_write(secret, secrets.token_hex(32).encode())
+    settings = f'[superlink]\ndefault = "fqlab"\n\n[superlink.fqlab]\naddress = "{HOST}:{port}"\ninsecure = true\n'
+    atomic_write(folder / "config.toml", settings.encode())
+    plan = {"superlink": link, "nodes": nodes, "app": str(folder / "app"), "secret": str(secret)}
+    atomic_write(folder / "plan.json", json.dumps({**plan, "experiment": experiment.to_toml()}).encode())
+    return folder / "plan.json"
+
+
+def _start(plan: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A fresh Python that starts the plan and ends it once its input is closed."""
+    package = str(Path(__file__).resolve().parents[4])
+    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
+    with open(plan.with_name("log.txt"), "wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", ground.__file__, str(plan)],  # as a script: its first process needs no PyTorch
+            env={**os.environ, **environment, "PYTHONPATH": paths},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )

@@ -124,6 +124,8 @@ class _Curve(Picture):
 
         seeds: Sequence[Sequence[float]]  # by seed and round
         rounds: int
+        against: Sequence[float] = ()  # stored beside it, in place of the last setting
+        other: str = "before"  # what that is called
 
     width, height = 338, 232
     whose: ClassVar[str]
@@ -148,19 +150,23 @@ class _Curve(Picture):
             values = seeds[k] if k < len(seeds) else ()
             drawn.set_data(range(1, len(values) + 1), values)
         now = np.mean(data.seeds, axis=0)
-        other = (
-            ghost is not None and ghost.rounds == data.rounds and ghost.seeds != data.seeds
-        )  # of another world, or the same
-        old = np.mean(ghost.seeds, axis=0) if ghost is not None and other else np.zeros(0)
+        old = np.array(data.against) if len(data.against) else self._last(data, ghost)
         for drawn, values in ((self.mean, now), (self.before, old)):
             drawn.set_data(range(1, len(values) + 1), values)
         ends = [float(values[-1]) for values in (now, old) if len(values)]
         heights = separate_labels(ends, 0.1, 0.05, 1.0)
-        for name, end, y, word in zip(self.names, [*ends, 0.0], [*heights, 0.0], ("", "before "), strict=False):
+        for name, end, y, word in zip(self.names, [*ends, 0.0], [*heights, 0.0], ("", f"{data.other} "), strict=False):
             name.set(text=f"{word}{end:.0%}" if end else "", y=y)
         self.title.set_text(self._finding(ends))
         single = f", {len(seeds)} seeds" if seeds else ""
         return f"Accuracy of {self.whose} by round{single}, {ends[0]:.1%} after round {len(now)}."
+
+    @staticmethod
+    def _last(data: Data, ghost: Data | None) -> np.ndarray:
+        """The last setting's curve, unless it is of another world or the same as now."""
+        if ghost is None or ghost.rounds != data.rounds or ghost.seeds == data.seeds:
+            return np.zeros(0)
+        return np.mean(ghost.seeds, axis=0)
 
     def _finding(self, ends: Sequence[float]) -> str:
         gained = f", {100 * (ends[0] - ends[1]):+.1f} points".replace("-", "−") if len(ends) > 1 else ""

@@ -2,7 +2,8 @@
 
 Fashion-MNIST averaged down to 14 x 14, ResNet-8, ten devices with budgets of 2 to 8 bits. Every curve is stored, so
 that lessons and claims read what takes an hour to run: ``python -m fqlab.studies.weak_clients`` runs those that are
-missing, one after the other, and writes each as soon as it is there; with names of a setting, an update or both, those alone.
+missing, one after the other, and writes each as soon as it is there; names of a setting, an update or a seed narrow
+that down.
 """
 
 from __future__ import annotations
@@ -199,7 +200,7 @@ def curve(setting: str, method: str, update: str, seed: int) -> Curve:
 def store(only: tuple[str, ...] = ()) -> None:
     """Run what is missing; each curve is written as soon as it is there."""
     for key in wanted():
-        if key in stored() or not set(only) <= set(key):
+        if key in stored() or not set(only) <= set(map(str, key)):
             continue
         found = measure(*key)
         kept = stored() | {key: found}  # another process may have written meanwhile

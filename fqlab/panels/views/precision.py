@@ -211,12 +211,11 @@ def stored(state: State) -> Frame:
     method = "fedmpq" if state.scheme == "full" else "aqfl"
     curves = weak_clients.curves("unequal", method, state.update)
     first = curves[0]
-    own = [first.weakest[-1] if n < 2 else math.nan for n in range(CLIENTS)]
     stage = f"Stored: bits, and the share of weights moved, in round {len(first.accuracy)} (seed {first.seed})"
     pictures = {
-        Matrix: _matrix(State(), first.widths, stage, moved=first.moved, own=own),
-        Weakest: Weakest.Data([c.weakest for c in curves], len(first.accuracy)),
-        Average: Average.Data([c.refreshed for c in curves], len(first.accuracy)),
+        Matrix: _matrix(State(), first.widths, stage, moved=first.moved, own=first.own),
+        Weakest: _beside(state, [c.weakest for c in curves], "weakest"),
+        Average: _beside(state, [c.refreshed for c in curves], "refreshed"),
     }
     mean = [
         sum(values) / len(curves) for values in zip(*((c.refreshed[-1], c.weakest[-1]) for c in curves), strict=True)
@@ -239,6 +238,16 @@ def stored(state: State) -> Frame:
     return Frame(pictures, message, rows)
 
 
+def _beside(state: State, seeds: list[tuple[float, ...]], kind: str) -> Any:
+    """Stored curves, FedMPQ's beside the mean of AQFL's."""
+    picture = Weakest if kind == "weakest" else Average
+    if state.scheme != "full":
+        return picture.Data(seeds, len(seeds[0]))
+    fixed = [getattr(c, kind) for c in weak_clients.curves("unequal", "aqfl", state.update)]
+    mean = [sum(values) / len(fixed) for values in zip(*fixed, strict=True)]
+    return picture.Data(seeds, len(seeds[0]), mean, "AQFL")
+
+
 def _weakest(state: State) -> int:
     return min(range(CLIENTS), key=lambda n: _budget(state, n))
 
@@ -254,7 +263,7 @@ def _matrix(
     stage: str,
     *,
     moved: tuple[tuple[float, ...], ...] = (),
-    own: Any = (math.nan,) * CLIENTS,
+    own: tuple[float, ...] = (math.nan,) * CLIENTS,
     before: tuple[tuple[int, ...], ...] | None = None,
 ) -> Matrix.Data:
     return Matrix.Data(

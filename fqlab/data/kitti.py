@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from fqlab import files
-from fqlab.data.lidar import clouds
 from fqlab.errors import DataError
 
 __all__ = ["OURS", "Calib", "Crop", "Label", "corners", "crop_objects", "frames", "inside", "read_calib",
-           "read_frame", "read_labels", "read_velodyne", "to_clouds"]  # fmt: skip
+           "read_frame", "read_labels", "read_velodyne"]  # fmt: skip
 
 OURS = {"Car": "car", "Pedestrian": "pedestrian", "Cyclist": "cyclist"}
 LARGEST = 1e6
@@ -168,28 +167,6 @@ def crop_objects(points: np.ndarray, labels: list[Label], calib: Calib) -> list[
         for label in labels
         if label.kind != "DontCare"
     ]
-
-
-def to_clouds(
-    crops: list[Crop], rng: np.random.Generator, *, size: int = 64, min_points: int = 12, floor: float = 0.1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Crops as :func:`fqlab.data.lidar.clouds` has them: x away from the sensor, z above the box's floor.
-
-    Args:
-        crops: of :func:`crop_objects`.
-        rng: chooses the points.
-        size: points of each cloud.
-        min_points: crops with fewer are left out.
-        floor: points below this height are ground and left out, metres.
-
-    Returns:
-        float32 ``[k, size, 3]`` in metres, and the k positions in ``crops``.
-    """
-    points = [crop.points[:, :3] - [0, 0, crop.corners[:4, 2].mean()] for crop in crops]
-    owner = np.repeat(np.arange(len(crops)), [len(part) for part in points])
-    points = np.concatenate([np.zeros((0, 3)), *points])
-    high = points[:, 2] >= floor
-    return clouds(points[high], owner[high], np.zeros(2), rng, size=size, min_points=min_points)
 
 
 def frames(folder: str | Path | None = None) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ class Federation:
         self.ledger.entries.extend(traffic_of.entries)
         self.rounds.append(record)
         if self.checkpoint:
-            self._save(self.checkpoint)
+            self.save(self.checkpoint)
 
     def history(self) -> History:
         """The run so far; its last round is evaluated, whatever ``evaluate_every`` says."""
@@ -251,7 +251,12 @@ class Federation:
         pairs = [(numel[name], mse) for r in results for name, mse in r.mse.items()]
         return sum(n * mse for n, mse in pairs) / max(1, sum(n for n, _ in pairs))
 
-    def _save(self, path: Path) -> None:
+    def save(self, path: Path) -> None:
+        """Write a checkpoint now.
+
+        Raises:
+            StoreError: if it can't be written; what was there before is still there.
+        """
         saved = Saved(self._identity(), self.server, self.client_states, self.rounds, self.ledger)
         files.write(path, saved)
 

@@ -168,8 +168,7 @@ class Lottery(Method):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         ticket = client.state or new_ticket(payload, client)
-        weights = {name: payload.tensors[name] for name in client.spec.numel}
-        weights |= {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
+        weights = received(payload, ticket, client)
         if self._opens(weights, ticket, client):
             masks = {name: prune(weights[name], mask, self.rate) for name, mask in ticket.masks.items()}
             ticket = Ticket(ticket.first, masks, ticket.prunings + 1)
@@ -243,6 +242,12 @@ class Lottery(Method):
             "kept": sum(kept) / len(kept),
             "published_mib": published_mib(weights, len(kept), 1, sum(kept) / len(kept)),
         }
+
+
+def received(payload: Payload, ticket: Ticket, client: Client) -> Weights:
+    """What came down, on the client's mask: θ_g ⊙ m_k."""
+    weights = {name: payload.tensors[name] for name in client.spec.numel}
+    return weights | {name: scatter(weights[name], mask) for name, mask in ticket.masks.items()}
 
 
 def new_ticket(payload: Payload, client: Client) -> Ticket:

@@ -7,7 +7,7 @@ from fqlab.quant.eden import eden_decode, eden_encode, eden_nmse, lloyd_max
 from fqlab.quant.gradients import GRADIENTS, fake_quantize, slope, straight_through
 from fqlab.quant.grids import KINDS, ROUNDINGS, Grid
 from fqlab.quant.lattice import LATTICES, code_shape, dithered, lattice_mse, lattice_step, undithered
-from fqlab.quant.norm import norm, qsgd_bound
+from fqlab.quant.norm import norm
 from fqlab.quant.planes import (
     from_planes,
     group_lasso,
@@ -38,7 +38,7 @@ __all__ = [
     "eden_decode", "eden_encode", "eden_nmse", "mse_parts", "expected_mse", "fake_quantize", "from_planes",
     "group_lasso", "hadamard", "lattice_mse", "lattice_step", "lloyd_max", "majority", "max_abs", "mean_bits",
     "moves", "msb_density", "narrow_bits", "norm", "octav", "octav_layers", "octav_step", "octav_update",
-    "parse_budgets", "percentile", "pieces", "plane_density", "prune_msb", "pruning_growing", "qsgd_bound",
+    "parse_budgets", "percentile", "pieces", "plane_density", "prune_msb", "pruning_growing",
     "quantize", "random_signs", "requantize", "requantize_net", "requantize_to_step", "rotate", "rotate_back",
     "signed_sum", "slope", "stack_alike", "stochastic_round", "straight_through", "sweep", "to_planes", "undithered",
     "zero_bits",

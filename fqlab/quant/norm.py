@@ -11,10 +11,9 @@ import math
 
 import torch
 
-from fqlab.errors import in_range
 from fqlab.quant.rows import rows_of
 
-__all__ = ["norm", "qsgd_bound"]
+__all__ = ["norm"]
 
 
 def norm(x: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
@@ -26,15 +25,3 @@ def norm(x: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
     # In double precision: the squares of 1e-22 and of 1e20 are 0 and infinite in single.
     size = torch.linalg.vector_norm(rows_of(x, batch_dims), dim=-1, dtype=torch.float64).float()
     return torch.where(size == 0, 1.0, torch.where(size.isfinite(), size, math.nan))
-
-
-def qsgd_bound(entries: int, levels: int) -> float:
-    """Largest E‖Q(x) − x‖²/‖x‖² of QSGD: min(p/s², √p/s) (Alistarh et al. 2017, Lemma 3.1).
-
-    Args:
-        entries: p, 1 or more.
-        levels: s, 1 or more; the ``sign_magnitude`` grid of b bits has 2^b − 1.
-    """
-    in_range("entries", entries, 1, integer=True)
-    in_range("levels", levels, 1, integer=True)
-    return min(entries / levels**2, math.sqrt(entries) / levels)

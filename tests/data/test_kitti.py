@@ -99,21 +99,6 @@ def test_classes_we_have_and_classes_we_have_not():
     assert [crop.name for crop in crops] == ["car", None, "pedestrian", "cyclist", None]
 
 
-def test_clouds_stand_on_their_floor_and_face_away():
-    """A box face 9.3 m ahead of the scanner, a little to its right: as a cloud it spans y, at one x."""
-    rng = np.random.default_rng(0)
-    face = np.stack(
-        [np.full(300, 9.4), rng.uniform(-2.8, 1.0, 300), rng.uniform(-1.8, -0.3, 300), np.zeros(300)], axis=1
-    )
-    crops = crop_objects(face.astype(np.float32), [label(bottom=(30.0, 1.6, 10.0)), label()], PLAIN)
-    x, which = kitti.to_clouds(crops, rng, size=128)
-    assert which.tolist() == [1]
-    assert x.shape == (1, 128, 3)
-    assert 0.1 <= x[0, :, 2].min() < 0.2
-    assert 1.4 < x[0, :, 2].max() <= 1.5
-    assert np.ptp(x[0, :, 1]) > 3.5 > 1 > np.ptp(x[0, :, 0])
-
-
 # Files
 
 

@@ -17,6 +17,7 @@ from fqlab.lessons.website import build_slides, build_website, runs
 from fqlab.lessons.website.cells import Block
 from fqlab.lessons.website.markup import Markup, highlight, mathml, slug
 from fqlab.lessons.website.slides import cut
+from fqlab.lessons.website.tables import pieces
 
 pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -136,10 +137,40 @@ def test_slides_are_cut_by_rule():
     assert [(s.heading, s.level, s.again) for s in slides] == [
         ("Title", 1, False), ("One", 2, False), ("One", 2, True), ("One", 2, True), ("One", 2, True), ("Two", 3, False)
     ]  # fmt: skip
-    assert slides[3].parts == ["<figure>P</figure>"]
+    assert slides[3].parts == ['<div class="panel"><figure>P</figure></div>']
     assert "panel" not in "".join(slides[2].parts)
     assert "Imports" not in "".join(part for s in slides for part in s.parts)
     assert slides[5].parts[0].count("<math") == 1
+
+
+def test_code_stays_with_its_output_and_a_figure_with_its_caption():
+    output = '<pre class="out">6</pre>'
+    blocks = [
+        Block("text", "", "## One\n\n" + "word " * 100),
+        Block("code", '<pre class="code">print(2 * 3)</pre>', "print(2 * 3)"),
+        Block("output", output, "print(2 * 3)"),
+        Block("text", "", "The figure shows it."),
+        Block("code", '<pre class="code">figure(1)</pre>', "figure(1)"),
+        Block("output", '<div class="out"><img alt="a"></div>', "figure(1)"),
+        Block("asking", "<section>1</section>\n<section>2</section>\n<section>3</section>\n", "quiz('03')"),
+    ]
+    parts = [slide.parts for slide in cut(blocks)]
+    assert [len(part) for part in parts] == [1, 1, 1, 2, 1]
+    assert parts[1] == [f'<div class="shown"><pre class="code">print(2 * 3)</pre>{output}</div>']
+    assert re.fullmatch(r'<div class="figure"><p>The figure shows it.</p>.*<img alt="a">.*', parts[2][0], re.DOTALL)
+
+
+def test_a_long_table_of_claims_is_cut_between_rows():
+    rows = [f"<tr><td>{n}</td><td>{'word ' * 30}</td></tr>" for n in range(20)]
+    head = '<table class="claims"><thead><tr><th>claim</th></tr></thead><tbody>'
+    found = pieces(
+        f'<div class="ledger"><div class="source"><p>Paper</p></div>{head}{"".join(rows)}</tbody></table></div>'
+    )
+    assert len(found) > 3
+    assert all(piece.count(head) == 1 and piece.count("<tr><td>") < 8 for piece in found)
+    assert re.findall(r"<td>(\d+)</td>", "".join(found)) == [str(n) for n in range(20)]
+    assert [piece.count("Paper") for piece in found] == [1] + [0] * (len(found) - 1)
+    assert pieces("<p>No table</p>") == ["<p>No table</p>"]
 
 
 def test_each_deck_is_one_file_with_every_section(decks):
@@ -235,6 +266,34 @@ def test_slides_turn_by_keys_and_fit(browser, decks):
         page.keyboard.press(key)
         wanted = page.evaluate("document.querySelectorAll('.slide').length - 1") if place is None else place
         page.wait_for_function(f"{top} === {wanted}")
-    tall = "[...document.querySelectorAll('.slide')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
-    assert page.evaluate(tall) == []
+    page.close()
+
+
+TALL = "[...document.querySelectorAll('.slide')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
+CUT = "[...document.querySelectorAll('pre')].filter(p => p.scrollWidth > p.clientWidth).map(p => p.textContent)"
+SIZES = "[...document.querySelectorAll('pre')].map(p => parseFloat(getComputedStyle(p).fontSize))"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768)])
+def test_no_slide_is_cut_off(browser, decks, width, height):
+    page = browser.new_page(viewport={"width": width, "height": height})
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    for deck in sorted(decks.glob("*.html")):
+        page.goto(deck.as_uri())
+        page.wait_for_load_state("load")
+        assert page.evaluate(CUT) == [], f"{deck.name} cuts lines of code off"
+        assert page.evaluate(TALL) == [], f"{deck.name} has slides that are too tall"
+        assert min(page.evaluate(SIZES)) >= 11, f"{deck.name} has code too small to read"
+    assert wrong == []
+    page.close()
+
+
+def test_a_prediction_is_played_on_a_slide(browser, decks):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto((decks / "00_tour.html").as_uri())
+    page.get_by_role("textbox", name="Your guess (%)").fill("50")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Show the answer").click()
+    page.get_by_text("You said 50 %, it is 10 %").wait_for()
     page.close()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.quant import Grid, majority, norm, qsgd_bound, quantize
+from fqlab.quant import Grid, expected_mse, majority, norm, quantize
 from fqlab.wire import pack, unpack
 
 DRAWS = 40_000
@@ -44,18 +44,11 @@ def test_unbiased_with_qsgds_variance(bits):
 
 @given(st.integers(1, 400), st.integers(1, 4), st.integers(0, 1000))
 def test_the_expected_error_keeps_alistarhs_bound(entries, bits, seed):
-    x = vector(entries, seed).double()
+    """E‖Q(x) − x‖²/‖x‖² is at most min(p/s², √p/s) (Alistarh et al. 2017, Lemma 3.1)."""
+    x = vector(entries, seed)
     s = 2**bits - 1
-    f = (x.abs() * s / x.norm()) % 1
-    nmse = float((f * (1 - f)).sum()) / s**2  # over ‖x‖²
-    assert nmse <= qsgd_bound(entries, s) * (1 + 1e-6)
-
-
-def test_the_bound_has_its_two_branches():
-    assert qsgd_bound(100, 1) == 10.0  # √p/s
-    assert qsgd_bound(100, 50) == pytest.approx(0.04)  # p/s²
-    with pytest.raises(ConfigError, match="levels is 0"):
-        qsgd_bound(10, 0)
+    squares = entries * float(expected_mse(x, norm(x), Grid(bits, "sign_magnitude"), "stochastic"))
+    assert squares / float(x.double().square().sum()) <= min(entries / s**2, math.sqrt(entries) / s) * (1 + 1e-5)
 
 
 def test_a_range_for_each_member_of_a_batch_and_for_no_vector_at_all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["SCRIPTS", "STYLES", "joined", "write"]
+__all__ = ["SCRIPTS", "SLIDE_SCRIPTS", "SLIDE_STYLES", "STYLES", "joined", "write"]
 
 SCRIPTS = (
     "learn/base.js",
@@ -22,6 +22,9 @@ SCRIPTS = (
 )
 STYLES = ("style.css", "learn/learn.css")
 """In this order: a later file may use what an earlier one made."""
+SLIDE_SCRIPTS = (*SCRIPTS, "slides.js")
+SLIDE_STYLES = ("slides.css", *STYLES[1:])
+"""What a deck holds inside itself."""
 
 
 def joined(names: tuple[str, ...]) -> str:

@@ -4,9 +4,10 @@ The rules, in the order in which they apply:
 
 * A heading starts a slide, also in the middle of a cell; the first slide is the opening with title and promise.
 * A panel has a slide of its own, and so has a claims table. Their code is left out.
-* Imports are left out, and so is a single call that shows a question, a figure or the library's own source. Other code
-  stands above what it shows, with the text before it, as long as all fits.
-* What does not fit starts another slide under the same heading. A paragraph is never cut.
+* Imports are left out, and so is a single call that shows a figure or the library's own source. Other code stays on one
+  slide with what it shows, and a figure with the paragraph before it, which is its caption.
+* What does not fit starts another slide under the same heading. A paragraph is never cut; the script draws what is too
+  large smaller, and wraps a line of code that would be too small to read.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 
+from fqlab.lessons.website import tables
+from fqlab.lessons.website.assets import SLIDE_SCRIPTS, SLIDE_STYLES, joined
 from fqlab.lessons.website.cells import Block
 from fqlab.lessons.website.markup import Markup
 
@@ -45,25 +47,44 @@ class Slide:
 def cut(blocks: Iterable[Block]) -> list[Slide]:
     """The blocks of a lesson as slides."""
     slides: list[Slide] = [Slide("", 1)]
-    whole = [piece for block in blocks for piece in _pieces(block)]
-    for n, piece in enumerate(whole):
+    for piece in _together([piece for block in blocks for piece in _pieces(block)]):
         if piece.kind == "heading":
             level, _, text = piece.source.partition(" ")
             slides.append(Slide(text, len(level)))
             continue
-        if piece.kind == "code" and n + 1 < len(whole) and (_alone(whole[n + 1]) or _speaks(piece, whole[n + 1])):
-            continue
         weight = FULL if _alone(piece) else _weight(piece)
         if slides[-1].parts and slides[-1].filled + weight > FULL:
             slides.append(Slide(slides[-1].heading, max(2, slides[-1].level), again=True))
-        slides[-1].parts.append(piece.html)
+        slides[-1].parts.append(f'<div class="{piece.kind}">{piece.html}</div>')
         slides[-1].filled += weight
     return [slide for slide in slides if slide.parts or slide.heading]
 
 
+def _together(pieces: list[Block]) -> list[Block]:
+    """Code joined with what it shows, a figure with the paragraph before it; code that says nothing more left out."""
+    whole: list[Block] = []
+    for piece in pieces:
+        before = whole[-1] if whole else None
+        if before and before.kind == "code" and piece.kind != "code" and piece.source == before.source:
+            silent = _alone(piece) or _speaks(before, piece)
+            whole[-1] = piece if silent else replace(before, kind="shown", html=before.html + piece.html)
+        elif before and before.kind == "shown" and piece.source == before.source and not _alone(piece):
+            whole[-1] = replace(before, html=before.html + piece.html)
+        else:
+            whole.append(piece)
+        if len(whole) > 1 and whole[-2].kind == "text" and whole[-1].kind == "output" and _pictured(whole[-1]):
+            figure = whole.pop()
+            whole[-1] = replace(figure, kind="figure", html=whole[-1].html + figure.html)
+    return whole
+
+
+def _pictured(piece: Block) -> bool:
+    return "<img" in piece.html or "<svg" in piece.html
+
+
 def _alone(piece: Block) -> bool:
     """Whether a piece has a slide of its own: a panel or a table of claims."""
-    return piece.kind == "panel" or 'class="claims"' in piece.html
+    return piece.kind == "panel" or 'class="claims' in piece.html
 
 
 def _speaks(code: Block, shown: Block) -> bool:
@@ -77,7 +98,7 @@ def _pieces(block: Block) -> Iterator[Block]:
     if block.kind == "code" and "<details><summary>Imports" in block.html:
         return
     if block.kind != "text":
-        yield block
+        yield from (replace(block, html=part) for part in _parts(block))
         return
     markup = Markup()
     for part in _paragraphs(block.source):
@@ -87,6 +108,13 @@ def _pieces(block: Block) -> Iterator[Block]:
             yield Block("heading", "", f"{heading[1]} {text}")
         elif "badge_logo" not in part:
             yield replace(block, html=markup.html(part), source=part)
+
+
+def _parts(block: Block) -> list[str]:
+    """Questions one by one, a long table of claims in several."""
+    if block.kind == "asking":
+        return re.findall(r"<section.*?</section>\n", block.html, flags=re.DOTALL)
+    return tables.pieces(block.html) if 'class="claims' in block.html else [block.html]
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -103,10 +131,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _weight(piece: Block) -> float:
     """Which share of a slide a piece fills."""
+    if piece.kind == "asking":
+        return 0.2 if "learn-reveal" in piece.html else 0.45
     if piece.kind == "code":
         return (piece.source.count("\n") + 2) / LINES
-    if "<img" in piece.html or "<svg" in piece.html:
-        return 0.75
+    if piece.kind == "shown":
+        return (piece.source.count("\n") + piece.html.count("\n") / 2 + 3) / LINES
+    if _pictured(piece):
+        return FULL if piece.kind == "figure" else 0.75
     if "<pre" in piece.html:
         return (piece.html.count("\n") + 1) / LINES
     if "<table" in piece.html:
@@ -117,17 +149,13 @@ def _weight(piece: Block) -> float:
 
 
 def deck(title: str, slides: list[Slide]) -> str:
-    """One HTML file that holds everything: slides, style, script."""
-    style, script = (
-        files("fqlab.lessons.website").joinpath(name).read_text(encoding="utf-8")
-        for name in ("slides.css", "slides.js")
-    )
+    """One HTML file that holds slides, style and script; states of panels are looked for beside it."""
     shown = "".join(_section(slide, n, len(slides)) for n, slide in enumerate(slides, 1))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{shown}"
-        f"<script>\n{script}</script>\n</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>\n{joined(SLIDE_STYLES)}</style>\n</head>\n<body>\n{shown}"
+        f"<script>\n{joined(SLIDE_SCRIPTS)}</script>\n</body>\n</html>\n"
     )
 
 

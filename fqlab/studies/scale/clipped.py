@@ -1,0 +1,51 @@
+"""Clipped uniform quantization on MNIST: the paper's network, 30 clients, class-balanced split, SGD .01 / .9 / 1e-4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fqlab.federation import Experiment
+from fqlab.studies.scale.store import Arm, obtain
+
+__all__ = ["ARMS", "accuracy", "experiment", "gain", "traffic"]
+
+TWO: dict[str, Any] = {"bits": "2-2-2-2", "averaging": "size"}
+TABLE: dict[str, dict[str, Any]] = {
+    "float": {},
+    "octav-nearest": TWO,
+    "max-abs-nearest": {**TWO, "clip": "max_abs"},
+    "octav-stochastic": {**TWO, "rounding": "stochastic"},
+    "max-abs-stochastic": {**TWO, "clip": "max_abs", "rounding": "stochastic"},
+    "octav-nearest-inverse": {**TWO, "averaging": "inverse_error"},
+    "4224": {"bits": "4-2-2-4", "averaging": "size"},
+}
+"""Arm -> settings of the method ``clipped``; none for full precision."""
+
+
+def experiment(options: dict[str, Any]) -> Experiment:
+    """Scale small: a fifth of the images (400 a client), 10 of the 200 rounds."""
+    return Experiment(
+        method="clipped" if options else "fedavg", options=options, dataset="mnist", model="clipped_cnn",
+        partition="class_balanced", clients=30, reduce={"train": 12_000}, rounds=10, batch_size=64, lr=0.01,
+        momentum=0.9, weight_decay=1e-4, evaluate_every=2, workers=1,
+    )  # fmt: skip
+
+
+ARMS = {("small", name): Arm("clipped", f"small-{name}", experiment(options)) for name, options in TABLE.items()}
+"""(scale, name) -> arm, in the order in which they are worth running."""
+
+
+def accuracy(seed: int, scale: str, arm: str) -> float:
+    """Accuracy in % after the last round."""
+    return 100 * obtain(ARMS[scale, arm], seed).curve["accuracy"][-1]
+
+
+def gain(seed: int, scale: str, arm: str, over: str) -> float:
+    """Points of one arm over another after the last round."""
+    return accuracy(seed, scale, arm) - accuracy(seed, scale, over)
+
+
+def traffic(seed: int, scale: str, arm: str) -> float:
+    """Bytes up in full precision over an arm's: packets, whole."""
+    full, ours = (obtain(ARMS[scale, name], seed).curve["bytes_up"][-1] for name in ("float", arm))
+    return full / ours

@@ -1,0 +1,38 @@
+"""FedAvg's table of rounds on MNIST: 100 clients with labels dealt evenly, 10 a round, rounds to a target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fqlab.federation import Experiment
+from fqlab.studies.scale.store import Arm, obtain
+
+__all__ = ["ARMS", "TARGET", "rounds", "saved"]
+
+TARGET = 0.97
+"""Accuracy that the smaller network must reach; the paper's CNN goes to .99."""
+TABLE: dict[str, dict[str, Any]] = {
+    "e5-b10": dict(rounds=30, epochs=5, batch_size=10, lr=0.1),
+    "fedsgd": dict(rounds=700, epochs=1, batch_size=600, lr=0.5),
+}
+"""Arm -> local training; a batch of 600 is all that a client has. Each rate is the best of three on another seed."""
+
+
+def experiment(training: dict[str, Any]) -> Experiment:
+    """Scale small: the paper's data and clients with a network of one hidden layer, 784-200-10."""
+    return Experiment(dataset="mnist", model="mlp", clients=100, participants=10, workers=1, **training)
+
+
+ARMS = {("small", name): Arm("fedavg", f"small-{name}", experiment(training)) for name, training in TABLE.items()}
+"""(scale, name) -> arm, in the order in which they are worth running."""
+
+
+def rounds(seed: int, scale: str, arm: str) -> float:
+    """The first round whose accuracy reaches :data:`TARGET`; NaN if none does."""
+    curve = obtain(ARMS[scale, arm], seed).curve
+    return next((float(n) for n, a in zip(curve["round"], curve["accuracy"], strict=True) if a >= TARGET), float("nan"))
+
+
+def saved(seed: int, scale: str) -> float:
+    """Rounds that FedSGD needs over those that E = 5, B = 10 needs."""
+    return rounds(seed, scale, "fedsgd") / rounds(seed, scale, "e5-b10")

@@ -1,0 +1,155 @@
+"""Long runs: killed and started again they end bit for bit where an unbroken run ends, and keep what decided them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fqlab.errors import ConfigError, DataError
+from fqlab.federation import Experiment, Federation
+from fqlab.studies.scale import rivals, store
+from fqlab.studies.scale.__main__ import SOURCES, queue
+from fqlab.studies.scale.lottery import TICKETS
+from fqlab.studies.scale.store import Arm, read, run
+
+SHORT = Experiment(
+    method=TICKETS, options={"target": 0.5, "gate": 0.05}, partition="n_class", clients=6, participants=3, rounds=6,
+    epochs=2, validation=0.1, lr=0.3, evaluate_every=2, model="digits_cnn", workers=1,
+)  # fmt: skip
+CLOCK = ("time", "seconds")
+
+
+def best(federation: Federation) -> dict[str, float]:
+    states = federation.client_states.values()
+    return {"best": float(np.mean([s.best for s in states])), "prunings": sum(int(s.prunings) for s in states)}
+
+
+ARM = Arm("lottery", "short", SHORT, best)
+
+
+def without_clock(done: store.Run) -> dict:
+    return {key: value for key, value in asdict(done).items() if key not in CLOCK}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return run(ARM, 1, folder, folder)
+
+
+def test_a_killed_run_goes_on_and_ends_bit_for_bit_where_an_unbroken_one_does(whole, tmp_path):
+    """A process of its own, killed without warning in its fourth round; its checkpoint is two rounds old."""
+    script = f"""
+        import os, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from fqlab.studies.scale import store
+        from test_scale import ARM
+        from pathlib import Path
+        here = Path({str(tmp_path)!r})
+        def after(record):
+            store.SAVE_EVERY = 0.0 if record.index < 2 else 1e9
+            if record.index == 4:
+                os.kill(os.getpid(), 9)
+        store.SAVE_EVERY = 0.0
+        store.run(ARM, 1, here, here, after)
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    assert not ARM.file(tmp_path, 1).exists()
+    seen = []
+    done = run(ARM, 1, tmp_path, tmp_path, lambda record: seen.append(record.index))
+    assert seen == [3, 4, 5, 6]
+    assert without_clock(done) == without_clock(whole)
+    assert done.measures["prunings"] > 0
+    assert [path.name for path in (tmp_path / "lottery").iterdir()] == ["short.1.json"]
+
+
+def test_what_is_there_is_read_and_not_run_again(whole, tmp_path):
+    path = ARM.file(tmp_path, 1)
+    path.parent.mkdir()
+    path.write_bytes(whole.to_json())
+    assert run(ARM, 1, tmp_path, tmp_path, pytest.fail) == whole == read(path)
+
+
+def test_another_experiment_does_not_go_on_from_a_checkpoint(tmp_path):
+    def stop(record):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(ARM, 0, tmp_path, tmp_path, stop)
+    Federation(replace(SHORT, seed=0)).save(ARM.file(tmp_path, 0).with_suffix(".checkpoint"))
+    other = replace(ARM, experiment=replace(SHORT, lr=0.2))
+    with pytest.raises(ConfigError, match="belongs to another experiment"):
+        run(other, 0, tmp_path, tmp_path)
+
+
+def test_a_curve_counts_what_the_rounds_count_and_says_what_decided_it(whole):
+    federation = Federation(replace(SHORT, seed=1))
+    rounds = list(federation)
+    assert whole.curve["round"] == [2, 4, 6]
+    assert whole.curve["bytes_up"] == [sum(r.bytes_up for r in rounds[:n]) for n in (2, 4, 6)]
+    assert whole.curve["bytes_down"] == [sum(r.bytes_down for r in rounds[:n]) for n in (2, 4, 6)]
+    assert whole.curve["accuracy"] == pytest.approx([rounds[n].accuracy for n in (1, 3, 5)], rel=1e-5)
+    assert whole.curve["personal"] == pytest.approx([rounds[n].personal for n in (1, 3, 5)], rel=1e-5)
+    assert Experiment.from_toml(whole.experiment) == replace(SHORT, seed=1)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", whole.time)
+    assert whole.versions.keys() == {"fqlab", "torch", "numpy"}
+    assert whole.cpu
+    assert len(whole.to_json()) < 4096
+    assert max(map(len, whole.to_json().decode().splitlines())) < 1500
+
+
+def test_the_best_is_that_of_the_models_a_client_received_and_of_those_it_trained():
+    """One client alone: what it trains is the next average. Its test images are fewer than the 80 that are drawn."""
+    federation = Federation(replace(SHORT, clients=1, participants=0, rounds=4))
+    own = lambda: federation.simulation.accuracy(federation.simulation.model, 0, 1, federation.model_of(0))
+    assert len(federation.simulation.test[0]) < 80
+    seen = [own()]
+    for _ in federation:
+        seen.append(own())
+        assert float(federation.client_states[0].best) == pytest.approx(max(seen), abs=1e-6)
+    assert seen[-1] < max(seen) or len(set(seen)) > 1
+    assert int(federation.client_states[0].prunings) > 0
+
+
+def test_a_damaged_run_is_refused_by_name(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text("{")
+    with pytest.raises(DataError, match="run.json' can't be read"):
+        read(path)
+    path.write_text(json.dumps({"arm": "x"}))
+    with pytest.raises(DataError, match="run.json' can't be read"):
+        read(path)
+
+
+def test_the_queue_goes_through_arms_in_order_each_with_its_seeds():
+    names = lambda *asked, most=None: [(arm.source, arm.name, seed) for arm, seed in queue(asked, most)]
+    assert names("fedavg") == [("fedavg", f"small-{arm}", seed) for arm in ("e5-b10", "fedsgd") for seed in (0, 1, 2)]
+    assert names("lottery:paper:alone", "fedavg:small:fedsgd", most=1) == [
+        ("lottery", "paper-alone", 0),
+        ("fedavg", "small-fedsgd", 0),
+    ]
+    for wrong in ("nothing", "fedavg:paper", "fedavg:small:e6"):
+        with pytest.raises(ConfigError, match=wrong.rpartition(":")[2]):
+            names(wrong)
+
+
+def test_every_arm_can_be_made_and_has_a_name_of_its_own():
+    arms = [arm for source in SOURCES for arm in import_module(f"fqlab.studies.scale.{source}").ARMS.values()]
+    assert len({(arm.source, arm.name) for arm in arms}) == len(arms)
+    assert all(arm.seeds >= 3 and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
+
+
+def test_eden_error_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):
+    monkeypatch.setattr(rivals, "LENGTH", 2**14)
+    monkeypatch.setattr(rivals, "VECTORS", 4)
+    assert rivals.eden_error(0, bits=1) == pytest.approx(np.pi / 2 - 1, rel=0.02)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def experiment(setting: str, method: str, update: str, seed: int) -> Experiment:
 
 def measure(setting: str, method: str, update: str, seed: int) -> Curve:
     """Run one curve."""
-    began = datetime.now(UTC)
+    began = datetime.now(timezone.utc)
     clock = time.perf_counter()
     federation = Federation(experiment(setting, method, update, seed))
     found: dict[str, list[float]] = {"accuracy": [], "refreshed": [], "weakest": []}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from fqlab.studies.dealing import SIZES
@@ -42,6 +45,6 @@ def gainer() -> float:
     return float(max(budgets, key=lambda bits: mean[bits]))
 
 
-def _of(bits: int, values: tuple[object, ...]) -> list[object]:
+def _of(bits: int, values: Sequence[Any]) -> list[Any]:
     """Entries of the clients with this budget."""
     return [value for budget, value in zip(BUDGETS.split("-"), values, strict=True) if int(budget) == bits]

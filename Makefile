@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-newest test-lowest-cpu notebooks claims site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -35,13 +35,17 @@ test-lowest-cpu: $(READY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 FQLAB_CHROMIUM=none \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests $(wildcard notebooks) $(ARGS)
 
-# What only long use shows: a thousand moves of every panel in flat memory. Some minutes, one process.
+# What only long use shows: a thousand moves of every panel in flat memory, the peak of every lesson. Some minutes.
 endure: $(READY)
 	$(BIN)/python -m pytest -m long -s tests $(ARGS)
 
 # Derive each .ipynb from its .py, run it, and keep the outputs that are claims.
 notebooks: $(READY)
 	$(BIN)/python -m fqlab.lessons.build notebooks/*.py
+
+# The page of the claims and the sum in the README, from the rows and their results.
+claims: $(READY)
+	$(BIN)/python -m fqlab.papers.page
 
 # Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
 site: $(READY)
@@ -60,27 +64,31 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/quantizer.py
-	$(BIN)/python tests/benchmarks/rounds.py
-	$(BIN)/python tests/benchmarks/methods.py
-	$(BIN)/python tests/benchmarks/growth.py
-	$(BIN)/python tests/benchmarks/tour.py
-	$(BIN)/python tests/benchmarks/panels.py
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@for name in $(BENCH); do \
+	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 
 # Hostile bytes, 100 000 for every decoder: make fuzz ARGS="--inputs 1000 idx packet"
 fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
-# The lowest versions that pyproject.toml promises, in an environment of their own.
+# The lowest versions that pyproject.toml promises, and the newest that were tried, in environments of their own; what is
+# old uses what is new in a way that warns. No notebook, no browser: versions that are no one's promise come with these.
 LOWEST_PYTHON ?= python3.10
-test-lowest:
-	@test -d .venv-lowest || $(LOWEST_PYTHON) -m venv .venv-lowest
-	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) \
-	  --constraint tests/lowest.txt torch
-	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint tests/lowest.txt --editable . hypothesis pytest
-	.venv-lowest/bin/python -m pytest -q tests $(ARGS)
+NEWEST_PYTHON ?= python3.13
+test-lowest: VERSIONED_PYTHON = $(LOWEST_PYTHON)
+test-newest: VERSIONED_PYTHON = $(NEWEST_PYTHON)
+test-lowest test-newest: test-%:
+	@test -d .venv-$* || $(VERSIONED_PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) \
+	  --constraint tests/$*.txt torch
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/$*.txt --editable '.[site]' hypothesis ipykernel jupytext nbclient pytest
+	FQLAB_CHROMIUM=none .venv-$*/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
+	  tests $(ARGS)
 
 # Known weaknesses of what is installed.
 audit: $(READY)
@@ -88,7 +96,7 @@ audit: $(READY)
 	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -1,4 +1,4 @@
-"""The command line: ``fqlab run``, ``compare``, ``data fetch``, ``reproduce``, ``figures`` and ``lab``."""
+"""The command line: ``fqlab run``, ``compare``, ``data fetch``, ``reproduce``, ``figures``, ``flower app`` and ``lab``."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
+    if arguments[:2] == ["flower", "app"]:
+        return _flower_app(arguments[2:])
     if arguments[:1] == ["lab"]:
         from fqlab.lessons.launch import launch
 
@@ -46,16 +48,14 @@ def _dispatch(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("fqlab", description="Quantized federated learning to see, touch and reproduce.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train a federation and print its rounds (fqlab run --help)")
+    commands.add_parser("flower", help="flower app DIR writes an experiment as a Flower app (fqlab flower app --help)")
     commands.add_parser("lab", help="open the lessons in JupyterLab; options go to JupyterLab")
     pair = commands.add_parser("compare", help="two runs that 'fqlab run --out' wrote, side by side")
     pair.add_argument("runs", type=Path, nargs=2, metavar="RUN.json")
     data = commands.add_parser("data", help="get data sets").add_subparsers(dest="action", required=True)
     fetch = data.add_parser("fetch", help="download a data set, with a progress bar and a checksum")
     fetch.add_argument("name")
-    again = commands.add_parser("reproduce", help="recompute the number of a claim")
-    again.add_argument("claim")
-    again.add_argument("--scale", default="demo")
-    again.add_argument("--store", help="a folder for the result as JSON")
+    _reproduce_parser(commands)
     drawn = commands.add_parser("figures", help="rebuild every figure of a paper, one file each")
     drawn.add_argument("--out", default="figures", help="a folder, made if missing (default: figures)")
     drawn.add_argument("--format", default="svg", help="svg (default) or png")
@@ -65,7 +65,7 @@ def _dispatch(arguments: list[str]) -> int:
     if chosen.command == "compare":
         return _compare(*chosen.runs)
     if chosen.command == "reproduce":
-        return _reproduce(chosen.claim, chosen.scale, chosen.store)
+        return _reproduce(chosen)
     from fqlab.data import fetch as fetch_data
 
     print(f"{chosen.name} is in {fetch_data(chosen.name)}")
@@ -82,15 +82,38 @@ def _compare(left: Path, right: Path) -> int:
     return 0
 
 
-def _reproduce(identity: str, scale: str, store: str | None) -> int:
-    from fqlab.files import writable_folder
-    from fqlab.papers import reproduce, row
+def _reproduce_parser(commands: Any) -> None:
+    again = commands.add_parser("reproduce", help="list the claims and observations, or recompute some of them")
+    again.add_argument("names", nargs="*", metavar="ID|SOURCE", help="rows, or all rows of a source; none: list them")
+    again.add_argument("--all", action="store_true", help="every row that has the scale")
+    again.add_argument("--scale", help="demo (seconds a row), small (minutes) or paper (the set-up of the source)")
+    again.add_argument("--store", help="a folder for the results as JSON")
 
-    folder = None if store is None else writable_folder(store, "store")
-    outcome = reproduce(identity, scale, folder)
-    r = row(identity)
-    print(f"{r.id}: {r.says}\nours {outcome.value:.6g}{r.unit} ± {outcome.spread:.2g} ({outcome.seconds} s)")
-    return 0
+
+def _reproduce(chosen: argparse.Namespace) -> int:
+    """``fqlab reproduce``: 0 if every verdict is the stored one, 1 if one is another."""
+    from tqdm import tqdm
+
+    from fqlab.data.sources import cache_folder
+    from fqlab.files import UntilClosed, writable_folder
+    from fqlab.papers import batch, report
+
+    with redirect_stdout(UntilClosed(sys.stdout)):
+        if not chosen.names and not chosen.all:
+            print("\n".join(report.listing()))
+            return 0
+        folder = None if chosen.store is None else writable_folder(chosen.store, "store")
+        picked = batch.jobs(chosen.names, chosen.scale, chosen.all)
+        print(report.time_beforehand(picked), flush=True)
+        outcomes: list[batch.Outcome] = []
+        with tqdm(total=len(picked), unit="row", leave=False) as bar:
+            show = lambda job: bar.set_postfix_str(f"{job.row.id} ({job.scale})")
+            for done in batch.run_jobs(picked, batch.Unfinished(cache_folder() / "reproduce"), folder, show):
+                outcomes.append(done)
+                bar.write("\n".join(report.outcome_lines(done)))
+                bar.update()
+        print(report.summary(outcomes))
+    return 0 if all(done.same for done in outcomes) else 1
 
 
 def _figures(out: str, form: str) -> int:
@@ -123,16 +146,13 @@ def _figures(out: str, form: str) -> int:
 
 def _run(arguments: list[str]) -> int:
     """``fqlab run``: an experiment from flags, from a file or a ticket, or from these with some flags changed."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("method", "config", "ticket"):
-        first.add_argument(f"--{name}", default=None)
-    leading, _ = first.parse_known_args(arguments)
     from fqlab.federation.repeats import seeded
     from fqlab.files import UntilClosed, writable_file
 
-    base = _base(leading.config, leading.ticket)
-    method = leading.method or base.method
-    chosen = vars(_parser(method).parse_args(arguments))
+    method, base = _named(arguments)
+    chosen = vars(
+        _parser(method, "fqlab run", "Train a federation; print a table of its rounds.").parse_args(arguments)
+    )
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
     given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
     places = {name: writable_file(path, name) for name, path in given.items()}
@@ -141,6 +161,42 @@ def _run(arguments: list[str]) -> int:
         if len(alike) > 1:
             return _repeat(alike, places.get("out"), places.get("checkpoint"))
         return _train(experiment, places.get("out"), places.get("checkpoint"))
+
+
+def _named(arguments: list[str]) -> tuple[str, Any]:
+    """The method, whose settings are flags too, and the experiment that flags change."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("method", "config", "ticket"):
+        first.add_argument(f"--{name}", default=None)
+    leading, _ = first.parse_known_args(arguments)
+    base = _base(leading.config, leading.ticket)
+    return leading.method or base.method, base
+
+
+def _flower_app(arguments: list[str]) -> int:
+    """``fqlab flower app DIR``: an experiment, given as to ``fqlab run``, as a folder that ``flwr run`` takes."""
+    method, base = _named(arguments)
+    parser = _parser(method, "fqlab flower app", "Write an experiment as a Flower app; --workers says how many nodes.")
+    parser.add_argument("folder", metavar="DIR", help="made if missing")
+    parser.add_argument("--superlink", default="127.0.0.1:9093", help="where the server listens (default: %(default)s)")
+    parser.add_argument("--certificate", help="the file of the server's certificate; the README says how to make one")
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds a round may take (default: 120)")
+    chosen = vars(parser.parse_args(arguments))
+    from fqlab.errors import in_range
+    from fqlab.federation.engines.flower.app import Server, write_own
+    from fqlab.files import expand
+
+    experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
+    folder = expand(chosen["folder"], "DIR")
+    server = Server.of(chosen["superlink"], chosen["certificate"], folder)
+    timeout = in_range("timeout", chosen["timeout"], 1, 86400)
+    places = {name: chosen[name] or "" for name in ("checkpoint", "out")}
+    try:
+        write_own(folder, experiment, server, experiment.workers, timeout, **places)
+    except OSError as error:
+        raise ConfigError(f"DIR is {shown(chosen['folder'])}, but cannot be written: {error.strerror}.") from None
+    print(f"{folder / 'README.md'} says how server and nodes are started")
+    return 0
 
 
 def _base(config: str | None, ticket: str | None) -> Any:
@@ -157,13 +213,12 @@ def _base(config: str | None, ticket: str | None) -> Any:
     return Experiment(engine="auto") if config is None else Experiment.from_toml(expand(config, "config"))
 
 
-def _parser(method: str) -> argparse.ArgumentParser:
+def _parser(method: str, command: str, about: str) -> argparse.ArgumentParser:
     """Flags of the experiment, of the partition and of the chosen method."""
     from fqlab import methods, partition
     from fqlab.federation import Experiment
 
-    about = "Train a federation; print a table of its rounds."
-    parser = argparse.ArgumentParser("fqlab run", description=about, allow_abbrev=False)
+    parser = argparse.ArgumentParser(command, description=about, allow_abbrev=False)
     parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
     parser.add_argument("--config", help="a TOML file; flags override it")
     parser.add_argument("--ticket", help="a panel's ticket instead of a file, such as tour-0G4K8-1R2M")
@@ -238,6 +293,8 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
                 bar.update()
         except (KeyboardInterrupt, FqlabError) as error:
             problem = error
+        finally:
+            federation.close()
     _finish(federation.history(), out, stopped=problem is not None)
     if problem is not None:
         raise problem

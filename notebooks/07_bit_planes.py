@@ -19,7 +19,7 @@
 # - See how a penalty on whole planes finds a bit-width for every layer, while the network trains.
 # - Count a mixed-precision network as the papers do, to the last bias.
 #
-# **Needs** lesson 02. **Minutes** 25 to read, about 21 seconds to run. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 02. **Minutes** 25 to read, about 21 seconds to run in 440 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
@@ -165,7 +165,7 @@ table("bsq")
 # %% [markdown]
 # The count decides: HAWQ's scheme is [13.107](#claim-bsq-hawq) times smaller if the shortcuts stay out, and 11.76 times
 # if they count at 32 bits. The ten biases of the last layer, counted or not, move the fourth decimal. On digits α = 0.02 leaves [4.6](#claim-bsq-bits-02) bits a weight at
-# [0.96](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.90](#claim-bsq-before-02).
+# [0.96 ± 0.01](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.90 ± 0.01](#claim-bsq-before-02).
 
 # %%
 figure("07-penalty")

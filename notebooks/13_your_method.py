@@ -19,7 +19,7 @@
 # - See what one bit is worth when it says *how far to move* instead of *where to be*.
 # - Put your own point on the frontier, and say on which axis it loses.
 #
-# **Needs** lessons 02, 04 and 12. **Minutes** 30 to read and write, about 15 seconds to run. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 02, 04 and 12. **Minutes** 30 to read and write, about 15 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from dataclasses import dataclass
@@ -177,7 +177,7 @@ check("13-residual", ...)
 papers.table("rivals")
 
 # %% [markdown]
-# One bit a weight, with OCTAV's clip: [0.69](#claim-rivals-weights-1). One bit a difference, the same bytes:
+# One bit a weight, with OCTAV's clip: [0.69 ± 0.02](#claim-rivals-weights-1). One bit a difference, the same bytes:
 # [0.95](#claim-rivals-fedpaq-1). EDEN's estimate errs by [0.57](#claim-rivals-eden-error-1) of the change's square at one
 # bit, as its theory says. Every setting at one bit, three seeds:
 

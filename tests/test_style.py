@@ -1,8 +1,9 @@
-"""What no linter holds: one assignment does one thing."""
+"""What no linter holds: one assignment does one thing, and what contributors are sent to is there."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -40,20 +41,20 @@ def swaps(targets: list[ast.expr], values: list[ast.expr]) -> bool:
 
 def mixed(source: str) -> list[int]:
     """Lines that assign values of different sorts, or two containers, in one tuple; a swap is one thing."""
-    found = []
+    lines = []
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)):
             continue
         for target in node.targets:
             strangers = len({kind(value) for value in node.value.elts}) > 1
             if isinstance(target, ast.Tuple) and strangers and not swaps(target.elts, node.value.elts):
-                found.append(node.lineno)
-    return found
+                lines.append(node.lineno)
+    return lines
 
 
 def test_a_tuple_assigns_what_belongs_together():
-    found = {path: mixed(path.read_text(encoding="utf-8")) for path in SOURCES}
-    assert [f"{path.relative_to(ROOT)}:{line}" for path, lines in found.items() for line in lines] == []
+    mixtures = {path: mixed(path.read_text(encoding="utf-8")) for path in SOURCES}
+    assert [f"{path.relative_to(ROOT)}:{line}" for path, lines in mixtures.items() for line in lines] == []
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,11 @@ def test_a_tuple_assigns_what_belongs_together():
 )
 def test_the_rule_tells_pairs_from_strangers(source, lines):
     assert mixed(source) == lines
+
+
+def test_what_contributors_are_sent_to_is_there():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:fqlab|notebooks|tests)/[\w./]+)`", page)
+    assert len(named) > 15
+    assert [path for path in named if not re.search("NN|SOURCE", path) and not (ROOT / path).exists()] == []
+    assert len(page.splitlines()) <= 80, "one page"

@@ -9,13 +9,12 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
+from flower_python import PYTHON, needs_flower
 from flower_runs import facts
 from fqlab.errors import ConfigError, NetworkError, WireError
 from fqlab.federation import Experiment, Federation
@@ -38,10 +37,6 @@ CASES = {
     "feedback": dict(method="fedpaq", options={"bits": 1, "rounding": "nearest", "feedback": True}, participants=6),
 }
 ROUNDS = 3
-PYTHON = os.environ.get("FQLAB_FLOWER_PYTHON") or (sys.executable if find_spec("flwr") else None)
-needs_flower = pytest.mark.skipif(
-    PYTHON is None, reason="Flower is not installed here, and FQLAB_FLOWER_PYTHON names no Python that has it"
-)
 
 
 def settings(case: str, **changes) -> dict:

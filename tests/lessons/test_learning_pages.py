@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -20,8 +21,9 @@ from fqlab.lessons import code, contents, store
 from fqlab.lessons.classroom import gather
 from fqlab.lessons.number import understood
 from fqlab.lessons.website import build_website
-from fqlab.lessons.website.learn.asking import part
+from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.learn.words import Words, glossary
+from fqlab.papers.claims.table import Line, Table
 
 pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -36,9 +38,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     for source in (*NOTEBOOKS.glob("0[23]_*.ipynb"), *NOTEBOOKS.glob("*.md")):
         shutil.copy(source, folder)
+    _with_claims(folder / "99_claims.ipynb")
     out = folder.parent / "site"
     build_website(folder, out, run=False)
     return out
+
+
+def _with_claims(path: Path) -> None:
+    """A notebook with a ledger of every verdict, longer than a telephone is wide."""
+    verdicts = ("holds", "weaker", "holds", "not seen", "opposite", "not run", "not comparable")
+    lines = [
+        Line(f"made-{n}", "made", f"A sentence about {n}. " * 4, str(n), "printed", "Table 1", f"{-n * n + 9 * n}.5 ± 1", "demo",
+             verdict, "Our set-up differs in this and that.")
+        for n, verdict in enumerate(verdicts)
+    ]  # fmt: skip
+    ledger = Table("Made up", (), "", lines)._repr_html_()
+    output = nbformat.v4.new_output("execute_result", {"text/html": ledger}, execution_count=1)
+    cell = nbformat.v4.new_code_cell('table("octav")', outputs=[output], metadata={"tags": ["nbval-check-output"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), cell]), path)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +152,8 @@ def test_a_quiz_answers_and_keeps_the_first_answer(reader: Reader) -> None:
 
 def test_hints_unfold_one_by_one_and_code_is_one_click_away(reader: Reader) -> None:
     page = reader.open()
-    box, exercise = page.locator(".learn-exercise"), contents.exercise("03-octav-step")
+    box = page.locator(".learn-exercise").first
+    exercise = contents.exercise("03-octav-step")
     assert exercise.task in box.inner_text()
     for n in (1, 2, 3):
         shown = [box.get_by_text(f"Hint {k}", exact=True).is_visible() for k in (1, 2, 3)]
@@ -146,9 +164,28 @@ def test_hints_unfold_one_by_one_and_code_is_one_click_away(reader: Reader) -> N
     assert all(mistake.message in box.inner_text() for mistake in exercise.mistakes)
     box.get_by_text("A solution").click()
     assert exercise.solution in box.locator("pre").inner_text()
+    assert exercise.then in box.inner_text()
     links = [link.get_attribute("href") for link in box.get_by_role("link").all()]
     assert links[0].startswith("https://mybinder.org/")
     assert all(link.endswith(f"{LESSON}.ipynb") for link in links)
+
+
+def test_an_exercise_on_paper_is_checked_on_the_page(reader: Reader) -> None:
+    page = reader.open()
+    box = page.locator(".learn-exercise").nth(1)
+    exercise = contents.exercise("03-constant")
+    field = box.get_by_label("Your answer")
+    wrong = {"": "one number", "1/2/3": "one number", "1/0": "one number", "x": "one number", "0,9": "0.9 is not it."}
+    for typed, words in (wrong | {"1/12": exercise.mistakes[0].message}).items():
+        field.fill(typed)
+        box.get_by_role("button", name="Check").click()
+        assert words in box.locator(".learn-said").inner_text()
+        assert reader.stored()["solved"] == {}
+    for typed in ("1/6", "0.167"):
+        field.fill(typed)
+        field.press("Enter")
+        assert f"Right. {exercise.then}" in box.locator(".learn-said").inner_text()
+    assert reader.stored()["solved"] == {exercise.id: True}
 
 
 def test_progress_is_the_notebooks_file(reader: Reader, tmp_path: Path) -> None:
@@ -171,7 +208,7 @@ def test_progress_is_the_notebooks_file(reader: Reader, tmp_path: Path) -> None:
     page.locator("input[type=file]").set_input_files(notebook)
     page.get_by_text("This is no progress file").wait_for()
     reader.open()
-    page.get_by_text("Solved in the notebook").wait_for()
+    page.get_by_text("✓ Solved.").first.wait_for()
 
 
 def test_page_and_notebook_refuse_the_same_files(reader: Reader, tmp_path: Path) -> None:
@@ -267,22 +304,35 @@ def test_what_is_typed_means_the_same_number(reader: Reader, identity: str) -> N
         assert reader.page.evaluate(script, [item, typed]) == wanted, typed
 
 
-def test_claims_sort_and_their_verdict_needs_no_swipe(browser: Any, site: Path, reader: Reader) -> None:
-    page = reader.open()
-    table = page.locator("table.claims").first
-    table.get_by_role("button", name="ours").click()
-    shown = [
-        float(re.search(r"-?[\d.]+", text)[0]) for text in table.locator("tbody td:nth-child(3)").all_inner_texts()
-    ]
-    assert len(shown) > 5
-    assert shown == sorted(shown)
-    table.get_by_role("button", name="ours").click()
-    assert float(re.search(r"-?[\d.]+", table.locator("tbody td:nth-child(3)").first.inner_text())[0]) == max(shown)
+def test_claims_sort_and_filter(reader: Reader) -> None:
+    page = reader.open("99_claims")
+    shown = page.locator("table.claims").first
+    column = [head.inner_text().strip(" ↕↑↓") for head in shown.locator("th").all()].index("ours") + 1
+    for order in (1, -1):
+        shown.get_by_role("button", name="ours").click()
+        cells = shown.locator(f"tbody td:nth-child({column})").all_inner_texts()
+        values = [float(found[0]) for text in cells if (found := re.match(r"-?[\d.]+", text))]
+        assert len(values) > 3
+        assert values == sorted(values)[::order]
+    rows = shown.locator("tbody tr")
+    verdicts = [row.get_attribute("data-verdict") for row in rows.all()]
+    assert len(set(verdicts)) > 1
+    for verdict in sorted(set(verdicts)):
+        page.get_by_role("button", name=f"{verdict} {verdicts.count(verdict)}", exact=True).click()
+        seen = [row.get_attribute("data-verdict") for row in rows.all() if row.is_visible()]
+        assert seen == [verdict] * verdicts.count(verdict)
+    hidden = next(row.get_attribute("id") for row in rows.all() if not row.is_visible() and row.get_attribute("id"))
+    page.evaluate("name => { location.hash = name; }", hidden)
+    page.locator(f"#{hidden}").wait_for()
+    assert rows.all()[-1].is_visible()
+
+
+def test_a_verdict_needs_no_swipe(browser: Any, site: Path) -> None:
     narrow = Reader(browser, site, viewport={"width": 390, "height": 800})
-    cells = narrow.open().locator("table.claims tbody td")
-    assert all(
-        box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in (cell.bounding_box() for cell in cells.all())
-    )
+    for name in ("99_claims", LESSON):
+        boxes = [cell.bounding_box() for cell in narrow.open(name).locator("table.claims td").all()]
+        assert len(boxes) > 10
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes), name
     assert narrow.wrong == []
     narrow.context.close()
 
@@ -301,7 +351,8 @@ def test_heads_of_tables_stay_in_sight(reader: Reader) -> None:
 
 def test_a_word_says_what_it_means(reader: Reader) -> None:
     page = reader.open()
-    word, meaning = page.locator("a.learn-word", has_text="max-abs").first, page.locator(".learn-meaning")
+    word = page.locator("a.learn-word", has_text="max-abs").first
+    meaning = page.locator(".learn-meaning")
     for show, hide in (
         (word.hover, lambda: page.mouse.move(0, 0)),
         (word.focus, lambda: page.keyboard.press("Escape")),
@@ -356,7 +407,11 @@ def test_only_a_call_that_names_its_item_is_played() -> None:
     assert 'class="learn learn-predict"' in part(f'predict("{GUESS}")', LESSON, truths)
     assert "It is 2.9 ×, because" in part(f'reveal("{GUESS}")', LESSON, truths)
     assert part('quiz("03")', LESSON, truths).count("learn-quiz") == 3
-    for other in ("predict()", "x = 1", "quiz(number)", "check(", 'print("03")', ""):
+    cell = 'def f(x):\n    return ...  # TODO\n\n\ncheck("03-octav-step", f)'
+    assert 'class="learn learn-exercise"' in part(cell, LESSON, truths)
+    assert stub(cell) == "def f(x):\n    return ...  # TODO"
+    assert stub('quiz("03")') == ""
+    for other in ('x = 1\nquiz("03")', "predict()", "x = 1", "quiz(number)", "check(", 'print("03")', ""):
         assert part(other, LESSON, truths) == ""
 
 
@@ -365,7 +420,7 @@ def test_nothing_scrolls_sideways_on_a_telephone(browser: Any, site: Path) -> No
     for path in site.glob("*.html"):
         narrow.open(path.stem)
         assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
-    narrow.page.get_by_text("Lessons").click()
+    narrow.page.get_by_text("Lessons", exact=True).click()
     assert narrow.page.get_by_role("navigation", name="Menu").get_by_role("link").count() > 2
     assert narrow.wrong == []
     narrow.context.close()

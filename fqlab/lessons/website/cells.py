@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import html
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fqlab.lessons.notebook import CLAIM, PANEL
-from fqlab.lessons.website.learn.asking import part
+from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.markup import Markup, highlight
+from fqlab.lessons.website.play.section import section
 
 __all__ = ["Block", "Place", "blocks", "picture"]
 
@@ -28,11 +29,13 @@ class Place:
         stem: the lesson's file name without ending.
         truths: prediction -> true value.
         root: the way from the page to the folder of ``fqlab.js``.
+        plays: the panels whose states are stored in ``play/`` there.
     """
 
     stem: str = ""
     truths: Mapping[str, float] = field(default_factory=dict)
     root: str = ""
+    plays: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,22 @@ def blocks(book: Any, markup: Markup, place: Place = Place()) -> Iterator[Block]
             if source.strip():
                 yield Block("text", markup.html(source), source)
         elif asked := part(cell["source"], place.stem, place.truths) if cell["cell_type"] == "code" else "":
+            if before := stub(cell["source"]):
+                yield Block("code", highlight(before), before)
             yield Block("asking", asked, cell["source"])
         elif cell["cell_type"] == "code" and cell["source"].strip():
             tags = cell["metadata"].get("tags", [])
             yield Block("code", _source(cell["source"]), cell["source"])
             for output in _joined(cell["outputs"]):
-                yield _output(output, tags, cell["source"], markup)
+                yield _played(_output(output, tags, cell["source"], markup), place)
+
+
+def _played(block: Block, place: Place) -> Block:
+    """A panel whose states are stored as one that plays; everything else as it is."""
+    made = re.match(r"\w+ = (\w+)\(\)\n", block.source)
+    if block.kind != "panel" or made is None or made[1] not in place.plays:
+        return block
+    return replace(block, html=section(made[1], place.stem, block.html, folder=f"{place.root}play/"))
 
 
 def _without_kernel(source: str) -> str:
@@ -112,7 +125,8 @@ def _output(output: Any, tags: list[str], source: str, markup: Markup) -> Block:
     elif output["output_type"] == "error":
         shown = _plain("\n".join(output["traceback"]))
     else:
-        shown = _rich(output["data"], markup)
+        width = output.get("metadata", {}).get("image/png", {}).get("width")
+        shown = _rich(output["data"], markup, f' width="{int(width)}"' if width else "")
     return Block(kind, shown, source)
 
 
@@ -121,17 +135,15 @@ def _plain(text: str) -> str:
     return f'<pre class="out" tabindex="0">{html.escape(text)}</pre>\n' if text else ""
 
 
-def _rich(data: dict[str, Any], markup: Markup) -> str:
-    """The richest form of an output that needs no kernel."""
+def _rich(data: dict[str, Any], markup: Markup, width: str = "") -> str:
+    """The richest form of an output that needs no kernel; ``width``: attribute of its picture."""
     if "text/html" in data:
         return f'<div class="out">{_text(data["text/html"])}</div>\n'
     if "image/svg+xml" in data:
         return f'<div class="out">{_text(data["image/svg+xml"])}</div>\n'
     if "image/png" in data:
         alt = html.escape(_text(data.get("text/plain", "")), quote=True)
-        return (
-            f'<div class="out"><img alt="{alt}" src="data:image/png;base64,{_text(data["image/png"]).strip()}"></div>\n'
-        )
+        return f'<div class="out"><img alt="{alt}"{width} src="data:image/png;base64,{_text(data["image/png"]).strip()}"></div>\n'
     if "text/markdown" in data:
         return f'<div class="out">{markup.html(_text(data["text/markdown"]))}</div>\n'
     return _plain(_text(data.get("text/plain", "")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,8 @@ LAST = 48
 WORLDS = {"digits": "digits, trained now", "stored": "Fashion-MNIST, stored"}
 FLEETS = {BUDGETS: "2 to 8 bits, mean 5", "2-4-8": "sensor 2, watch 4, phone 8", "2": "all 2 bits"}
 SCHEMES = {
-    "fixed": "the same for all layers (AQFL)",
-    "full": "dealt by the server (FedMPQ)",
+    "fixed": "all layers alike (AQFL)",
+    "full": "dealt (FedMPQ)",
     "none": "pruned, not dealt",
     "dual": "a price (primal-dual)",
 }
@@ -111,6 +111,8 @@ class Precision(Panel):
         "Stored: fixed": {"world": "stored"},
         "Stored: dealt": {"world": "stored", "scheme": "full"},
     }
+    handles = ("scheme", "update", "move")
+    trains = "default"
 
     def instant(self, state: State) -> Frame:
         if not _live(state):
@@ -129,6 +131,10 @@ class Precision(Panel):
     @classmethod
     def experiment(cls, state: State) -> Experiment | None:
         return described(state) if _live(state) else None
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return described(state).to_toml() if _live(state) else None
 
     def seconds(self, state: State) -> float:
         return 0.0 if not _live(state) else 0.1 if described(state).to_toml() in _RUNS else 10.0

@@ -25,7 +25,8 @@ ARMS = {
     for name, options in TABLE.items()
 }
 """(scale, name) -> arm; the federation is that of :mod:`fqlab.studies.scale.fedavg`, E = 5, B = 10."""
-LENGTH, VECTORS = 2**20, 16
+LENGTH = 2**20
+VECTORS = 16
 
 
 def _until(run: Run) -> float:
@@ -35,7 +36,7 @@ def _until(run: Run) -> float:
 
 
 def saved(seed: int, scale: str, arm: str) -> float:
-    """Bytes up that FedAvg needs to 97 % over those that an arm needs; 0 where the arm does not get there."""
+    """Bytes up that FedAvg needs to 95 % over those that an arm needs; 0 where the arm does not get there."""
     return _until(obtain(PLAIN, seed)) / _until(obtain(ARMS[scale, arm], seed))
 
 

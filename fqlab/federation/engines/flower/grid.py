@@ -24,11 +24,10 @@ class GridPost:
         grid: Flower's.
         nodes: how many the experiment's clients live on.
         timeout: seconds that a round may take, and that the first one waits for all nodes to join.
-        stop: asked while waiting.
     """
 
-    def __init__(self, grid: Any, nodes: int, timeout: float, stop: Callable[[], bool] = lambda: False) -> None:
-        self.grid, self.nodes, self.timeout, self.stop = grid, nodes, timeout, stop
+    def __init__(self, grid: Any, nodes: int, timeout: float) -> None:
+        self.grid, self.nodes, self.timeout = grid, nodes, timeout
         self._addresses: dict[int, int] = {}
         self._asked: dict[str, int] = {}
         self._met: set[int] = set()
@@ -37,26 +36,26 @@ class GridPost:
     def close(self) -> None:
         """Nothing to end: the grid is Flower's."""
 
-    def join(self) -> None:
+    def join(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Wait until every node is there, or the time is up and some are.
 
         Raises:
             NetworkError: if there is none by then.
         """
         end = time.monotonic() + self.timeout
-        while len(self._addresses) < self.nodes and time.monotonic() < end and not self.stop():
+        while len(self._addresses) < self.nodes and time.monotonic() < end and not stop():
             self._meet()
             time.sleep(POLL)
-        if not self._addresses and not self.stop():
+        if not self._addresses and not stop():
             why = self._refused or "is a SuperNode running that knows this SuperLink?"
             raise NetworkError(f"no node of {self.nodes} has joined within {self.timeout:g} s: {why}")
 
-    def exchange(self, outgoing: Mapping[int, Bundle]) -> Replies | None:
+    def exchange(self, outgoing: Mapping[int, Bundle], stop: Callable[[], bool] = lambda: False) -> Replies | None:
         """Send each node its message and wait for the answers; None if stopped."""
         end = time.monotonic() + self.timeout
         self._meet()
         known = {node: bundle for node, bundle in outgoing.items() if node in self._addresses}
-        answers = self._talk({self._addresses[node]: bundle for node, bundle in known.items()}, end)
+        answers = self._talk({self._addresses[node]: bundle for node, bundle in known.items()}, end, stop)
         if answers is None:
             return None
         absent = f"it has not joined, or has left{self._refused and '; '}{self._refused}"
@@ -86,7 +85,9 @@ class GridPost:
             said = reply if isinstance(reply, str) else f"its partition-id is {number!r}"
             self._refused = f"a node was refused, because {said}, but must be one of 0 to {self.nodes - 1}"
 
-    def _talk(self, outgoing: Mapping[int, Bundle], end: float) -> dict[int, Bundle | str] | None:
+    def _talk(
+        self, outgoing: Mapping[int, Bundle], end: float, stop: Callable[[], bool]
+    ) -> dict[int, Bundle | str] | None:
         """Address -> its answer, of those that answered until ``end``; None if stopped."""
         from flwr.app import Message  # pyright: ignore[reportMissingImports]
 
@@ -96,7 +97,7 @@ class GridPost:
         waiting = {number: to for number, to in zip(pushed, outgoing, strict=True) if number}
         answers: dict[int, Bundle | str] = {}
         while waiting and time.monotonic() < end:
-            if self.stop():
+            if stop():
                 return None
             for message in self.grid.pull_messages(list(waiting)):
                 to = waiting.pop(message.metadata.reply_to_message_id, None)

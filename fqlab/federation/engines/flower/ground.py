@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from select import select
@@ -39,8 +40,6 @@ QUIET = {
 """No telemetry, no question for updates; and apps are started soon after they are wanted."""
 ENDED, PROCESSES = "ended.txt", "processes.json"
 """Files beside the plan: why the federation ended by itself, and the number of each process by name."""
-NODE_POLL = 0.05
-"""Longest sleep of a node between two looks for messages; Flower sleeps three seconds."""
 
 
 def main(plan: Path) -> int:
@@ -94,11 +93,12 @@ def _ground(plan: Mapping[str, Any], folder: Path) -> None:
             children["the SuperLink"] = _fork(_superlink(link, plan["secret"]))
         _import_all(plan["experiment"])
         for node in plan["nodes"]:
-            children[f"node {node['number']}"] = _fork(_supernode(node, plan["secret"]))
-            children[f"the starter of node {node['number']}"] = _fork(_superexec(node, plan["secret"]))
+            often = partial(_looks_every, node["poll"])
+            children[f"node {node['number']}"] = _fork(_supernode(node, plan["secret"]), often)
+            children[f"the starter of node {node['number']}"] = _fork(_superexec(node, plan["secret"]), _starts_forks)
         if link is not None:
-            children["the starter of the SuperLink"] = _fork(_superexec(link, plan["secret"]))
-            children["flwr run"] = _fork(["flwr", "run", plan["app"], "fqlab"], after=lambda: _await(link))
+            children["the starter of the SuperLink"] = _fork(_superexec(link, plan["secret"]), _starts_forks)
+            children["flwr run"] = _fork(["flwr", "run", plan["app"], "fqlab"], partial(_await, link))
         atomic_write(folder / PROCESSES, json.dumps(children).encode())
         reason = _watch(children)
     finally:
@@ -111,7 +111,7 @@ def _place(of: Mapping[str, Any]) -> str:
 
 def _superlink(link: Mapping[str, Any], secret: str) -> list[str]:
     quiet = ["--insecure", "--disable-runtime-dependency-installation", "--isolation", "process"]
-    place = ["--host", link["host"], "--port", str(link["port"])]
+    place = ["--host", link["bind"], "--port", str(link["port"])]
     return ["flower-superlink", *quiet, *place, "--superexec-auth-secret-file", secret]
 
 
@@ -144,24 +144,20 @@ def _entry(name: str) -> Callable[[], object]:
     return point.load()
 
 
-def _fork(arguments: Sequence[str], after: Callable[[], object] = lambda: None) -> int:
-    """Run one of Flower's commands in a fork of this process; the process number."""
+def _fork(arguments: Sequence[str], first: Callable[[], object] = lambda: None) -> int:
+    """Run one of Flower's commands in a fork of this process, after ``first()``; the process number."""
     number = os.fork()
     if number == 0:
-        _live(lambda: _command(arguments, after))
+        _live(lambda: _command(arguments, first))
     return number
 
 
-def _command(arguments: Sequence[str], after: Callable[[], object]) -> None:
+def _command(arguments: Sequence[str], first: Callable[[], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     sys.argv = list(arguments)
     run = _entry(arguments[0])
-    if arguments[0] == "flower-superexec":
-        _starts_forks()
-    if arguments[0] == "flower-supernode":
-        _looks_often()
-    after()
+    first()
     run()
 
 
@@ -177,11 +173,11 @@ def _starts_forks() -> None:
     subprocess_executor.subprocess = SimpleNamespace(Popen=start, DEVNULL=None)
 
 
-def _looks_often() -> None:
-    """Let a SuperNode look for messages more often than every three seconds."""
+def _looks_every(seconds: float) -> None:
+    """Let a SuperNode look for messages so often; by itself it does every three seconds."""
     from flwr.supernode import start_client_internal as loop  # pyright: ignore[reportMissingImports]
 
-    loop.time = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, NODE_POLL)))
+    loop.time = SimpleNamespace(sleep=lambda wanted: time.sleep(min(wanted, seconds)))
 
 
 def _await(link: Mapping[str, Any]) -> None:
@@ -197,7 +193,8 @@ def _watch(children: Mapping[str, int]) -> str:
     names = {number: name for name, number in children.items()}
     while True:
         number, status = os.wait()
-        name, code = names.get(number, "a process"), os.waitstatus_to_exitcode(status)
+        name = names.get(number, "a process")
+        code = os.waitstatus_to_exitcode(status)
         if not (" node " in f" {name}" or (name == "flwr run" and code == 0)):
             return f"{name} ended with status {code}"
 

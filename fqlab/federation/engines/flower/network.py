@@ -6,12 +6,13 @@ import itertools
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from multiprocessing.connection import Listener
 from pathlib import Path
@@ -28,11 +29,13 @@ from fqlab.federation.engines.flower.server_app import KEY, RELAY
 from fqlab.federation.experiment import Experiment
 from fqlab.files import atomic_write
 
-__all__ = ["Network", "free_ports", "timeout_seconds"]
+__all__ = ["Network", "free_ports", "plan_nodes", "start", "timeout_seconds"]
 
 HOST = "127.0.0.1"
 TIMEOUT = "FQLAB_FLOWER_TIMEOUT"
-"""Environment variable: seconds that a round may take; the first one may take as long again, to start everything."""
+"""Environment variable: seconds that a round may take; before the first one, nodes have as long to join."""
+START = 120.0
+"""Seconds that processes may take to start, PyTorch's import on a slow machine included."""
 GRACE = 5.0
 """Seconds more than a round's before the processes themselves are taken for dead."""
 
@@ -65,27 +68,37 @@ class Network:
     Args:
         experiment: goes into the app.
         nodes: SuperNodes to start.
-        port: of the SuperLink; 0 for one that is free.
+        host, port: where the SuperLink listens; port 0 is one that is free.
+        elsewhere: somebody else starts the nodes, see :func:`plan_nodes`.
+
+    Attributes:
+        address: ``host:port`` under which nodes of this machine find the SuperLink.
 
     Raises:
         ConfigError: if Flower is not installed, or cannot run here.
         NetworkError: if the port is taken.
     """
 
-    def __init__(self, experiment: Experiment, nodes: int, port: int = 0) -> None:
+    def __init__(
+        self, experiment: Experiment, nodes: int, host: str = HOST, port: int = 0, elsewhere: bool = False
+    ) -> None:
         _can_run()
         self.timeout = timeout_seconds()
         self._numbers = itertools.count()
         self._line: Any = None
-        link, *others = free_ports(nodes + 1)
-        self._listener = Listener((HOST, 0), authkey=(key := secrets.token_bytes(32)))
+        port = free_ports(1)[0] if port == 0 else _free(host, port)
+        self.address = f"{HOST}:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="fqlab-flower-"))
+        self._listener = Listener((HOST, 0), authkey=(key := secrets.token_bytes(32)))
         try:
-            plan = _plan(self.folder, experiment, _free(port) or link, others, self.timeout)
+            plan = _plan_link(self.folder, experiment, host, port, nodes, self.timeout)
+            if not elsewhere:
+                plan["nodes"] = plan_nodes(self.address, range(nodes))
             environment = {RELAY: str(self._listener.address[1]), KEY: key.hex()}
-            self._ground = _start(plan, environment)
+            self._ground = start(self.folder, plan, environment)
         except BaseException:
             self._listener.close()
+            shutil.rmtree(self.folder)
             raise
 
     def processes(self) -> dict[str, int]:
@@ -101,12 +114,13 @@ class Network:
         Raises:
             NetworkError: if the processes end or do not answer in time.
         """
-        end = time.monotonic() + self.timeout + GRACE
+        seconds = self.timeout + GRACE
         if self._line is None:
-            end += self.timeout
-            self._line = self._answered(end, stop)
+            self._line = self._answered(time.monotonic() + START, stop)
             if self._line is None:
                 return None
+            seconds += self.timeout  # nodes join
+        end = time.monotonic() + seconds
         number = next(self._numbers)
         packets = [message.to_bytes() for message in outgoing.values()]
         header = {"number": number, "nodes": list(outgoing)}
@@ -133,7 +147,7 @@ class Network:
         while not calls:
             if stop():
                 return None
-            self._check(end, "the app at the SuperLink did not start")
+            self._check(end, f"the app at the SuperLink did not start within {START:g} s")
             waiter.join(0.05)
         return calls[0]
 
@@ -143,7 +157,9 @@ class Network:
                 self._line.send_bytes(Bundle({"number": -1, "nodes": []}).to_bytes())  # what interrupts a wait
                 return None
             if not self._line.poll(0.05):
-                self._check(end, "the app at the SuperLink did not answer")
+                self._check(
+                    end, f"the app at the SuperLink did not answer; {TIMEOUT} allows {self.timeout:g} s a round"
+                )
                 continue
             answer = Bundle.from_bytes(self._line.recv_bytes())
             if answer.header["number"] != number:
@@ -156,10 +172,9 @@ class Network:
 
     def _check(self, end: float, what: str) -> None:
         """Raise if a process that must live has ended, or the time is up."""
-        if (self.folder / ENDED).exists() or self._ground.poll() is not None:
+        ended = (self.folder / ENDED).exists() or self._ground.poll() is not None
+        if ended or time.monotonic() > end:
             raise NetworkError(self._why(what))
-        if time.monotonic() > end:
-            raise NetworkError(self._why(f"{what} in time; {TIMEOUT} allows {self.timeout:g} s a round"))
 
     def _why(self, what: str) -> str:
         """One sentence: what happened, why if that is known, and where the processes' own words are kept."""
@@ -182,39 +197,57 @@ def _can_run() -> None:
         )
 
 
-def _free(port: int) -> int:
+def _free(host: str, port: int) -> int:
     """``port``, if nobody listens there."""
     try:
-        socket.create_server((HOST, port)).close()
+        socket.create_server((host, port)).close()
     except OSError as error:
-        raise NetworkError(f"port {port} cannot be used by a SuperLink: {error.strerror}.") from None
+        raise NetworkError(f"port is {port}, but no SuperLink can listen there: {error.strerror}.") from None
     return port
 
 
-def _plan(folder: Path, experiment: Experiment, port: int, others: list[int], timeout: float) -> Path:
-    """Write the app, Flower's settings and the plan of processes; the plan's file."""
-    link = {"host": HOST, "port": port}
-    nodes = [
-        {"number": i, **link, "port": own, "superlink": f"{HOST}:{port}", "config": f"partition-id={i}"}
-        for i, own in enumerate(others)
-    ]
-    write_app(folder / "app", experiment, len(nodes), timeout)
-    secret = folder / "secret"
-    atomic_write(secret, secrets.token_hex(32).encode())
+def _plan_link(
+    folder: Path, experiment: Experiment, host: str, port: int, nodes: int, timeout: float
+) -> dict[str, Any]:
+    """Write the app and Flower's settings; the plan of a SuperLink and its app."""
+    write_app(folder / "app", experiment, nodes, timeout)
     settings = f'[superlink]\ndefault = "fqlab"\n\n[superlink.fqlab]\naddress = "{HOST}:{port}"\ninsecure = true\n'
     atomic_write(folder / "config.toml", settings.encode())
-    plan = {"superlink": link, "nodes": nodes, "app": str(folder / "app"), "secret": str(secret)}
-    atomic_write(folder / "plan.json", json.dumps({**plan, "experiment": experiment.to_toml()}).encode())
-    return folder / "plan.json"
+    link = {"bind": host, "host": HOST, "port": port}
+    return {"superlink": link, "nodes": [], "app": str(folder / "app"), "experiment": experiment.to_toml()}
 
 
-def _start(plan: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A fresh Python that starts the plan and ends it once its input is closed."""
+def plan_nodes(superlink: str, numbers: Iterable[int], poll: float = 0.05) -> list[dict[str, Any]]:
+    """The plan of SuperNodes that know the SuperLink at ``host:port`` and look there every ``poll`` seconds.
+
+    Flower's own nodes look every three seconds. A look is some 700 bytes each way, which a slow line feels.
+    """
+    numbers = list(numbers)
+    ports = zip(numbers, free_ports(len(numbers)), strict=True)
+    shared = {"host": HOST, "superlink": superlink, "poll": poll}
+    return [{**shared, "number": n, "port": port, "config": f"partition-id={n}"} for n, port in ports]
+
+
+def start(
+    folder: Path, plan: Mapping[str, Any], environment: Mapping[str, str], prefix: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """A fresh Python that starts what is planned, and ends it and removes the folder once its input is closed.
+
+    Args:
+        folder: of this federation alone.
+        plan: what :mod:`~fqlab.federation.engines.flower.ground` is to start.
+        environment: further variables.
+        prefix: a command in front, such as one that enters another host.
+    """
+    atomic_write(folder / "secret", secrets.token_hex(32).encode())
+    atomic_write(folder / "plan.json", json.dumps({**plan, "secret": str(folder / "secret")}).encode())
     package = str(Path(__file__).resolve().parents[4])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
-    with open(plan.with_name("log.txt"), "wb") as log:
+    # As a script: its first process, which ends the others, needs no PyTorch.
+    command = [*prefix, sys.executable, "-P", ground.__file__, str(folder / "plan.json")]
+    with open(folder / "log.txt", "wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", ground.__file__, str(plan)],  # as a script: its first process needs no PyTorch
+            command,
             env={**os.environ, **environment, "PYTHONPATH": paths},
             stdin=subprocess.PIPE,
             stdout=log,

@@ -29,7 +29,7 @@ def make(experiment: Path) -> Any:
         timeout = in_range("timeout", settings["timeout"], 1, 86400)
         if RELAY in os.environ:
             with Client(("127.0.0.1", int(os.environ[RELAY])), authkey=bytes.fromhex(os.environ[KEY])) as line:
-                relay(line, GridPost(grid, nodes, timeout, line.poll))
+                relay(line, GridPost(grid, nodes, timeout))
         else:
             whole_run(GridPost(grid, nodes, timeout), experiment, str(settings["checkpoint"]), str(settings["out"]))
 
@@ -44,10 +44,10 @@ def relay(line: Any, post: GridPost) -> None:
         while data := line.recv_bytes():
             try:
                 if not joined:
-                    post.join()
+                    post.join(line.poll)
                     joined = True
                 request = Bundle.from_bytes(data)
-                replies = post.exchange(_parted(request))
+                replies = post.exchange(_parted(request), line.poll)
                 answer = None if replies is None else _joined(request.header["number"], dict(replies))
             except NetworkError as error:
                 answer = Bundle({"number": Bundle.from_bytes(data).header["number"], "error": str(error)})
@@ -72,13 +72,12 @@ def _joined(number: int, replies: dict[int, Bundle | str]) -> Bundle:
 
 def whole_run(post: GridPost, experiment: Path, checkpoint: str, out: str) -> None:
     """The experiment from its first round to its last, printed as it goes; ``checkpoint`` and ``out`` may be empty."""
-    from dataclasses import replace
-
     from fqlab.federation import Experiment, Federation
+    from fqlab.federation.engines.flower.app import as_sent
     from fqlab.files import write_or_keep
 
     try:
-        wanted = replace(Experiment.from_toml(experiment), engine="flower", workers=post.nodes)
+        wanted = as_sent(Experiment.from_toml(experiment), post.nodes)
         federation = Federation(wanted, checkpoint=checkpoint or None)
         federation.simulation.services.get("flower", lambda: post)
         post.join()
@@ -89,4 +88,5 @@ def whole_run(post: GridPost, experiment: Path, checkpoint: str, out: str) -> No
         if out:
             write_or_keep(Path(out), federation.history().to_json().encode(), "out")
     except FqlabError as error:
-        raise SystemExit(f"fqlab: {error}") from None
+        print(f"fqlab: {error}")  # before Flower's log of the exception
+        raise

@@ -1,0 +1,14 @@
+"""The Python that has Flower, which may be another one than runs the tests, and the mark of tests that need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+PYTHON = os.environ.get("FQLAB_FLOWER_PYTHON") or (sys.executable if find_spec("flwr") else None)
+needs_flower = pytest.mark.skipif(
+    PYTHON is None, reason="Flower is not installed here, and FQLAB_FLOWER_PYTHON names no Python that has it"
+)

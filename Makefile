@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-newest test-lowest-cpu notebooks claims site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-newest test-lowest-cpu notebooks claims site test-site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -50,6 +50,10 @@ claims: $(READY)
 # Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
 site: $(READY)
 	$(BIN)/python -m fqlab.lessons.website $(ARGS)
+
+# Every panel of build/site played in a browser, and the site measured. Half an hour.
+test-site: site
+	FQLAB_SITE=build/site $(BIN)/python -m pytest -s tests/lessons/test_whole_site.py
 
 slides: $(READY)
 	$(BIN)/python -m fqlab.lessons.website --slides $(ARGS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import math
+import re
 
 import pytest
 
@@ -142,6 +144,11 @@ def test_the_time_is_that_of_the_stored_runs():
     chosen = jobs(["bsq-hawq", "octav-gain-4"])
     seconds = sum(papers.result(job.row.id).seconds for job in chosen)
     assert f"about {max(1, round(seconds + 0.5))} s" in report.time_beforehand(chosen) or seconds < 0.01
+    small = jobs(["robust"], "small")
+    whole = sum(job.seconds for job in small)
+    (one,) = (job for job in small if job.row.id == "robust-limited-drop")
+    assert one.seconds < 1 < whole, "it was run after the others, from what they had computed"
+    assert re.search(r"about (\d+) min", report.time_beforehand([one]))[1] == str(math.ceil(whole / 60))
     unknown = [dataclasses.replace(job, stored=None) for job in chosen]
     assert "and 2 that nobody has timed yet" in report.time_beforehand(unknown)
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from fqlab import panels
-from fqlab.errors import ConfigError
 from fqlab.federation import Federation
 from fqlab.methods.aqfl import AQFL
 from fqlab.methods.fedmpq_plus import FedMPQPlus
 from fqlab.plots.precision import Average, Matrix, Weakest
 from fqlab.plots.style import figure
-from fqlab.studies import weak_clients
 from fqlab.studies.dealing import SIZES, Step, watch
 
 
 @pytest.fixture(scope="module")
 def module():
-    made = panels.precision(world="stored")
+    made = panels.precision()
+    made.stop()
+    made.wait()
     yield sys.modules["fqlab.panels.views.precision"]
     made.close()
 
@@ -134,27 +134,6 @@ def test_moves_of_the_same_experiment_train_nothing_again(module, monkeypatch):
     assert made.wait(60)
     assert isinstance(made.error, TypeError), "another experiment does train"
     made.close()
-
-
-@pytest.mark.parametrize(("scheme", "method"), [("fixed", "aqfl"), ("full", "fedmpq")])
-def test_what_is_stored_is_the_study_and_is_said_to_be_stored(module, scheme, method):
-    shown = module.stored(module.State(world="stored", scheme=scheme))
-    curves = weak_clients.curves("unequal", method, "integer")
-    assert shown.message.startswith("Stored, not trained here")
-    assert shown.pictures[Matrix].stage.startswith("Stored")
-    assert shown.pictures[Matrix].moved == curves[0].moved
-    assert shown.pictures[Matrix].own == curves[0].own
-    assert [list(seed) for seed in shown.pictures[Weakest].seeds] == [list(c.weakest) for c in curves]
-    against = shown.pictures[Weakest].against
-    assert against == (() if scheme == "fixed" else pytest.approx(
-        np.mean([c.weakest for c in weak_clients.curves("unequal", "aqfl", "integer")], axis=0).tolist()
-    ))  # fmt: skip
-    assert module.Precision.experiment(module.State(world="stored")) is None
-
-
-def test_what_was_not_stored_is_refused_in_a_sentence(module):
-    with pytest.raises(ConfigError, match="^Bits is 'a price"):
-        module.stored(module.State(world="stored", scheme="dual"))
 
 
 def test_a_curve_says_what_it_gained_on_the_last_setting_of_the_same_world():

@@ -11,18 +11,13 @@ from fqlab.quant import pruning_growing
 Ints = Sequence[int]
 
 
-def _gainer() -> float:
-    """Budget of the devices whose own model gains most, in the stored runs."""
-    from fqlab.studies.weak_gains import gainer
-
-    return gainer()
-
-
 def _moved() -> float:
-    """Percent of a 2-bit device's weights that a local round moves at fixed widths, in the stored runs."""
-    from fqlab.papers import stored_value
+    """Percent of a 2-bit device's weights that a local round moves at fixed widths, on digits."""
+    from fqlab.studies.dealing import FIXED, SIZES, experiment, watch
+    from fqlab.studies.weak_clients import BUDGETS
 
-    return stored_value("weak-moved-2")[0]
+    step = next(watch(experiment({"budgets": BUDGETS, **FIXED}, rounds=1)))
+    return 100 * sum(m * share for m, share in zip(SIZES, step.moved[0], strict=True)) / sum(SIZES)
 
 
 def _deal(
@@ -80,17 +75,6 @@ LESSON = Lesson(
     number="08",
     title="Mixed precision for unequal devices",
     predictions=(
-        Prediction(
-            "08-who-gains",
-            "Ten devices with budgets of 2 to 8 bits. First all layers of a device have the same width; then the server deals the "
-            "same bits layer by layer. Whose own model gains most? Say its budget in bits, and why.",
-            low=2,
-            high=8,
-            result=_gainer,
-            close=0.5,
-            because="@BECAUSE@",
-            unit="bits",
-        ),
         Prediction(
             "08-moved",
             "A device holds a network at 2 bits a weight and trains it for a whole local round with the public code's update. "
@@ -200,7 +184,7 @@ LESSON = Lesson(
                 Option("It stays", "Then it would come from the finer small layers alone. Compare the presets."),
                 Option(
                     "Its reason is gone",
-                    "Yes: every layer can train, and a layer drained to 1 bit is only a coarse one.",
+                    "Yes: every layer can train. What may be left is that finer small layers round less.",
                     True,
                 ),
             ),

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from fqlab.errors import ConfigError
 from fqlab.federation import Experiment
 from fqlab.methods.fedmpq import common_base, history
 from fqlab.panels.frame import Frame, Panel, Settings, control
@@ -17,7 +16,6 @@ from fqlab.panels.lru import LRUCache
 from fqlab.plots.precision import Average, Matrix, Weakest
 from fqlab.plots.style import number_of
 from fqlab.quant import mean_bits, moves, parse_budgets
-from fqlab.studies import weak_clients
 from fqlab.studies.dealing import CLIENTS, FIXED, ROUNDS, SIZES, Step, experiment, watch
 from fqlab.studies.weak_clients import BUDGETS, LAYERS
 
@@ -25,7 +23,6 @@ __all__ = ["LAST", "Precision", "State", "described", "options", "walk"]
 
 LAST = 48
 """Moves that the slider goes through; no device of the lesson needs more."""
-WORLDS = {"digits": "digits, trained now", "stored": "Fashion-MNIST, stored"}
 FLEETS = {BUDGETS: "2 to 8 bits, mean 5", "2-4-8": "sensor 2, watch 4, phone 8", "2": "all 2 bits"}
 SCHEMES = {
     "fixed": "all layers alike (AQFL)",
@@ -42,25 +39,20 @@ ETAS = {0.001: "0.001", 0.01: "0.01", 0.05: "0.05", 0.2: "0.2"}
 ROWS = tuple(f"{name}  {size:,}".replace(",", " ") for name, size in zip(LAYERS, SIZES, strict=True))
 
 
-def _live(state: State) -> bool:
-    return state.world == "digits"
-
-
 @dataclass(frozen=True)
 class State(Settings):
     """Everything the pictures depend on."""
 
-    world: str = control("digits", label="Data", group="Devices", choices=WORLDS)
-    budgets: str = control(BUDGETS, label="Budgets", choices=FLEETS, when=_live)
+    budgets: str = control(BUDGETS, label="Budgets", group="Devices", choices=FLEETS)
     scheme: str = control("fixed", label="Bits", group="At the server", choices=SCHEMES)
     cutting: str = control(
         "drain",
         label="Cut",
         choices={"drain": "one layer to 1 bit first", "round_robin": "a bit from each in turn"},
-        when=lambda s: _live(s) and s.scheme == "full",
+        when=lambda s: s.scheme == "full",
         help="first: the public code; second: ours",
     )
-    eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: _live(s) and s.scheme == "dual")
+    eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: s.scheme == "dual")
     update: str = control("integer", label="Update", group="On the device", choices=UPDATES)
     penalty: float = control(
         0.001,
@@ -70,7 +62,7 @@ class State(Settings):
         step=0.001,
         mark=0.01,
         mark_label="harmful above, as reported",
-        when=lambda s: _live(s) and s.scheme != "dual",
+        when=lambda s: s.scheme != "dual",
     )
     epsilon: float = control(
         0.02,
@@ -81,7 +73,7 @@ class State(Settings):
         step=0.005,
         mark=0.03,
         mark_label="harmful above, as reported",
-        when=lambda s: _live(s) and s.scheme != "fixed",
+        when=lambda s: s.scheme != "fixed",
     )
     move: int = control(
         0,
@@ -90,9 +82,8 @@ class State(Settings):
         high=LAST,
         group="Look",
         help="0: what the last round moved; 1: as sent; 2: common base; then bit by bit",
-        when=_live,
     )
-    seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run", when=_live)
+    seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
 
 
 class Precision(Panel):
@@ -108,36 +99,32 @@ class Precision(Panel):
         "... move by move": {"scheme": "full", "move": LAST},
         "Fixed, latent": {"update": "latent"},
         "Dealt, latent": {"scheme": "full", "update": "latent"},
-        "Stored: fixed": {"world": "stored"},
-        "Stored: dealt": {"world": "stored", "scheme": "full"},
+        "All frozen": {"update": "frozen"},
+        "Price of a bit": {"scheme": "dual"},
     }
     handles = ("scheme", "update", "move")
     trains = "default"
 
     def instant(self, state: State) -> Frame:
-        if not _live(state):
-            return stored(state)
         start = tuple((8 if state.scheme == "dual" else int(_budget(state, n)),) * len(SIZES) for n in range(CLIENTS))
         return Frame({Matrix: _matrix(state, start, "Before the first round: all layers of a device alike")})
 
     def run(self, state: State) -> Iterator[Frame]:
-        if not _live(state):
-            return
         steps: list[Step] = []
         for step in trained(described(state), self.stopping):
             steps.append(step)
             yield frame(state, steps)
 
     @classmethod
-    def experiment(cls, state: State) -> Experiment | None:
-        return described(state) if _live(state) else None
+    def experiment(cls, state: State) -> Experiment:
+        return described(state)
 
     @classmethod
     def training(cls, state: State) -> Hashable:
-        return described(state).to_toml() if _live(state) else None
+        return described(state).to_toml()
 
     def seconds(self, state: State) -> float:
-        return 0.0 if not _live(state) else 0.1 if described(state).to_toml() in _RUNS else 10.0
+        return 0.1 if described(state).to_toml() in _RUNS else 10.0
 
 
 def _budget(state: State, device: int) -> float:
@@ -204,54 +191,6 @@ def frame(state: State, steps: list[Step]) -> Frame:
         f"{(record.bytes_up + record.bytes_down) / 1000:.0f} kB a round."
     )
     return Frame(pictures, message, rows, record.index / ROUNDS)
-
-
-def stored(state: State) -> Frame:
-    """The study of weak clients: four seeds, trained beforehand.
-
-    Raises:
-        ConfigError: for a scheme that was not run.
-    """
-    if state.scheme not in ("fixed", "full"):
-        raise ConfigError(f"Bits is {SCHEMES[state.scheme]!r}, but stored are only FedMPQ and AQFL.")
-    method = "fedmpq" if state.scheme == "full" else "aqfl"
-    curves = weak_clients.curves("unequal", method, state.update)
-    first = curves[0]
-    stage = f"Stored: bits, and the share of weights moved, in round {len(first.accuracy)} (seed {first.seed})"
-    pictures = {
-        Matrix: _matrix(State(), first.widths, stage, moved=first.moved, own=first.own),
-        Weakest: _beside(state, [c.weakest for c in curves], "weakest"),
-        Average: _beside(state, [c.refreshed for c in curves], "refreshed"),
-    }
-    mean = [
-        sum(values) / len(curves) for values in zip(*((c.refreshed[-1], c.weakest[-1]) for c in curves), strict=True)
-    ]
-    message = (
-        f"Stored, not trained here: Fashion-MNIST at 14 × 14, ResNet-8, {len(curves)} seeds: accuracy {mean[0]:.1%}, "
-        f"a 2-bit device's own model {mean[1]:.1%}."
-    )
-    rows = [
-        {
-            "seed": c.seed,
-            "round": k + 1,
-            "accuracy": c.accuracy[k],
-            "refreshed": c.refreshed[k],
-            "weakest": c.weakest[k],
-        }
-        for c in curves
-        for k in range(len(c.accuracy))
-    ]
-    return Frame(pictures, message, rows)
-
-
-def _beside(state: State, seeds: list[tuple[float, ...]], kind: str) -> Any:
-    """Stored curves, FedMPQ's beside the mean of AQFL's."""
-    picture = Weakest if kind == "weakest" else Average
-    if state.scheme != "full":
-        return picture.Data(seeds, len(seeds[0]))
-    fixed = [getattr(c, kind) for c in weak_clients.curves("unequal", "aqfl", state.update)]
-    mean = [sum(values) / len(fixed) for values in zip(*fixed, strict=True)]
-    return picture.Data(seeds, len(seeds[0]), mean, "AQFL")
 
 
 def _weakest(state: State) -> int:

@@ -23,7 +23,6 @@
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
-from fqlab.methods.fedmpq import ABLATION
 from fqlab.panels import precision
 from fqlab.papers import table
 from fqlab.papers.figures import figure
@@ -182,10 +181,6 @@ check("08-budget", ...)
 #
 # The paper's ablation switches the parts on one by one. Ours does so on another network, the MLP of lesson 05, where
 # latent planes let everybody train:
-
-# %%
-for name, switches in ABLATION.items():
-    print(f"{name:28s}", switches or "everything on")
 
 # %% tags=["nbval-check-output"]
 table("fedmpq")

@@ -47,7 +47,7 @@ notebooks: $(READY)
 claims: $(READY)
 	$(BIN)/python -m fqlab.papers.page
 
-# Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
+# The course as pages that play (build/site, slides among them) or as slides alone (build/slides), without kernel and network.
 site: $(READY)
 	$(BIN)/python -m fqlab.lessons.website $(ARGS)
 
@@ -68,10 +68,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST is read from FQLAB_DATA.
 BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: rows of MNIST are left out, unless it was fetched (fqlab data fetch mnist)."
 	@for name in $(BENCH); do \
 	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 

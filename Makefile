@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-lowest-cpu notebooks site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-lowest-cpu flower notebooks site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -82,13 +82,21 @@ test-lowest:
 	  --constraint tests/lowest.txt --editable . hypothesis pytest
 	.venv-lowest/bin/python -m pytest -q tests $(ARGS)
 
+# Flower in an environment of its own, since it needs older releases of some packages than the rest has. Then:
+#     FQLAB_FLOWER_PYTHON=.venv-flower/bin/python make test      and make endure, for faults between machines
+flower:
+	@test -d .venv-flower || $(PYTHON) -m venv .venv-flower
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_BUILD) "$(TORCH)"
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[flower]'
+	@.venv-flower/bin/python -c 'import flwr'
+
 # Known weaknesses of what is installed.
 audit: $(READY)
 	@$(PIP) pip-audit
 	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-flower build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

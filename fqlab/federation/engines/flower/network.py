@@ -29,7 +29,7 @@ from fqlab.federation.engines.flower.server_app import KEY, RELAY
 from fqlab.federation.experiment import Experiment
 from fqlab.files import atomic_write
 
-__all__ = ["Network", "free_ports", "plan_nodes", "start", "timeout_seconds"]
+__all__ = ["Network", "free_ports", "obstacle", "plan_nodes", "start", "timeout_seconds"]
 
 HOST = "127.0.0.1"
 TIMEOUT = "FQLAB_FLOWER_TIMEOUT"
@@ -82,7 +82,8 @@ class Network:
     def __init__(
         self, experiment: Experiment, nodes: int, host: str = HOST, port: int = 0, elsewhere: bool = False
     ) -> None:
-        _can_run()
+        if (problem := obstacle()) is not None:
+            raise ConfigError(f"engine is 'flower', but {problem}.")
         self.timeout = timeout_seconds()
         self._numbers = itertools.count()
         self._line: Any = None
@@ -187,14 +188,13 @@ class Network:
         return f"{what}{ended and f' ({ended})'}; what Flower said is in {str(log)!r}."
 
 
-def _can_run() -> None:
-    """Refuse where Flower is missing, or processes cannot be forked."""
+def obstacle() -> str | None:
+    """Why no federation can be started here, in words; None if one can."""
     if find_spec("flwr") is None:
-        raise ConfigError("engine is 'flower', but Flower is not installed: pip install 'fqlab[flower]'.")
+        return "Flower is not installed: pip install 'fqlab[flower]'"
     if not hasattr(os, "fork"):
-        raise ConfigError(
-            "engine is 'flower', which starts its processes by fork, but this system has none; use Linux."
-        )
+        return "its processes are started by fork, which this system does not have; use Linux"
+    return None
 
 
 def _free(host: str, port: int) -> int:

@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-lowest-cpu flower notebooks site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-lowest-cpu flower notebooks ledger site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -43,6 +43,10 @@ endure: $(READY)
 notebooks: $(READY)
 	$(BIN)/python -m fqlab.lessons.build notebooks/*.py
 
+# The page of the claims and the sum in the README, from the ledger.
+ledger: $(READY)
+	$(BIN)/python -m fqlab.papers.page
+
 # Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
 site: $(READY)
 	$(BIN)/python -m fqlab.lessons.website $(ARGS)
@@ -60,13 +64,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/quantizer.py
-	$(BIN)/python tests/benchmarks/rounds.py
-	$(BIN)/python tests/benchmarks/methods.py
-	$(BIN)/python tests/benchmarks/growth.py
-	$(BIN)/python tests/benchmarks/tour.py
-	$(BIN)/python tests/benchmarks/panels.py
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@for name in $(BENCH); do \
+	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 
 # Hostile bytes, 100 000 for every decoder: make fuzz ARGS="--inputs 1000 idx packet"
 fuzz: $(READY)

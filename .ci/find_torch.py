@@ -23,19 +23,19 @@ def has_driver() -> bool:
 
 def answers(address: str, seconds: float = 5.0) -> bool:
     """Whether a web address can be read within ``seconds``, a slow name server included."""
-    found: list[bool] = []
+    reached: list[bool] = []
 
     def read() -> None:
         try:
             with urllib.request.urlopen(address, timeout=seconds) as page:
-                found.append(page.status == 200)
+                reached.append(page.status == 200)
         except (OSError, ValueError):
-            found.append(False)
+            reached.append(False)
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(seconds)
-    return found == [True]
+    return reached == [True]
 
 
 def choose(wanted: str) -> tuple[str, str]:

@@ -55,10 +55,7 @@ def _dispatch(arguments: list[str]) -> int:
     data = commands.add_parser("data", help="get data sets").add_subparsers(dest="action", required=True)
     fetch = data.add_parser("fetch", help="download a data set, with a progress bar and a checksum")
     fetch.add_argument("name")
-    again = commands.add_parser("reproduce", help="recompute the number of a claim")
-    again.add_argument("claim")
-    again.add_argument("--scale", default="demo")
-    again.add_argument("--store", help="a folder for the result as JSON")
+    _reproduce_parser(commands)
     drawn = commands.add_parser("figures", help="rebuild every figure of a paper, one file each")
     drawn.add_argument("--out", default="figures", help="a folder, made if missing (default: figures)")
     drawn.add_argument("--format", default="svg", help="svg (default) or png")
@@ -68,7 +65,7 @@ def _dispatch(arguments: list[str]) -> int:
     if chosen.command == "compare":
         return _compare(*chosen.runs)
     if chosen.command == "reproduce":
-        return _reproduce(chosen.claim, chosen.scale, chosen.store)
+        return _reproduce(chosen)
     from fqlab.data import fetch as fetch_data
 
     print(f"{chosen.name} is in {fetch_data(chosen.name)}")
@@ -85,15 +82,38 @@ def _compare(left: Path, right: Path) -> int:
     return 0
 
 
-def _reproduce(identity: str, scale: str, store: str | None) -> int:
-    from fqlab.files import writable_folder
-    from fqlab.papers import reproduce, row
+def _reproduce_parser(commands: Any) -> None:
+    again = commands.add_parser("reproduce", help="list the claims and observations, or recompute some of them")
+    again.add_argument("names", nargs="*", metavar="ID|SOURCE", help="rows, or all rows of a source; none: list them")
+    again.add_argument("--all", action="store_true", help="every row that has the scale")
+    again.add_argument("--scale", help="demo (seconds a row), small (minutes) or paper (the set-up of the source)")
+    again.add_argument("--store", help="a folder for the results as JSON")
 
-    folder = None if store is None else writable_folder(store, "store")
-    outcome = reproduce(identity, scale, folder)
-    r = row(identity)
-    print(f"{r.id}: {r.says}\nours {outcome.value:.6g}{r.unit} ± {outcome.spread:.2g} ({outcome.seconds} s)")
-    return 0
+
+def _reproduce(chosen: argparse.Namespace) -> int:
+    """``fqlab reproduce``: 0 if every verdict is the stored one, 1 if one is another."""
+    from tqdm import tqdm
+
+    from fqlab.data.sources import cache_folder
+    from fqlab.files import UntilClosed, writable_folder
+    from fqlab.papers import batch, report
+
+    with redirect_stdout(UntilClosed(sys.stdout)):
+        if not chosen.names and not chosen.all:
+            print("\n".join(report.listing()))
+            return 0
+        folder = None if chosen.store is None else writable_folder(chosen.store, "store")
+        picked = batch.jobs(chosen.names, chosen.scale, chosen.all)
+        print(report.time_beforehand(picked), flush=True)
+        outcomes: list[batch.Outcome] = []
+        with tqdm(total=len(picked), unit="row", leave=False) as bar:
+            show = lambda job: bar.set_postfix_str(f"{job.row.id} ({job.scale})")
+            for done in batch.run_jobs(picked, batch.Unfinished(cache_folder() / "reproduce"), folder, show):
+                outcomes.append(done)
+                bar.write("\n".join(report.outcome_lines(done)))
+                bar.update()
+        print(report.summary(outcomes))
+    return 0 if all(done.same for done in outcomes) else 1
 
 
 def _figures(out: str, form: str) -> int:

@@ -125,8 +125,8 @@ check("00-both-ways", ...)
 table("clipped")
 
 # %% [markdown]
-# Two bits and a sign reach [0.911](#claim-tour-two-bits) here, over three seeds, four points below full precision. Two
-# bits with the range of the largest weight and nearest rounding fall to [0.477](#claim-tour-max-abs).
+# Two bits and a sign reach [0.911 ± 0.006](#claim-tour-two-bits) here, over three seeds, four points below full precision. Two
+# bits with the range of the largest weight and nearest rounding fall to [0.477 ± 0.071](#claim-tour-max-abs).
 #
 # ## Quiz
 

@@ -99,8 +99,9 @@ for own, name in ((True, "ten starts"), (False, "one start ")):
     print(f"{name}: a client reads {each:.1f} of the digits, their average {together:.1f}")
 
 # %% [markdown]
-# To two digits, the average of ten starts reads [0.53](#claim-fedavg-own-average). From one start it reads
-# [0.03](#claim-fedavg-one-start) *more* than its members do.
+# To two digits, the average of ten starts reads [0.53 ± 0.11](#claim-fedavg-own-average). From one start it reads
+# [0.03 ± 0.01](#claim-fedavg-one-start) *more* than its members do on average; more than the
+# best of them is *not seen*, [0.002 ± 0.003](#claim-fedavg-one-start-best).
 #
 # Nothing in a network says which hidden unit does which job. Swap two units with all their weights and the network
 # computes the same. Networks from different starts give the jobs to different units, and the average mixes them.
@@ -125,9 +126,9 @@ print(f"equal up to the rounding of float32: {fedsgd_distance(0) < 1e-6}")
 # **Many steps.** After the first step each client follows its own slope at its own place, and the identity is gone.
 # The clients drift. More local epochs mean more learnt in a round, and a wider fan: compare the drift of round 1 in
 # *Even labels*, *Skewed* and *10 epochs*. On these digits the first effect
-# wins, even with strong skew: [0.934](#claim-fedavg-skew-10) with ten epochs against
-# [0.889](#claim-fedavg-skew-1) with one, after 20 rounds and for the same bytes. Drift still has its price: the same
-# number of steps spread over 200 rounds reaches [0.963](#claim-fedavg-skew-patient).
+# wins, even with strong skew: [0.934 ± 0.011](#claim-fedavg-skew-10) with ten epochs against
+# [0.889 ± 0.007](#claim-fedavg-skew-1) with one, after 20 rounds and for the same bytes. Drift still has its price: the same
+# number of steps spread over 200 rounds reaches [0.963 ± 0.002](#claim-fedavg-skew-patient).
 #
 # The library's own lines, the average and how the server calls it:
 
@@ -163,8 +164,8 @@ check("01-swap", ...)
 # %% [markdown]
 # ## Paper
 #
-# McMahan and others gave the method its name and its first numbers ([arXiv 1602.05629](https://arxiv.org/abs/1602.05629)). Where the table says *not public*, the number is
-# ours alone.
+# McMahan and others gave the method its name and its first numbers ([arXiv 1602.05629](https://arxiv.org/abs/1602.05629)). The first table
+# holds their statements against our runs; what stands in the second is ours alone.
 
 # %% tags=["nbval-check-output"]
 table("fedavg")
@@ -172,7 +173,7 @@ table("fedavg")
 # %% [markdown]
 # Their Table 2 counts rounds until a convolutional network reads 99 % of MNIST: with images
 # dealt evenly, five local epochs in batches of ten need [31.3](#claim-fedavg-rounds-even) times fewer rounds than FedSGD.
-# Here, dealt evenly too but on other data and with another network, it is [19.4](#claim-fedavg-rounds-even) times fewer.
+# Here, dealt evenly too but on other data and with another network, it is [19.4 ± 1.5](#claim-fedavg-rounds-even) times fewer.
 #
 # Their Figure 1, rebuilt. Take two networks *A* and *B*, and walk in a straight line from one to the other:
 # $\theta A + (1 - \theta) B$. Both ends are good. The middle, θ = ½, is the average.

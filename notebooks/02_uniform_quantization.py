@@ -130,8 +130,8 @@ for law, x in (
 #
 # In a federation the free bit is the difference between learning and not learning. Ten clients, thirty rounds of
 # handwritten digits, each grid at its OCTAV clip, rounding to nearest, and all of them “2 bit”: narrow ends at
-# [0.43](#claim-grids-fed-narrow), two's complement at [0.66](#claim-grids-fed-twos), mid-rise at
-# [0.78](#claim-grids-fed-midrise), OCTAV's grid at [0.85](#claim-grids-fed-octav), sign-magnitude at
+# [0.43 ± 0.07](#claim-grids-fed-narrow), two's complement at [0.66 ± 0.06](#claim-grids-fed-twos), mid-rise at
+# [0.78 ± 0.03](#claim-grids-fed-midrise), OCTAV's grid at [0.85 ± 0.01](#claim-grids-fed-octav), sign-magnitude at
 # [0.87](#claim-grids-fed-bsq). Give narrow an honest third bit and it has the same seven levels as sign-magnitude. The
 # difference is then [0.00](#claim-grids-fed-same).
 #

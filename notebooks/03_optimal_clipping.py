@@ -89,7 +89,7 @@ for rule in ("max_abs", "percentile", "aciq_gauss", "octav"):
     print(f"{rule:10}  clip {clip:.2f} σ, error {expected_mse(weights, clip, Grid(4)):.4f} σ²")
 
 # %% [markdown]
-# Over five such samples clipping makes the error [3.0](#claim-octav-gain-4) times smaller. The more weights there are,
+# Over five such samples clipping makes the error [3.0 ± 0.2](#claim-octav-gain-4) times smaller. The more weights there are,
 # the larger the largest of them, and the more there is to gain.
 #
 # ### OCTAV in one line
@@ -145,8 +145,8 @@ for rule, bits in (("max_abs", 4), ("octav", 3)):
     )
 
 # %% [markdown]
-# Four bits without a clip and three bits with OCTAV are the same point: [2.69](#claim-octav-coded-max-abs-4) against
-# [2.75](#claim-octav-coded-octav-3) bit a weight, with [0.94](#claim-octav-coded-error) times the error. At fixed length a
+# Four bits without a clip and three bits with OCTAV are the same point: [2.69 ± 0.04](#claim-octav-coded-max-abs-4) against
+# [2.75](#claim-octav-coded-octav-3) bit a weight, with [0.94 ± 0.05](#claim-octav-coded-error) times the error. At fixed length a
 # clip saves most of a bit, and less in a small layer, whose largest weight stands out less (half a bit for 4096 weights).
 # Behind an entropy coder it saves nothing: the coder had it already. Look at the picture at
 # the lower right of the panel.

@@ -111,14 +111,14 @@ show_source(stochastic_round)
 # **When clients differ.** Real clients do not hold the same value. If their values differ by a step or more, some lie
 # above the middle of a cell and some below. Their nearest roundings then err in both directions, and cancel. The
 # clients' own spread does the work of the coin; engineers call such noise a *dither*. Then only the size of the single
-# error counts, and nearest has half of it: [0.50](#claim-rounding-dither).
+# error counts, and nearest has half of it: [0.50 ± 0.01](#claim-rounding-dither).
 #
 # **Not fair beyond the clip.** A value outside ±s goes to the last level, whatever the coin says. That is bias, and no
 # number of clients removes it.
 #
 # **In a federation.** Weights of different clients differ by far less than a step once the bits are few. Two bits, the
 # range of the largest weight, thirty rounds on digits: nearest rounding ends at
-# [0.477](#claim-rounding-fed-nearest), stochastic at [0.897](#claim-rounding-fed-stochastic).
+# [0.477 ± 0.071](#claim-rounding-fed-nearest), stochastic at [0.897 ± 0.028](#claim-rounding-fed-stochastic).
 #
 # ## Check
 #

@@ -95,7 +95,7 @@ print(f"weights {w.round(4)}: variance {best:.4f}, equal weights {equal:.4f}")
 # Now put in two bit-widths. Take bell-shaped weights, the mid-rise grid, OCTAV's clip. Every bit more cuts the error
 # three- to fourfold, and six bits multiply up: the 8-bit device counts as much as [1469](#claim-unequal-ratio) others
 # (1464 for the exact bell curve; our million weights end at 4.9 σ, and the 8-bit error feels that).
-# Among nine it has [0.994](#claim-unequal-share) of the average:
+# Among nine it has 1464 / (1464 + 9), or 0.994, of the average:
 
 # %% tags=["nbval-check-output"]
 for fine, coarse in ((8, 4), (8, 2), (4, 2), (3, 2)):
@@ -148,7 +148,7 @@ check("05-fair-limit", ...)
 # %% [markdown]
 # ## Paper
 #
-# What the authors' public code implies, beside our measurements. We could read no accuracy table of this paper, so
+# What follows from the authors' public code, beside our measurements. We could read no accuracy table of this paper, so
 # there is none to compare with.
 
 # %% tags=["nbval-check-output"]
@@ -156,7 +156,7 @@ table("clipped")
 
 # %% [markdown]
 # The codes are [15.779](#claim-clipped-ratio-4224) times smaller than 32-bit weights. The whole traffic is only
-# [1.87](#claim-clipped-traffic-4224) times smaller, [1.863](#claim-clipped-traffic-4224) with our packets: the way
+# [1.87](#claim-clipped-traffic-4224) times smaller, [1.863](#claim-clipped-traffic-packets) with our packets: the way
 # down stays 32 bit.
 #
 # Next, our own experiment with unequal devices. It is not in the paper, whose clients all send the same widths.
@@ -166,14 +166,14 @@ table("unequal")
 
 # %% [markdown]
 # Sevens read right, over three seeds: [0.00](#claim-unequal-sevens-inverse) by inverse error,
-# [0.99](#claim-unequal-sevens-size) by samples, [0.90](#claim-unequal-sevens-limit) with a limit of ten. A finer
-# output layer alone brings back [0.65](#claim-unequal-sevens-output): one layer in which all are heard. And if only the
-# fine device has sevens, the rule *helps*, by [0.09](#claim-unequal-only-fine). Where everybody has all digits it does
-# nothing that seeds do not do too: [-0.006](#claim-unequal-even).
+# [0.99 ± 0.02](#claim-unequal-sevens-size) by samples, [0.89](#claim-unequal-sevens-limit) with a limit of ten. A finer
+# output layer alone brings back [0.65 ± 0.02](#claim-unequal-sevens-output): one layer in which all are heard. And if only the
+# fine device has sevens, the rule *helps*, by [0.09 ± 0.03](#claim-unequal-only-fine). Where everybody has all digits it does
+# nothing that seeds do not do too: [-0.006 ± 0.014](#claim-unequal-even).
 #
 # All this is about *weights*. The library's clipped method can also send what training changed in them
 # (`Clipped(send="differences")`), as FedPAQ does. At one bit and the same bytes, on digits, weights at OCTAV's clip reach
-# [0.688](#claim-rivals-weights-1), differences with the largest of them as range [0.948](#claim-rivals-fedpaq-1).
+# [0.688 ± 0.023](#claim-rivals-weights-1), differences with the largest of them as range [0.948 ± 0.004](#claim-rivals-fedpaq-1).
 
 # %% tags=["nbval-check-output"]
 table("rivals")

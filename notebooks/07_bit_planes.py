@@ -165,7 +165,7 @@ table("bsq")
 # %% [markdown]
 # The count decides: HAWQ's scheme is [13.107](#claim-bsq-hawq) times smaller if the shortcuts stay out, and 11.76 times
 # if they count at 32 bits. The ten biases of the last layer, counted or not, move the fourth decimal. On digits α = 0.02 leaves [4.6](#claim-bsq-bits-02) bits a weight at
-# [0.96](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.90](#claim-bsq-before-02).
+# [0.96 ± 0.01](#claim-bsq-accuracy-02) accuracy. Before fine-tuning it was [0.90 ± 0.01](#claim-bsq-before-02).
 
 # %%
 figure("07-penalty")

@@ -123,18 +123,21 @@ check("09-mean-share", ...)
 table("lottery")
 
 # %% [markdown]
-# The cost of FedAvg, [663.757](#claim-lottery-fedavg-mib) MiB, comes out to all digits. It tells what was counted: one
-# direction, weights without biases, no masks. Then the conditions of the [99.96](#claim-lottery-tickets) %: two classes
+# The cost of FedAvg, [663.76](#claim-lottery-fedavg-mib) MB, comes out to all printed digits. It tells what was counted:
+# one direction, weights without biases, no masks, a megabyte of 2^20 bytes. Then the conditions of the [99.96](#claim-lottery-tickets) %: two classes
 # a client, one direction counted, and the *best* round of each client on 80 test images at a time.
 #
-# Here, at the last round and on all test images, tickets reach [92.0](#claim-lottery-tickets) %. FedAvg's one model
-# reads [88.3](#claim-lottery-fedavg) % of each client's own digits. And clients that never talk reach [97.5](#claim-lottery-alone) %, for no
-# weight sent (lesson 12 charges them the first model and empty packets, 0.2 MB). In the paper tickets beat training alone by [9.24](#claim-lottery-gain) points; here the
-# difference is [-5.5](#claim-lottery-gain): they lose. Two digits are easy to learn alone, and forty rounds are few.
+# Here, at the last round and on all test images, tickets reach [92.0 ± 2.0](#claim-lottery-tickets) %. FedAvg's one model
+# reads [88.5 ± 2.0](#claim-lottery-fedavg) % of each client's own digits. And clients that never talk reach
+# [97.5 ± 1.1](#claim-lottery-alone) %, for no weight sent (lesson 12 charges them the first model and empty packets, 0.2 MB).
+# Accuracies on digits and on MNIST are *not comparable*; their differences are. In the paper tickets beat training alone
+# by [9.24](#claim-lottery-gain) points. Here we see the *opposite*, [-5.5 ± 2.5](#claim-lottery-gain): they lose. Two digits are
+# easy to learn alone, and forty rounds are few.
 #
-# The saving depends on the bill. Counted as in the paper, target 0.1 costs [0.28](#claim-lottery-one-way) of FedAvg.
-# Counted both ways, with FedAvg's download broadcast once, target 0.5 costs [1.00](#claim-lottery-broadcast) of it: the
-# saving is gone. CELL's authors found [1.652](#claim-lottery-broadcast) on CIFAR-10.
+# The saving depends on the bill. Counted as in the paper, target 0.1 costs [0.28 ± 0.03](#claim-lottery-one-way) of FedAvg.
+# Counted both ways, with FedAvg's download broadcast once, target 0.5 costs [1.00 ± 0.03](#claim-lottery-broadcast) of
+# it: the saving is gone. CELL's authors found [1.652](#claim-lottery-broadcast) on CIFAR-10; that it costs *more* is
+# *not seen* here.
 
 # %%
 figure("09-cost")

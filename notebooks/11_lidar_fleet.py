@@ -92,16 +92,16 @@ print("objects of each car:", torch.bincount(data.groups).tolist())
 
 # %% [markdown]
 # **Who gains?** A car's own network knows its own town. In the other seven it reads
-# [0.83](#claim-lidar-elsewhere-alone) of the things; the common network reads [0.94](#claim-lidar-elsewhere-together). Now
-# the canal. Its car gains [29](#claim-lidar-rare-elsewhere) points elsewhere, far more than the mean. At home it gains
-# [-2](#claim-lidar-rare-home), which is nothing within the spread. The average weighs cars by objects. With 28 of
+# [0.83 ± 0.02](#claim-lidar-elsewhere-alone) of the things; the common network reads [0.94 ± 0.01](#claim-lidar-elsewhere-together). Now
+# the canal. Its car gains [29 ± 4](#claim-lidar-rare-elsewhere) points elsewhere, far more than the mean. At home it gains
+# [-2 ± 6](#claim-lidar-rare-home), which is nothing within the spread. The average weighs cars by objects. With 28 of
 # 1000 objects the canal has about 3 % of the say, and cyclists hardly stand anywhere else.
 #
 # **Who pays?** Quantize the uploads to 3 bits, with the range of the largest weight and nearest rounding. The other towns
-# lose [5](#claim-lidar-lost-others) points on average, the canal [13](#claim-lidar-lost-rare). A likely reason: a car that
+# lose [5 ± 2](#claim-lidar-lost-others) points on average, the canal [13 ± 5](#claim-lidar-lost-rare). A likely reason: a car that
 # moves a weight by less than half a step sees its move rounded away, in every round. Where seven cars push alike, enough
 # of them cross the edge. For cyclists one car pushes, with 3 % of the say. Stochastic rounding keeps every move in
-# expectation: the canal then loses [-4](#claim-lidar-lost-rare-stochastic) points, nothing within the spread.
+# expectation: the canal then loses [-4 ± 5](#claim-lidar-lost-rare-stochastic) points, nothing within the spread.
 #
 # **Fog.** An echo from range $r$ passes the fog twice. It comes back with chance $e^{-2\alpha r}$, where $\alpha$ here is
 # the attenuation of the air, not Dirichlet's concentration.

@@ -177,7 +177,7 @@ check("13-residual", ...)
 papers.table("rivals")
 
 # %% [markdown]
-# One bit a weight, with OCTAV's clip: [0.69](#claim-rivals-weights-1). One bit a difference, the same bytes:
+# One bit a weight, with OCTAV's clip: [0.69 ± 0.02](#claim-rivals-weights-1). One bit a difference, the same bytes:
 # [0.95](#claim-rivals-fedpaq-1). EDEN's estimate errs by [0.57](#claim-rivals-eden-error-1) of the change's square at one
 # bit, as its theory says. Every setting at one bit, three seeds:
 

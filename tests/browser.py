@@ -122,6 +122,7 @@ class Server:
             f"--ServerApp.ip={HOST}", f"--ServerApp.port={self.url.rsplit(':')[-1]}",
             "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={self.token}",
+            "--ContentsManager.pre_save_hook=fqlab.lessons.notebook.before_saving",  # as make lab has it
         ]  # fmt: skip
         environment = os.environ | {key: str(path) for key, path in places.items()}
         with self.log.open("w") as log:

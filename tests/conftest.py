@@ -36,12 +36,12 @@ def somebodys_matplotlib() -> Callable[[], contextlib.AbstractContextManager[Non
     """Settings that a user may have made for pictures of their own, all at once; call it, and enter what it gives."""
     import matplotlib.style
 
-    own = {
+    theirs = {
         "figure.constrained_layout.use": True, "text.usetex": True, "font.family": ["serif"], "font.size": 20.0,
         "axes.grid": True, "lines.linewidth": 5.0, "svg.fonttype": "none", "path.sketch": (1, 100, 2), "figure.dpi": 31.0,
         "axes.unicode_minus": False, "axes.formatter.use_mathtext": True, "xtick.top": True, "image.cmap": "jet",
     }  # fmt: skip
-    return lambda: matplotlib.style.context(["dark_background", own])
+    return lambda: matplotlib.style.context(["dark_background", theirs])
 
 
 @pytest.fixture(scope="session")

@@ -99,13 +99,13 @@ def best_clip(law: Law, kind: str, bits: int, rounding: str = "nearest") -> tupl
     """Brute force: ``(clip, MSE)`` of the best threshold, by a scan and SciPy's bounded minimiser."""
     scan = np.linspace(0.3, 14, 60)
     k = int(np.argmin([mse(law, kind, bits, s, rounding) for s in scan]))
-    found = optimize.minimize_scalar(
+    least = optimize.minimize_scalar(
         lambda s: mse(law, kind, bits, s, rounding),
         bounds=(scan[max(k - 1, 0)], scan[min(k + 1, len(scan) - 1)]),
         method="bounded",
         options={"xatol": 1e-10},
     )
-    return float(found.x), float(found.fun)
+    return float(least.x), float(least.fun)
 
 
 @cache

@@ -129,8 +129,8 @@ def test_masks_say_who_counts(values, seed):
     ):
         result = rule(values, masks)
         for j in range(6):
-            own = values[:, j][masks[:, j]].double().numpy()
-            assert float(result[j]) == pytest.approx(oracle(own) if len(own) else 0.0, rel=1e-5, abs=1e-4)
+            present = values[:, j][masks[:, j]].double().numpy()
+            assert float(result[j]) == pytest.approx(oracle(present) if len(present) else 0.0, rel=1e-5, abs=1e-4)
 
 
 @pytest.mark.parametrize("lie", [1e30, -1e30, 0.0, 3.0])

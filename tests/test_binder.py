@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from fqlab.lessons import launch
 
 ROOT = Path(__file__).resolve().parent.parent
 BINDER = ROOT / "binder"
@@ -68,10 +71,14 @@ def test_the_pins_satisfy_the_package() -> None:
             assert needed.specifier.contains(pins[needed.name])
 
 
-def test_postbuild_stops_at_the_first_failure_and_installs_only_the_package() -> None:
+def test_postbuild_stops_at_the_first_failure_installs_only_the_package_and_saves_as_make_lab_does() -> None:
     lines = (BINDER / "postBuild").read_text(encoding="utf-8").splitlines()
     commands = [line for line in lines if line and not line.startswith("#")]
-    assert commands == ["set -e", "pip install --no-deps ."]
+    assert commands[:2] == ["set -e", "pip install --no-deps ."]
+    assert not any("install" in command for command in commands[2:])
+    (settings,) = re.findall(r"echo '(.*)' > \"\$settings/jupyter_server_config.json\"", commands[-1])
+    hook = json.loads(settings)["ContentsManager"]["pre_save_hook"]
+    assert f"--ContentsManager.pre_save_hook={hook}" in launch.command()
 
 
 def test_every_data_file_of_the_package_is_installed_with_it() -> None:

@@ -50,10 +50,10 @@ def test_the_search_finds_what_it_should():
 def test_every_tensor_names_its_type():
     files = [file for file in PACKAGE.rglob("*.py") if file.relative_to(PACKAGE).parts[0] not in PICTURES]
     assert len(files) > 50
-    found = [
+    sites = [
         f"{file.relative_to(PACKAGE)}:{line}" for file in files for line in nameless(file.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert sites == []
 
 
 @pytest.mark.parametrize("method", methods.METHODS.names)

@@ -75,18 +75,18 @@ def _lines_inside_functions(tree: ast.Module) -> set[int]:
 
 def problems(name: str, source: str, package: str = "fqlab") -> list[str]:
     """What is wrong with the imports of ``name`` (a top-level module or sub-package of fqlab)."""
-    own = FLOOR[name]
-    found = []
+    floor = FLOOR[name]
+    wrong = []
     for module, line, at_top in imports(source, package):
         root, _, rest = module.partition(".")
         target = rest.partition(".")[0]
-        if root == "fqlab" and FLOOR.get(target, own) > own:
-            found.append(f"line {line}: floor {own} imports fqlab.{target} of floor {FLOOR[target]}")
-        if root in PICTURES and own <= LAST_WITHOUT_PICTURES:
-            found.append(f"line {line}: floor {own} imports {root}; pictures and controls live on floors 7 and 8")
+        if root == "fqlab" and FLOOR.get(target, floor) > floor:
+            wrong.append(f"line {line}: floor {floor} imports fqlab.{target} of floor {FLOOR[target]}")
+        if root in PICTURES and floor <= LAST_WITHOUT_PICTURES:
+            wrong.append(f"line {line}: floor {floor} imports {root}; pictures and controls live on floors 7 and 8")
         if root in OPTIONAL and at_top:
-            found.append(f"line {line}: {root} belongs inside the function that needs it")
-    return found
+            wrong.append(f"line {line}: {root} belongs inside the function that needs it")
+    return wrong
 
 
 def part(path: Path) -> str:

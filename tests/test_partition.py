@@ -245,8 +245,8 @@ def test_personal_test_set_follows_labels_not_positions():
     dataset = toy([0, 0, 1, 2], test=[2, 1, 0, 1, 0, 2], groups=[7, 8, 8, 9], test_groups=[9, 9, 8, 7, 8, 7])
     parts = [np.array([0, 1]), np.array([2, 3])]
     labels, groups = (personal_test(dataset, parts, by=by) for by in ("labels", "groups"))
-    assert [own.tolist() for own in labels] == [[2, 4], [0, 1, 3, 5]]
-    assert [own.tolist() for own in groups] == [[2, 3, 4, 5], [0, 1, 2, 4]]
+    assert [part.tolist() for part in labels] == [[2, 4], [0, 1, 3, 5]]
+    assert [part.tolist() for part in groups] == [[2, 3, 4, 5], [0, 1, 2, 4]]
 
 
 @pytest.mark.parametrize(

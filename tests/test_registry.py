@@ -36,8 +36,8 @@ class Loud(FedPAQ):
 @pytest.fixture
 def clean(monkeypatch):
     """Registries as they were."""
-    for known in (methods.METHODS, models.MODELS, data.DATASETS):
-        monkeypatch.setattr(known, "_added", dict(known._added))
+    for table in (methods.METHODS, models.MODELS, data.DATASETS):
+        monkeypatch.setattr(table, "_added", dict(table._added))
 
 
 def test_an_object_runs_and_its_experiment_names_it():
@@ -136,11 +136,11 @@ class Other(Method):
      ("panel", "x", Other, "kind is 'panel', but must be one of method, model, dataset")],
 )  # fmt: skip
 def test_what_cannot_be_registered_gets_one_sentence_and_leaves_nothing(kind, name, thing, sentence, clean):
-    before = [known.names for known in (methods.METHODS, models.MODELS, data.DATASETS)]
+    before = [table.names for table in (methods.METHODS, models.MODELS, data.DATASETS)]
     with pytest.raises(ConfigError, match=sentence) as caught:
         fqlab.register(kind, name, thing)
     assert "\n" not in str(caught.value)
-    assert before == [known.names for known in (methods.METHODS, models.MODELS, data.DATASETS)]
+    assert before == [table.names for table in (methods.METHODS, models.MODELS, data.DATASETS)]
 
 
 @pytest.mark.parametrize(

@@ -40,20 +40,20 @@ def swaps(targets: list[ast.expr], values: list[ast.expr]) -> bool:
 
 def mixed(source: str) -> list[int]:
     """Lines that assign values of different sorts, or two containers, in one tuple; a swap is one thing."""
-    found = []
+    lines = []
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)):
             continue
         for target in node.targets:
             strangers = len({kind(value) for value in node.value.elts}) > 1
             if isinstance(target, ast.Tuple) and strangers and not swaps(target.elts, node.value.elts):
-                found.append(node.lineno)
-    return found
+                lines.append(node.lineno)
+    return lines
 
 
 def test_a_tuple_assigns_what_belongs_together():
-    found = {path: mixed(path.read_text(encoding="utf-8")) for path in SOURCES}
-    assert [f"{path.relative_to(ROOT)}:{line}" for path, lines in found.items() for line in lines] == []
+    mixtures = {path: mixed(path.read_text(encoding="utf-8")) for path in SOURCES}
+    assert [f"{path.relative_to(ROOT)}:{line}" for path, lines in mixtures.items() for line in lines] == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,18 +21,25 @@ __all__ = ["Ask", "step"]
 class Ask(Card):
     """The card of a question that waits for its answer; in a notebook it has a slider and a button.
 
+    What a notebook's file keeps is the question alone, the same for everybody.
+
     Attributes:
         prediction: what is asked.
         commit: takes the guess and says what became of it.
+        known: what is known of the learner's guess, or that the answer is out; may be empty.
+        over: whether the answer is out, so that a guess does not count.
     """
 
     prediction: Prediction | None = field(default=None, repr=False)
     commit: Callable[[float], Card] | None = field(default=None, repr=False)
+    known: str = ""
+    over: bool = False
 
-    __repr__ = Card.__repr__
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, [Card.__repr__(self), self.known]))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        words = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        words = {"text/plain": Card.__repr__(self), "text/html": self._repr_html_()}
         return words if reading() else (self.widget()._repr_mimebundle_(**kwargs) or {}) | words
 
     def widget(self) -> VBox:
@@ -53,7 +61,8 @@ class Ask(Card):
         button.on_click(lambda _: setattr(verdict, "value", self.commit(round(slider.value, 6))._repr_html_()))
         row = w.HBox([slider, chosen, button], layout=w.Layout(align_items="center", grid_gap="8px"))
         helper = assistant({"fqlab-c-guess": f"Your guess ({self.prediction.unit})".replace(" ()", "")})
-        box = w.VBox([w.HTML(self._repr_html_()), row, verdict, helper])
+        asked = self._repr_html_() + (f"<p>{html.escape(self.known)}</p>" if self.known else "")
+        box = w.VBox([w.HTML(asked), *([] if self.over else [row, verdict]), helper])
         box.add_class("fqlab-quiz")
         box.add_class("fqlab-ask")
         return box

@@ -1,8 +1,9 @@
 """What the file of a lesson keeps when it is built or saved: the same for everybody who ran the same cells.
 
 Kept are the outputs that mean something to a reader without a kernel: *claims* (cells tagged
-``nbval-check-output``, which the tests compare on every run) and the static pictures of *panels* (cells
-tagged ``panel``). Live widgets, other outputs, run counters and a machine's own metadata are not.
+``nbval-check-output``, which the tests compare on every run), the static pictures of *panels* (cells tagged ``panel``), and
+what a cell *shows* by one call of ``predict``, ``quiz``, ``figure`` or ``show_source``. Live widgets, other outputs, run
+counters and a machine's own metadata are not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "tidy"]
+__all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "shows", "tidy"]
 
 CLAIM = "nbval-check-output"
 PANEL = "panel"
@@ -18,6 +19,10 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 HOME = "mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/"
 """Where a lesson's Binder badge leads, before the lesson's own file name."""
 STATIC = ("text/html", "image/svg+xml", "image/png")
+SHOWS = re.compile(
+    r"""(?:\w+\.)*(?:predict\("[\w-]+"\)|quiz\("\d\d"\)|figure\("[\w-]+"\)|show_source\([^\n]+\))""", re.ASCII
+)
+"""A cell that asks or shows the same to everybody; a guess typed into it is the learner's own."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -33,17 +38,26 @@ def tidy(book: dict[str, Any]) -> None:
         cell["metadata"].clear()
         cell["metadata"].update({"tags": tags} if tags else {})
     for number, cell in enumerate((cell for cell in book["cells"] if cell["cell_type"] == "code"), start=1):
-        tags = cell["metadata"].get("tags", ())
-        cell["outputs"] = _joined([output for output in cell["outputs"] if _kept(output, tags)])
+        cell["outputs"] = _joined([output for output in cell["outputs"] if _kept(output, cell)])
         cell["execution_count"] = number if cell["outputs"] else None
         for output in cell["outputs"]:
             _strip(output, number)
+            if shows(cell) and "image/png" in output["data"]:
+                output["data"].pop("text/html", None)  # the same picture once more
 
 
-def _kept(output: dict[str, Any], tags: list[str]) -> bool:
+def shows(cell: dict[str, Any]) -> bool:
+    """Whether a code cell is one call that asks a question, rebuilds a figure or shows the library's source."""
+    return SHOWS.fullmatch(_text(cell, "source").strip()) is not None
+
+
+def _kept(output: dict[str, Any], cell: dict[str, Any]) -> bool:
+    tags = cell["metadata"].get("tags", ())
     data = output.get("data", {})
     has_picture = any(kind in data for kind in STATIC)
-    return CLAIM in tags or (PANEL in tags and "data" in output and (has_picture or WIDGET not in data))
+    if PANEL in tags and "data" in output and (has_picture or WIDGET not in data):
+        return True
+    return CLAIM in tags or (shows(cell) and (has_picture or "text/markdown" in data))
 
 
 def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -60,7 +74,10 @@ def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _strip(output: dict[str, Any], number: int) -> None:
     output.get("data", {}).pop(WIDGET, None)
+    size = output.get("metadata", {}).get("image/png")
     output.get("metadata", {}).clear()
+    if size:
+        output["metadata"]["image/png"] = size
     if "execution_count" in output:
         output["execution_count"] = number
 
@@ -68,12 +85,32 @@ def _strip(output: dict[str, Any], number: int) -> None:
 def before_saving(model: dict[str, Any], path: str, **_: Any) -> None:
     """Hook of the Jupyter server: a lesson one has played with is saved as the repository stores it.
 
-    Only the course's own lessons are touched; what was typed into their cells stays. Whatever else lies in the folder,
-    a copy under another name or a lesson that somebody made into an assignment, is saved as it is.
+    Only the course's own lessons are tidied; what was typed into their cells stays. Whatever else lies in the folder, a
+    copy under another name or a lesson that somebody made into an assignment, is saved as it is, but for views of widgets
+    that nobody could open: see :func:`_leave_stills`.
     """
     name = path.rpartition("/")[2]
-    if model.get("type") == "notebook" and _is_lesson(model.get("content"), name):
+    if model.get("type") != "notebook" or not isinstance(model.get("content"), dict):
+        return
+    if _is_lesson(model["content"], name):
         tidy(model["content"])
+    else:
+        _leave_stills(model["content"])
+
+
+def _leave_stills(book: dict[str, Any]) -> None:
+    """Take a widget's view out of every output that has a still picture of it, unless the file holds the widget itself.
+
+    Without a kernel Jupyter shows the view, "Error displaying widget: model not found", and not the picture beside it.
+    """
+    metadata = book.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("widgets"):
+        return
+    for cell in book.get("cells", ()):
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if WIDGET in data and any(kind in data for kind in STATIC):
+                del data[WIDGET]
 
 
 def _is_lesson(book: Any, name: str) -> bool:

@@ -19,7 +19,7 @@ from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
 from fqlab.tensors import Weights, with_prefix
 from fqlab.training.objectives import Objective
-from fqlab.training.transforms import hold_masked, masked
+from fqlab.training.transforms import HoldMasked, masked
 from fqlab.wire import Payload
 
 __all__ = ["Lottery", "kept_after", "prune", "prunings_until", "published_mib"]
@@ -174,7 +174,7 @@ class Lottery(Method):
             ticket = Ticket(ticket.first, masks, ticket.prunings + 1)
             weights = ticket.first if self.rewind else weights
         params, buffers = split(weights, client.spec)
-        objective = Objective(project=hold_masked, context={n: mask.float() for n, mask in ticket.masks.items()})
+        objective = Objective(project=HoldMasked(), context={n: mask.float() for n, mask in ticket.masks.items()})
         return LocalProblem(masked(params, ticket.masks), buffers, objective, ticket)
 
     def _opens(self, weights: Weights, ticket: Ticket, client: Client) -> bool:

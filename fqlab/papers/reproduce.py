@@ -6,6 +6,7 @@ import importlib
 import inspect
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from fqlab.errors import ConfigError, one_of
+from fqlab.federation.engines.crew import one_thread
 from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
 from fqlab.papers.claims.rows import utc
 
-__all__ = ["recipe_of", "reproduce", "run_row", "this_commit", "versions"]
+__all__ = ["forget", "recipe_of", "refuse", "reproduce", "run_row", "this_commit", "versions"]
 
 
 def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
@@ -40,16 +42,16 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
     return result
 
 
-def run_row(found: Row, scale: str, progress: Callable[[], object] = lambda: None) -> Result:
-    """The result of a row; ``progress`` is called after every seed. Raises as :func:`reproduce`."""
+def run_row(found: Row, scale: str) -> Result:
+    """The result of a row, in seconds of processor time. Raises as :func:`reproduce`."""
     refuse(found, scale)
     recipe = recipe_of(found, scale)
     values: list[float] = []
     moment = datetime.now(timezone.utc)
     began = time.process_time()
-    for seed in range(found.seeds):
-        values.append(float(recipe(seed)))
-        progress()
+    with one_thread():  # sums in one order, whatever the machine; engines that use more threads still do
+        for seed in range(found.seeds):
+            values.append(float(recipe(seed)))
     return Result(
         id=found.id,
         scale=scale,
@@ -70,11 +72,11 @@ def run_row(found: Row, scale: str, progress: Callable[[], object] = lambda: Non
 def refuse(found: Row, scale: str) -> None:
     """Raise a ConfigError if a row has no such scale: it would run another set-up under its name."""
     one_of("scale", scale, SCALES)
-    missing = getattr(found, "not_run", {}).get(scale)
-    if scale not in found.scales or missing:
-        has = ", ".join(s for s in found.scales if s not in getattr(found, "not_run", {})) or "none"
-        reason = f": {missing}" if missing else ""
-        raise ConfigError(f"scale is {scale!r}, but {found.id!r} has no set-up of that scale (it has {has}){reason}.")
+    if scale not in found.scales:
+        has = ", ".join(found.scales) or "none"
+        raise ConfigError(f"scale is {scale!r}, but {found.id!r} has no set-up of that scale (it has {has}).")
+    if not found.recipe:
+        raise ConfigError(f"claim is {found.id!r}, but it has no recipe: {found.not_run[scale]}.")
 
 
 def recipe_of(found: Row, scale: str) -> Callable[[int], Any]:
@@ -91,6 +93,15 @@ def recipe_of(found: Row, scale: str) -> Callable[[int], Any]:
 def _hashable(value: Any) -> Any:
     """A list as a tuple, so that recipes can keep what they have computed."""
     return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def forget() -> None:
+    """Drop what the recipes have computed and kept, so that the next one is timed on its own."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fqlab.studies."):
+            for kept in vars(module).values():
+                if hasattr(kept, "cache_clear"):
+                    kept.cache_clear()
 
 
 def versions() -> Mapping[str, str]:

@@ -84,7 +84,7 @@ class Drawing:
     figure: Figure
     alt: str
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The drawing in a notebook: a picture with its alt text, and the alt text alone where nothing can be shown.
 
         Drawn at twice its size, for sharp screens and for slides.
@@ -95,7 +95,8 @@ class Drawing:
         self.figure.set_dpi(dpi)
         width = round(self.figure.get_figwidth() * 72)
         shown = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.alt)}" width="{width}">'
-        return {"text/html": shown, "text/plain": self.alt}
+        size = {"width": width, "height": round(self.figure.get_figheight() * 72)}
+        return {"text/html": shown, "image/png": picture, "text/plain": self.alt}, {"image/png": size}
 
 
 def draw(picture: type[Picture], data: Any, ghost: Any = None, *, zoom: float = 1.0) -> Drawing:

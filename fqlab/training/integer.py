@@ -60,15 +60,15 @@ def accumulate(
         g.mul_(momentum).addcmul_(power, part)
     if strength:
         pull = penalty_pull(magnitude, len(buffer), strength).unsqueeze(1)
-        for g, own in zip(buffer.split(columns, 1), magnitude.split(columns), strict=True):
-            g.addcmul_(binary_digits(own, len(buffer)), pull)
+        for g, part in zip(buffer.split(columns, 1), magnitude.split(columns), strict=True):
+            g.addcmul_(binary_digits(part, len(buffer)), pull)
 
 
 def penalty_pull(magnitude: torch.Tensor, bits: int, strength: float) -> torch.Tensor:
     """strength/√(‖B_i‖² + 1e−8), the penalty's gradient for every one of plane i: float32 ``[bits]``; 0 where none is."""
     count = torch.zeros(bits, dtype=torch.float32)
-    for own in magnitude.split(max(1, CHUNK // bits)):
-        count += binary_digits(own, bits).sum(1)
+    for part in magnitude.split(max(1, CHUNK // bits)):
+        count += binary_digits(part, bits).sum(1)
     return torch.where(count > 0, strength / (count + GUARD).sqrt(), 0)
 
 

@@ -15,9 +15,9 @@ from fqlab.training.objectives import Stacked
 __all__ = [
     "RANGE_RULES",
     "FakeQuantize",
+    "HoldMasked",
     "MultiBit",
     "PseudoNoise",
-    "hold_masked",
     "masked",
     "signed_round",
     "signed_step",
@@ -136,14 +136,14 @@ def masked(params: Weights, masks: Weights) -> Weights:
     return {name: value * masks[name] if name in masks else value for name, value in params.items()}
 
 
-def hold_masked(params: Weights, masks: Weights) -> Weights:
+@dataclass(frozen=True)
+class HoldMasked(Stacked):
     """Projection: what is masked stays zero, in place; masks are float32. Of weights that start so no more is needed."""
-    for name, mask in masks.items():
-        params[name].mul_(mask)
-    return params
 
-
-hold_masked.stacked = hold_masked  # type: ignore[attr-defined]
+    def __call__(self, params: Weights, masks: Weights) -> Weights:
+        for name, mask in masks.items():
+            params[name].mul_(mask)
+        return params
 
 
 @dataclass(frozen=True)

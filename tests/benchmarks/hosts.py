@@ -62,7 +62,8 @@ def hosts(rate: float, delay: float, loss: float) -> Iterator[None]:
             sh("ip", "netns", "add", name)
             sh("ip", "-n", name, "link", "set", "lo", "up")
         for n in range(NODES):
-            here, there = f"fq{n}s", f"fq{n}n"
+            here = f"fq{n}s"
+            there = f"fq{n}n"
             sh("ip", "link", "add", here, "netns", SERVER, "type", "veth", "peer", "name", there, "netns", host(n))
             for name, card, last in ((SERVER, here, 1), (host(n), there, 2)):
                 sh("ip", "-n", name, "address", "add", f"10.77.{n}.{last}/24", "dev", card)
@@ -149,7 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for rate in chosen.rates:
         for cell in measure(chosen.rounds, rate, chosen.delay, chosen.loss):
             cells.append(cell)
-            middle, least = statistics.median(cell["seconds"]), min(cell["seconds"])
+            middle = statistics.median(cell["seconds"])
+            least = min(cell["seconds"])
             print(
                 f"{rate or 'free':>7} {cell['bits']:>5} {cell['bytes_up']:>9,} {middle:>8.2f} {least:>6.2f}", flush=True
             )

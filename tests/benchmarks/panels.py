@@ -1,6 +1,6 @@
 """Measure every panel in Chromium: key press on its first slider to the first changed picture.
 
-    python tests/benchmarks/panels.py [presses]
+    PYTHONPATH=tests python tests/benchmarks/panels.py [presses]
 
 A panel whose first slider does nothing but train (drift, precision) shows the first picture of the training. Not a
 test: figures depend on the machine. Take them on an idle one; the script prints its load.
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pytest
 
 from browser import lab_fixture, write_notebook
 from fqlab import panels
@@ -63,4 +65,7 @@ def timed(sheet, name: str, presses: int):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 11)
+    try:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 11)
+    except pytest.skip.Exception as missing:
+        print(f"left out: {missing}")

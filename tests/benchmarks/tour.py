@@ -1,6 +1,6 @@
 """Measure the tour in Chromium: key press to changed picture, and to a complete new federated curve.
 
-    python tests/benchmarks/tour.py [presses]
+    PYTHONPATH=tests python tests/benchmarks/tour.py [presses]
 
 Not a test: figures depend on the machine. Take them on an idle one; the script prints its load.
 """
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pytest
 
 from browser import lab_fixture
 
@@ -49,4 +51,7 @@ def main(presses: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+    try:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+    except pytest.skip.Exception as missing:
+        print(f"left out: {missing}")

@@ -149,8 +149,8 @@ def test_hits_lie_on_the_owner_and_the_way_there_is_free(world):
     if not len(r):
         return
     hit = level(shapes, origins[column] + r[:, None] * rays)
-    own = np.argmax(shapes.owner == owner[column, beam][:, None], axis=1)
-    np.testing.assert_allclose(hit[np.arange(len(r)), own], 1, atol=1e-6)
+    solid = np.argmax(shapes.owner == owner[column, beam][:, None], axis=1)
+    np.testing.assert_allclose(hit[np.arange(len(r)), solid], 1, atol=1e-6)
     inside_at_start = level(shapes, origins[column]) < 1
     for part in np.linspace(0, 0.999, 40):
         there = level(shapes, origins[column] + part * r[:, None] * rays)
@@ -352,14 +352,14 @@ def test_clouds_keep_sizes_in_metres_and_height_above_ground():
     x, number = clouds(seen.points, seen.object, seen.sensor, np.random.default_rng(0), size=4096)
     assert x.dtype == np.float32
     for cloud, k in zip(x, number, strict=True):
-        own = seen.points[seen.object == k]
-        assert len(own) >= 12
-        assert len(np.unique(cloud, axis=0)) == len(np.unique(own, axis=0))
-        np.testing.assert_allclose(np.sort(np.unique(cloud[:, 2])), np.unique(own[:, 2]))
+        echoes = seen.points[seen.object == k]
+        assert len(echoes) >= 12
+        assert len(np.unique(cloud, axis=0)) == len(np.unique(echoes, axis=0))
+        np.testing.assert_allclose(np.sort(np.unique(cloud[:, 2])), np.unique(echoes[:, 2]))
         widest = lambda p: np.linalg.norm(p[:, None, :2] - p[None, :, :2], axis=-1).max()
-        sample = own[:: max(1, len(own) // 50)]
-        assert widest(cloud[: len(own)]) >= widest(sample) - 1e-3
-        np.testing.assert_allclose(cloud[: len(own), :2].mean(axis=0), 0, atol=1e-3)
+        sample = echoes[:: max(1, len(echoes) // 50)]
+        assert widest(cloud[: len(echoes)]) >= widest(sample) - 1e-3
+        np.testing.assert_allclose(cloud[: len(echoes), :2].mean(axis=0), 0, atol=1e-3)
 
 
 @pytest.fixture(scope="module")

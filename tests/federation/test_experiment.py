@@ -86,21 +86,23 @@ def test_an_experiment_is_a_value():
     """One dictionary, changed between three experiments, and from outside afterwards."""
     options = {"bits": [4, 2]}
     split = {"alpha": 0.1}
-    made = []
+    experiments = []
     for bits in (2, 3, 4):
         options["bits"] = bits
-        made.append(Experiment(method="clipped", options=options, partition="dirichlet", split=split))
+        experiments.append(Experiment(method="clipped", options=options, partition="dirichlet", split=split))
     options["bits"] = split["alpha"] = 8
-    assert [e.options["bits"] for e in made] == [2, 3, 4]
-    assert [e.split["alpha"] for e in made] == [0.1] * 3
-    for table in (made[0].options, made[0].split):
+    assert [e.options["bits"] for e in experiments] == [2, 3, 4]
+    assert [e.split["alpha"] for e in experiments] == [0.1] * 3
+    for table in (experiments[0].options, experiments[0].split):
         with pytest.raises(TypeError, match="does not support item assignment"):
             table["bits"] = 1
-    plain = made[0].to_dict()
+    plain = experiments[0].to_dict()
     plain["options"]["bits"] = 7
-    assert made[0].options["bits"] == 2
-    assert made[0] == Experiment.from_toml(made[0].to_toml()) == pickle.loads(pickle.dumps(made[0]))
-    assert len({*made, made[0], copy.deepcopy(made[1]), dataclasses.replace(made[2])}) == 3
+    assert experiments[0].options["bits"] == 2
+    assert (
+        experiments[0] == Experiment.from_toml(experiments[0].to_toml()) == pickle.loads(pickle.dumps(experiments[0]))
+    )
+    assert len({*experiments, experiments[0], copy.deepcopy(experiments[1]), dataclasses.replace(experiments[2])}) == 3
 
 
 def test_lists_are_fixed_too_and_travel():

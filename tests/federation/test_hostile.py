@@ -373,8 +373,8 @@ def test_robust_averages_survive_what_the_mean_does_not(method, tampered):
         options = {"plain": {}, "median": {"averaging": rule}, "trimmed_mean": {"averaging": rule, "cut": 0.2}}[rule]
         federation = Federation(experiment(method, rounds=1, options=options, partition="iid"))
         assert federation.step().left_out == ()
-        own = [n for n in federation.server.weights if method != "lg_fedavg" or n.startswith("fc2")]
-        largest[rule] = max(float(federation.server.weights[n].abs().max()) for n in own)
+        names = [n for n in federation.server.weights if method != "lg_fedavg" or n.startswith("fc2")]
+        largest[rule] = max(float(federation.server.weights[n].abs().max()) for n in names)
     assert largest["plain"] > 1e4
     assert max(largest["median"], largest["trimmed_mean"]) < 10
 

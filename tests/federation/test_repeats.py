@@ -57,13 +57,13 @@ def test_two_runs_side_by_side(tmp_path, capsys):
     left, right = tmp_path / "a.json", tmp_path / "b.json"
     assert run("--out", str(left), "--entropy", "true") == 0
     assert run("--method", "fedpaq", "--bits", "1", "--seeds", "2", "--out", str(right)) == 0
-    found = compare(read_run(left), read_run(right))
-    assert found.settings == {"method": ("fedavg", "fedpaq"), "entropy": (True, False), "bits": (None, 1)}
-    assert found.measures["bytes_down"][0] == found.measures["bytes_down"][1]
+    difference = compare(read_run(left), read_run(right))
+    assert difference.settings == {"method": ("fedavg", "fedpaq"), "entropy": (True, False), "bits": (None, 1)}
+    assert difference.measures["bytes_down"][0] == difference.measures["bytes_down"][1]
     capsys.readouterr()
     assert main(["compare", str(left), str(right)]) == 0
     lines = {line[:26].strip(): line.split() for line in capsys.readouterr().out.splitlines()}
-    up = [found.measures["bytes_up"][k][0] for k in (0, 1)]
+    up = [difference.measures["bytes_up"][k][0] for k in (0, 1)]
     assert lines["bytes up"][2:] == [f"{up[0]:,.0f}", f"{up[1]:,.0f}", "×", f"{up[1] / up[0]:.3g}"]
     assert lines["bits"] == ["bits", "-", "1"]
     assert lines["bytes up, entropy-coded"][-1] == "-"  # the one measured it, the other did not

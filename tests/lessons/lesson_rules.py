@@ -25,6 +25,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fqlab.lessons.notebook import shows
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
@@ -82,12 +84,12 @@ def _before(book: NotebookNode, kind: str) -> Iterator[NotebookNode]:
 def _sections(book: NotebookNode) -> Iterator[str]:
     text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
     words = [word.lower() for word in re.findall(r"^## +(?:in the +|the +)?(\w+)", text, re.MULTILINE | re.IGNORECASE)]
-    found = [word for word in words if word in SECTIONS]
-    missing = [section for section in SECTIONS if section not in found]
+    sections = [word for word in words if word in SECTIONS]
+    missing = [section for section in SECTIONS if section not in sections]
     if missing:
         yield f"no section headed: {', '.join(missing)}"
-    elif found != list(SECTIONS):
-        yield f"the sections come as {', '.join(found)}; they belong in the order {', '.join(SECTIONS)}"
+    elif sections != list(SECTIONS):
+        yield f"the sections come as {', '.join(sections)}; they belong in the order {', '.join(SECTIONS)}"
 
 
 def _code(book: NotebookNode) -> Iterator[str]:
@@ -160,24 +162,24 @@ def _cell(source: str, *, first: bool, own: bool, task: bool) -> Iterator[str]:
 
 def stored_problems(book: NotebookNode, size: int) -> list[str]:
     """What a derived ``.ipynb`` of ``size`` bytes stores that GitHub or git should not meet."""
-    found = [f"{size} bytes; 300 000 is the limit"] if size > 300_000 else []
+    faults = [f"{size} bytes; 300 000 is the limit"] if size > 300_000 else []
     if "widgets" in book.metadata:
-        found.append("metadata.widgets is stored; GitHub then refuses the whole notebook")
+        faults.append("metadata.widgets is stored; GitHub then refuses the whole notebook")
     if book.metadata.get("kernelspec", {}).get("name") != "python3":
-        found.append("no kernelspec python3")
+        faults.append("no kernelspec python3")
     for cell in book.cells:
         tags = cell.metadata.get("tags", [])
         for output in cell.get("outputs", []):
-            if CLAIM not in tags and PANEL not in tags:
-                found.append(f"cell {cell.id} stores an output, but is tagged neither {CLAIM} nor {PANEL}")
+            if CLAIM not in tags and PANEL not in tags and not shows(cell):
+                faults.append(f"cell {cell.id} stores an output, but is tagged neither {CLAIM} nor {PANEL}")
             if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
-                found.append(f"cell {cell.id} stores a live widget, which is nothing without its kernel")
+                faults.append(f"cell {cell.id} stores a live widget, which is nothing without its kernel")
             if output.output_type == "error":
-                found.append(f"cell {cell.id} stores an error")
+                faults.append(f"cell {cell.id} stores an error")
         if cell.get("outputs") and cell.execution_count is None:
-            found.append(f"cell {cell.id} has outputs and no execution count")
+            faults.append(f"cell {cell.id} has outputs and no execution count")
         if CLAIM in tags and not cell.get("outputs"):
-            found.append(f"cell {cell.id} is tagged {CLAIM} and claims nothing")
-        if PANEL in tags and not cell.get("outputs"):
-            found.append(f"cell {cell.id} is tagged {PANEL} and shows nothing without a kernel")
-    return found
+            faults.append(f"cell {cell.id} is tagged {CLAIM} and claims nothing")
+        if (PANEL in tags or (cell.cell_type == "code" and shows(cell))) and not cell.get("outputs"):
+            faults.append(f"cell {cell.id} is tagged {PANEL} and shows nothing without a kernel")
+    return faults

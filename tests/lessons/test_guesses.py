@@ -187,11 +187,24 @@ def test_a_slider_and_a_button_store_what_typing_stores(p):
     assert store.read()["guesses"] == {p.id: pytest.approx(slider.value)}
     typed = lessons.predict(p.id, round(slider.value, 6))
     assert verdict.value == typed._repr_html_()
-    assert f"So far you said {slider.value:g}" in lessons.predict(p.id).text
+    assert f"So far you said {slider.value:g}" in lessons.predict(p.id).known
     lessons.reveal(p.id)
     button.click()
     assert "a guess does not count now" in verdict.value
-    assert "a guess does not count now" in lessons.predict(p.id).text
+    late = lessons.predict(p.id)
+    assert "a guess does not count now" in late.known
+    assert "a guess does not count now" in repr(late)
+    assert len(late.widget().children) == 2, "the slider is gone"
+
+
+def test_what_a_file_keeps_of_a_question_is_the_same_for_everybody():
+    p = prediction(PERCENT)
+    kept = []
+    for play in (lambda: None, lambda: lessons.predict(p.id, 50), lambda: lessons.reveal(p.id)):
+        play()
+        bundle = lessons.predict(p.id)._repr_mimebundle_()
+        kept.append((bundle["text/plain"], bundle["text/html"]))
+    assert kept[0] == kept[1] == kept[2]
 
 
 def test_a_question_is_text_where_there_is_no_kernel(monkeypatch):
@@ -206,6 +219,6 @@ def test_a_question_is_text_where_there_is_no_kernel(monkeypatch):
 
 @given(st.integers(-(10**6), 10**6), st.integers(1, 10**9))
 def test_a_slider_has_about_a_hundred_round_steps(low, span):
-    found = asking_step(low, low + span)
-    assert found == 1 or 45 <= span / found <= 230
-    assert found == 1 or f"{found:.0e}"[0] in "125"
+    step = asking_step(low, low + span)
+    assert step == 1 or 45 <= span / step <= 230
+    assert step == 1 or f"{step:.0e}"[0] in "125"

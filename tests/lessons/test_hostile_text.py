@@ -43,16 +43,16 @@ ODD = [
 ]
 
 
-def mutants(known: list[str], count: int, seed: int) -> Iterator[str]:
+def mutants(texts: list[str], count: int, seed: int) -> Iterator[str]:
     """``known`` with one to four changes each: a letter, a piece cut, doubled or moved, a piece of another, odd characters."""
     draw = random.Random(seed)
     for _ in range(count):
-        text = draw.choice(known)
+        text = draw.choice(texts)
         for _ in range(draw.randint(1, 4)):
             a, b = sorted(draw.choices(range(len(text) + 1), k=2))
             middle = draw.choice(
                 [
-                    "", text[a:b] * 2, text[a:b][::-1], text[a:b].swapcase(), draw.choice(ODD), draw.choice(known),
+                    "", text[a:b] * 2, text[a:b][::-1], text[a:b].swapcase(), draw.choice(ODD), draw.choice(texts),
                     draw.choice(ticket.ALPHABET), chr(draw.randrange(0x3000)), text[a:b] * draw.choice((10, 1000)),
                 ]
             )  # fmt: skip
@@ -76,10 +76,10 @@ def tried(error: type[Exception], read: Callable[..., Any], *given: Any) -> tupl
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.name)
 def test_a_ticket_is_read_or_refused(panel: type) -> None:
-    known = [ticket.write(panel.name, panel.version, state) for state in states(panel.State, 20, 1)]
+    texts = [ticket.write(panel.name, panel.version, state) for state in states(panel.State, 20, 1)]
     about = (panel.name, panel.version, panel.State)
     refused = 0
-    for text in mutants(known, COUNT, 2):
+    for text in mutants(texts, COUNT, 2):
         state, told = tried(ConfigError, ticket.read, *about, text)
         if state is None:
             refused += 1
@@ -109,8 +109,8 @@ def test_what_is_no_ticket_at_all_is_refused(panel: type) -> None:
 def test_a_ticket_beyond_the_last_setting_is_refused() -> None:
     panel = panels.tour
     number = 1
-    for known in controls(panel.State):
-        number *= known.count
+    for setting in controls(panel.State):
+        number *= setting.count
     seal = ticket.seal(panel.name, panel.version, panel.State, number)
     text = f"{panel.name}-{ticket.spell(number)}-{ticket.spell(seal, ticket.CHECK)}"
     with pytest.raises(ConfigError, match="check digits do not fit"):
@@ -120,15 +120,15 @@ def test_a_ticket_beyond_the_last_setting_is_refused() -> None:
 def test_a_code_is_read_or_refused() -> None:
     for seed, p in enumerate(PREDICTIONS):
         draw = random.Random(seed)
-        known = [code.write(p.id, draw.uniform(p.low, p.high)) for _ in range(20)] + [code.write(p.id, 0)]
-        for text in mutants(known, COUNT, seed):
+        texts = [code.write(p.id, draw.uniform(p.low, p.high)) for _ in range(20)] + [code.write(p.id, 0)]
+        for text in mutants(texts, COUNT, seed):
             guess, told = tried(ConfigError, code.read, p.id, text)
             if guess is None:
                 assert told.startswith("code is ")
                 assert len(told) < 250
             else:
                 assert code.read(p.id, code.write(p.id, guess)) == guess
-        guesses, left_out = gather(p.id, "\n".join(mutants(known, 200, seed + 1)))
+        guesses, left_out = gather(p.id, "\n".join(mutants(texts, 200, seed + 1)))
         assert all(p.low <= guess <= p.high for guess in guesses)
         assert len(left_out) < 200
 
@@ -162,9 +162,9 @@ def test_a_progress_file_is_read_or_refused(own_progress) -> None:
         "solved": {"03-a": True},
         "answers": {"00-1": False},
     }
-    known = [json.dumps(full), json.dumps(full, indent=1), json.dumps(store.empty()), json.dumps([full, 10**30, 1e308])]
+    texts = [json.dumps(full), json.dumps(full, indent=1), json.dumps(store.empty()), json.dumps([full, 10**30, 1e308])]
     read = 0
-    for text in mutants(known, COUNT, 5):
+    for text in mutants(texts, COUNT, 5):
         own_progress.write_bytes(text.encode("utf-8", "surrogatepass"))
         progress, told = tried(DataError, store.load, own_progress)
         if progress is None:

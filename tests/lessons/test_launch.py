@@ -145,8 +145,8 @@ def test_a_lesson_is_saved_as_it_is_stored(path: Path) -> None:
         stored = json.loads(path.read_text(encoding="utf-8"))
         assert book["metadata"] == stored["metadata"]
         assert [c["metadata"] for c in book["cells"]] == [c["metadata"] for c in stored["cells"]]
-        plain = [c for c in book["cells"] if c["cell_type"] == "code" and not c["metadata"].get("tags")]
-        assert [c["outputs"] for c in plain] == [[] for _ in plain]
+        plain = [k for k, c in enumerate(book["cells"]) if c["cell_type"] == "code" and not c["metadata"].get("tags")]
+        assert [book["cells"][k]["outputs"] for k in plain] == [stored["cells"][k]["outputs"] for k in plain]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,28 @@ def test_a_copy_of_a_lesson_under_another_name_is_saved_as_it_is(name: str) -> N
     before = json.dumps(book)
     before_saving({"type": "notebook", "content": book}, name)
     assert json.dumps(book) == before
+
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def with_view(**other: str) -> dict[str, Any]:
+    """A notebook whose one cell shows a widget, and what stands beside it for readers without a kernel."""
+    data = {VIEW: {"model_id": "x", "version_major": 2, "version_minor": 0}, **other}
+    output = {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": 1}
+    return {"metadata": {}, "cells": [{"cell_type": "code", "source": "panel", "metadata": {}, "outputs": [output]}]}
+
+
+def test_a_copy_keeps_the_picture_that_can_be_seen_without_a_kernel() -> None:
+    for still in ({"text/html": "<img>"}, {"image/png": "AAAA", "text/plain": "a panel"}):
+        before_saving({"type": "notebook", "content": (book := with_view(**still))}, "mine.ipynb")
+        assert book["cells"][0]["outputs"][0]["data"] == still
+    alone = with_view(**{"text/plain": "IntSlider()"})
+    stored = with_view(**{"text/html": "<img>"}) | {"metadata": {"widgets": {"state": {"x": {}}}}}
+    for book in (alone, stored):
+        before = json.dumps(book)
+        before_saving({"type": "notebook", "content": book}, "mine.ipynb")
+        assert json.dumps(book) == before
 
 
 def test_an_assignment_made_of_a_lesson_keeps_its_points() -> None:

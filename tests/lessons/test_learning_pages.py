@@ -20,7 +20,7 @@ from fqlab.lessons import code, contents, store
 from fqlab.lessons.classroom import gather
 from fqlab.lessons.number import understood
 from fqlab.lessons.website import build_website
-from fqlab.lessons.website.learn.asking import part
+from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.learn.words import Words, glossary
 
 pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
@@ -135,7 +135,8 @@ def test_a_quiz_answers_and_keeps_the_first_answer(reader: Reader) -> None:
 
 def test_hints_unfold_one_by_one_and_code_is_one_click_away(reader: Reader) -> None:
     page = reader.open()
-    box, exercise = page.locator(".learn-exercise"), contents.exercise("03-octav-step")
+    box = page.locator(".learn-exercise").first
+    exercise = contents.exercise("03-octav-step")
     assert exercise.task in box.inner_text()
     for n in (1, 2, 3):
         shown = [box.get_by_text(f"Hint {k}", exact=True).is_visible() for k in (1, 2, 3)]
@@ -146,9 +147,28 @@ def test_hints_unfold_one_by_one_and_code_is_one_click_away(reader: Reader) -> N
     assert all(mistake.message in box.inner_text() for mistake in exercise.mistakes)
     box.get_by_text("A solution").click()
     assert exercise.solution in box.locator("pre").inner_text()
+    assert exercise.then in box.inner_text()
     links = [link.get_attribute("href") for link in box.get_by_role("link").all()]
     assert links[0].startswith("https://mybinder.org/")
     assert all(link.endswith(f"{LESSON}.ipynb") for link in links)
+
+
+def test_an_exercise_on_paper_is_checked_on_the_page(reader: Reader) -> None:
+    page = reader.open()
+    box = page.locator(".learn-exercise").nth(1)
+    exercise = contents.exercise("03-constant")
+    field = box.get_by_label("Your answer")
+    wrong = {"": "one number", "1/2/3": "one number", "1/0": "one number", "x": "one number", "0,9": "0.9 is not it."}
+    for typed, words in (wrong | {"1/12": exercise.mistakes[0].message}).items():
+        field.fill(typed)
+        box.get_by_role("button", name="Check").click()
+        assert words in box.locator(".learn-said").inner_text()
+        assert reader.stored()["solved"] == {}
+    for typed in ("1/6", "0.167"):
+        field.fill(typed)
+        field.press("Enter")
+        assert f"Right. {exercise.then}" in box.locator(".learn-said").inner_text()
+    assert reader.stored()["solved"] == {exercise.id: True}
 
 
 def test_progress_is_the_notebooks_file(reader: Reader, tmp_path: Path) -> None:
@@ -171,7 +191,7 @@ def test_progress_is_the_notebooks_file(reader: Reader, tmp_path: Path) -> None:
     page.locator("input[type=file]").set_input_files(notebook)
     page.get_by_text("This is no progress file").wait_for()
     reader.open()
-    page.get_by_text("Solved in the notebook").wait_for()
+    page.get_by_text("✓ Solved.").first.wait_for()
 
 
 def test_page_and_notebook_refuse_the_same_files(reader: Reader, tmp_path: Path) -> None:
@@ -301,7 +321,8 @@ def test_heads_of_tables_stay_in_sight(reader: Reader) -> None:
 
 def test_a_word_says_what_it_means(reader: Reader) -> None:
     page = reader.open()
-    word, meaning = page.locator("a.learn-word", has_text="max-abs").first, page.locator(".learn-meaning")
+    word = page.locator("a.learn-word", has_text="max-abs").first
+    meaning = page.locator(".learn-meaning")
     for show, hide in (
         (word.hover, lambda: page.mouse.move(0, 0)),
         (word.focus, lambda: page.keyboard.press("Escape")),
@@ -356,7 +377,11 @@ def test_only_a_call_that_names_its_item_is_played() -> None:
     assert 'class="learn learn-predict"' in part(f'predict("{GUESS}")', LESSON, truths)
     assert "It is 2.9 ×, because" in part(f'reveal("{GUESS}")', LESSON, truths)
     assert part('quiz("03")', LESSON, truths).count("learn-quiz") == 3
-    for other in ("predict()", "x = 1", "quiz(number)", "check(", 'print("03")', ""):
+    cell = 'def f(x):\n    return ...  # TODO\n\n\ncheck("03-octav-step", f)'
+    assert 'class="learn learn-exercise"' in part(cell, LESSON, truths)
+    assert stub(cell) == "def f(x):\n    return ...  # TODO"
+    assert stub('quiz("03")') == ""
+    for other in ('x = 1\nquiz("03")', "predict()", "x = 1", "quiz(number)", "check(", 'print("03")', ""):
         assert part(other, LESSON, truths) == ""
 
 

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from fqlab.lessons import check, lesson
 from fqlab.lessons.build import build, read_source
 from fqlab.lessons.contents import exercise
-from fqlab.lessons.notebook import tidy
+from fqlab.lessons.notebook import shows, tidy
 from lesson_rules import BADGE, bound, problems, stored_problems
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -61,6 +61,51 @@ def test_no_cell_takes_the_name_of_a_learners_function(path: Path) -> None:
     }
     assert defined
     assert bound(jupytext.read(path)) & defined == set()
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_what_a_lesson_asks_and_shows_is_stored_as_it_is_now(path: Path) -> None:
+    book = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    space: dict = {}
+    exec(cells[0].source, space)
+    shown = [cell for cell in cells if shows(cell) and "figure(" not in cell.source]
+    assert len(shown) >= 2
+    for cell in shown:
+        value = eval(cell.source, space)
+        words = value._repr_mimebundle_() if hasattr(value, "_repr_mimebundle_") else {}
+        words |= {"text/markdown": value._repr_markdown_()} if hasattr(value, "_repr_markdown_") else {}
+        (output,) = cell.outputs
+        for kind, text in output.data.items():
+            assert text == words.get(kind, repr(value)), (
+                f"{path.stem}: {cell.source} is stale: python -m fqlab.lessons.build notebooks/{path.name}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ('predict("03-clip-gain")', True),
+        ('quiz("03")\n', True),
+        ('figures.figure("10-uplinks")', True),
+        ('show_source(METHODS["fedpaq"].encode)', True),
+        ('predict("03-clip-gain", 4)', False),
+        ("predict(50)", False),
+        ("quiz(number)", False),
+        ('x = figure("03-clips")', False),
+        ("show_source(f)\nprint(1)", False),
+        ('reveal("03-clip-gain")', False),
+    ],
+)
+def test_a_cell_shows_the_same_to_everybody_or_not(source: str, shown: bool) -> None:
+    assert shows({"source": source}) is shown
+    picture = {"output_type": "display_data", "metadata": {"image/png": {"width": 9}, "x": 1}}
+    picture["data"] = {"text/html": "<img>", "image/png": "AAAA", "application/vnd.jupyter.widget-view+json": {}}
+    aside = {"output_type": "stream", "name": "stdout", "text": "an aside"}
+    cell = {"cell_type": "code", "metadata": {}, "source": source, "outputs": [aside, picture]}
+    tidy({"metadata": {}, "cells": [cell]})
+    kept = {"output_type": "display_data", "metadata": {"image/png": {"width": 9}}, "data": {"image/png": "AAAA"}}
+    assert cell["outputs"] == ([kept] if shown else [])
 
 
 NAME = "03_optimal_clipping"

@@ -11,7 +11,7 @@ import torch
 from fqlab.lessons import lesson
 from fqlab.panels.views.drift import State, experiment
 from fqlab.panels.views.fleet import NAMES
-from fqlab.panels.views.quantizer import GRIDS, counted
+from fqlab.panels.views.quantizer import GRIDS, mse_curve
 from fqlab.plots.quantizer import mse_ratio
 from fqlab.quant import Grid, clip_for, expected_mse, octav_step
 from fqlab.studies.fedavg import distances, watch
@@ -40,7 +40,7 @@ def test_lesson_02_octavs_clip_is_near_the_best(kind, bits):
 
 
 def test_lesson_02_grids_of_as_many_levels_err_alike():
-    curves = {kind: counted(kind, "normal", 0) for kind in GRIDS}
+    curves = {kind: mse_curve(kind, "normal", 0) for kind in GRIDS}
     assert mse_ratio(curves, "levels", 2)[1] == pytest.approx(1.3, abs=0.08)
     assert mse_ratio(curves, "said", 2)[1] == pytest.approx(4, abs=0.2)
     assert mse_ratio(curves, "levels", 4)[1] < 1.05

@@ -50,8 +50,8 @@ def test_every_word_symbol_and_name_is_there_once():
     words = [word.strip().lower() for row in rows() for word in re.sub(r"<[^>]*>", "", row[0]).split(", ")]
     symbols = [symbol.strip() for row in rows() for symbol in row[1].split(",") if symbol.strip()]
     anchors = [re.search(r'id="([^"]+)"', row[0])[1] for row in rows()]
-    for found in (words, symbols, anchors):
-        assert [x for x in found if found.count(x) > 1] == []
+    for entries in (words, symbols, anchors):
+        assert [x for x in entries if entries.count(x) > 1] == []
     assert {"b", "s", "Δ", "ε", "δ(l)", "λ", "α", "σ"} <= set(symbols)
 
 
@@ -60,10 +60,10 @@ def test_links_arrive(path: Path):
     for target, name in LINK.findall(prose(path)):
         if name.startswith("claim-"):
             continue  # tests/test_papers.py holds these
-        found = (FOLDER / target).resolve() if target else path
-        assert found.exists(), f"{path.name} links to {target}, which is not there"
+        page = (FOLDER / target).resolve() if target else path
+        assert page.exists(), f"{path.name} links to {target}, which is not there"
         if name:
-            assert name in names(found), f"{path.name} links to {target}#{name}, which is not there"
+            assert name in names(page), f"{path.name} links to {target}#{name}, which is not there"
 
 
 def sections() -> dict[str, str]:
@@ -80,9 +80,9 @@ def test_every_lesson_has_its_beats():
 def panel_of(number: str) -> type | None:
     """The panel that a lesson plays with; None while the lesson is not there."""
     for path in FOLDER.glob(f"{number}_*.py"):
-        found = re.search(r"from fqlab\.panels import (\w+)", path.read_text(encoding="utf-8"))
-        if found and found[1] in panels.PANELS:
-            return getattr(panels, found[1])
+        imported = re.search(r"from fqlab\.panels import (\w+)", path.read_text(encoding="utf-8"))
+        if imported and imported[1] in panels.PANELS:
+            return getattr(panels, imported[1])
     return None
 
 

@@ -235,9 +235,9 @@ def browser():
         pytest.skip("no Chromium for the browser tests")
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
-        yield made
-        made.close()
+        browser = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
+        yield browser
+        browser.close()
     gc.collect()  # greenlets of the driver end here, not in the middle of another test
 
 

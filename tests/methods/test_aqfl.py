@@ -143,11 +143,11 @@ def test_personal_accuracy_is_that_of_the_quantized_models():
 
 def test_a_clients_own_model_has_statistics_from_its_own_samples():
     federation = Federation(experiment(model="resnet8", rounds=1, clients=2, epochs=1, engine="serial"))
-    own = federation.model_of(0)
-    other = federation.model_of(1)
-    assert not torch.equal(own["norm.running_var"], federation.server.weights["norm.running_var"])
-    assert not torch.equal(own["norm.running_var"], other["norm.running_var"])
-    assert torch.equal(own["norm.weight"], federation.server.weights["norm.weight"])
+    first = federation.model_of(0)
+    second = federation.model_of(1)
+    assert not torch.equal(first["norm.running_var"], federation.server.weights["norm.running_var"])
+    assert not torch.equal(first["norm.running_var"], second["norm.running_var"])
+    assert torch.equal(first["norm.weight"], federation.server.weights["norm.weight"])
 
 
 def test_activations_are_quantized_where_the_network_says_so():

@@ -183,15 +183,15 @@ def test_a_downlink_of_changes_gives_the_same_run(coding):
 def test_a_refused_upload_does_not_put_server_and_client_at_odds():
     """The server goes on from the last version it knows the client holds, however often uploads fail."""
     generator = torch.Generator().manual_seed(0)
-    known = Known.nothing({"w": torch.Size([6])}, 1)
+    mirror = Known.nothing({"w": torch.Size([6])}, 1)
     held = None
     accept = [True, False, False, True, True, False, True]
     for good in accept:
         values = torch.randint(-7, 8, (6,), generator=generator).to(torch.int16)
         codes = {"w": Codes(values, Grid(3, "sign_magnitude"), torch.tensor(1.0))}
-        received, held = receive(wire.unpack(wire.pack(known.send(0, codes))), ["w"], held)
+        received, held = receive(wire.unpack(wire.pack(mirror.send(0, codes))), ["w"], held)
         assert received == codes
-        known = known.accepted({0: codes} if good else {})
+        mirror = mirror.accepted({0: codes} if good else {})
         assert len(held.flatten()) <= 4
 
 

@@ -75,8 +75,8 @@ def test_rounds_prune_rewind_and_keep_pruned_weights_at_zero():
         mask = federation.server.state.masks["fc1.weight"][c]
         assert torch.equal(mask, ticket.masks["fc1.weight"])
         assert torch.equal(ticket.first["fc1.weight"], first)
-        own = federation.method.personalized(federation.server, c, ticket)["fc1.weight"]
-        assert not bool(own[~mask].any())
+        weights = federation.method.personalized(federation.server, c, ticket)["fc1.weight"]
+        assert not bool(weights[~mask].any())
 
 
 def test_a_closed_gate_never_prunes_and_then_it_is_fedavg_without_sizes():

@@ -67,17 +67,19 @@ class Trial(Panel):
 
 @pytest.fixture
 def panel():
-    made = Trial()
-    assert made.wait(20)
-    yield made
-    made.close()
+    trial = Trial()
+    assert trial.wait(20)
+    yield trial
+    trial.close()
 
 
 def report(panel: Trial, name: str, value) -> None:
     """What the page does when a hand moves a control; of a list it reports the place."""
-    made = panel.controls.widgets[name]
-    place = {"index": list(made.options).index((value, value))} if isinstance(made, w.Dropdown) else {"value": value}
-    made.set_state(place)
+    widget = panel.controls.widgets[name]
+    place = (
+        {"index": list(widget.options).index((value, value))} if isinstance(widget, w.Dropdown) else {"value": value}
+    )
+    widget.set_state(place)
 
 
 # ------------------------------------------------------------------------------------------------ sliders and hands
@@ -107,7 +109,7 @@ def test_a_slider_on_which_the_hand_has_moved_on_is_left_alone(panel):
 
 def test_programs_presets_and_tickets_move_every_control(panel):
     panel.set(level=2.5, mode="slow", seed=7)
-    shown = {name: made.value for name, made in panel.controls.widgets.items()}
+    shown = {name: widget.value for name, widget in panel.controls.widgets.items()}
     assert shown == {"level": 2.5, "bits": 4, "mode": "slow", "seed": 7}
     panel.preset("Low")
     assert panel.controls.widgets["level"].value == -4.0
@@ -196,9 +198,9 @@ def test_numpys_numbers_are_numbers(panel):
 
 def test_hide_takes_one_name_or_several():
     for hide, count in (("seed", 3), (("seed", "bits"), 2), ([], 4), ({"level"}, 3)):
-        made = Trial(hide=hide)
-        assert sum(child in made.controls.widgets.values() for child in made.controls.column.children) == count
-        made.close()
+        trial = Trial(hide=hide)
+        assert sum(child in trial.controls.widgets.values() for child in trial.controls.column.children) == count
+        trial.close()
     for hide, message in (
         ("sead", "hide is 'sead', but must be one of level"),
         (5, "hide is 5, but must be a name or"),
@@ -288,16 +290,16 @@ def test_a_closed_panel_leaves_no_thread_and_no_widget():
     def live():
         return set(_instances)
 
-    known = live()
+    before = live()
     for _ in range(3):
-        made = Trial()
-        made.preset("Slow")
+        trial = Trial()
+        trial.preset("Slow")
         thread = mine()
-        made.close()
+        trial.close()
         for each in thread:
             each.join(20)
             assert not each.is_alive()
-    assert live() == known
+    assert live() == before
 
 
 def test_a_job_that_ends_the_interpreter_ends_only_itself(panel, capsys):

@@ -18,10 +18,10 @@ from fqlab.training.sgd import accuracy
 
 @pytest.fixture(scope="module")
 def panel():
-    made = clipped()
-    made.wait()
-    yield made
-    made.close()
+    panel = clipped()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 def measured(w: torch.Tensor, bits: int) -> float:

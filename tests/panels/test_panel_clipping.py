@@ -14,10 +14,10 @@ from fqlab.quant import Grid, mse_parts, octav, quantize
 
 @pytest.fixture(scope="module")
 def panel():
-    made = Clipping()
-    made.wait()
-    yield made
-    made.close()
+    panel = Clipping()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 def shown(panel: Clipping, picture, **settings):

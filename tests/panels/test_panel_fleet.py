@@ -26,10 +26,10 @@ def panel():
         module = sys.modules[fleet.__module__]
         patch.setattr(module, "alone", lambda seed: (HOME, AWAY))
         patch.setattr(module, "together", lambda seed, bits=32, rounding="": FULL if bits == 32 else FEW)
-        made = fleet()
-        made.wait()
-        yield made
-        made.close()
+        panel = fleet()
+        panel.wait()
+        yield panel
+        panel.close()
 
 
 def test_the_echoes_are_the_scanners(panel):
@@ -38,8 +38,8 @@ def test_the_echoes_are_the_scanners(panel):
     shown = panel.frame.pictures[Echoes]
     for thing in range(len(scene.standing)):
         assert shown.echoes[thing] == np.sum(scene.object == thing)
-        own = scene.solids.centre[scene.solids.owner == thing, :2].mean(0)
-        assert shown.distance[thing] == pytest.approx(np.hypot(*(own - scene.sensor[:2])))
+        centre = scene.solids.centre[scene.solids.owner == thing, :2].mean(0)
+        assert shown.distance[thing] == pytest.approx(np.hypot(*(centre - scene.sensor[:2])))
     assert np.array_equal(shown.kind, scene.standing)
     drawn = panel.frame.pictures[Street]
     for k in range(len(CLASSES)):
@@ -85,8 +85,8 @@ def test_the_federation_is_read_town_by_town(monkeypatch):
     """Two rounds: each town's accuracy from the confusion of labels, and their mean the federation's own."""
     monkeypatch.setattr(lidar, "ROUNDS", 2)
     federation = lidar._trained(lidar.experiment(0))
-    found = lidar.by_town(federation, federation.server.weights)
-    assert np.mean(found) == pytest.approx(federation.rounds[-1].accuracy, abs=1e-6)
+    accuracies = lidar.by_town(federation, federation.server.weights)
+    assert np.mean(accuracies) == pytest.approx(federation.rounds[-1].accuracy, abs=1e-6)
     data = federation.simulation.dataset
     for town in (0, 7):
         mine = data.test_groups == town
@@ -94,7 +94,7 @@ def test_the_federation_is_read_town_by_town(monkeypatch):
         model = federation.simulation.model
         model.load_state_dict(federation.server.weights)
         right = model(data.test_x[mine]).argmax(1) == data.test_y[mine]
-        assert found[town] == pytest.approx(float(right.float().mean()))
+        assert accuracies[town] == pytest.approx(float(right.float().mean()))
     assert lidar.elsewhere([1.0, 2.0, 6.0]) == [4.0, 3.5, 1.5]
 
 

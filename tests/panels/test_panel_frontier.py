@@ -133,14 +133,14 @@ def test_a_method_of_ones_own_is_the_same_run_as_by_its_name():
 
 
 def test_a_method_without_bits_and_a_registered_one():
-    found = []
+    ends = []
     for method in (Quiet(), "quiet-one", "fedavg"):
         if method == "quiet-one":
             methods.METHODS.register("quiet-one", Quiet)
         panel = frontier(method=method, rounds=2, bits=3)
-        found.append(last_of(panel))
+        ends.append(last_of(panel))
         panel.close()
-    assert found[0] == found[1] == found[2]
+    assert ends[0] == ends[1] == ends[2]
 
 
 def test_a_ticket_says_own_and_holds_no_method():

@@ -13,10 +13,10 @@ from fqlab.plots.lottery import Costs, Masks, PersonalAccuracy
 
 @pytest.fixture(scope="module")
 def panel():
-    made = LotteryPanel()
-    assert made.wait(200)
-    yield made
-    made.close()
+    panel = LotteryPanel()
+    assert panel.wait(200)
+    yield panel
+    panel.close()
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ MAX_1960 = {4: (0.1188, 1.904), 8: (0.03744, 2.759), 16: (0.01154, 3.602)}
 
 @pytest.fixture(scope="module")
 def panel():
-    made = packet()
-    yield made
-    made.close()
+    panel = packet()
+    yield panel
+    panel.close()
 
 
 def test_every_byte_shown_is_a_byte_sent(panel):

@@ -16,10 +16,10 @@ from fqlab.studies.bsq import PLANES, WARMUP, experiment
 
 @pytest.fixture(scope="module")
 def panel():
-    made = planes()
-    made.wait()
-    yield made
-    made.close()
+    panel = planes()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 @pytest.fixture(scope="module")

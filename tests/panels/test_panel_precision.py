@@ -17,11 +17,11 @@ from fqlab.studies.fedmpq import CLIENTS, SIZES, bell, experiment
 
 @pytest.fixture(scope="module")
 def panel():
-    made = panels.precision()
-    made.stop()
-    made.wait()
-    yield made
-    made.close()
+    panel = panels.precision()
+    panel.stop()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,11 @@ def test_densities_are_shares_of_weights_beyond_half_the_scale(panel, module):
 
 def test_the_curve_is_the_federation_of_the_state(module):
     state = module.State(scheme="dual", eta=0.2, budgets="2-4-8")
-    made = module.Precision()
-    frames = made.run(state)
+    panel = module.Precision()
+    frames = panel.run(state)
     shown = [next(frames).pictures[Federated] for _ in range(2)][-1]
     frames.close()
-    made.close()
+    panel.close()
     options = dict(budgets="2-4-8", penalty=0.0, epsilon=0.05, growing=False, dual_step=0.2)
     alone = fit(experiment(options, rounds=2)).rounds
     assert shown.accuracy == [r.accuracy for r in alone]
@@ -89,20 +89,20 @@ def test_every_scheme_is_a_method_that_can_run(module):
 
 def test_moves_and_presets_of_the_same_experiment_train_nothing_again(module, monkeypatch):
     monkeypatch.setattr(module, "described", lambda state: experiment(module.options(state), seed=state.seed, rounds=2))
-    made = module.Precision(penalty=0.004)
-    assert made.wait(120)
-    curve = made.frame.pictures[Federated]
+    panel = module.Precision(penalty=0.004)
+    assert panel.wait(120)
+    curve = panel.frame.pictures[Federated]
     trained = list(module._RUNS)
     monkeypatch.setattr(module, "Federation", None)  # whoever trains now breaks
     for change in ({"move": 3}, {"move": 0}, {"move": module.LAST}):
-        made.set(**change)
-        assert made.wait(60)
-        assert made.error is None
-        assert made.frame.pictures[Federated] == curve
-        assert len(made.runner.steps) == 2, "and it can still be walked through"
+        panel.set(**change)
+        assert panel.wait(60)
+        assert panel.error is None
+        assert panel.frame.pictures[Federated] == curve
+        assert len(panel.runner.steps) == 2, "and it can still be walked through"
     assert set(module._RUNS) == set(trained)
-    assert made.seconds(made.state) < 1
-    made.set(penalty=0.005)
-    assert made.wait(60)
-    assert isinstance(made.error, TypeError), "another experiment does train"
-    made.close()
+    assert panel.seconds(panel.state) < 1
+    panel.set(penalty=0.005)
+    assert panel.wait(60)
+    assert isinstance(panel.error, TypeError), "another experiment does train"
+    panel.close()

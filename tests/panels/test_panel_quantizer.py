@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fqlab.panels.views.quantizer import GRIDS, Quantizer, State, counted, ladder, weights
+from fqlab.panels.views.quantizer import GRIDS, Quantizer, State, ladder, mse_curve, weights
 from fqlab.plots.quantizer import Fair, Ladders, Staircase, mse_ratio
 
 
 @pytest.fixture(scope="module")
 def panel():
-    made = Quantizer()
-    made.wait()
-    yield made
-    made.close()
+    panel = Quantizer()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 LEVELS = {
@@ -29,20 +29,20 @@ LEVELS = {
 @pytest.mark.parametrize("kind", LEVELS)
 def test_levels_error_and_the_travelling_weight(kind):
     """2 bits, clip 2 σ: levels by hand; every weight goes to the nearest of them."""
-    found = ladder(kind, State(bits=2, clip=2.0, weight=1.25))
+    shown = ladder(kind, State(bits=2, clip=2.0, weight=1.25))
     x = weights("normal", 0).numpy()
     levels = np.array(LEVELS[kind])
-    assert found["levels"] == pytest.approx(levels)
-    assert found["lands"] == pytest.approx(levels[np.abs(levels - 1.25).argmin()])
-    assert found["mse"] == pytest.approx((np.abs(x[:, None] - levels).min(1) ** 2).mean(), rel=1e-4)
-    assert found["step"] == pytest.approx(levels[1] - levels[0])
-    assert found["code_bits"] == np.ceil(np.log2(len(levels)))
+    assert shown["levels"] == pytest.approx(levels)
+    assert shown["lands"] == pytest.approx(levels[np.abs(levels - 1.25).argmin()])
+    assert shown["mse"] == pytest.approx((np.abs(x[:, None] - levels).min(1) ** 2).mean(), rel=1e-4)
+    assert shown["step"] == pytest.approx(levels[1] - levels[0])
+    assert shown["code_bits"] == np.ceil(np.log2(len(levels)))
 
 
 def test_a_twelfth_of_the_step_squared_is_exact_for_uniform_weights():
-    found = ladder("octav", State(law="uniform", bits=6, grid="octav", clip=1.75))
-    assert found["parts"][1] == 0
-    assert found["mse"] == pytest.approx(found["twelfth"], rel=0.02)
+    shown = ladder("octav", State(law="uniform", bits=6, grid="octav", clip=1.75))
+    assert shown["parts"][1] == 0
+    assert shown["mse"] == pytest.approx(shown["twelfth"], rel=0.02)
 
 
 def test_the_staircase_is_drawn_for_the_chosen_grid(panel):
@@ -68,10 +68,10 @@ def test_the_fair_comparison_against_the_best_equally_spaced_levels():
         ("sign_magnitude", 2, 7),
         ("midrise", 3, 8),
     ):
-        curve = counted(kind, "normal", 0)
+        curve = mse_curve(kind, "normal", 0)
         assert curve["mse"][bits - 1] == pytest.approx(least(count), rel=0.02)
         assert curve["levels"][bits - 1] == pytest.approx(np.log2(count))
-    curves = {kind: counted(kind, "normal", 0) for kind in GRIDS}
+    curves = {kind: mse_curve(kind, "normal", 0) for kind in GRIDS}
     assert mse_ratio(curves, "said", 2) == (5, pytest.approx(least(3) / least(7), rel=0.05))
     assert mse_ratio(curves, "levels", 4)[1] < 1.05
 

@@ -14,10 +14,10 @@ from fqlab.plots.robustness import CHIPS, Deployed, KurtosisPath, Shape
 
 @pytest.fixture(scope="module")
 def panel():
-    made = Robustness()
-    assert made.wait(120)
-    yield made
-    made.close()
+    panel = Robustness()
+    assert panel.wait(120)
+    yield panel
+    panel.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from fqlab.studies.rounding import mse_parts_of_mean, uniform
 
 @pytest.fixture(scope="module")
 def panel():
-    made = Rounding()
-    yield made
-    made.close()
+    panel = Rounding()
+    yield panel
+    panel.close()
 
 
 def test_evenly_spread_values_err_by_the_textbook():

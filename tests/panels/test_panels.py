@@ -28,10 +28,10 @@ KINDS = {name: getattr(panels, name) for name in panels.PANELS}
 
 @pytest.fixture(scope="module", params=list(KINDS))
 def panel(request):
-    made = KINDS[request.param]()
-    made.wait()
-    yield made
-    made.close()
+    panel = KINDS[request.param]()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 def settled(panel: Panel) -> None:

@@ -59,12 +59,12 @@ def test_a_key_moves_the_picture_and_the_words(sheet: Sheet, name: str) -> None:
 def sliders(name: str) -> list[tuple[Control, dict]]:
     """Every slider of a panel, each with the fewest changes to the default settings under which it can be moved."""
     kind = getattr(panels, name).State
-    found = []
+    pairs = []
     for c in controls(kind):
         if c.choices is None and not c.box:
             changes = [{}, *({o.name: value} for o in controls(kind) if o.choices for value in o.values)]
-            found.append((c, next(ch for ch in changes if c.when is None or c.when(kind(**ch)))))
-    return found
+            pairs.append((c, next(ch for ch in changes if c.when is None or c.when(kind(**ch)))))
+    return pairs
 
 
 def ticket_of(name: str, **settings: float) -> str:

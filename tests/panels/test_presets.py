@@ -147,9 +147,9 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
 
 @pytest.fixture(scope="module", params=list(HEADLINES))
 def panel(request: pytest.FixtureRequest) -> Iterator[Panel]:
-    made = getattr(panels, request.param)()
-    yield made
-    made.close()
+    panel = getattr(panels, request.param)()
+    yield panel
+    panel.close()
 
 
 def test_every_panel_and_every_preset_has_a_headline() -> None:
@@ -159,12 +159,12 @@ def test_every_panel_and_every_preset_has_a_headline() -> None:
 
 
 def test_headlines(panel: Panel) -> None:
-    found: dict[str, str] = {}
+    broken: dict[str, str] = {}
     for preset, (pattern, low, high) in HEADLINES[panel.name].items():
         panel.preset(preset)
         assert panel.wait(300), preset
         assert panel.error is None, panel.error
         number = re.search(pattern, panel.frame.message)
         if number is None or not low <= float(number[1]) <= high:
-            found[preset] = panel.frame.message
-    assert not found
+            broken[preset] = panel.frame.message
+    assert not broken

@@ -58,8 +58,8 @@ def test_a_word_moves_with_its_anchor_and_changes_with_its_style(page):
     words[2].set_text("something else")
     words[4].set_visible(False)
     wanted = drawn(canvas, lambda word, renderer: word.draw(renderer), words)
-    found = drawn(canvas, sprites.draw, words)
-    assert np.mean(np.abs(wanted - found)) < 0.5  # a halo may sit half a pixel aside
+    pixels = drawn(canvas, sprites.draw, words)
+    assert np.mean(np.abs(wanted - pixels)) < 0.5  # a halo may sit half a pixel aside
 
 
 def test_a_handful_of_words_is_kept_not_all(page, monkeypatch):

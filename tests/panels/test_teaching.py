@@ -49,21 +49,21 @@ def test_what_is_set_is_said_and_comes_back():
 def test_a_panel_takes_it_over_when_it_is_made():
     before = panels.tour()
     fqlab.teach(2, hide="seed")
-    made = panels.tour()
-    own = panels.tour(zoom=1)
+    large = panels.tour()
+    small = panels.tour(zoom=1)
     try:
-        headings = [c.value for c in made.children[2].children[0].children if hasattr(c, "value")]
-        assert made.controls.widgets["seed"] not in everything(made)
+        headings = [c.value for c in large.children[2].children[0].children if hasattr(c, "value")]
+        assert large.controls.widgets["seed"] not in everything(large)
         assert "Run" not in headings, "a group without a control has no heading"
-        assert made.controls.widgets["clip"] in everything(made)
+        assert large.controls.widgets["clip"] in everything(large)
         assert before.controls.widgets["seed"] in everything(before)
-        assert "fqlab-zoom-200" in made._dom_classes
-        assert "fqlab-zoom-100" in own._dom_classes
-        assert width(made) == 2 * width(own) == 2 * width(before)
-        made.set(seed=7)
-        assert made.state.seed == 7, "a hidden control still follows tickets and presets"
+        assert "fqlab-zoom-200" in large._dom_classes
+        assert "fqlab-zoom-100" in small._dom_classes
+        assert width(large) == 2 * width(small) == 2 * width(before)
+        large.set(seed=7)
+        assert large.state.seed == 7, "a hidden control still follows tickets and presets"
     finally:
-        for panel in (before, made, own):
+        for panel in (before, large, small):
             panel.close()
 
 

@@ -14,10 +14,10 @@ from fqlab.quant import Grid, clip_for, expected_mse, msb_density, quantize
 
 @pytest.fixture(scope="module")
 def panel():
-    made = tour()
-    made.wait()
-    yield made
-    made.close()
+    panel = tour()
+    panel.wait()
+    yield panel
+    panel.close()
 
 
 def test_the_curve_is_the_federation_of_the_state(panel):

@@ -98,8 +98,11 @@ def test_a_drawing_is_sharp_in_a_notebook_and_stays_as_it_was():
     import re
 
     drawing = one()
-    shown = drawing._repr_mimebundle_()["text/html"]
+    bundle, metadata = drawing._repr_mimebundle_()
+    shown = bundle["text/html"]
     picture = base64.b64decode(re.search(r'base64,([^"]+)"', shown)[1])
+    assert picture == base64.b64decode(bundle["image/png"])
+    assert metadata["image/png"] == {"width": 200, "height": 210}
     assert Image.open(io.BytesIO(picture)).size == (400, 420)
     assert 'width="200"' in shown
     assert drawing.figure.dpi == 72

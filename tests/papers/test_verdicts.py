@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
-from fqlab.papers.claims.criteria import VERDICTS, Direction, Exact, Measured, Near, criterion
+from fqlab.papers.claims.criteria import VERDICTS, Direction, Estimate, Exact, Near, criterion
 from fqlab.papers.claims.results import judge
 from fqlab.papers.claims.rows import parse
 
@@ -31,17 +31,17 @@ seeds = 3
 """
 
 
-def measured(*values: float) -> Measured:
+def estimate(*values: float) -> Estimate:
     """Mean and standard deviation by the textbook's two passes."""
     mean = sum(values) / len(values)
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else 0.0
-    return Measured(mean, spread, len(values))
+    return Estimate(mean, spread, len(values))
 
 
 def test_a_standard_error_is_the_spread_over_the_root_of_n():
-    assert measured(1, 2, 3).error == pytest.approx(1 / math.sqrt(3))  # spread 1, three seeds
-    assert measured(2, 2, 4, 4).error == pytest.approx(math.sqrt(4 / 3) / 2)
-    assert measured(5).error == 0
+    assert estimate(1, 2, 3).error == pytest.approx(1 / math.sqrt(3))  # spread 1, three seeds
+    assert estimate(2, 2, 4, 4).error == pytest.approx(math.sqrt(4 / 3) / 2)
+    assert estimate(5).error == 0
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_standard_error_is_the_spread_over_the_root_of_n():
     ],
 )
 def test_a_verdict_is_what_one_counts_by_hand(row, values, verdict):
-    assert criterion(row).verdict(measured(*values)) == verdict
+    assert criterion(row).verdict(estimate(*values)) == verdict
     assert verdict in VERDICTS
 
 
@@ -79,26 +79,26 @@ NUMBERS = st.floats(-100, 100)
 
 @given(NUMBERS, st.floats(0, 10), st.integers(2, 30), NUMBERS)
 def test_above_and_below_are_mirror_images(mean, spread, count, than):
-    up = Direction(than, 1).verdict(Measured(mean, spread, count))
-    down = Direction(-than, -1).verdict(Measured(-mean, spread, count))
+    up = Direction(than, 1).verdict(Estimate(mean, spread, count))
+    down = Direction(-than, -1).verdict(Estimate(-mean, spread, count))
     assert up == down
     turned = {"holds": "opposite", "opposite": "holds", "not seen": "not seen"}
-    assert Direction(than, -1).verdict(Measured(mean, spread, count)) == turned[up]
+    assert Direction(than, -1).verdict(Estimate(mean, spread, count)) == turned[up]
 
 
 @given(NUMBERS, st.floats(0, 10), st.integers(1, 30), NUMBERS, st.floats(0, 50))
 def test_more_room_never_hurts_and_more_spread_never_helps(mean, spread, count, of, within):
     order = ["opposite", "not seen", "holds"]
-    rank = lambda near, s: order.index(near.verdict(Measured(mean, s, count)))
+    rank = lambda near, s: order.index(near.verdict(Estimate(mean, s, count)))
     narrow, wide = Near(within, of, ""), Near(within + 1, of, "")
     assert rank(wide, spread) >= rank(narrow, spread)
-    if narrow.verdict(Measured(mean, spread, count)) == "holds":
-        assert narrow.verdict(Measured(mean, spread / 2, count)) == "holds"
+    if narrow.verdict(Estimate(mean, spread, count)) == "holds":
+        assert narrow.verdict(Estimate(mean, spread / 2, count)) == "holds"
 
 
 @given(NUMBERS, NUMBERS, st.floats(0, 10))
 def test_exact_asks_for_the_distance_alone(mean, equals, tolerance):
-    holds = Exact(equals, tolerance, "").verdict(Measured(mean)) == "holds"
+    holds = Exact(equals, tolerance, "").verdict(Estimate(mean)) == "holds"
     assert holds == (abs(mean - equals) <= tolerance)
 
 
@@ -123,7 +123,7 @@ def test_anything_else_is_no_criterion(row):
 def result(claim, time, values=(3.0, 3.1, 3.2)):
     from fqlab.papers import Result
 
-    m = measured(*values)
+    m = estimate(*values)
     return Result(
         claim.id, "demo", m.mean, m.spread, tuple(range(len(values))), tuple(values), claim.recipe, {}, time,
         "abc", {}, "x", 1.0,

@@ -56,11 +56,11 @@ def test_a_batch_gives_the_bits_of_its_members():
 
 @given(st.integers(1, 5000))
 def test_pieces_are_powers_of_two_that_waste_little(entries):
-    found = pieces(entries)
-    assert all(n & (n - 1) == 0 for n in found)
-    assert list(found) == sorted(found, reverse=True)
-    assert 0 <= sum(found) - entries <= entries / 8
-    assert sum(found[:-1]) < entries
+    lengths = pieces(entries)
+    assert all(n & (n - 1) == 0 for n in lengths)
+    assert list(lengths) == sorted(lengths, reverse=True)
+    assert 0 <= sum(lengths) - entries <= entries / 8
+    assert sum(lengths[:-1]) < entries
 
 
 def test_a_short_rest_is_padded_rather_than_cut_into_crumbs():

@@ -135,8 +135,8 @@ def test_stacked_clients_of_different_widths_are_the_clients_alone(proximal, pre
             continue
         together = function.stacked(params, context, *extra)
         mapped = vmap(function)(params, context, *extra)
-        for i, (own, objective) in enumerate(alone):
-            one = function(own, objective.context, *extra)
+        for i, (member, objective) in enumerate(alone):
+            one = function(member, objective.context, *extra)
             for result in (together, mapped):
                 pairs = [(one, result[i])] if torch.is_tensor(one) else [(one[k], result[k][i]) for k in one]
                 assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
@@ -242,13 +242,13 @@ def test_stacked_preconditioning_is_every_clients_own():
 def test_real_values_are_taken_up_where_they_still_round_to_the_code():
     codes = {"w": layer(4)}
     start = bits.plane_params(codes)
-    own = {"w/planes": (start["w/planes"] + 0.02).clamp(0, 2), "w/scale": codes["w"].clip}
-    own["w/planes"][:, :, 0, 0] = 0  # rounds to 0
-    memory = bits.remembered(own)
+    moved = {"w/planes": (start["w/planes"] + 0.02).clamp(0, 2), "w/scale": codes["w"].clip}
+    moved["w/planes"][:, :, 0, 0] = 0  # rounds to 0
+    memory = bits.remembered(moved)
     kept = bits.resume(start, codes, memory)["w/planes"]
     same = codes["w"].values[0, 0] == 0
-    assert torch.equal(kept[:, :, 1:], own["w/planes"][:, :, 1:])
-    assert torch.equal(kept[:, :, 0, 0], (own if same else start)["w/planes"][:, :, 0, 0])
+    assert torch.equal(kept[:, :, 1:], moved["w/planes"][:, :, 1:])
+    assert torch.equal(kept[:, :, 0, 0], (moved if same else start)["w/planes"][:, :, 0, 0])
     assert bits.resume(start, {"w": layer(3)}, memory).keys() == start.keys()
 
 
@@ -305,9 +305,9 @@ def test_box_then_threshold_is_the_proximal_step_under_the_bound():
         ours = bits.shrink(torch.tensor(x).clamp(min=0).reshape(2, 1, 3), 0.4).flatten().numpy()
         start = np.clip(x, 0.1, None)
         goal = lambda b, x=x: 0.5 * np.sum((b - x) ** 2) + 0.4 * np.linalg.norm(b)
-        found = optimize.minimize(goal, start, bounds=[(0, None)] * 6, tol=1e-12)
-        assert goal(ours) <= found.fun + 1e-7
-        assert np.allclose(ours, found.x, atol=1e-3)
+        optimum = optimize.minimize(goal, start, bounds=[(0, None)] * 6, tol=1e-12)
+        assert goal(ours) <= optimum.fun + 1e-7
+        assert np.allclose(ours, optimum.x, atol=1e-3)
 
 
 class Lasso:
@@ -350,9 +350,9 @@ def test_group_lasso_least_squares_against_scipy(penalty):
     toy = Lasso(orthogonal=False)
     ours = toy.solve(penalty).numpy()
     smooth = lambda b: toy.goal(b, 0) + penalty * np.sqrt(np.square(b.reshape(toy.shape)).sum((0, 2)) + 1e-10).sum()
-    found = optimize.minimize(smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12})
-    assert toy.goal(ours, penalty) <= toy.goal(found.x, penalty) + 1e-6
-    assert np.allclose(ours.ravel(), found.x, atol=5e-3)
+    optimum = optimize.minimize(smooth, np.ones(ours.size), method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-12})
+    assert toy.goal(ours, penalty) <= toy.goal(optimum.x, penalty) + 1e-6
+    assert np.allclose(ours.ravel(), optimum.x, atol=5e-3)
 
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 4])

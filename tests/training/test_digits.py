@@ -113,7 +113,7 @@ def test_stacked_clients_walk_as_each_would_alone_and_the_last_may_have_finished
     objectives = [integer_objective({"w": layer}, [0.001]) for layer in layers]
     context = stack([o.context for o in objectives])
     params = stack([digit_params({"w": layer}) for layer in layers])
-    own = [digit_params({"w": layer}) for layer in layers]
+    members = [digit_params({"w": layer}) for layer in layers]
     together = objectives[0].steps.walk(context, Training(lr=0.1, momentum=0.9))
     alone = [o.walk(Training(lr=0.1, momentum=0.9)) for o in objectives]
     generator = torch.Generator().manual_seed(0)
@@ -121,10 +121,10 @@ def test_stacked_clients_walk_as_each_would_alone_and_the_last_may_have_finished
         left = 3 if step < 2 else 2
         slope = 30 * torch.randn((left, *layers[0].shape), generator=generator)
         seeds = torch.arange(left) + 10 * step
-        scales = [take(alone[k], own[k], slope[k], seeds[k])[0]["w/scale"] for k in range(left)]
+        scales = [take(alone[k], members[k], slope[k], seeds[k])[0]["w/scale"] for k in range(left)]
         leading = {key: value[:left] for key, value in params.items()}
         gradients, _ = take(together, leading, slope, seeds, left)
-        assert torch.equal(params["w/magnitude"], torch.stack([p["w/magnitude"] for p in own]))
+        assert torch.equal(params["w/magnitude"], torch.stack([p["w/magnitude"] for p in members]))
         assert torch.allclose(gradients["w/scale"], torch.stack(scales))
     assert not torch.equal(params["w/magnitude"][0], layers[0].values.abs().float())
 

@@ -54,14 +54,14 @@ def test_one_client_moves_as_by_autograd(client, bits, proximal, precondition, d
     walk = objective.walk(training)
     assert isinstance(walk, WrittenWalk)
     network = network_grad(model, {})
-    own, losses = sgd(objective_grad(objective, network, walk=walk), params, batches(()), training, walk=walk)
+    walked, losses = sgd(objective_grad(objective, network, walk=walk), params, batches(()), training, walk=walk)
     project = lambda moved: objective.project(moved, objective.context)
     rates = objective.precondition
     scaled = (lambda slopes, params: rates(slopes, params, objective.context)) if rates else None
-    expected, known = sgd(objective_grad(objective, network), params, batches(()), training, project, scaled)
-    assert torch.allclose(torch.stack(losses), torch.stack(known), rtol=1e-4, atol=1e-5)
+    expected, slow = sgd(objective_grad(objective, network), params, batches(()), training, project, scaled)
+    assert torch.allclose(torch.stack(losses), torch.stack(slow), rtol=1e-4, atol=1e-5)
     for name, value in expected.items():
-        assert torch.allclose(own[name], value, rtol=1e-3, atol=1e-4), name
+        assert torch.allclose(walked[name], value, rtol=1e-3, atol=1e-4), name
 
 
 @given(st.booleans(), st.integers(1, 3))
@@ -76,11 +76,11 @@ def test_stacked_clients_move_as_each_alone_and_stand_still_when_done(proximal, 
     grad = objective_grad(objective, stacked_network_grad(model, {}), of_stack=True, walk=walk)
     together, losses = sgd(grad, stack([p for p, _ in problems]), steps, training, walk=walk)
     assert [len(loss) for loss in losses] == [3, 3, 3, active]
-    for c, (params, own) in enumerate(problems):
+    for c, (params, single) in enumerate(problems):
         alone = [replace(s, x=s.x[c], y=s.y[c], active=None) for s in steps if c < len(s.x)]
-        single = own.walk(training)
-        grad = objective_grad(own, network_grad(model, {}), walk=single)
-        expected, _ = sgd(grad, params, alone, training, walk=single)
+        walk = single.walk(training)
+        grad = objective_grad(single, network_grad(model, {}), walk=walk)
+        expected, _ = sgd(grad, params, alone, training, walk=walk)
         for name, value in expected.items():
             assert torch.allclose(together[name][c], value, rtol=1e-3, atol=1e-4), name
 

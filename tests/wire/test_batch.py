@@ -49,9 +49,9 @@ def test_many_packets_are_the_packets_one_by_one(kinds, clients, coding, entropy
         assert packet == alone
         assert size == weight or (math.isnan(size.entropy_bytes) and size.total == weight.total == size.fixed_bytes)
     back = wire.unpack_all([packet for packet, _ in together], range(clients))
-    for payload, own in zip(payloads, back, strict=True):
-        assert own.keys() == payload.keys()
-        assert all(own[n] == v if isinstance(v, Codes) else torch.equal(own[n], v) for n, v in payload.items())
+    for payload, read in zip(payloads, back, strict=True):
+        assert read.keys() == payload.keys()
+        assert all(read[n] == v if isinstance(v, Codes) else torch.equal(read[n], v) for n, v in payload.items())
 
 
 def test_a_damaged_packet_is_named_and_the_others_arrive():

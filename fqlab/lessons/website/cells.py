@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fqlab.lessons.notebook import CLAIM, PANEL
-from fqlab.lessons.website.learn.asking import part
+from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.markup import Markup, highlight
 
 __all__ = ["Block", "Place", "blocks", "picture"]
@@ -58,6 +58,8 @@ def blocks(book: Any, markup: Markup, place: Place = Place()) -> Iterator[Block]
             if source.strip():
                 yield Block("text", markup.html(source), source)
         elif asked := part(cell["source"], place.stem, place.truths) if cell["cell_type"] == "code" else "":
+            if before := stub(cell["source"]):
+                yield Block("code", highlight(before), before)
             yield Block("asking", asked, cell["source"])
         elif cell["cell_type"] == "code" and cell["source"].strip():
             tags = cell["metadata"].get("tags", [])
@@ -112,7 +114,8 @@ def _output(output: Any, tags: list[str], source: str, markup: Markup) -> Block:
     elif output["output_type"] == "error":
         shown = _plain("\n".join(output["traceback"]))
     else:
-        shown = _rich(output["data"], markup)
+        width = output.get("metadata", {}).get("image/png", {}).get("width")
+        shown = _rich(output["data"], markup, f' width="{int(width)}"' if width else "")
     return Block(kind, shown, source)
 
 
@@ -121,17 +124,15 @@ def _plain(text: str) -> str:
     return f'<pre class="out" tabindex="0">{html.escape(text)}</pre>\n' if text else ""
 
 
-def _rich(data: dict[str, Any], markup: Markup) -> str:
-    """The richest form of an output that needs no kernel."""
+def _rich(data: dict[str, Any], markup: Markup, width: str = "") -> str:
+    """The richest form of an output that needs no kernel; ``width``: attribute of its picture."""
     if "text/html" in data:
         return f'<div class="out">{_text(data["text/html"])}</div>\n'
     if "image/svg+xml" in data:
         return f'<div class="out">{_text(data["image/svg+xml"])}</div>\n'
     if "image/png" in data:
         alt = html.escape(_text(data.get("text/plain", "")), quote=True)
-        return (
-            f'<div class="out"><img alt="{alt}" src="data:image/png;base64,{_text(data["image/png"]).strip()}"></div>\n'
-        )
+        return f'<div class="out"><img alt="{alt}"{width} src="data:image/png;base64,{_text(data["image/png"]).strip()}"></div>\n'
     if "text/markdown" in data:
         return f'<div class="out">{markup.html(_text(data["text/markdown"]))}</div>\n'
     return _plain(_text(data.get("text/plain", "")))

@@ -16,7 +16,7 @@ from fqlab.panels.views.clipping import sample
 from fqlab.plots.quantizer import Fair, Ladders, Staircase
 from fqlab.quant import Grid, clip_for, expected_mse, mse_parts, quantize
 
-__all__ = ["Quantizer", "State", "counted", "ladder", "weights"]
+__all__ = ["Quantizer", "State", "mse_curve", "ladder", "weights"]
 
 WIDEST = 4.0
 LAWS = {"normal": "normal", "laplace": "Laplace", "uniform": "uniform", "layer": "a trained layer"}
@@ -82,7 +82,7 @@ class Quantizer(Panel):
             step=now["step"],
             name=GRIDS[state.grid],
         )
-        fair = Fair.Data({kind: counted(kind, state.law, state.seed) for kind in GRIDS}, state.count, state.bits)
+        fair = Fair.Data({kind: mse_curve(kind, state.law, state.seed) for kind in GRIDS}, state.count, state.bits)
         message = (
             f"{GRIDS[state.grid][0].upper()}{GRIDS[state.grid][1:]}: step Δ = {now['step']:.3g} σ, Δ²/12 = "
             f"{now['twelfth']:.3g} σ². Measured: rounding {now['parts'][0]:.3g}, clipping {now['parts'][1]:.3g} σ²."
@@ -140,7 +140,7 @@ def ladder(kind: str, state: State) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def counted(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
+def mse_curve(kind: str, law: str, seed: int) -> dict[str, np.ndarray]:
     """Error of a grid at its best clip for 1 to 8 bits as said, as stored, and as log₂ of the levels."""
     x = weights(law, seed)
     grids = [Grid(bits, kind) for bits in range(1, 9)]

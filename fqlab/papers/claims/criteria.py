@@ -11,7 +11,7 @@ from fqlab.errors import ConfigError, shown
 
 __all__ = [
     "HOLDS", "NOT_COMPARABLE", "NOT_RUN", "NOT_SEEN", "OPPOSITE", "VERDICTS", "WEAKER",
-    "Criterion", "Direction", "Exact", "Measured", "Near", "criterion",
+    "Criterion", "Direction", "Exact", "Estimate", "Near", "criterion",
 ]  # fmt: skip
 
 HOLDS, WEAKER, NOT_SEEN, OPPOSITE = "holds", "weaker", "not seen", "opposite"
@@ -28,7 +28,7 @@ VERDICTS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class Estimate:
     """A mean over seeds with the standard deviation of one seed (n − 1 in the denominator); 0 for a single one."""
 
     mean: float
@@ -49,7 +49,7 @@ class Exact:
     tolerance: float
     because: str
 
-    def verdict(self, m: Measured) -> str:
+    def verdict(self, m: Estimate) -> str:
         """Holds or opposite; chance has no part in it."""
         return HOLDS if abs(m.mean - self.equals) <= self.tolerance else OPPOSITE
 
@@ -73,7 +73,7 @@ class Direction:
     size: float | None = None
     because: str = ""
 
-    def verdict(self, m: Measured) -> str:
+    def verdict(self, m: Estimate) -> str:
         """Holds, weaker, not seen or opposite."""
         effect = self.sign * (m.mean - self.than)
         if abs(effect) <= 2 * m.error:
@@ -97,7 +97,7 @@ class Near:
     of: float
     because: str
 
-    def verdict(self, m: Measured) -> str:
+    def verdict(self, m: Estimate) -> str:
         """Holds if all of it lies within, opposite if all of it lies outside, else not seen."""
         gap = abs(m.mean - self.of)
         if gap + 2 * m.error <= self.within:

@@ -11,7 +11,7 @@ from datetime import datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from fqlab.papers.claims.criteria import NOT_COMPARABLE, NOT_RUN, Measured
+from fqlab.papers.claims.criteria import NOT_COMPARABLE, NOT_RUN, Estimate
 from fqlab.papers.claims.rows import Claim, Row, row
 
 __all__ = ["Result", "Ruling", "judge", "read_result", "result", "ruling", "rulings", "stored_value"]
@@ -25,6 +25,7 @@ class Result:
         value, spread: mean and standard deviation over the seeds.
         recipe, args: what was called.
         time: when the run began, UTC, ``2026-11-26T00:45:00Z``.
+        seconds: of processor time, all threads together.
         digest: of all the rest: a number that is changed by hand no longer fits.
     """
 
@@ -44,9 +45,9 @@ class Result:
     digest: str = ""
 
     @property
-    def measured(self) -> Measured:
+    def estimate(self) -> Estimate:
         """Mean, spread and number of seeds, as a criterion takes them."""
-        return Measured(self.value, self.spread, len(self.values))
+        return Estimate(self.value, self.spread, len(self.values))
 
     def signed(self) -> Result:
         """The same with its digest."""
@@ -61,7 +62,7 @@ class Result:
 
 def read_result(text: str) -> Result:
     """A result from its JSON."""
-    stored = {"recipe": "", "args": {}, "time": "1970-01-01T00:00:00Z"} | json.loads(text)
+    stored = json.loads(text)
     return Result(**{**stored, "seeds": tuple(stored["seeds"]), "values": tuple(stored["values"])})
 
 
@@ -94,13 +95,11 @@ def judge(c: Claim, scale: str, stored: Result | None) -> Ruling:
     """What a result says about a claim. One that is older than the criterion says nothing."""
     if scale in c.not_comparable:
         return Ruling(NOT_COMPARABLE, c.not_comparable[scale], scale, stored)
-    if scale in c.not_run:
-        return Ruling(NOT_RUN, c.not_run[scale], scale)
     if stored is None or c.criterion is None or c.fixed is None:
-        return Ruling(NOT_RUN, "no result is stored yet", scale)
+        return Ruling(NOT_RUN, c.not_run.get(scale, "no result is stored yet"), scale)
     if datetime.fromisoformat(stored.time.replace("Z", "+00:00")) <= c.fixed:
         return Ruling(NOT_RUN, "the stored result is older than the criterion", scale, stored)
-    return Ruling(c.criterion.verdict(stored.measured), "", scale, stored)
+    return Ruling(c.criterion.verdict(stored.estimate), "", scale, stored)
 
 
 def rulings(c: Claim) -> list[Ruling]:

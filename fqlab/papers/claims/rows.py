@@ -68,6 +68,7 @@ class Row:
         seeds: how many runs a stored result averages: 0, 1, ...
         chance: False where the number has no chance in it, so that one seed is all.
         scales: those that the recipe really has.
+        not_run: scale -> why there is no result.
         why: how our set-up differs, or what explains a difference; shown.
     """
 
@@ -80,6 +81,7 @@ class Row:
     seeds: int = 1
     chance: bool = True
     scales: tuple[str, ...] = ("demo",)
+    not_run: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
 
 
@@ -92,7 +94,7 @@ class Claim(Row):
         provenance: one of :data:`PROVENANCE`; ``whose`` says who quotes a second-hand one.
         published: the number, if one is.
         criterion: what decides, written at ``fixed`` (UTC), before the run.
-        not_comparable, not_run: scale -> why there is no verdict.
+        not_comparable: scale -> why there is no verdict.
     """
 
     where: str = ""
@@ -102,7 +104,6 @@ class Claim(Row):
     criterion: Criterion | None = None
     fixed: datetime | None = None
     not_comparable: Mapping[str, str] = field(default_factory=dict)
-    not_run: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,8 @@ def parse(name: str, text: str) -> Source:
 
 
 def _claim(source: str, given: dict[str, Any]) -> Claim:
-    scales = tuple(given.get("scales", ("demo",)))
-    per_scale = {key: _by_scale(given[key], scales) for key in ("not_comparable", "not_run") if key in given}
     judged = {"criterion": criterion(given["criterion"])} if "criterion" in given else {}
-    made = _row(Claim, source, {**given, **per_scale, **judged})
+    made = _row(Claim, source, {**given, **judged})
     spot = f"claim {made.id!r}"
     one_of(f"provenance of {spot}", made.provenance, PROVENANCE)
     open_scales = [s for s in made.scales if s not in made.not_comparable and s not in made.not_run]
@@ -175,10 +174,12 @@ def _row(kind: Any, source: str, given: dict[str, Any]) -> Any:
     known = {f.name for f in fields(kind)} - {"source"}
     for key in given:
         one_of(f"key of {given.get('id')!r} in {source}.toml", key, known)
-    made = kind(source=source, **{**given, "scales": tuple(given.get("scales", ("demo",)))})
+    scales = tuple(given.get("scales", ("demo",)))
+    reasons = {key: _by_scale(given[key], scales) for key in ("not_comparable", "not_run") if key in given}
+    made = kind(source=source, **{**given, **reasons, "scales": scales})
     for scale in made.scales:
         one_of(f"scale of {made.id!r}", scale, SCALES)
-    if made.scales and ":" not in made.recipe and set(made.scales) - set(getattr(made, "not_run", ())):
+    if ":" not in made.recipe and set(made.scales) - set(made.not_run):
         raise ConfigError(f"recipe of {made.id!r} is {made.recipe!r}, but must be module:function.")
     return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fqlab.papers.claims.criteria import VERDICTS
+from fqlab.papers.claims.criteria import HOLDS, VERDICTS, Exact
 from fqlab.papers.claims.results import ruling
 from fqlab.papers.claims.rows import Claim, list_claims, list_observations
 
@@ -23,11 +23,19 @@ def sums(name: str | None = None) -> dict[str, int]:
 
 
 def sentence(page: str = "") -> str:
-    """``N claims: n hold, ...; m observations of ours.`` in Markdown, each count a link to its part of ``page``."""
+    """``N claims: n hold, ...; m observations of ours.`` in Markdown, each count a link to its part of ``page``.
+
+    It says how many are counts and closed forms: that these hold is a check of the arithmetic, not of a method.
+    """
     counted = sums()
-    parts = [f"[{n} {verdict}]({page}#{anchor(verdict)})" for verdict, n in counted.items()]
+    words = {HOLDS: "hold"}
+    parts = [f"[{n} {words.get(verdict, verdict)}]({page}#{anchor(verdict)})" for verdict, n in counted.items()]
+    exact = sum(isinstance(c.criterion, Exact) for c in list_claims())
     own = f"[{len(list_observations())} observations]({page}#observations)"
-    return f"{sum(counted.values())} claims: {', '.join(parts)}. Beside them {own} of ours, without a verdict."
+    return (
+        f"{sum(counted.values())} claims, {exact} of them counts and closed forms: {', '.join(parts)}. "
+        f"Beside them {own} of ours, without a verdict."
+    )
 
 
 def anchor(verdict: str) -> str:

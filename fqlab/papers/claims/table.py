@@ -9,13 +9,16 @@ from typing import NamedTuple
 from fqlab.papers.claims.results import Result, Ruling, result, rulings
 from fqlab.papers.claims.rows import PROVENANCE, Claim, Observation, Paper, Row, source
 
-__all__ = ["Line", "Table", "measured", "number", "table"]
+__all__ = ["Line", "Table", "value_text", "number", "table"]
 
 ARXIV = "https://arxiv.org/abs/"
 
 
 class Line(NamedTuple):
-    """One claim at one scale, or one observation, in words; an observation has no verdict and nothing published."""
+    """One claim at one scale, or one observation, in words; an observation has no verdict and nothing published.
+
+    ``decides`` is the claim's criterion.
+    """
 
     id: str
     source: str
@@ -27,6 +30,7 @@ class Line(NamedTuple):
     scale: str
     verdict: str
     why: str
+    decides: str = ""
 
     @property
     def anchor(self) -> str:
@@ -100,14 +104,20 @@ def _lines(r: Row) -> list[Line]:
 def _claim_line(c: Claim, told: Ruling) -> Line:
     published = "not public" if c.published is None else f"{number(c.published)}{c.unit}"
     badge = f"second-hand: {c.whose}" if c.whose else c.provenance
-    ours = measured(c, told.result) if told.result else "-"
-    why = ". ".join(text.rstrip(".") for text in (told.why, c.why) if text)
-    return Line(c.id, c.source, c.says, published, badge, c.where, ours, told.scale, told.verdict, why)
+    ours = value_text(c, told.result) if told.result else "-"
+    why = joined(told.why, c.why)
+    decides = str(c.criterion or "")
+    return Line(c.id, c.source, c.says, published, badge, c.where, ours, told.scale, told.verdict, why, decides)
 
 
 def _observation_line(o: Observation, stored: Result | None) -> Line:
-    ours = measured(o, stored) if stored else "not run"
+    ours = value_text(o, stored) if stored else "not run"
     return Line(o.id, o.source, o.says, "", "", "", ours, stored.scale if stored else "", "", o.why)
+
+
+def joined(*texts: str) -> str:
+    """Sentences in a row, each with a capital; empty ones leave nothing."""
+    return ". ".join(text[:1].upper() + text[1:].rstrip(".") for text in texts if text)
 
 
 def number(value: float) -> str:
@@ -115,7 +125,7 @@ def number(value: float) -> str:
     return f"{value:.10g}"
 
 
-def measured(r: Row, stored: Result) -> str:
+def value_text(r: Row, stored: Result) -> str:
     """The value, and over several seeds its spread, with no more digits than the spread allows."""
     if len(stored.seeds) < 2 or not stored.spread:
         return f"{stored.value:.6g}{r.unit}"
@@ -154,8 +164,7 @@ def _short(line: Line) -> tuple[str, ...]:
 
 
 def _note(line: Line) -> str:
-    published = f"{line.provenance}, {line.where}" if line.verdict else ""
-    return ". ".join(filter(None, [published, line.why]))
+    return joined(f"{line.provenance}, {line.where}" if line.verdict else "", line.why)
 
 
 def _html_table(columns: tuple[str, ...], lines: list[Line]) -> str:
@@ -191,4 +200,5 @@ def _cells(line: Line) -> list[tuple[str, str]]:
     published = ("", f'<span class="number">{t(line.published)}</span> {badge}<small>{t(line.where)}</small>')
     if line.published == line.provenance:
         published = ("", f"{badge}<small>{t(line.where)}</small>")
-    return [says, published, ours, (' class="verdict"', f"<b>{line.verdict}</b>"), ("", t(line.why))]
+    decides = f' title="{t(line.decides, quote=True)}"' if line.decides else ""
+    return [says, published, ours, (f' class="verdict"{decides}', f"<b>{line.verdict}</b>"), ("", t(line.why))]

@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Drawing, Picture, draw
 from fqlab.plots.style import MUTED, axes, line, note, separate_labels, style_for, title
-from fqlab.studies.machines import Cell, Lines, lines
+from fqlab.studies.hosts import Cell, Lines, lines
 
 __all__ = ["SlowLines", "slow_lines"]
 

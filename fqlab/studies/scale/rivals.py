@@ -25,7 +25,8 @@ ARMS = {
     for name, options in TABLE.items()
 }
 """(scale, name) -> arm; the federation is that of :mod:`fqlab.studies.scale.fedavg`, E = 5, B = 10."""
-LENGTH, VECTORS = 2**20, 16
+LENGTH = 2**20
+VECTORS = 16
 
 
 def _until(run: Run) -> float:

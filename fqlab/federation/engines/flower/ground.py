@@ -193,7 +193,8 @@ def _watch(children: Mapping[str, int]) -> str:
     names = {number: name for name, number in children.items()}
     while True:
         number, status = os.wait()
-        name, code = names.get(number, "a process"), os.waitstatus_to_exitcode(status)
+        name = names.get(number, "a process")
+        code = os.waitstatus_to_exitcode(status)
         if not (" node " in f" {name}" or (name == "flwr run" and code == 0)):
             return f"{name} ended with status {code}"
 

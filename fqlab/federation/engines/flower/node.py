@@ -74,7 +74,8 @@ def _refusal(header: Mapping[str, Any], node: Mapping[str, Any]) -> str | None:
     """Why this node takes no part in the round, in words."""
     if header.get("version") != __version__:
         return f"it has fqlab {__version__}, but the server has {header.get('version')}; install the same on both"
-    wanted, asked = node.get("experiment"), fingerprint(str(header.get("experiment")))
+    wanted = node.get("experiment")
+    asked = fingerprint(str(header.get("experiment")))
     if wanted not in (None, asked):
         return f"it was started for experiment {wanted}, but is asked for {asked}"
     return None

@@ -15,10 +15,10 @@ from typing import Any
 from fqlab.lessons.asking import step
 from fqlab.lessons.card import fold, listing
 from fqlab.lessons.contents import LESSONS, exercise, lesson, prediction
-from fqlab.lessons.model import Prediction, Question
+from fqlab.lessons.model import Exercise, Prediction, Question
 from fqlab.lessons.notebook import HOME
 
-__all__ = ["classroom", "part", "progress"]
+__all__ = ["classroom", "part", "progress", "stub"]
 
 LOCAL = "http://localhost:8888/lab/tree/"
 """Where ``make lab`` shows a lesson on one's own machine."""
@@ -28,7 +28,7 @@ def part(source: str, stem: str, truths: Mapping[str, float]) -> str:
     """HTML in place of a cell that asks, or an empty string for any other cell.
 
     Args:
-        source: the cell; one call of ``predict``, ``reveal``, ``check`` or ``quiz`` that names its item.
+        source: the cell; it ends in a call of ``predict``, ``reveal``, ``check`` or ``quiz`` that names its item.
         stem: the lesson's file name without ending, for links to where code runs.
         truths: prediction -> true value.
     """
@@ -42,13 +42,26 @@ def part(source: str, stem: str, truths: Mapping[str, float]) -> str:
     return makers[name](item) if name in makers and item else ""
 
 
-def _call(source: str) -> tuple[str, str]:
-    """The function that a cell calls, if it is one call, and its first argument, if it is a text."""
+def stub(source: str) -> str:
+    """What a cell defines before the call that asks; empty where it only asks."""
+    body = _body(source)
+    return "\n".join(source.splitlines()[: body[-1].lineno - 1]).strip() if len(body) > 1 else ""
+
+
+def _body(source: str) -> list[ast.stmt]:
+    """The statements of a cell: one call, and nothing before it but functions; else none."""
     try:
-        body = ast.parse(source).body
+        *before, last = ast.parse(source).body or [ast.Pass()]
     except SyntaxError:
-        return "", ""
-    call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
+        return []
+    asks = isinstance(last, ast.Expr) and isinstance(last.value, ast.Call)
+    return [*before, last] if asks and all(isinstance(node, ast.FunctionDef) for node in before) else []
+
+
+def _call(source: str) -> tuple[str, str]:
+    """The function that a cell calls at its end, and its first argument, if it is a text."""
+    body = _body(source)
+    call = body[-1].value if body and isinstance(body[-1], ast.Expr) else None
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.args):
         return "", ""
     first = call.args[0]
@@ -93,11 +106,20 @@ def _exercise(identity: str, stem: str) -> str:
     hints = "".join(fold(f"Hint {n}", text) for n, text in enumerate(e.hints, 1))
     mistakes = "".join(f"<li>{html.escape(mistake.message)}</li>" for mistake in e.mistakes)
     usual = f"<details><summary>Usual mistakes</summary><ul>{mistakes}</ul></details>" if mistakes else ""
+    solution = f"<details><summary>A solution</summary>{listing(e.solution)}<p>{html.escape(e.then)}</p></details>"
     inside = (
         f'<p class="learn-question">Exercise: {html.escape(e.task)}</p><div class="learn-hints">{hints}</div>{usual}'
-        f"<details><summary>A solution</summary>{listing(e.solution)}</details>{_where(stem)}"
+        f"{solution}{_where(stem)}"
     )
-    return _section("exercise", "Exercise", {"id": e.id}, inside)
+    return _section("exercise", "Exercise", {"id": e.id} | _number(e), inside)
+
+
+def _number(e: Exercise) -> dict[str, Any]:
+    """What the page needs to check an exercise on paper, whose answer is one number; nothing for any other."""
+    if e.cases != ((),) or e.judge or not isinstance(value := e.reference(), (int, float)):
+        return {}
+    mistakes = [[float(mistake.answer()), mistake.message] for mistake in e.mistakes]
+    return {"value": float(value), "tolerance": e.tolerance, "mistakes": mistakes, "then": e.then}
 
 
 def _where(stem: str) -> str:

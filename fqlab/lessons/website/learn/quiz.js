@@ -30,8 +30,34 @@
       hint.hidden = n > 0;
       hint.addEventListener("toggle", () => { if (hint.open && hints[n + 1]) hints[n + 1].hidden = false; });
     });
-    const solved = make("p", { class: "learn-right" }, "✓ Solved in the notebook.");
+    const solved = make("p", { class: "learn-right" }, "✓ Solved.");
     section.append(solved);
+    if ("value" in item) section.querySelector(".learn-hints").before(...onPaper(item));
     progress.follow(() => { solved.hidden = !progress.read().solved[item.id]; });
   });
+
+  // An exercise on paper: its answer is one number, or a fraction such as 1/6.
+  function onPaper(item) {
+    const field = make("input", { type: "text", size: 10, autocomplete: "off", "aria-label": "Your answer" });
+    const said = make("p", { class: "learn-said", role: "status" });
+    const form = make("form", { class: "learn-guess" }, field, make("button", { type: "submit" }, "Check"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const answer = read(field.value), near = (value) => Math.abs(answer - value) <= item.tolerance + 1e-6 * Math.abs(value);
+      const mistake = item.mistakes.find(([value]) => near(value));
+      if (Number.isNaN(answer)) said.textContent = "An answer is one number, or a fraction such as 1/6.";
+      else if (!near(item.value)) said.textContent = `✗ ${mistake ? mistake[1] : `${learn.short(answer)} is not it.`}`;
+      else {
+        said.textContent = `✓ Right. ${item.then}`;
+        progress.record("solved", item.id, true);
+      }
+    });
+    return [form, said];
+  }
+
+  function read(text) {
+    const parts = text.trim().replaceAll("−", "-").replaceAll(",", ".").split("/");
+    const [above, below = 1] = parts.map((part) => (part.trim() ? Number(part) : NaN));
+    return parts.length <= 2 && Number.isFinite(above / below) ? above / below : NaN;
+  }
 })();

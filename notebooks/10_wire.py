@@ -143,8 +143,8 @@ print(*machines.side_by_side(three_rounds), sep="\n")
 figures.figure("10-hosts")
 
 # %% [markdown]
-# *Measured once, and stored. Ten clients send this lesson's small network. The way down is 32 bit always, so two bits cannot
-# be sixteen times as fast.*
+# *Measured once on a busy machine, and stored: the quickest of eight rounds. Ten clients send the digits network. The way down
+# is 32 bit always, so two bits cannot be sixteen times as fast.*
 #
 # ## Check
 #

@@ -22,6 +22,7 @@ class Cell:
         bits: a weight on its way up.
         bytes_up: uploads of all clients in a round.
         packet_down: bytes of the packet that each node receives once a round.
+        line_up: bytes that reached the server's cards in a round, Flower's own messages and TCP included.
         seconds: of each round.
     """
 
@@ -29,6 +30,7 @@ class Cell:
     bits: int
     bytes_up: int
     packet_down: int
+    line_up: int
     seconds: tuple[float, ...]
 
     @property

@@ -8,12 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
+from flower_memory import InMemory
 from flower_python import PYTHON, needs_flower
 from flower_runs import facts
 from fqlab.errors import ConfigError, NetworkError, WireError
@@ -41,26 +44,6 @@ ROUNDS = 3
 
 def settings(case: str, **changes) -> dict:
     return {"rounds": ROUNDS, **CASES[case], **changes}
-
-
-class InMemory:
-    """Nodes in this process: messages cross as bytes, and each node keeps its own."""
-
-    def __init__(self, nodes: int) -> None:
-        self.nodes = [{} for _ in range(nodes)]
-        self.sent: list[tuple[int, Bundle]] = []
-
-    def close(self) -> None:
-        pass
-
-    def exchange(self, outgoing, stop=lambda: False):
-        replies = {}
-        for number, message in outgoing.items():
-            heard = Bundle.from_bytes(message.to_bytes())
-            self.sent.append((number, heard))
-            reply = node.answer(heard, self.nodes[number], {"partition-id": number})
-            replies[number] = Bundle.from_bytes(reply.to_bytes())
-        return replies
 
 
 def through_memory(experiment: Experiment, nodes: int = 2, **kwargs) -> tuple[Federation, InMemory]:
@@ -256,6 +239,18 @@ def test_what_other_machines_cannot_have_is_refused():
     dataset = Federation(Experiment()).simulation.dataset
     with pytest.raises(ConfigError, match="engine is 'flower', but dataset is an object of this process alone"):
         Federation(experiment, dataset=dataset)
+
+
+def test_a_port_that_is_taken_is_named_and_nothing_is_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(flower.network, "obstacle", lambda: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        with pytest.raises(
+            NetworkError, match=f"port is {port}, but no SuperLink can listen there: Address already in use"
+        ):
+            flower.network.Network(Experiment(), 1, port=port)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("said", ["soon", "0", "nan", "1e9"])

@@ -87,6 +87,11 @@ def test_without_any_node_the_run_ends_in_time_with_one_sentence(tmp_path):
     assert came["seconds"] < 120 + 2 * TIMEOUT
 
 
+def test_a_node_with_a_number_that_is_none_is_refused_by_its_number(tmp_path):
+    said = happen("stranger", tmp_path, 30)["error"]
+    assert said.startswith("no node of 2 has joined within 30 s: a node was refused, because its partition-id is 7")
+
+
 def test_a_superlink_that_dies_ends_the_run_and_the_next_one_resumes_to_the_bit(tmp_path):
     came = happen("restarted", tmp_path, 20)
     assert "the SuperLink ended with status -9" in came["error"]

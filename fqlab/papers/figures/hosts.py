@@ -31,7 +31,7 @@ class SlowLines(Picture):
 
         lines: Lines
 
-    width, height = 686, 272
+    width, height = 686, 276
 
     def build(self, fig: FigureBase) -> None:
         """One axis of seconds over four bit-widths."""

@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-lowest-cpu flower notebooks ledger site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-lowest-cpu flower notebooks claims site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -43,8 +43,8 @@ endure: $(READY)
 notebooks: $(READY)
 	$(BIN)/python -m fqlab.lessons.build notebooks/*.py
 
-# The page of the claims and the sum in the README, from the ledger.
-ledger: $(READY)
+# The page of the claims and the sum in the README, from the rows and their results.
+claims: $(READY)
 	$(BIN)/python -m fqlab.papers.page
 
 # Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.

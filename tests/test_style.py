@@ -1,8 +1,9 @@
-"""What no linter holds: one assignment does one thing."""
+"""What no linter holds: one assignment does one thing, and what contributors are sent to is there."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,11 @@ def test_a_tuple_assigns_what_belongs_together():
 )
 def test_the_rule_tells_pairs_from_strangers(source, lines):
     assert mixed(source) == lines
+
+
+def test_what_contributors_are_sent_to_is_there():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:fqlab|notebooks|tests)/[\w./]+)`", page)
+    assert len(named) > 15
+    assert [path for path in named if not re.search("NN|SOURCE", path) and not (ROOT / path).exists()] == []
+    assert len(page.splitlines()) <= 80, "one page"

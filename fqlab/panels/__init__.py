@@ -37,6 +37,8 @@ One file, one state, one or more pictures, at most two functions::
   exception lands there too, as one sentence, and is kept in ``panel.error``.
 * Draw from generators seeded by ``state.seed`` only, and hold no state of your own but caches
   (:class:`~fqlab.panels.lru.LRUCache`).
+* ``handles`` names the three settings that are worth moving from every preset, ``trains`` says for which states the static
+  pages compute ``run``, and ``training(state)`` what ``run`` depends on, where that is less than the whole state.
 * Register the class in ``fqlab.panels.PANELS``; ``tests/panels/test_panels.py`` then drives it through every control.
 
 Everybody gets from the frame: reset, presets, ticket, CSV and SVG, the static page and the text description, progress

@@ -63,6 +63,11 @@ class Canvas:
 
     def render(self, data: Any, ghost: Any = None) -> tuple[bytes, str]:
         """The picture of ``data`` as PNG, and its alt text."""
+        pixels, alt = self.pixels(data, ghost)
+        return png(pixels), alt
+
+    def pixels(self, data: Any, ghost: Any = None) -> tuple[np.ndarray, str]:
+        """The picture of ``data`` as uint8 pixels ``[height, width, 4]``, good until the next call, and its alt text."""
         with matplotlib_defaults():
             alt = self.picture.update(data, ghost)
             self._restore()
@@ -72,7 +77,7 @@ class Canvas:
                     self._sprites.draw(artist, renderer)
                 else:
                     artist.draw(renderer)
-            return png(np.asarray(self._canvas.buffer_rgba())), alt
+            return np.asarray(self._canvas.buffer_rgba()), alt
 
     def _restore(self) -> None:
         """Bring back the background, drawn anew if its axes changed."""

@@ -9,9 +9,9 @@ line below.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import ipywidgets as w
 
@@ -73,6 +73,8 @@ class Panel(Headless, w.VBox):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     rows: ClassVar[Sequence[Sequence[type[Picture]]]]
     patience: ClassVar[float] = 20.0
+    handles: ClassVar[Sequence[str]] = ()
+    trains: ClassVar[Literal["everywhere", "default", "presets"]] = "everywhere"
 
     def instant(self, state: Any) -> Frame:
         """What can be shown at once; runs in the callback on every change of a control."""
@@ -86,6 +88,11 @@ class Panel(Headless, w.VBox):
     def experiment(cls, state: Any) -> Experiment | None:
         """The federation that :meth:`run` trains, if it is one that could run by itself: for TOML and ``fqlab run``."""
         return None
+
+    @classmethod
+    def training(cls, state: Any) -> Hashable:
+        """What :meth:`run` computes depends on: states with the same need one training, shown in different lights."""
+        return state
 
     def seconds(self, state: Any) -> float:
         """Expected duration of :meth:`run` on this machine; said beforehand if it is more than a second."""

@@ -11,12 +11,12 @@ __all__ = ["experiment_of"]
 
 
 def experiment_of(code: str) -> Experiment:
-    """The federation that the panel trains when it shows the settings of ``code``, such as ``tour-0G4K8-1R2M``.
+    """The federation that the panel trains when it shows the settings of ``code``, such as ``tour-0G4K8-1R2M`` or a link to it.
 
     Raises:
         ConfigError: if no panel has such a name, the ticket does not fit it, or it trains no federation.
     """
-    name = one_of("panel of the ticket", code.strip().partition("-")[0].lower(), panels.PANELS)
+    name = one_of("panel of the ticket", ticket.bare(code).strip().partition("-")[0].lower(), panels.PANELS)
     panel = getattr(panels, name)
     experiment = panel.experiment(ticket.read(panel.name, panel.version, panel.State, code))
     if experiment is None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fqlab.errors import ConfigError
 from fqlab.panels.state import Settings, controls
 
-__all__ = ["read", "seal", "spell", "value", "write"]
+__all__ = ["bare", "read", "seal", "sealed", "spell", "value", "write"]
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK = 4
@@ -26,8 +26,13 @@ S = TypeVar("S", bound=Settings)
 
 def seal(panel: str, version: int, kind: type[Settings], number: int) -> int:
     """20-bit checksum that also binds the ticket to the panel's version and to what its controls are."""
+    return zlib.crc32(f"{sealed(panel, version, kind)}{number}".encode()) >> 12
+
+
+def sealed(panel: str, version: int, kind: type[Settings]) -> str:
+    """What a checksum binds a ticket's number to."""
     schema = [(c.name, c.count, c.at(0), c.at(c.count - 1)) for c in controls(kind)]
-    return zlib.crc32(f"{panel}|{version}|{schema}|{number}".encode()) >> 12
+    return f"{panel}|{version}|{schema}|"
 
 
 def spell(number: int, least: int = 1) -> str:
@@ -50,10 +55,13 @@ def write(panel: str, version: int, state: Settings) -> str:
 def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
     """The state that a ticket stands for; spaces, case and the look-alikes I, L and O do not matter.
 
+    A link to a page that shows the state (``.../00_tour.html#TICKET``) is read as its ticket.
+
     Raises:
         ConfigError: if the ticket belongs to another panel, is damaged, or is from another version.
     """
     model = write(panel, version, kind())
+    ticket = bare(ticket)
     if not isinstance(ticket, str) or len(ticket) > LONGEST:
         raise ConfigError(f"ticket is {_short(ticket)}, but must look like {model}.")
     name, _, code = "".join(ticket.split()).partition("-")
@@ -70,6 +78,11 @@ def read(panel: str, version: int, kind: type[S], ticket: str) -> S:
             f"ticket is {_short(ticket)}, but its check digits do not fit: mistyped, or from another version."
         )
     return kind(**settings)
+
+
+def bare(ticket: Any) -> Any:
+    """The ticket of a link that ends in one (``.../00_tour.html#TICKET``); anything else as it is."""
+    return ticket.rpartition("#")[2] if isinstance(ticket, str) else ticket
 
 
 def _settings(kind: type[Settings], number: int) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import ipywidgets as w
 
 from fqlab.panels.state import Control
 
-__all__ = ["STYLE", "button", "close_children", "column", "css_class", "marks", "widget"]
+__all__ = ["STYLE", "button", "close_children", "column", "css_class", "decimals", "marks", "widget"]
 
 LONG_LABEL = 11
 """Letters of a label that fit beside its control; a longer one stands above it, as with sliders."""
@@ -93,9 +93,12 @@ def _slider(control: Control, shared: dict[str, Any]) -> w.Widget:
 
 
 def _format(step: float) -> str:
-    """As many decimals as the step has."""
-    text = f"{step:.10f}".rstrip("0")
-    return f".{len(text.split('.')[1])}f"
+    return f".{decimals(step)}f"
+
+
+def decimals(step: float) -> int:
+    """How many decimals the step of a slider has."""
+    return len(f"{step:.10f}".rstrip("0").split(".")[1])
 
 
 def marks(panel: str, controls: Iterable[Control]) -> str:

@@ -1,4 +1,4 @@
-"""What was published beside what this library measures: the ledger, stored results, and how to get them again."""
+"""What was published beside what this library measures: claims, stored results, and how to get them again."""
 
 from fqlab.papers.claims import (
     Claim,

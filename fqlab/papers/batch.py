@@ -1,4 +1,4 @@
-"""Many rows of the ledger, one after the other: chosen, timed beforehand, resumed after an interruption."""
+"""Many claims, one after the other: chosen, timed beforehand, resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def jobs(names: Sequence[str], scale: str | None = None, everything: bool = Fals
             hint = f"the id of a claim, or a source: {', '.join(sources())}"
             raise ConfigError(f"claim is {shown(name)}, but must be {hint}.")
     if everything:
-        chosen.update(_at(list_rows(), scale or "demo", "the ledger"))
+        chosen.update(_at(list_rows(), scale or "demo", "the library"))
     return [Job(rows[name], at, result(name, at)) for name, at in chosen.items()]
 
 

@@ -1,4 +1,4 @@
-"""``python -m fqlab.papers.page``: the ledger as a page, and its sum in the README. Both are derived; a test compares.
+"""``python -m fqlab.papers.page``: the claims as a page, and its sum in the README. Both are derived; a test compares.
 
 The page lists every claim under its verdict, so that a count is a link to what it counts.
 """
@@ -28,7 +28,7 @@ INTRODUCTION = """# Claims
 
 A claim is a statement of a source. What decides was written down, with the time, before the run. A verdict rests on the
 largest scale that was run; a direction must be seen beyond two standard errors. An observation is ours and has no verdict.
-`fqlab reproduce ID` recomputes a row. This page is derived from the ledger: `python -m fqlab.papers.page`.
+`fqlab reproduce ID` recomputes a row. This page is derived from the claims: `python -m fqlab.papers.page`.
 """
 
 
@@ -89,7 +89,7 @@ def with_sum(readme: str, folder: str = "notebooks/") -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write ``notebooks/CLAIMS.md`` and the sum in ``README.md`` of a checkout."""
-    parser = argparse.ArgumentParser("python -m fqlab.papers.page", description="The ledger as a page, and its sum.")
+    parser = argparse.ArgumentParser("python -m fqlab.papers.page", description="The claims as a page, and its sum.")
     parser.add_argument("--root", type=Path, default=Path(), help="the repository (default: here)")
     root = parser.parse_args(argv).root
     readme = root / "README.md"

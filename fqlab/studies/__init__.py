@@ -1,5 +1,5 @@
-"""Experiments that lessons, panels and the ledger share.
+"""Experiments that lessons, panels and claims share.
 
 A recipe is a function that gives one number. It takes ``seed`` and ``scale`` if it needs them, and what its row in the
-ledger gives as ``args``.
+claims gives as ``args``.
 """

@@ -32,9 +32,9 @@ def least(grid: Grid, size: int = 20_000) -> tuple[float, float]:
     x = normal(size)
     factors = np.linspace(0.85, 1.15, 41)
     start = float(clip_for("octav", x, grid))
-    errors = [float(expected_mse(x, torch.tensor(start * k), grid)) for k in factors]
+    mse = [float(expected_mse(x, torch.tensor(start * k), grid)) for k in factors]
     fine = np.linspace(0.85, 1.15, 3001)
-    smooth = np.polynomial.Polynomial.fit(factors, errors, 6)(fine)
+    smooth = np.polynomial.Polynomial.fit(factors, mse, 6)(fine)
     return start * float(fine[smooth.argmin()]), float(smooth.min())
 
 

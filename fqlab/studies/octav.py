@@ -58,9 +58,9 @@ def excess(rounding: str, level_aware: bool) -> float:
     """Percent by which the MSE of OCTAV's clip exceeds the lowest, narrow grid, 2 bits."""
     x = normal(200_000)
     grid = Grid(2, "narrow")
-    error = lambda s: float(expected_mse(x, torch.as_tensor(s), grid, rounding))
-    best = min(error(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
-    return 100 * (error(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
+    mse = lambda s: float(expected_mse(x, torch.as_tensor(s), grid, rounding))
+    best = min(mse(s) for s in torch.linspace(0.9, 1.5, 121).tolist())
+    return 100 * (mse(octav(x, grid, rounding, level_aware=level_aware)) / best - 1)
 
 
 def level_aware_excess() -> float:

@@ -113,10 +113,8 @@ def dither_30(seed: int) -> float:
     draws = torch.Generator().manual_seed(seed)
     grid = Grid(4)
     values = 0.5 * uniform() + float(grid.step(torch.tensor(1.0))) * torch.randn(30, 20_000, generator=draws)
-    errors = [
-        (decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")
-    ]
-    return float(errors[0] / errors[1])
+    mse = [(decoded(values, 1.0, grid, r, draws) - values).mean(0).square().mean() for r in ("nearest", "stochastic")]
+    return float(mse[0] / mse[1])
 
 
 def _suresh(seed: int) -> tuple[float, float, float]:

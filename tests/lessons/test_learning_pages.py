@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from fqlab.lessons.number import understood
 from fqlab.lessons.website import build_website
 from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.learn.words import Words, glossary
+from fqlab.papers.claims.table import Line, Table
 
 pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -36,9 +38,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     for source in (*NOTEBOOKS.glob("0[23]_*.ipynb"), *NOTEBOOKS.glob("*.md")):
         shutil.copy(source, folder)
+    _with_claims(folder / "99_claims.ipynb")
     out = folder.parent / "site"
     build_website(folder, out, run=False)
     return out
+
+
+def _with_claims(path: Path) -> None:
+    """A notebook with a ledger of every verdict, longer than a telephone is wide."""
+    verdicts = ("holds", "weaker", "holds", "not seen", "opposite", "not run", "not comparable")
+    lines = [
+        Line(f"made-{n}", "made", f"A sentence about {n}. " * 4, str(n), "printed", "Table 1", f"{-n * n + 9 * n}.5 ± 1", "demo",
+             verdict, "Our set-up differs in this and that.")
+        for n, verdict in enumerate(verdicts)
+    ]  # fmt: skip
+    ledger = Table("Made up", (), "", lines)._repr_html_()
+    output = nbformat.v4.new_output("execute_result", {"text/html": ledger}, execution_count=1)
+    cell = nbformat.v4.new_code_cell('table("octav")', outputs=[output], metadata={"tags": ["nbval-check-output"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), cell]), path)
 
 
 @pytest.fixture(scope="module")
@@ -287,22 +304,35 @@ def test_what_is_typed_means_the_same_number(reader: Reader, identity: str) -> N
         assert reader.page.evaluate(script, [item, typed]) == wanted, typed
 
 
-def test_claims_sort_and_their_verdict_needs_no_swipe(browser: Any, site: Path, reader: Reader) -> None:
-    page = reader.open()
-    table = page.locator("table.claims").first
-    table.get_by_role("button", name="ours").click()
-    shown = [
-        float(re.search(r"-?[\d.]+", text)[0]) for text in table.locator("tbody td:nth-child(3)").all_inner_texts()
-    ]
-    assert len(shown) > 5
-    assert shown == sorted(shown)
-    table.get_by_role("button", name="ours").click()
-    assert float(re.search(r"-?[\d.]+", table.locator("tbody td:nth-child(3)").first.inner_text())[0]) == max(shown)
+def test_claims_sort_and_filter(reader: Reader) -> None:
+    page = reader.open("99_claims")
+    shown = page.locator("table.claims").first
+    column = [head.inner_text().strip(" ↕↑↓") for head in shown.locator("th").all()].index("ours") + 1
+    for order in (1, -1):
+        shown.get_by_role("button", name="ours").click()
+        cells = shown.locator(f"tbody td:nth-child({column})").all_inner_texts()
+        values = [float(found[0]) for text in cells if (found := re.match(r"-?[\d.]+", text))]
+        assert len(values) > 3
+        assert values == sorted(values)[::order]
+    rows = shown.locator("tbody tr")
+    verdicts = [row.get_attribute("data-verdict") for row in rows.all()]
+    assert len(set(verdicts)) > 1
+    for verdict in sorted(set(verdicts)):
+        page.get_by_role("button", name=f"{verdict} {verdicts.count(verdict)}", exact=True).click()
+        seen = [row.get_attribute("data-verdict") for row in rows.all() if row.is_visible()]
+        assert seen == [verdict] * verdicts.count(verdict)
+    hidden = next(row.get_attribute("id") for row in rows.all() if not row.is_visible() and row.get_attribute("id"))
+    page.evaluate("name => { location.hash = name; }", hidden)
+    page.locator(f"#{hidden}").wait_for()
+    assert rows.all()[-1].is_visible()
+
+
+def test_a_verdict_needs_no_swipe(browser: Any, site: Path) -> None:
     narrow = Reader(browser, site, viewport={"width": 390, "height": 800})
-    cells = narrow.open().locator("table.claims tbody td")
-    assert all(
-        box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in (cell.bounding_box() for cell in cells.all())
-    )
+    for name in ("99_claims", LESSON):
+        boxes = [cell.bounding_box() for cell in narrow.open(name).locator("table.claims td").all()]
+        assert len(boxes) > 10
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes), name
     assert narrow.wrong == []
     narrow.context.close()
 
@@ -390,7 +420,7 @@ def test_nothing_scrolls_sideways_on_a_telephone(browser: Any, site: Path) -> No
     for path in site.glob("*.html"):
         narrow.open(path.stem)
         assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
-    narrow.page.get_by_text("Lessons").click()
+    narrow.page.get_by_text("Lessons", exact=True).click()
     assert narrow.page.get_by_role("navigation", name="Menu").get_by_role("link").count() > 2
     assert narrow.wrong == []
     narrow.context.close()

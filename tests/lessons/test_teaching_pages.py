@@ -59,7 +59,7 @@ def test_every_word_symbol_and_name_is_there_once():
 def test_links_arrive(path: Path):
     for target, name in LINK.findall(prose(path)):
         if name.startswith("claim-"):
-            continue  # tests/test_papers.py holds these
+            continue  # tests/papers holds these
         page = (FOLDER / target).resolve() if target else path
         assert page.exists(), f"{path.name} links to {target}, which is not there"
         if name:

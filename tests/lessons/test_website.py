@@ -164,7 +164,7 @@ def test_a_long_table_of_claims_is_cut_between_rows():
     rows = [f"<tr><td>{n}</td><td>{'word ' * 30}</td></tr>" for n in range(20)]
     head = '<table class="claims"><thead><tr><th>claim</th></tr></thead><tbody>'
     found = pieces(
-        f'<div class="ledger"><div class="source"><p>Paper</p></div>{head}{"".join(rows)}</tbody></table></div>'
+        f'<div class="statements"><div class="source"><p>Paper</p></div>{head}{"".join(rows)}</tbody></table></div>'
     )
     assert len(found) > 3
     assert all(piece.count(head) == 1 and piece.count("<tr><td>") < 8 for piece in found)

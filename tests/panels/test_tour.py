@@ -28,7 +28,7 @@ def test_the_curve_is_the_federation_of_the_state(panel):
     assert panel.frame.pictures[TrainingCurve].up == alone.rounds[-1].bytes_up
 
 
-def test_error_parts_and_optimum(panel):
+def test_mse_parts_and_optimum(panel):
     panel.set(bits=4, grid="midrise", rounding="nearest", clip=1.0)
     name, w = max(layers(), key=lambda pair: pair[1].numel())
     grid = Grid(4)

@@ -1,4 +1,4 @@
-"""Every number that a text cites from the ledger is the stored or the published one, with its spread and its verdict."""
+"""Every number that a text cites from the claims is the stored or the published one, with its spread and its verdict."""
 
 from __future__ import annotations
 

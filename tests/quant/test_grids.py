@@ -150,7 +150,7 @@ def test_zero_is_exact_elsewhere(kind, rounding):
 
 
 @given(grids, clips, st.sampled_from(["nearest", "stochastic"]), st.integers(0, 2**32 - 1))
-def test_error_parts_add_up(grid, clip, rounding, seed):
+def test_mse_parts_add_up(grid, clip, rounding, seed):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(200, generator=generator) * clip
     codes = quantize(x, clip, grid, rounding, generator)
@@ -159,7 +159,7 @@ def test_error_parts_add_up(grid, clip, rounding, seed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_error_parts_value_by_value(kind):
+def test_mse_parts_value_by_value(kind):
     """Beyond the outermost level, which on two's complement is not where the clip is, counts as clipping."""
     x = torch.linspace(-2, 2, 401)
     clip = 1.3
@@ -170,7 +170,7 @@ def test_error_parts_value_by_value(kind):
     assert mse_parts(x, quantize(x, clip, Grid(2, kind))) == pytest.approx(want, rel=1e-5)
 
 
-def test_error_parts_on_a_case_done_by_hand():
+def test_mse_parts_on_a_case_done_by_hand():
     """Ternary grid ±1, 0 at s = 1: 0.3 errs by 0.3 inside, 3 by 2 and −1.5 by 0.5 beyond."""
     x = torch.tensor([0.3, 1.0, 3.0, -1.5])
     assert mse_parts(x, quantize(x, 1.0, Grid(1, "octav"))) == pytest.approx((0.09 / 4, 4.25 / 4))
@@ -276,7 +276,7 @@ def test_views_have_the_codes_of_the_values_they_show(rounding):
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e19, 1e30])
-def test_error_parts_of_very_small_and_very_large_values(scale):
+def test_mse_parts_of_very_small_and_very_large_values(scale):
     x = torch.randn(500, generator=torch.Generator().manual_seed(1))
     want = [part * scale**2 for part in mse_parts(x, quantize(x, 1.5, Grid(3)))]
     assert mse_parts(x * scale, quantize(x * scale, 1.5 * scale, Grid(3))) == pytest.approx(want, rel=1e-4)

@@ -129,7 +129,7 @@ def test_averaging_over_clients_helps_stochastic_and_not_nearest_rounding():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bits", [1, 3, 6])
-def test_expected_error_is_the_mean_over_draws(kind, bits):
+def test_expected_mse_is_the_mean_over_draws(kind, bits):
     grid = Grid(bits, kind)
     x = torch.randn(60_000, generator=generator(3))
     drawn = quantize(x, 1.2, grid, "stochastic", generator(4)).dequantize()
@@ -138,7 +138,7 @@ def test_expected_error_is_the_mean_over_draws(kind, bits):
     assert float(each.mean()) == pytest.approx(exact, abs=5 * float(each.std()) / math.sqrt(len(x)))
 
 
-def test_expected_error_of_a_known_sample(normal_42):
+def test_expected_mse_of_a_known_sample(normal_42):
     """10⁴ normal values, mid-rise, textbook clip: exact expected stochastic MSE 0.23633999 and 0.02196221."""
     for bits, clip, want in ((2, 1.75539963, 0.23633999), (4, 2.60523378, 0.02196221)):
         got = expected_mse(normal_42, torch.tensor(clip), Grid(bits), "stochastic")

@@ -8,6 +8,11 @@ from pathlib import Path
 __all__ = ["SCRIPTS", "SLIDE_SCRIPTS", "SLIDE_STYLES", "STYLES", "joined", "write"]
 
 SCRIPTS = (
+    "base32.js",
+    "play/states.js",
+    "play/shelf.js",
+    "play/inputs.js",
+    "play/player.js",
     "learn/base.js",
     "learn/progress.js",
     "learn/codes.js",
@@ -20,7 +25,7 @@ SCRIPTS = (
     "learn/words.js",
     "learn/find.js",
 )
-STYLES = ("style.css", "learn/learn.css")
+STYLES = ("style.css", "play/player.css", "learn/learn.css")
 """In this order: a later file may use what an earlier one made."""
 SLIDE_SCRIPTS = (*SCRIPTS, "slides.js")
 SLIDE_STYLES = ("slides.css", *STYLES[1:])

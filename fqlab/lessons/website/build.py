@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fqlab.errors import ConfigError, DataError, FqlabError
+from fqlab.errors import ConfigError, DataError, FqlabError, one_of
 from fqlab.lessons.website import cells, pages, runs, slides
 from fqlab.lessons.website.learn.words import Word, glossary
 from fqlab.lessons.website.markup import Markup
+from fqlab.lessons.website.play.visits import build_store
 from fqlab.lessons.website.site import Site
+from fqlab.panels import PANELS
 
 __all__ = ["build_website", "build_slides", "main"]
 
@@ -22,15 +24,16 @@ MARKER = ".fqlab-site"
 """A file in every folder that was built here: only such a folder is emptied before it is built again."""
 
 
-def build_website(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
+def build_website(folder: Path, out: Path, *, run: bool = True, plays: Sequence[str] = ()) -> list[Path]:
     """All notebooks and Markdown pages of ``folder`` as HTML in ``out``, with an index; returns the pages.
 
     Args:
         run: run every lesson first; False shows the outputs that its file has (claims and panels).
+        plays: panels whose states are stored, so that they can be played; the others are still pictures.
 
     Raises:
         ConfigError: if there is no notebook, or ``out`` holds something else.
-        DataError: if a cell fails, or a formula cannot be read.
+        DataError: if a cell fails, a state cannot be shown, or a formula cannot be read.
     """
     paths = runs.notebooks(folder)
     books = _books(paths, out.parent / "executed", run)
@@ -38,7 +41,8 @@ def build_website(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     _emptied(out)
     texts = sorted(folder.glob("*.md"))
     lessons = tuple(_lesson(path, book, out) for path, book in zip(paths, books, strict=True))
-    site = Site(out, pages.Course(lessons, tuple(map(_about_text, texts))), truths, _words(folder))
+    build_store(plays, out / "play", out.parent / "cache")
+    site = Site(out, pages.Course(lessons, tuple(map(_about_text, texts))), truths, _words(folder), plays)
     site.index()
     for lesson, book in zip(lessons, books, strict=True):
         _named(lesson.stem, lambda lesson=lesson, book=book: site.lesson(lesson, book))
@@ -123,10 +127,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="folder of the lessons")
     parser.add_argument("--out", type=Path, help="folder to build in (default: build/site or build/slides)")
     parser.add_argument("--stored", action="store_true", help="run nothing: show the outputs that the files have")
+    parser.add_argument("--plays", nargs="*", help="panels that can be played (default: all); none: still pictures")
     chosen = parser.parse_args(argv)
     make, name = (build_slides, "slides") if chosen.slides else (build_website, "site")
     try:
-        written = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored)
+        plays = [one_of("plays", name, PANELS) for name in (PANELS if chosen.plays is None else chosen.plays)]
+        options = {} if chosen.slides else {"plays": plays}
+        written = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored, **options)
     except FqlabError as wrong:
         print(f"fqlab.lessons.website: {wrong}", file=sys.stderr)
         return 2

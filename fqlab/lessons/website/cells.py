@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import html
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fqlab.lessons.notebook import CLAIM, PANEL
 from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.markup import Markup, highlight
+from fqlab.lessons.website.play.section import section
 
 __all__ = ["Block", "Place", "blocks", "picture"]
 
@@ -28,11 +29,13 @@ class Place:
         stem: the lesson's file name without ending.
         truths: prediction -> true value.
         root: the way from the page to the folder of ``fqlab.js``.
+        plays: the panels whose states are stored in ``play/`` there.
     """
 
     stem: str = ""
     truths: Mapping[str, float] = field(default_factory=dict)
     root: str = ""
+    plays: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,15 @@ def blocks(book: Any, markup: Markup, place: Place = Place()) -> Iterator[Block]
             tags = cell["metadata"].get("tags", [])
             yield Block("code", _source(cell["source"]), cell["source"])
             for output in _joined(cell["outputs"]):
-                yield _output(output, tags, cell["source"], markup)
+                yield _played(_output(output, tags, cell["source"], markup), place)
+
+
+def _played(block: Block, place: Place) -> Block:
+    """A panel whose states are stored as one that plays; everything else as it is."""
+    made = re.match(r"\w+ = (\w+)\(\)\n", block.source)
+    if block.kind != "panel" or made is None or made[1] not in place.plays:
+        return block
+    return replace(block, html=section(made[1], place.stem, block.html, folder=f"{place.root}play/"))
 
 
 def _without_kernel(source: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Site:
         course: all lessons and texts.
         truths: prediction -> true value.
         words: the glossary.
+        plays: the panels whose states are stored.
         written: the pages so far.
         found: their sections, for search.
     """
@@ -36,6 +37,7 @@ class Site:
     course: pages.Course
     truths: Mapping[str, float]
     words: Sequence[Word]
+    plays: Collection[str] = ()
     written: list[Path] = field(default_factory=list)
     found: list[dict[str, str]] = field(default_factory=list)
 
@@ -51,7 +53,7 @@ class Site:
         """
         markup = Markup()
         words = Words(self.words)
-        blocks = list(cells.blocks(book, markup, cells.Place(lesson.stem, self.truths)))
+        blocks = list(cells.blocks(book, markup, cells.Place(lesson.stem, self.truths, plays=self.plays)))
         parts = ((b.kind, words.mark(b.html) if b.kind == "text" else b.html) for b in blocks if b.html)
         inner = "".join(f'<div class="{kind}">{shown}</div>\n' for kind, shown in parts) + words.meanings()
         self._remember(lesson, inner)

@@ -24,7 +24,7 @@ def pieces(page: str) -> list[str]:
     for head, body in TABLE.findall(page):
         for rows in _filled(ROW.findall(body)):
             said = heads.pop() if heads else ""
-            cut.append(f'<div class="out"><div class="ledger">{said}{head}{rows}</tbody></table></div></div>\n')
+            cut.append(f'<div class="out"><div class="statements">{said}{head}{rows}</tbody></table></div></div>\n')
     return cut or [page]
 
 

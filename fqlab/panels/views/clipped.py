@@ -78,6 +78,8 @@ class ClippedFederation(Panel):
         "8-bit output layer": {"output": 8},
         "Only it saw a 7": {"seven": "fine"},
     }
+    handles = ("fine_bits", "hidden", "output")
+    trains = "default"
 
     def instant(self, state: State) -> Frame:
         rows = shares(state)

@@ -79,6 +79,7 @@ class Clipping(Panel):
         "Outliers": {"law": "outliers", "bits": 2, "grid": "narrow", "rule": "octav", "step": 10},
         "A trained layer": {"law": "layer", "rule": "octav", "step": 10},
     }
+    handles = ("bits", "clip", "step")
 
     def instant(self, state: State) -> Frame:
         x = sample(state.law, state.seed)

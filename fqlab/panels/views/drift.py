@@ -78,6 +78,7 @@ class Drift(Panel):
         "Own starts": {"skew": "even", "epochs": 10, "start": "own", "seed": 1},
         "2 clients a round": {"participants": 2},
     }
+    handles = ("skew", "participants", "epochs")
 
     def instant(self, state: State) -> Frame:
         counts = holdings(state.skew, state.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -60,6 +60,8 @@ class Fleet(Panel):
         "3 bit, nearest": {"town": "canal", "bits": 3},
         "3 bit, stochastic": {"town": "canal", "bits": 3, "rounding": "stochastic"},
     }
+    handles = ("town", "view", "drive")
+    trains = "presets"
 
     def instant(self, state: State) -> Frame:
         scene = street(state.town, state.lift, state.reach, state.drive, state.seed)
@@ -86,6 +88,10 @@ class Fleet(Panel):
         rows = [dict(town=n) | {k: v[i] if v else "" for k, v in lists.items()} for i, n in enumerate(NAMES)]
         message = f"Mean of all towns {np.mean(cars.few or cars.full):.1%}, alone elsewhere {np.mean(away):.1%}."
         yield Frame({Cars: cars}, message, rows)
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return (state.seed, state.bits, state.rounding if state.bits < 32 else "")
 
     def seconds(self, state: State) -> float:
         return 10.0 + 4.0 * (state.bits < 32)

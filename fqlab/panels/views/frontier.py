@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -110,6 +110,8 @@ class Frontier(Panel):
         "... by their own": {"labels": "two", "metric": "own", "cost": "both"},
         "FedAvg again": {"method": "fedavg"},
     }
+    handles = ("cost", "cap", "target")
+    trains = "default"
 
     def __init__(self, *, method: str | Method = State.method, **settings: Any) -> None:
         self._runs: LRUCache[tuple[Any, ...], list[dict[str, float]]] = LRUCache(MOST)
@@ -138,6 +140,10 @@ class Frontier(Panel):
     @classmethod
     def experiment(cls, state: State) -> Experiment:
         return own(state)
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return _key(state)
 
     def seconds(self, state: State) -> float:
         each = 0.1 if state.method in SLOW else 0.03

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +75,8 @@ class LotteryPanel(Panel):
         "No gate": {"gate": 0.0},
         "Five digits each": {"classes": 5},
     }
+    handles = ("target", "classes", "client")
+    trains = "default"
 
     def instant(self, state: State) -> Frame:
         outcomes = [_MODELS.get(experiment(state, m).to_toml()) for m in METHODS]
@@ -98,6 +100,10 @@ class LotteryPanel(Panel):
     @classmethod
     def experiment(cls, state: State) -> Experiment:
         return experiment(state)
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return experiment(state).to_toml()
 
     def seconds(self, state: State) -> float:
         return 0.1 if experiment(state).to_toml() in _MODELS else 4.5

@@ -93,6 +93,7 @@ class PacketPanel(Panel):
         "Entropy coded": {"rule": "max_abs", "coding": "zstd", "at": 300},
         "Paper's CNN": {"network": "paper", "grid": "midrise", "bits": 2, "at": 300},
     }
+    handles = ("bits", "clip", "at")
 
     def instant(self, state: State) -> Frame:
         opening = opened(**{name: value for name, value in vars(state).items() if name not in ("at", "flip")})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -124,6 +124,8 @@ class Planes(Panel):
         "Never cut": {"strip": "none"},
         "All layers alike": {"reweigh": False},
     }
+    handles = ("penalty", "layer", "epoch")
+    trains = "default"
 
     def instant(self, state: State) -> Frame:
         record = recording(*key(state))
@@ -137,6 +139,10 @@ class Planes(Panel):
         for epoch in range(min(len(record.snapshots), EPOCHS), EPOCHS + 1):
             record.at(epoch)
             yield shown(state, record.snapshots[: epoch + 1])
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return key(state)
 
     def seconds(self, state: State) -> float:
         return 0.0 if len(recording(*key(state)).snapshots) > EPOCHS else 3.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -87,6 +87,8 @@ class Precision(Panel):
         "Too much λ": {"penalty": 0.03},
         "Primal-dual": {"scheme": "dual"},
     }
+    handles = ("budgets", "epsilon", "move")
+    trains = "default"
 
     def instant(self, state: State) -> Frame:
         sent = [local_widths(state, n) for n in range(CLIENTS)]
@@ -132,6 +134,10 @@ class Precision(Panel):
     @classmethod
     def experiment(cls, state: State) -> Experiment:
         return described(state)
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return described(state).to_toml()
 
     def seconds(self, state: State) -> float:
         return 0.1 if described(state).to_toml() in _RUNS else 5.0

@@ -60,6 +60,7 @@ class Quantizer(Panel):
         "By levels": {"rule": "best", "count": "levels"},
         "Δ²/12": {"law": "uniform", "bits": 6, "grid": "octav", "clip": 1.75},
     }
+    handles = ("bits", "clip", "weight")
 
     def instant(self, state: State) -> Frame:
         grids = {kind: ladder(kind, state) for kind in GRIDS}

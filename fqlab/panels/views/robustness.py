@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,6 +98,8 @@ class Robustness(Panel):
         "Wrong range": {"method": "qat", "trained": "mse"},
         "MQAT": {"method": "mqat", "trained": "mse", "range_rule": "mse"},
     }
+    handles = ("penalty", "chip", "range_rule")
+    trains = "default"
 
     def instant(self, state: State) -> Frame:
         trained, plain = _seen(experiment(state)), _seen(experiment(_plain(state)))
@@ -121,6 +123,10 @@ class Robustness(Panel):
     @classmethod
     def experiment(cls, state: State) -> Experiment:
         return experiment(state)
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return experiment(state).to_toml()
 
     def seconds(self, state: State) -> float:
         if _seen(experiment(state)) is not None:

@@ -67,6 +67,7 @@ class Rounding(Panel):
         "Clip too tight": {"clients": 100, "bits": 2, "clip": 0.5},
         "A wave, 2 bits": {"clients": 10, "bits": 2, "picture": "wave"},
     }
+    handles = ("bits", "clip", "clients")
 
     def instant(self, state: State) -> Frame:
         grid = Grid(state.bits)

@@ -140,6 +140,7 @@ class Tour(Panel):
         "Differences": {**_ONE, "method": "max_abs", "send": "differences"},
         "ε = 0.1": {"bits": 4, "clip": 2.0, "epsilon": 0.1},
     }
+    handles = ("clip", "bits", "epsilon")
 
     def instant(self, state: State) -> Frame:
         sent = layers(state.send)

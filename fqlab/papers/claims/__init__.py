@@ -1,4 +1,4 @@
-"""The ledger: claims of the sources and observations of ours (TOML), stored results (JSON), verdicts and tables."""
+"""Claims of the sources and observations of ours (TOML), stored results (JSON), verdicts and tables."""
 
 from fqlab.papers.claims.criteria import VERDICTS, Direction, Estimate, Exact, Near
 from fqlab.papers.claims.results import Result, Ruling, judge, read_result, result, ruling, rulings, stored_value

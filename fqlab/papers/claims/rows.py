@@ -1,4 +1,4 @@
-"""The rows of the ledger: claims of a source and observations of ours, read from TOML, one file a source."""
+"""The rows: claims of a source and observations of ours, read from TOML, one file a source."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Source:
-    """One file of the ledger.
+    """One file of claims and observations.
 
     Attributes:
         title: of the table; the paper's where there is one.

@@ -1,4 +1,4 @@
-"""So many claims, so many hold: counted from the ledger, never typed."""
+"""So many claims, so many hold: counted from the rows, never typed."""
 
 from __future__ import annotations
 

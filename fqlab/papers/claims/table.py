@@ -1,4 +1,4 @@
-"""The ledger as people see it: one table of claims with verdicts, one of our observations without."""
+"""Claims as people see them: one table of claims with verdicts, one of our observations without."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Table:
         head = "".join(f"<p>{_linked(p)}</p>" for p in self.papers) or f"<p><cite>{html.escape(self.title)}</cite></p>"
         about = f"<p>{html.escape(self.about)}</p>" if self.about else ""
         tables = _html_table(CLAIMS, self.claims) + _html_table(OBSERVATIONS, self.observations)
-        return f'{STYLE}<div class="ledger"><div class="source">{head}{about}</div>{tables}</div>'
+        return f'{STYLE}<div class="statements"><div class="source">{head}{about}</div>{tables}</div>'
 
 
 CLAIMS = ("What the source says", "published", "ours", "verdict", "why")
 OBSERVATIONS = ("What we observed", "ours", "set-up")
 STYLE = """<style>
-.ledger .source p { margin: .2em 0; }
+.statements .source p { margin: .2em 0; }
 table.claims td, table.claims th { text-align: left !important; vertical-align: top; white-space: normal !important; }
 table.claims .number { white-space: nowrap !important; font-variant-numeric: tabular-nums; }
 table.claims code { font-size: .9em; opacity: .7; background: none; white-space: nowrap; }

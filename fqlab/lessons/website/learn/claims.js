@@ -53,6 +53,6 @@
   // A link to a row that a filter hides shows all rows again.
   addEventListener("hashchange", () => {
     const row = document.getElementById(location.hash.slice(1));
-    if (row?.hidden) row.closest("table").previousElementSibling.firstElementChild.click();
+    if (row?.hidden) row.closest("table").previousElementSibling.firstElementChild.click() // "all";
   });
 })();

@@ -1,4 +1,4 @@
-"""The ledger tells the truth: rows, stored results, tables and the prose that cites them agree."""
+"""Claims tell the truth: rows, stored results, tables and the prose that cites them agree."""
 
 from __future__ import annotations
 

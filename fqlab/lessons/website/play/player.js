@@ -1,0 +1,221 @@
+// A panel that plays from stored states: presets, controls left, pictures right, one status line below.
+(() => {
+  "use strict";
+  const fqlab = (window.fqlab = window.fqlab || {});
+  const { states, inputs } = fqlab;
+  const { element } = inputs;
+  const BINDER = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/";
+  const WIDTH = 960, HEIGHT = 560, WIDE = 720, EDGE = 20;
+
+  class Player {
+    constructor(section, about, shelf) {
+      this.section = section;
+      this.about = about;
+      this.shelf = shelf;
+      this.all = states.stored(about);
+      this.asked = 0;
+      this.rest = null;
+      this.now = null;
+      this.build();
+      new ResizeObserver(() => this.fit()).observe(section.parentElement);
+    }
+
+    build() {
+      const { box, inputs: made } = inputs.column(this.about, (control, at, done) => this.move(control, at, done));
+      this.inputs = made;
+      made.forEach((each, control) => {
+        const ready = () => this.expect(control);
+        for (const kind of ["focus", "pointerenter", "pointerdown"]) each.field.addEventListener(kind, ready);
+      });
+      box.append(this.tools());
+      this.presets = this.about.presets.map((name, k) => this.preset(name, k + 1));
+      this.images = this.about.rows.map((row) => row.map((kind) => frame(...kind)));
+      const rows = this.images.map((row) => element("div", { class: "fq-row" }, ...row.map((image) => image.box)));
+      this.status = element("p", { class: "fq-status", role: "status", "aria-live": "polite" });
+      const bar = element("div", { class: "fq-bar" }, this.status);
+      const body = element("div", { class: "fq-body" }, box, element("div", { class: "fq-gallery" }, ...rows));
+      this.stage = element("div", { class: "fq-stage" }, element("div", { class: "fq-presets" }, ...this.presets), body, bar);
+      this.section.replaceChildren(this.stage);
+    }
+
+    preset(name, base) {
+      const button = element("button", { type: "button", "aria-pressed": "false" }, name);
+      button.addEventListener("click", () => this.go(this.about.bases[base]));
+      return button;
+    }
+
+    // Ticket, reset, and the whole window for a projector.
+    tools() {
+      const id = `fq-ticket-${this.about.name}`;
+      this.field = element("input", { id, type: "text", spellcheck: "false", autocomplete: "off", title: "Copy it; paste one, or a link, and press Enter" });
+      this.field.addEventListener("change", () => this.paste(this.field.value));
+      const reset = element("button", { type: "button" }, "Reset");
+      reset.addEventListener("click", () => this.go(this.about.bases[0]));
+      const large = element("button", { type: "button", "aria-pressed": "false", title: "As large as the window, for a projector" }, "Large");
+      large.addEventListener("click", () => this.enlarge(large));
+      this.section.addEventListener("keydown", (event) => {
+        if (event.key === "Escape" && this.section.classList.contains("fq-large")) this.enlarge(large);
+      });
+      const row = element("div", { class: "fq-buttons" }, reset, large);
+      return element("div", { class: "fq-tools" }, element("div", { class: "fq-choice" }, element("label", { for: id }, "Ticket"), this.field), row);
+    }
+
+    // A hand moved one control; what it held before is the grey shadow until it lets go.
+    move(control, at, done) {
+      const wanted = (this.now ? this.now.entry.place : this.about.bases[0]).with(control, at);
+      if (done && this.now && String(this.now.entry.place) === String(wanted)) {
+        this.rest = this.now;
+        return;
+      }
+      this.show(wanted, { held: control, rest: done });
+    }
+
+    // Straight to a state with a name, or of a ticket.
+    go(place) {
+      return this.show(place, { rest: true });
+    }
+
+    paste(text) {
+      if (!text.trim()) return void (this.field.value = this.now.ticket);
+      const place = states.place(this.about, text);
+      if (place) return this.go(place);
+      this.say(`⚠ The ticket is mistyped, or belongs to another panel; one of this panel looks like ${this.now.ticket}.`);
+    }
+
+    // Shows the stored state nearest to the wanted one; the newest wish wins.
+    async show(wanted, { held = -1, rest = true } = {}) {
+      const turn = ++this.asked;
+      const entry = states.nearest(this.about, this.all, wanted, held);
+      let next;
+      try {
+        next = await this.shelf.state(entry, this.about);
+      } catch (wrong) {
+        return turn === this.asked && this.say(`⚠ A file of stored states is missing: ${wrong.message}.`);
+      }
+      if (turn !== this.asked) return;
+      const before = this.rest;
+      this.now = next;
+      this.paint(next, before);
+      this.arrange(next);
+      this.explain(next, wanted);
+      if (rest) this.rest = next;
+      const detail = { panel: this.about.name, ticket: next.ticket, settings: this.settings(next.entry.place) };
+      document.dispatchEvent(new CustomEvent("fqlab:state", { detail }));
+    }
+
+    paint(next, before) {
+      this.images.flat().forEach((image, k) => image.show(next.pictures[k], before && before.pictures[k]));
+    }
+
+    // Moves every control, the ticket and the pressed preset to where the state is.
+    arrange(next) {
+      this.inputs.forEach(({ show, field }, k) => {
+        show(next.entry.place[k]);
+        field.disabled = next.off.has(k);
+      });
+      this.field.value = next.ticket;
+      const at = this.about.bases.findLastIndex((place) => String(place) === String(next.entry.place));
+      this.presets.forEach((button, k) => button.setAttribute("aria-pressed", String(k + 1 === at)));
+    }
+
+    // The status line: what is shown; and where it is not what was wanted, what differs and how to see that.
+    explain(next, wanted) {
+      const stale = next.pictures.some((picture) => picture.stale) ? " The pale pictures were not computed for this setting: they show where it started." : "";
+      this.say(next.message + stale);
+      if (String(next.entry.place) === String(wanted)) return;
+      const { controls } = this.about;
+      const differs = controls.map((control, k) => [control, wanted[k], next.entry.place[k]]).filter(([, want, have]) => want !== have);
+      const list = differs.map(([control, want, have]) => `${control.label}: ${states.words(control, have)}, not ${states.words(control, want)}`);
+      const exact = element("code", {}, states.ticket(this.about, wanted));
+      const link = element("a", { href: BINDER + `${this.section.dataset.lesson}.ipynb`, rel: "noopener" }, "Binder");
+      const note = element("span", { class: "fq-snap" }, `Nearest stored state (${list.join("; ")}). The exact one: ticket `, exact, " in ", link, ".");
+      this.status.prepend(note, " ");
+    }
+
+    say(text) {
+      this.status.replaceChildren(text);
+    }
+
+    settings(place) {
+      return Object.fromEntries(this.about.controls.map((control, k) => [control.name, control.words ? control.words[place[k]] : states.number(control, place[k])]));
+    }
+
+    // The hand is near a control: load what moving it from here will need.
+    expect(control) {
+      if (!this.now) return;
+      const { place } = this.now.entry;
+      const files = new Set(this.about.controls[control].stops.map((stop) => this.all.get(String(place.with(control, stop)))?.file));
+      for (const file of files) if (file !== undefined) this.shelf.file(file).catch(() => null);
+    }
+
+    enlarge(button) {
+      const on = this.section.classList.toggle("fq-large");
+      button.setAttribute("aria-pressed", String(on));
+      document.documentElement.classList.toggle("fq-covered", on);
+      this.fit();
+    }
+
+    // Beside each other and whole where the place is wide enough, else pictures above the controls. To the right of the text
+    // a panel may use what the window has.
+    fit() {
+      const large = this.section.classList.contains("fq-large");
+      const most = large ? Math.min(innerWidth / WIDTH, innerHeight / HEIGHT) : Number(getComputedStyle(this.section).getPropertyValue("--fq-zoom")) || 1;
+      const { left, width } = this.section.parentElement.getBoundingClientRect();
+      const room = Math.min(most * WIDTH, Math.max(width, document.documentElement.clientWidth - left - EDGE));
+      this.section.style.width = large ? "" : `${room}px`;
+      this.section.classList.toggle("fq-narrow", room < WIDE);
+      this.stage.style.zoom = room < WIDE ? "" : (large ? most : room / WIDTH).toFixed(4);
+    }
+  }
+
+  // One picture: the default state's, over it what differs, over both the shadow of the state before.
+  function frame(name, width, height) {
+    const style = `--w:${width}; --h:${height}`;
+    const [whole, part, ghost] = ["fq-whole", "fq-part", "fq-ghost"].map((kind) => element("img", { class: kind, alt: "", width, height, draggable: "false" }));
+    const box = element("div", { class: `fq-picture fq-p-${name.toLowerCase()}`, style, role: "img" }, whole, part, ghost);
+    const put = (image, address) => {
+      image.hidden = !address;
+      if (address && image.src !== address) image.src = address;
+    };
+    function show(picture, before) {
+      put(whole, picture.whole);
+      put(part, picture.part);
+      const same = before && before.ghost && before.greyAxes === picture.axes && (before.whole !== picture.whole || before.part !== picture.part);
+      put(ghost, same && !picture.stale ? before.ghost : null);
+      box.setAttribute("aria-label", picture.alt);
+      box.classList.toggle("fq-stale", picture.stale);
+    }
+    return { box, show };
+  }
+
+  const players = [];
+
+  async function start(section) {
+    const shelf = new fqlab.Shelf(section.dataset.panel, section.dataset.folder);
+    try {
+      const { about } = await shelf.file(0);
+      const player = new Player(section, about, shelf);
+      players.push(player);
+      await player.go(linked(about) || (section.dataset.state ? JSON.parse(section.dataset.state) : about.bases[0]));
+      if (linked(about)) section.scrollIntoView();
+    } catch (wrong) {
+      console.warn(wrong.message); // the still picture stays
+    }
+  }
+
+  const linked = (about) => states.place(about, location.hash);
+
+  function follow() {
+    for (const player of players) {
+      const place = linked(player.about);
+      if (!place) continue;
+      player.go(place);
+      player.section.scrollIntoView();
+    }
+  }
+
+  addEventListener("hashchange", follow);
+  addEventListener("resize", () => players.forEach((player) => player.fit()));
+  addEventListener("DOMContentLoaded", () => document.querySelectorAll("section.fq-panel").forEach(start));
+  fqlab.players = players;
+})();

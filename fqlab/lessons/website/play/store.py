@@ -1,0 +1,137 @@
+"""The script files of a panel: what its controls are, and pictures and words of every stored state.
+
+``NAME.js`` holds the specification and the default state, ``NAME-1.js`` the presets, every further file one control moved
+from one of them. Each is one call ``fqlab.store("NAME", NUMBER, {...})``: a page that was opened as a file may load scripts
+from its own folder, and nothing else. A picture lies in the first file that needs it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fqlab.lessons.website.play.pictures import Stored
+from fqlab.lessons.website.play.states import Place, Sweep, bases, home, moved, places, stops, sweeps
+from fqlab.lessons.website.play.visit import Visit
+from fqlab.panels import ticket
+from fqlab.panels.frame import Panel
+from fqlab.panels.state import Control, Settings, controls
+from fqlab.panels.widgets import decimals
+
+__all__ = ["Writer", "specification"]
+
+DEFAULT, PRESETS, FIRST_SWEEP = 0, 1, 2
+"""Numbers of the files."""
+
+
+class Writer:
+    """Writes the files of one panel.
+
+    Args:
+        panel: the panel.
+        visit: the visit of a state.
+    """
+
+    def __init__(self, panel: type[Panel], visit: Callable[[Settings], Visit]) -> None:
+        self._panel = panel
+        self._visit = visit
+        self._kinds = [kind.__name__ for row in panel.rows for kind in row]
+        self._numbers = {c.name: k for k, c in enumerate(controls(panel.State))}
+        self._known: set[Place] = set()
+        self._homes: dict[str, int] = {}
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the files into ``folder``; returns them, the first is ``NAME.js``."""
+        default, *presets = bases(self._panel)
+        files = [self._file(DEFAULT, [default]), self._file(PRESETS, presets)]
+        for number, sweep in enumerate(sweeps(self._panel), FIRST_SWEEP):
+            files.append(self._file(number, self._worthy(sweep)))
+        files[0] = {"about": specification(self._panel) | {"sweeps": self._sweeps(files)}} | files[0]
+        return [self._save(folder, number, content) for number, content in enumerate(files)]
+
+    def _worthy(self, sweep: Sweep) -> list[Settings]:
+        """The states of a sweep that show something of their own."""
+        return [state for state in moved(self._panel, sweep) if self._visit(state).pictures]
+
+    def _sweeps(self, files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """From where, which control, and where it stands in each state that its file holds."""
+        return [
+            {"base": sweep.base, "control": sweep.control, "stops": [at[sweep.control] for at in content["places"]]}
+            for sweep, content in zip(sweeps(self._panel), files[FIRST_SWEEP:], strict=True)
+        ]
+
+    def _file(self, number: int, states: Sequence[Settings]) -> dict[str, Any]:
+        """The states that no earlier file holds, and their pictures."""
+        pictures: dict[str, str] = {}
+        kept = []
+        shown = []
+        for state in states:
+            place = places(state)
+            if place in self._known and number != PRESETS:
+                continue
+            self._known.add(place)
+            kept.append(place)
+            shown.append(self._record(number, state, pictures))
+        return {"places": kept, "states": shown, "pictures": pictures}
+
+    def _record(self, number: int, state: Settings, pictures: dict[str, str]) -> list[Any]:
+        """Pictures in the order in which they hang (0 for one that was not computed), sentence, controls that do not act."""
+        visit = self._visit(state)
+        rows = [self._row(number, state, kind, pictures) if kind in visit.pictures else 0 for kind in self._kinds]
+        return [rows, visit.message, [self._numbers[name] for name in visit.off]]
+
+    def _row(self, number: int, state: Settings, kind: str, pictures: dict[str, str]) -> list[Any]:
+        """A picture: where its bytes are, over which picture it is laid (or 0), alt text, axes, and its ghost."""
+        shown = self._visit(state).pictures[kind]
+        under: str | int = 0
+        if shown.layer:
+            base = self._visit(home(self._panel, state)).pictures[kind].picture.name
+            under = f"{self._homes[base]}.{base}"
+        row = [self._kept_in(number, shown.picture, pictures), under, shown.alt, shown.axes]
+        return [*row, self._kept_in(number, shown.ghost.picture, pictures), shown.ghost.axes] if shown.ghost else row
+
+    def _kept_in(self, number: int, picture: Stored, pictures: dict[str, str]) -> str:
+        """``FILE.NAME`` of a picture, which is put into this file unless an earlier one holds it."""
+        name = picture.name
+        if name not in self._homes:
+            self._homes[name] = number
+            pictures[name] = base64.b64encode(picture.body).decode()
+        return f"{self._homes[name]}.{name}"
+
+    def _save(self, folder: Path, number: int, content: dict[str, Any]) -> Path:
+        name = self._panel.name
+        sent = {key: value for key, value in content.items() if key != "places"}
+        text = json.dumps(sent, ensure_ascii=False, separators=(",", ":"))
+        path = folder / (f"{name}-{number}.js" if number else f"{name}.js")
+        path.write_text(f'fqlab.store("{name}",{number},{text});\n', encoding="utf-8")
+        return path
+
+
+def specification(panel: type[Panel]) -> dict[str, Any]:
+    """What the page must know to build the controls of a panel and to read and write its tickets."""
+    return {
+        "name": panel.name,
+        "title": panel.title,
+        "seal": zlib.crc32(ticket.sealed(panel.name, panel.version, panel.State).encode()),
+        "rows": [[[kind.__name__, kind.width, kind.height] for kind in row] for row in panel.rows],
+        "controls": [
+            _control(control) | {"stops": stops(panel, number)}
+            for number, control in enumerate(controls(panel.State))
+        ],
+        "bases": [places(state) for state in bases(panel)],
+        "presets": list(panel.presets),
+    }  # fmt: skip
+
+
+def _control(control: Control) -> dict[str, Any]:
+    """One control as the page needs it."""
+    shared = {"title": control.title, "label": control.label, "group": control.group, "help": control.help}
+    if control.choices is not None:
+        return shared | {"name": control.name, "count": control.count, "words": list(control.choices.values())}
+    number = {"low": control.low, "step": control.step, "decimals": decimals(control.step), "unit": control.unit}
+    mark = {} if control.mark is None else {"mark": control.index(control.mark), "by": control.mark_label}
+    return shared | {"name": control.name, "count": control.count, "box": control.box} | number | mark

@@ -12,5 +12,6 @@ import pytest
 NAMED = os.environ.get("FQLAB_FLOWER_PYTHON")
 PYTHON = str(Path(NAMED).absolute()) if NAMED else sys.executable if find_spec("flwr") else None
 needs_flower = pytest.mark.skipif(
-    PYTHON is None, reason="Flower is not installed here, and FQLAB_FLOWER_PYTHON names no Python that has it"
+    PYTHON is None or sys.platform != "linux",
+    reason="Flower is not installed here, FQLAB_FLOWER_PYTHON names no Python that has it, or this is not Linux",
 )

@@ -11,7 +11,10 @@ import os
 import socket
 import subprocess
 import tempfile
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -24,6 +27,7 @@ from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines import flower
 from fqlab.federation.engines.flower import node, post
 from fqlab.federation.engines.flower.bundle import Bundle
+from fqlab.federation.engines.flower.server_app import KEY, RELAY
 
 CASES = {
     "fedavg": dict(method="fedavg", participants=6),
@@ -251,6 +255,48 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_left(monkeypatch, tmp_path
         ):
             flower.network.Network(Experiment(), 1, port=port)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_calls_without_the_key_is_not_listened_to(monkeypatch, tmp_path):
+    """The app's line is taken all the same, and a round that was cancelled meanwhile has not used it up."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(flower.network, "obstacle", lambda: None)
+    monkeypatch.setattr(flower.network, "start", lambda folder, plan, environment: InProcess(environment))
+    network = flower.network.Network(Experiment(), 1)
+    try:
+        place = ("127.0.0.1", int(network._ground.environment[RELAY]))
+        with socket.create_connection(place) as door:
+            door.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with pytest.raises((AuthenticationError, EOFError, ConnectionError)):
+            Client(place, authkey=b"guessed")
+        assert network.exchange({}, stop=lambda: True) is None
+        with Client(place, authkey=bytes.fromhex(network._ground.environment[KEY])) as line:
+            echo = Thread(target=lambda: line.send_bytes(answered(line.recv_bytes())), daemon=True)
+            echo.start()
+            assert network.exchange({0: Bundle({"ask": 1}, [b"abc"])}) == {0: Bundle({"ask": 1}, [b"abc"])}
+    finally:
+        network.close()
+
+
+class InProcess:
+    """Stands for the processes of a federation."""
+
+    stdin = None
+
+    def __init__(self, environment):
+        self.environment = environment
+
+    def poll(self):
+        return None
+
+    def wait(self):
+        return 0
+
+
+def answered(data: bytes) -> bytes:
+    """What an app says whose nodes echo."""
+    request = Bundle.from_bytes(data)
+    return Bundle({**request.header, "reasons": []}, request.packets).to_bytes()
 
 
 @pytest.mark.parametrize("said", ["soon", "0", "nan", "1e9"])

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ TESTS = Path(__file__).resolve().parent.parent
 TIMEOUT = 10
 """Seconds a round may take here, and nodes to join."""
 
-pytestmark = [needs_flower, pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
+pytestmark = [needs_flower, pytest.mark.long]
 
 
 def alive(mark: str) -> list[str]:

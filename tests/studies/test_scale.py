@@ -153,3 +153,24 @@ def test_eden_error_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):
     monkeypatch.setattr(rivals, "LENGTH", 2**14)
     monkeypatch.setattr(rivals, "VECTORS", 4)
     assert rivals.eden_error(0, bits=1) == pytest.approx(np.pi / 2 - 1, rel=0.02)
+
+
+def test_recipes_read_the_runs_of_the_folder_that_is_named_and_are_heard(whole, tmp_path, monkeypatch):
+    path = ARM.file(tmp_path, 1)
+    path.parent.mkdir()
+    path.write_bytes(whole.to_json())
+    monkeypatch.setenv("FQLAB_RUNS", str(tmp_path))
+    with store.listening() as outer:
+        with store.listening() as inner:
+            assert store.obtain(ARM, 1) == whole
+        assert store.obtain(ARM, 1) == whole
+    store.obtain(ARM, 1)
+    assert (len(outer), len(inner)) == (2, 1)
+
+
+def test_without_a_folder_the_run_is_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("FQLAB_RUNS", raising=False)
+    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path)
+    short = replace(ARM, experiment=replace(SHORT, rounds=1))
+    assert store.obtain(short, 0).curve["round"] == [1]
+    assert ARM.file(tmp_path / "runs", 0).exists()

@@ -9,11 +9,11 @@ from fqlab.studies.scale.store import Arm, obtain
 
 __all__ = ["ARMS", "TARGET", "rounds", "saved"]
 
-TARGET = 0.97
+TARGET = 0.95
 """Accuracy that the smaller network must reach; the paper's CNN goes to .99."""
 TABLE: dict[str, dict[str, Any]] = {
-    "e5-b10": dict(rounds=30, epochs=5, batch_size=10, lr=0.1),
-    "fedsgd": dict(rounds=700, epochs=1, batch_size=600, lr=0.5),
+    "e5-b10": dict(rounds=12, epochs=5, batch_size=10, lr=0.1),
+    "fedsgd": dict(rounds=250, epochs=1, batch_size=600, lr=0.5),
 }
 """Arm -> local training; a batch of 600 is all that a client has. Each rate is the best of three on another seed."""
 

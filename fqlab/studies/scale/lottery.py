@@ -23,6 +23,8 @@ FEDERATIONS = {
     "paper": dict(clients=400, participants=20, rounds=400, evaluate_every=100),
 }
 """Scale -> how many clients, a round, rounds. A client takes part 20 times on average at either."""
+FEW: dict[str, Any] = dict(clients=20, participants=2)
+"""Whoever trains alone does not notice how many others do: at scale small it is a third of the clients."""
 SEEN = 80
 """Test images that the public code measures a client on."""
 
@@ -65,7 +67,7 @@ def experiment(scale: str, method: str, images: int = 20, balance: float = 1.0, 
         images: of each of a client's two classes; the second has ``balance`` of them.
     """
     split = {"classes_per_client": 2, "samples_per_class": images, "balance": balance}
-    federation: dict[str, Any] = FEDERATIONS[scale]
+    federation: dict[str, Any] = FEDERATIONS[scale] | (FEW if (scale, method) == ("small", "standalone") else {})
     return Experiment(
         method=method, options=options, dataset="mnist", model="lottery_mnist", partition="n_class", split=split,
         epochs=10, batch_size=32, lr=0.01, momentum=0.5, validation=0.1, workers=1, **federation,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,7 +24,7 @@ from fqlab.errors import DataError
 from fqlab.federation import Experiment, Federation, Round
 from fqlab.files import atomic_write
 
-__all__ = ["Arm", "Run", "committed", "obtain", "read", "run"]
+__all__ = ["Arm", "Run", "committed", "listening", "obtain", "read", "run"]
 
 SAVE_EVERY = 30.0
 """Seconds between two checkpoints; a round of many clients is cheaper than writing what all of them keep."""
@@ -200,12 +202,33 @@ def _digits(value: float) -> float:
 
 
 def committed() -> Path:
-    """The folder of the runs that come with the package."""
+    """The folder of the runs that come with the package, those of the stored results."""
     return Path(fqlab.__file__).parent / "papers" / "runs"
 
 
 def obtain(arm: Arm, seed: int) -> Run:
-    """The run that comes with the package; else the user's own, which is started or gone on with where need be."""
-    kept = arm.file(committed(), seed)
+    """The user's own run, started or gone on with where need be; with ``FQLAB_RUNS`` the one in the folder it names.
+
+    Raises:
+        DataError: if it is not in that folder.
+    """
+    folder = os.environ.get("FQLAB_RUNS")
     own = cache_folder() / "runs"
-    return read(kept) if kept.exists() else run(arm, seed, own, own)
+    found = read(arm.file(Path(folder), seed)) if folder else run(arm, seed, own, own)
+    for listener in _listeners:
+        listener.append(found)
+    return found
+
+
+_listeners: list[list[Run]] = []
+
+
+@contextmanager
+def listening() -> Iterator[list[Run]]:
+    """All runs that recipes obtain meanwhile, in a list that grows."""
+    heard: list[Run] = []
+    _listeners.append(heard)
+    try:
+        yield heard
+    finally:
+        _listeners.pop()

@@ -1,0 +1,61 @@
+"""Results of the scales that take long, read off the runs that come with the package: ``python -m fqlab.papers.from_runs``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from fqlab.files import atomic_write
+from fqlab.papers.claims import Result, Row, list_rows
+from fqlab.papers.reproduce import run_row
+from fqlab.studies.scale.store import committed, listening
+
+__all__ = ["from_runs", "main", "pending"]
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    before = os.environ.get("FQLAB_RUNS")
+    os.environ["FQLAB_RUNS"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("FQLAB_RUNS")
+        if before is not None:
+            os.environ["FQLAB_RUNS"] = before
+
+
+def from_runs(found: Row, scale: str, folder: Path | None = None) -> Result:
+    """A row's result; its time is that of the first of its runs, its seconds are theirs together.
+
+    Raises:
+        DataError: if one of the runs is not there.
+    """
+    with _reading(folder or committed()), listening() as runs:
+        result = run_row(found, scale)
+    seconds = {(r.source, r.arm, r.seed): r.seconds for r in runs}
+    times = [r.time for r in runs] or [result.time]
+    return replace(result, time=min(times), seconds=round(sum(seconds.values(), result.seconds), 1)).signed()
+
+
+def pending(sources: Sequence[str] = ()) -> Iterator[tuple[Row, str]]:
+    """The rows, each with a scale, whose recipe reads runs, of these sources or of all."""
+    for found in list_rows():
+        if found.recipe.startswith("scale.") and found.source in (sources or (found.source,)):
+            yield from ((found, scale) for scale in found.scales if scale not in getattr(found, "not_run", {}))
+
+
+def main() -> None:
+    """Store the results of the sources that are named, or of all."""
+    for found, scale in pending(sys.argv[1:]):
+        result = from_runs(found, scale)
+        atomic_write(Path(__file__).parent / "results" / f"{found.id}.{scale}.json", result.to_json())
+        print(f"{found.id} at {scale}: {result.value:.6g} ± {result.spread:.2g}")
+
+
+if __name__ == "__main__":
+    main()

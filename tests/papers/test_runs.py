@@ -1,0 +1,59 @@
+"""The runs that come with the package: whole, of the experiments that the arms name, later than what they decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from importlib import import_module
+
+import pytest
+
+from fqlab.errors import DataError
+from fqlab.federation import Experiment
+from fqlab.papers.claims import Claim, result
+from fqlab.papers.from_runs import from_runs, pending
+from fqlab.studies.scale.__main__ import SOURCES
+from fqlab.studies.scale.store import committed, listening, read
+
+FILES = sorted(committed().rglob("*.json"))
+ARMS = {
+    (arm.source, arm.name): arm
+    for source in SOURCES
+    for arm in import_module(f"fqlab.studies.scale.{source}").ARMS.values()
+}
+ROWS = list(pending())
+
+
+def test_there_are_runs_and_rows():
+    assert FILES
+    assert ROWS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_run_is_of_the_experiment_that_its_arm_names(path):
+    done = read(path)
+    arm = ARMS[done.source, done.arm]
+    assert arm.file(committed(), done.seed) == path
+    assert Experiment.from_toml(done.experiment) == replace(arm.experiment, seed=done.seed)
+    assert done.curve["round"][-1] == arm.experiment.rounds
+    assert {len(values) for values in done.curve.values()} == {len(done.curve["round"])}
+    assert path.read_bytes() == done.to_json()
+    assert path.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize(("row", "scale"), ROWS, ids=lambda part: getattr(part, "id", part))
+def test_a_result_is_what_its_runs_say_and_they_are_later_than_the_criterion(row, scale):
+    again = from_runs(row, scale) if "eden" not in row.id else None
+    stored = result(row.id, scale)
+    assert stored is not None
+    if again is not None:
+        assert (stored.values, stored.time) == (pytest.approx(again.values, rel=1e-9), again.time)
+    if isinstance(row, Claim) and row.fixed:
+        assert datetime.fromisoformat(stored.time.replace("Z", "+00:00")) > row.fixed
+
+
+def test_a_run_that_is_not_there_is_named_and_not_started(tmp_path):
+    row, scale = next((row, scale) for row, scale in ROWS if row.recipe == "scale.lottery:best")
+    with listening() as heard, pytest.raises(DataError, match=r"small-target-1\.0\.json"):
+        from_runs(row, scale, tmp_path)
+    assert not heard

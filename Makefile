@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-lowest-cpu notebooks claims site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-newest test-lowest-cpu notebooks claims site test-site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -35,7 +35,7 @@ test-lowest-cpu: $(READY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 FQLAB_CHROMIUM=none \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests $(wildcard notebooks) $(ARGS)
 
-# What only long use shows: a thousand moves of every panel in flat memory. Some minutes, one process.
+# What only long use shows: a thousand moves of every panel in flat memory, the peak of every lesson. Some minutes.
 endure: $(READY)
 	$(BIN)/python -m pytest -m long -s tests $(ARGS)
 
@@ -51,6 +51,10 @@ claims: $(READY)
 site: $(READY)
 	$(BIN)/python -m fqlab.lessons.website $(ARGS)
 
+# Every panel of build/site played in a browser, and the site measured. Half an hour.
+test-site: site
+	FQLAB_SITE=build/site $(BIN)/python -m pytest -s tests/lessons/test_whole_site.py
+
 slides: $(READY)
 	$(BIN)/python -m fqlab.lessons.website --slides $(ARGS)
 
@@ -64,10 +68,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST is read from FQLAB_DATA.
 BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: rows of MNIST are left out, unless it was fetched (fqlab data fetch mnist)."
 	@for name in $(BENCH); do \
 	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 
@@ -75,15 +79,20 @@ bench: $(READY)
 fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
-# The lowest versions that pyproject.toml promises, in an environment of their own.
+# The lowest versions that pyproject.toml promises, and the newest that were tried, in environments of their own; what is
+# old uses what is new in a way that warns. No notebook, no browser: versions that are no one's promise come with these.
 LOWEST_PYTHON ?= python3.10
-test-lowest:
-	@test -d .venv-lowest || $(LOWEST_PYTHON) -m venv .venv-lowest
-	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) \
-	  --constraint tests/lowest.txt torch
-	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint tests/lowest.txt --editable . hypothesis pytest
-	.venv-lowest/bin/python -m pytest -q tests $(ARGS)
+NEWEST_PYTHON ?= python3.13
+test-lowest: VERSIONED_PYTHON = $(LOWEST_PYTHON)
+test-newest: VERSIONED_PYTHON = $(NEWEST_PYTHON)
+test-lowest test-newest: test-%:
+	@test -d .venv-$* || $(VERSIONED_PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) \
+	  --constraint tests/$*.txt torch
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/$*.txt --editable '.[site]' hypothesis ipykernel jupytext nbclient pytest
+	FQLAB_CHROMIUM=none .venv-$*/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
+	  tests $(ARGS)
 
 # Known weaknesses of what is installed.
 audit: $(READY)
@@ -91,7 +100,7 @@ audit: $(READY)
 	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

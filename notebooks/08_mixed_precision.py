@@ -19,7 +19,7 @@
 # - Deal a budget of bits to layers, one move at a time.
 # - Set the price of a bit instead of the bits, and see how a bad step of the price costs accuracy.
 #
-# **Needs** lesson 07. **Minutes** 30 to read, about 20 seconds to run. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 07. **Minutes** 30 to read, about 20 seconds to run in 420 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
 from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
@@ -39,9 +38,9 @@ from fqlab.wire import Payload
 
 __all__ = ["Clipped", "bits_per_client", "bits_per_layer", "negative_mse", "plausible_mse"]
 
-TRUST = 16.0
-"""How far below its grid's noise the error that a client names is believed to lie: honest ones lie at 1/3 to 2, down to
-1/13 under strong label skew with max-abs clips at two bits, where clips differ most (at one bit further)."""
+TRUST = 4.0
+"""How much less than is typical the error that a client names is believed to be: honest ones lie within a factor of 4
+down to two bits, label skew of α = 0.1 included (max-abs clips at two bits 8; at one bit, where clips decide all, more)."""
 
 
 def bits_per_layer(bits: int | str | Sequence[int], layers: int | None = None) -> tuple[int, ...]:
@@ -253,14 +252,15 @@ class Clipped(Method):
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         weights = {}
+        grids = {u.client: dict(self.grids(server.spec.quantizable, u.client)) for u in updates}
         for name, old in server.weights.items():
             values = decode_all([u.payload[name] for u in updates])
             if self.averaging != "inverse_error":
                 merged = self.average(values, [u.samples for u in updates])
             elif name in server.spec.quantizable:
                 mse = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
-                plausible = plausible_mse([u.payload.codes[name] for u in updates], self.rounding)
-                merged = inverse_error(values, self.floor_errors(np.maximum(mse, plausible).tolist()))
+                asked = [grids[u.client][name] for u in updates]
+                merged = inverse_error(values, self.floor_errors(plausible_mse(mse, asked, self.rounding)))
             else:
                 merged = mean(values)
             weights[name] = old + merged if self.send == "differences" else merged
@@ -289,15 +289,21 @@ class Clipped(Method):
         return report
 
 
-def plausible_mse(codes: Sequence[Codes], rounding: str) -> list[float]:
-    """The least squared error that each client's codes of a layer can be believed to have: 1/:data:`TRUST` of their grid's.
+def plausible_mse(mse: Sequence[float], grids: Sequence[Grid], rounding: str) -> list[float]:
+    """The squared errors that clients name for a layer, none below 1/:data:`TRUST` of what is typical on the grid it was asked on.
 
-    That is c·clip² with the clients' median clip, so that nobody gains by naming a tiny clip, or no error at all: a
-    client's inverse-error weight stays within :data:`TRUST` times that of an honest one on the same grid. ``limit``
-    binds closer.
+    Typical is the clients' median of error over the grid's noise constant; of two middle ones the larger, because lies
+    go down. Nothing that a client sends, neither its error nor its clip nor its codes, raises its inverse-error weight
+    above :data:`TRUST` times that of the typical client, as long as fewer than half lie. ``limit`` binds closer.
+
+    Args:
+        mse: what each client names, 0 or more.
+        grids: what each was asked to quantize on, whatever it sends.
+        rounding: the rounding that was asked for.
     """
-    clip = float(torch.stack([layer.clip for layer in codes]).median())
-    return [layer.grid.noise(rounding) * clip**2 / TRUST for layer in codes]
+    constants = [grid.noise(rounding) for grid in grids]
+    typical = sorted(error / c for error, c in zip(mse, constants, strict=True))[len(mse) // 2]
+    return [max(error, c * typical / TRUST) for error, c in zip(mse, constants, strict=True)]
 
 
 def negative_mse(payload: Payload) -> str | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
 import torch
 
 from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
@@ -186,8 +185,9 @@ class FedMPQPlus(FedMPQ):
             values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
                 mse = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
-                plausible = plausible_mse([u.payload.codes[name] for u in updates], "nearest")
-                weights[name] = inverse_error(values, np.maximum(mse, plausible).tolist())
+                layer = server.spec.quantizable.index(name)
+                asked = [Grid(int(server.state.bits[u.client, layer]), "sign_magnitude") for u in updates]
+                weights[name] = inverse_error(values, plausible_mse(mse, asked, "nearest"))
             else:
                 weights[name] = mean(values, shares if self.averaging == "budget" else [u.samples for u in updates])
         return weights

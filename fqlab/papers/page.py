@@ -14,12 +14,11 @@ from pathlib import Path
 from fqlab.errors import ConfigError
 from fqlab.files import atomic_write
 from fqlab.papers.claims import VERDICTS, Claim, Observation, by_verdict, list_observations, result, ruling, source
-from fqlab.papers.claims.sums import sentence
+from fqlab.papers.claims.sums import PAGE, sentence
 from fqlab.papers.claims.table import ARXIV, joined, number, value_text
 
 __all__ = ["main", "page", "with_sum"]
 
-PAGE = "CLAIMS.md"
 BEGIN = "<!-- sum of the claims: python -m fqlab.papers.page -->"
 END = "<!-- end of the sum -->"
 INTRODUCTION = """# Claims

@@ -24,14 +24,14 @@ pytestmark = [needs_flower, pytest.mark.long, pytest.mark.skipif(sys.platform !=
 
 def alive(mark: str) -> list[str]:
     """Commands of the processes that inherited ``mark``."""
-    found = []
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
+                commands.append((process / "cmdline").read_text().replace("\0", " "))
         except OSError:
             continue
-    return found
+    return commands
 
 
 def gone(mark: str) -> bool:

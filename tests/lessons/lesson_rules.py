@@ -4,7 +4,7 @@
     # *Throw away the largest weights and gain*          promise: one line
     # [![Binder](...)](https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/03_optimal_clipping.ipynb)
     # **Goals**                                          a list of three
-    # **Needs** ...   **Minutes** 25 ...                 what comes before; minutes to read, seconds to run
+    # **Needs** ...   **Minutes** 25 ...                 what comes before; minutes to read, seconds and MB to run
     the import cell                                      the first code cell, and the only one that imports; it brings
                                                          check, hint, predict, quiz, reveal, solution, and else what is used
     ## Predict ... ## Play ... ## Explain ... ## Check ... ## Paper ... ## Quiz ... ## Remember ... ## Next
@@ -30,10 +30,22 @@ from fqlab.lessons.notebook import shows
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["BADGE", "MAX_CELLS", "MAX_LINES", "SECTIONS", "TYPED", "bound", "problems", "stored_problems"]
+__all__ = [
+    "BADGE",
+    "MAX_CELLS",
+    "MAX_LINES",
+    "MOST_MEMORY",
+    "SECTIONS",
+    "TYPED",
+    "bound",
+    "problems",
+    "stored_problems",
+]
 
 SECTIONS = ("predict", "play", "explain", "check", "paper", "quiz", "remember", "next")
 MAX_CELLS = 45
+MOST_MEMORY = 800
+"""Megabytes of a lesson's process at its peak: Binder promises 1000."""
 MAX_LINES = 8
 MAX_OWN_LINES = 14
 BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/{name}.ipynb"
@@ -72,6 +84,9 @@ def _head(book: NotebookNode, name: str) -> Iterator[str]:
         r"\d", opening.lower().partition("minutes")[2]
     ):
         yield "the opening says how many minutes the lesson takes"
+    memory = re.search(r"\b(\d+) MB of memory\b", opening)
+    if memory is None or int(memory[1]) > MOST_MEMORY:
+        yield f"the opening says how much memory the run takes, at most {MOST_MEMORY} MB"
 
 
 def _before(book: NotebookNode, kind: str) -> Iterator[NotebookNode]:

@@ -121,7 +121,7 @@ GOOD = f"""# %% [markdown]
 #   with its formula
 # - know its limits
 #
-# **Needs** lesson 02. **Minutes** 20 to read, 4 s to run.
+# **Needs** lesson 02. **Minutes** 20 to read, 4 s to run in 300 MB of memory.
 
 # %%
 import statistics
@@ -175,8 +175,13 @@ def code(source: str) -> Callable[[str], str]:
             "three goals",
         ),
         (lambda text: text.replace("**Needs** lesson 02.", ""), "needs"),
-        (lambda text: text.replace("**Minutes** 20 to read, 4 s to run", ""), "minutes"),
-        (lambda text: text.replace("**Minutes** 20 to read, 4 s to run", "**Minutes** few"), "minutes"),
+        (lambda text: text.replace("**Minutes** 20 to read, 4 s to run in 300 MB of memory", ""), "minutes"),
+        (
+            lambda text: text.replace("**Minutes** 20 to read, 4 s to run in 300 MB of memory", "**Minutes** few"),
+            "minutes",
+        ),
+        (lambda text: text.replace("300 MB", "much"), "how much memory"),
+        (lambda text: text.replace("300 MB", "900 MB"), "at most 800 MB"),
         (lambda text: text.replace("# ## Quiz\n", ""), "no section headed: quiz"),
         (lambda text: text.replace("# ## Quiz\n# ## Remember", "# ## Remember\n# ## Quiz"), "order"),
         (lambda text: re.sub(r"^(import|from) .*$", "x = 1", text, flags=re.MULTILINE), "import cell"),

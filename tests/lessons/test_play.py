@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from playing import assert_alike
 
 from fqlab import panels
 from fqlab.errors import DataError
@@ -27,22 +28,9 @@ from fqlab.plots.tour import TrainingCurve
 PANELS = [getattr(panels, name) for name in panels.PANELS]
 NAMES = list(panels.PANELS)
 
-# What a palette of 256 colours may do to a picture of some thousand: the rare shades on the edges of letters and lines move
-# to a neighbour. Fixed before the first comparison: on average half a step of 255, and hardly any pixel by a quarter.
-MEAN = 0.5
-FAR = 64
-SHARE = 0.001
-
 
 def pixels_of(body: bytes, mode: str = "RGB") -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(body)).convert(mode)).astype(int)
-
-
-def assert_alike(stored: np.ndarray, live: np.ndarray) -> None:
-    """Equal up to the palette."""
-    off = np.abs(stored.astype(int) - live.astype(int)).max(axis=2)
-    assert off.mean() < MEAN
-    assert (off > FAR).mean() < SHARE
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=NAMES)

@@ -43,6 +43,8 @@ def build_website(folder: Path, out: Path, *, run: bool = True, plays: Sequence[
     lessons = tuple(_lesson(path, book, out) for path, book in zip(paths, books, strict=True))
     build_store(plays, out / "play", out.parent / "cache")
     site = Site(out, pages.Course(lessons, tuple(map(_about_text, texts))), truths, _words(folder), plays)
+    if (folder / pages.SOCIAL).exists():
+        shutil.copyfile(folder / pages.SOCIAL, out / pages.SOCIAL)
     site.index()
     for lesson, book in zip(lessons, books, strict=True):
         _named(lesson.stem, lambda lesson=lesson, book=book: site.lesson(lesson, book))

@@ -12,6 +12,10 @@ from fqlab.lessons.website.markup import Heading
 
 __all__ = ["Course", "LessonPage", "about", "frame", "index", "lesson_page", "text_page"]
 
+HOME = "https://fqlab.github.io/fqlab/"
+"""Where the site is published: the one address that links from elsewhere must spell out."""
+SOCIAL = "social.png"
+"""The picture that stands for a page where it is linked."""
 STORY = "How few bits can a federation speak, and who pays for the silence?"
 ROUTES = (
     ("Five minutes", "00", "press the presets of the tour from left to right"),
@@ -72,6 +76,8 @@ def frame(title: str, body: str, *, bar: str = "", description: str = "") -> str
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{html.escape(title)}</title>\n<meta name="description" content="{html.escape(description, quote=True)}">\n'
+        f'<meta property="og:title" content="{html.escape(title, quote=True)}">\n'
+        f'<meta property="og:image" content="{HOME}{SOCIAL}">\n<meta name="twitter:card" content="summary_large_image">\n'
         '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="style.css">\n'
         '<script defer src="fqlab.js"></script>\n</head>\n<body>\n<a class="skip" href="#main">Skip to the text</a>\n'
         f'<header><a class="home" href="index.html">fqlab</a>{bar}{SEARCH}</header>\n{body}\n</body>\n</html>\n'
@@ -140,22 +146,25 @@ def _way(before: LessonPage | None, after: LessonPage | None) -> str:
     return f'<nav class="way" aria-label="Lessons before and after">{"".join(links)}</nav>' if links else ""
 
 
-def index(course: Course, progress: str) -> str:
+def index(course: Course, progress: str, claims: str = "") -> str:
     """The map of the course: its story, ways through it, one card for each lesson, and the other pages.
 
-    ``progress``: the part that says what a learner did so far.
+    Args:
+        progress: the part that says what a learner did so far.
+        claims: the sum of the ledger.
     """
     cards = "".join(map(_card, course.lessons))
     stems = {lesson.number: lesson.stem for lesson in course.lessons}
     routes = "".join(f"<li><b>{name}</b> {_route(numbers, stems)} {words}</li>" for name, numbers, words in ROUTES)
     more = "".join(f'<li><a href="{page.stem}.html">{html.escape(page.title)}</a></li>' for page in course.others)
     also = f"<h2>Beside the lessons</h2><ul>{more}</ul>" if more else ""
+    counted = f'<h2 id="claims">Does it hold?</h2>{claims}' if claims else ""
     body = (
         f'<main id="main" class="map"><h1>See, touch and reproduce quantized federated learning</h1><p class="story">{STORY}'
         "</p><p>Every lesson goes from a guess through a panel to the paper's own numbers. These pages play without a kernel: "
         "guess, answer, move. To run code of your own, open the lesson in Binder or run <code>make lab</code>.</p>"
-        f'<ol class="cards">{cards}</ol><h2>Ways through</h2><ul class="routes">{routes}</ul><h2 id="progress">Your progress</h2>'
-        f"{progress}{also}</main>"
+        f'<ol class="cards">{cards}</ol><h2>Ways through</h2><ul class="routes">{routes}</ul>{counted}'
+        f'<h2 id="progress">Your progress</h2>{progress}{also}</main>'
     )
     bar = "".join(f'<a href="{page.stem}.html">{page.stem.capitalize()}</a>' for page in course.others)
     return frame(

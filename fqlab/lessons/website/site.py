@@ -12,6 +12,7 @@ from fqlab.lessons.website import assets, cells, pages
 from fqlab.lessons.website.learn import asking, finding
 from fqlab.lessons.website.learn.words import Word, Words
 from fqlab.lessons.website.markup import Markup
+from fqlab.papers.claims.sums import PAGE, sentence
 
 __all__ = ["Site"]
 
@@ -42,8 +43,10 @@ class Site:
     found: list[dict[str, str]] = field(default_factory=list)
 
     def index(self) -> None:
-        """The map of the course."""
-        self._write("index", pages.index(self.course, asking.progress(self.truths)))
+        """The map of the course, with the sum of the claims where their page is one of the texts."""
+        listed = any(f"{page.stem}.md" == PAGE for page in self.course.others)
+        claims = Markup().html(sentence(PAGE)) if listed else ""
+        self._write("index", pages.index(self.course, asking.progress(self.truths), claims))
 
     def lesson(self, lesson: pages.LessonPage, book: Any) -> None:
         """The page of a lesson, from its notebook.

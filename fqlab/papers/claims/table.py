@@ -84,9 +84,9 @@ def table(name: str) -> Table:
     Raises:
         ConfigError: for an unknown source.
     """
-    found = source(name)
-    lines = [line for r in found.rows for line in _lines(r)]
-    return Table(found.title, found.papers, found.about, lines)
+    chosen = source(name)
+    lines = [line for r in chosen.rows for line in _lines(r)]
+    return Table(chosen.title, chosen.papers, chosen.about, lines)
 
 
 def _lines(r: Row) -> list[Line]:

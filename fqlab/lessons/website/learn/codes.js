@@ -2,30 +2,14 @@
 (() => {
   "use strict";
   const { learn } = window.fqlab;
-  const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  const { crc32, spell } = window.fqlab.base32;
   const LOWEST = -32, EXPONENTS = 64, DIGITS = 6, CHECK = 4, LONGEST = 40;
   const LOOKS = /(?<![\p{L}\p{N}_])FQ\p{Nd}\p{Nd}-[\p{L}\p{N}_]+(?:-[\p{L}\p{N}_]*)?/giu;
 
-  function crc32(text) {
-    let crc = ~0;
-    for (const byte of new TextEncoder().encode(text)) {
-      crc ^= byte;
-      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-    }
-    return ~crc >>> 0;
-  }
-
-  function spell(number, least = 1) {
-    let text = "";
-    for (; number || text.length < least; number = Math.floor(number / 32)) text = ALPHABET[number % 32] + text;
-    return text;
-  }
-
-  // The number that a text spells, with I, L, O read as 1, 1, 0; null if it spells none.
-  function value(text) {
-    const digits = [...text.toUpperCase().replace(/[IL]/g, "1").replace(/O/g, "0")].map((digit) => ALPHABET.indexOf(digit));
-    return digits.length && !digits.includes(-1) ? digits.reduce((number, digit) => 32 * number + digit, 0) : null;
-  }
+  const value = (text) => {
+    const number = window.fqlab.base32.value(text);
+    return number === null ? null : Number(number);
+  };
 
   // Six significant digits, half to even like Python: 0.04375 -> [4375, -5].
   function decimal(size) {

@@ -196,7 +196,9 @@
       const { about } = await shelf.file(0);
       const player = new Player(section, about, shelf);
       players.push(player);
-      await player.go(linked(about) || (section.dataset.state ? JSON.parse(section.dataset.state) : about.bases[0]));
+      await player.go(linked(about) || about.bases[0]);
+      await Promise.all([...section.querySelectorAll(".fq-whole")].map((image) => image.decode()));
+      performance.mark("fqlab:first");
       if (linked(about)) section.scrollIntoView();
     } catch (wrong) {
       console.warn(wrong.message); // the still picture stays

@@ -1,0 +1,262 @@
+"""Two panels played in a browser from files, with the network off: presets, sliders, tickets, what is not stored, small screens."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import io
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playing import Played, assert_alike, open_panel
+
+from browser import BROWSER_ARGS, find_chromium
+from fqlab import panels
+from fqlab.lessons.website import assets, build_website
+from fqlab.lessons.website.play import states
+from fqlab.lessons.website.play.store import specification
+from fqlab.lessons.website.play.visit import SHARP
+from fqlab.panels import ticket
+from fqlab.panels.canvas import Canvas
+from fqlab.panels.state import changed, controls
+
+pytest.importorskip("latex2mathml", reason="the site needs latex2mathml: pip install -e .[site]")
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+PLAYS = ("quantizer", "drift")
+STEMS = ("02_uniform_quantization", "01_federated_averaging")
+FIRST_LOAD = 300_000
+"""Bytes of a page, its script, its style and the first pictures."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The site as its files say, with two panels that play; sliders thinned to few stops, so that building takes seconds."""
+    out = tmp_path_factory.mktemp("played") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "MOST", 3)
+        patch.setattr(states, "BOX", 2)
+        patch.setattr(panels.drift, "handles", ("participants",))
+        patch.setattr(panels.quantizer, "handles", ("bits",))
+        _forget()
+        build_website(NOTEBOOKS, out, run=False, plays=PLAYS)
+        yield out
+    _forget()
+
+
+def _forget() -> None:
+    for each in (states.stops, states.sweeps):
+        each.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium for the browser tests")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
+        yield made
+        made.close()
+    gc.collect()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    made = browser.new_context(viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(60_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def played(context: Any, site: Path) -> Iterator[Played]:
+    panel = open_panel(context, site, STEMS[0])
+    yield panel
+    assert panel.errors == []
+    assert panel.outside == []
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_preset_slider_and_choice_plays(context, site, stem):
+    panel = open_panel(context, site, stem)
+    panel.press_presets()
+    panel.slide_to_both_ends()
+    panel.choose_everything()
+    assert panel.errors == []
+    assert panel.outside == []
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_the_first_picture_is_small(site, stem):
+    name = dict(zip(STEMS, PLAYS, strict=True))[stem]
+    files = [site / f"{stem}.html", site / "fqlab.js", site / "style.css", site / "play" / f"{name}.js"]
+    assert sum(file.stat().st_size for file in files) < FIRST_LOAD
+
+
+def test_what_is_drawn_is_what_the_live_panel_draws(played):
+    kind = panels.quantizer
+    panel = kind(bits=8)
+    played.page.locator('[data-control="bits"] input').press("End")
+    played.page.wait_for_function("() => fqlab.players[0].now.entry.place[0] === 7")
+    drawn = played.page.evaluate("""async () => Promise.all([...document.querySelectorAll('.fq-picture')].map(async (box) => {
+        const images = [...box.querySelectorAll('.fq-whole, .fq-part')].filter((i) => !i.hidden), sheet = document.createElement('canvas');
+        await Promise.all(images.map((i) => i.decode()));
+        sheet.width = images[0].naturalWidth; sheet.height = images[0].naturalHeight;
+        for (const image of images) sheet.getContext('2d').drawImage(image, 0, 0);
+        return [sheet.toDataURL('image/png'), box.getAttribute('aria-label')];
+    }))""")
+    pictures = [picture for row in kind.rows for picture in row]
+    assert len(drawn) == len(pictures)
+    for (address, alt), picture in zip(drawn, pictures, strict=True):
+        pixels, words = Canvas(picture(), SHARP).pixels(panel.gallery.views[picture].data)
+        stored = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
+        assert_alike(stored, pixels[..., :3])
+        assert alt == words
+    assert played.status.startswith(panel.frame.message[:40])
+    panel.close()
+
+
+def test_a_ticket_is_a_link(context, site):
+    state = changed(panels.quantizer.State(), {"bits": 8})
+    code = ticket.write("quantizer", panels.quantizer.version, state)
+    panel = open_panel(context, site, STEMS[0], f"#{code}")
+    assert panel.place == list(states.places(state))
+    assert panel.page.locator("#fq-ticket-quantizer").input_value() == code
+    assert panel.page.evaluate("document.querySelector('section.fq-panel').getBoundingClientRect().top") < 400
+    other = ticket.write("quantizer", panels.quantizer.version, panels.quantizer.State(bits=1))
+    panel.page.evaluate(f"location.hash = '{other}'")
+    panel.page.wait_for_function("() => fqlab.players[0].now.entry.place[0] === 0")
+    live = panels.quantizer()
+    live.restore(panel.page.url.replace(other, code))
+    assert live.state == state
+    live.close()
+    assert panel.errors == []
+
+
+def test_a_ticket_can_be_pasted_and_a_wrong_one_is_refused(played):
+    field = played.page.locator("#fq-ticket-quantizer")
+    before = field.input_value()
+    for wrong in ("quantizer-0-0000", "tour-352CZ8-YD12", "nonsense"):
+        field.fill(wrong)
+        field.press("Enter")
+        assert played.status.startswith("⚠ The ticket is mistyped")
+    code = ticket.write("quantizer", panels.quantizer.version, panels.quantizer.State(bits=1))
+    field.fill(f"https://fqlab.github.io/fqlab/02_uniform_quantization.html#{code.lower()}")
+    field.press("Enter")
+    played.page.wait_for_function("() => fqlab.players[0].now.entry.place[0] === 0")
+    assert field.input_value() == code != before
+
+
+def test_what_is_not_stored_shows_the_nearest_and_says_how_to_see_it(played):
+    state = changed(panels.quantizer.State(), {"bits": 8, "law": "laplace", "grid": "octav"})
+    code = ticket.write("quantizer", panels.quantizer.version, state)
+    played.page.evaluate(f"location.hash = '{code}'")
+    played.page.locator(".fq-snap").wait_for()
+    assert "Nearest stored state" in played.status
+    assert f"ticket {code} in Binder" in played.status
+    assert "not Laplace" in played.status or "not OCTAV" in played.status or "not 8 bit" in played.status
+    link = played.page.locator(".fq-snap a").get_attribute("href")
+    assert link.startswith("https://mybinder.org/")
+    assert link.endswith("02_uniform_quantization.ipynb")
+    played.reset()
+    assert "Nearest" not in played.status
+
+
+def test_what_a_hand_moves_stays_where_it_was_put(played):
+    played.page.locator(".fq-presets button").nth(2).click()
+    played.page.locator('[data-control="law"] select').select_option(index=2)
+    number = [c.name for c in controls(panels.quantizer.State)].index("law")
+    played.page.wait_for_function(f"() => fqlab.players[0].now.entry.place[{number}] === 2")
+
+
+def test_the_state_before_is_a_grey_shadow(context, site):
+    panel = open_panel(context, site, STEMS[1])
+    assert panel.page.locator(".fq-ghost:visible").count() == 0
+    panel.page.locator(".fq-presets button").nth(2).click()
+    panel.page.wait_for_function("() => document.querySelector('.fq-p-progress .fq-ghost:not([hidden])')")
+    assert panel.page.evaluate("getComputedStyle(document.querySelector('.fq-ghost')).mixBlendMode") == "darken"
+
+
+@pytest.mark.parametrize("name", panels.PANELS)
+def test_tickets_are_written_and_read_as_in_the_lab(browser, name):
+    kind = getattr(panels, name)
+    page = browser.new_page()
+    page.add_script_tag(content=assets.joined(("base32.js", "play/states.js")))
+    draws = random.Random(name)
+    drawn = [[draws.randrange(c.count) for c in controls(kind.State)] for _ in range(60)]
+    about = specification(kind)
+    written = page.evaluate("([about, all]) => all.map((place) => fqlab.states.ticket(about, place))", [about, drawn])
+    for place, code in zip(drawn, written, strict=True):
+        wanted = kind.State(**{c.name: c.at(at) for c, at in zip(controls(kind.State), place, strict=True)})
+        assert code == ticket.write(kind.name, kind.version, wanted)
+    spelled = [code.lower().replace("1", "l").replace("0", "o") for code in written]
+    read = page.evaluate("([about, all]) => all.map((code) => fqlab.states.place(about, code))", [about, spelled])
+    assert read == drawn
+    broken = [code[:-1] + ("0" if code[-1] != "0" else "1") for code in written]
+    assert (
+        page.evaluate("([about, all]) => all.map((code) => fqlab.states.place(about, code))", [about, broken])
+        == [None] * 60
+    )
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1280, 720, "light"), (390, 844, "dark"), (1920, 1080, "dark")]
+)
+def test_a_panel_fits_every_screen(browser, site, width, height, scheme):
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    panel = open_panel(context, site, STEMS[0])
+    size = panel.page.evaluate(
+        "(({width, height}) => [width, height])(document.querySelector('.fq-stage').getBoundingClientRect())"
+    )
+    assert panel.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert size[0] <= min(960, width) + 1
+    if width >= 1280:
+        assert size[1] <= 560 + 8
+        assert not panel.page.locator(".fq-narrow").count()
+    else:
+        top = "selector => document.querySelector(selector).getBoundingClientRect().top"
+        assert panel.page.evaluate(top, ".fq-gallery") < panel.page.evaluate(top, ".fq-column")
+    ink, paper = panel.page.evaluate(
+        "[getComputedStyle(document.querySelector('.fq-slider label')).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    assert ink != paper
+    assert (sum(map(int, ink[4:-1].split(","))) > 384) == (scheme == "dark")
+    context.close()
+
+
+def test_a_projector_gets_the_whole_window(context, site):
+    panel = open_panel(context, site, STEMS[0])
+    panel.page.get_by_role("button", name="Large").click()
+    box = panel.page.locator(".fq-stage").bounding_box()
+    assert box["width"] > 1150
+    assert box["height"] <= 720
+    panel.page.keyboard.press("Escape")
+    assert panel.page.locator(".fq-large").count() == 0
+
+
+def test_without_its_files_the_still_picture_stays(context, site, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(site, copy, ignore=shutil.ignore_patterns("play"))
+    context.set_offline(True)
+    page = context.new_page()
+    page.goto((copy / f"{STEMS[0]}.html").as_uri())
+    page.wait_for_timeout(500)
+    assert page.locator("section.fq-panel img").first.is_visible()
+
+
+def test_names_for_screen_readers(played):
+    tree = played.page.locator("section.fq-panel")
+    assert tree.get_attribute("aria-label") == panels.quantizer.title
+    for control in controls(panels.quantizer.State):
+        assert tree.get_by_label(control.title, exact=True).count() == 1
+    assert played.page.locator('.fq-status[aria-live="polite"][role="status"]').count() == 1
+    assert all(played.page.locator(".fq-picture").nth(k).get_attribute("aria-label") for k in range(3))

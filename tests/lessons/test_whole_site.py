@@ -1,0 +1,107 @@
+"""``make test-site``: every panel of a built site played from its files, and how large and how fast the whole is."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playing import Played, open_panel
+
+from browser import BROWSER_ARGS, find_chromium
+from fqlab import panels
+
+SITE = os.environ.get("FQLAB_SITE", "")
+pytestmark = pytest.mark.skipif(not SITE, reason="FQLAB_SITE names no built site: make test-site")
+LARGEST, FIRST_LOAD = 60_000_000, 300_000
+"""Bytes of the whole site, and of what a panel's first picture needs."""
+SOON, ONE_MOVE = 1000.0, 20.0
+"""Milliseconds from the disk to the first picture, and from a slider to its picture."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Path:
+    return Path(SITE).resolve()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium for the browser tests")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    made = browser.new_context(viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(60_000)
+    yield made
+    made.close()
+
+
+def stem(site: Path, name: str) -> str:
+    """The first page with a panel."""
+    return next(
+        p.stem for p in sorted(site.glob("[0-9]*.html")) if f'data-panel="{name}"' in p.read_text(encoding="utf-8")
+    )
+
+
+def slider(played: Played) -> str:
+    """A slider that acts in the default state."""
+    rows = played.page.locator(".fq-slider:has(input:not(:disabled))")
+    return str(rows.first.get_attribute("data-control"))
+
+
+@pytest.mark.parametrize("name", panels.PANELS)
+def test_a_panel_plays(context, site, name):
+    played = open_panel(context, site, stem(site, name))
+    played.press_presets()
+    played.slide_to_both_ends()
+    played.choose_everything()
+    assert played.errors == []
+    assert played.outside == []
+
+
+@pytest.mark.parametrize("name", panels.PANELS)
+def test_the_first_picture_comes_soon(context, site, name, record_property):
+    page = stem(site, name)
+    files = [site / f"{page}.html", site / "fqlab.js", site / "style.css", site / "play" / f"{name}.js"]
+    size = sum(file.stat().st_size for file in files)
+    played = open_panel(context, site, page)
+    waits = []
+    for _ in range(3):
+        played.page.reload()
+        played.wait()
+        waits.append(played.page.evaluate("performance.getEntriesByName('fqlab:first')[0].startTime"))
+    taken = played.latency(slider(played))
+    taken = played.latency(slider(played))  # the second time: its file is there
+    print(
+        json.dumps(
+            {
+                "panel": name,
+                "first_bytes": size,
+                "first_ms": round(min(waits)),
+                "move_ms": round(statistics.median(taken), 1),
+            }
+        )
+    )
+    record_property("first_bytes", size)
+    assert size < FIRST_LOAD
+    assert min(waits) < SOON
+    assert statistics.median(taken) < ONE_MOVE
+
+
+def test_the_whole_site_is_small(site):
+    sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    states = sum(size for path, size in sizes.items() if path.parent.name == "play")
+    print(json.dumps({"files": len(sizes), "bytes": sum(sizes.values()), "states": states}))
+    assert sum(sizes.values()) < LARGEST

@@ -47,7 +47,7 @@ notebooks: $(READY)
 claims: $(READY)
 	$(BIN)/python -m fqlab.papers.page
 
-# Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
+# The course as pages that play (build/site, slides among them) or as slides alone (build/slides), without kernel and network.
 site: $(READY)
 	$(BIN)/python -m fqlab.lessons.website $(ARGS)
 

@@ -302,8 +302,8 @@ def plausible_mse(mse: Sequence[float], grids: Sequence[Grid], rounding: str) ->
         rounding: the rounding that was asked for.
     """
     constants = [grid.noise(rounding) for grid in grids]
-    typical = sorted(error / c for error, c in zip(mse, constants, strict=True))[len(mse) // 2]
-    return [max(error, c * typical / TRUST) for error, c in zip(mse, constants, strict=True)]
+    typical = sorted(value / c for value, c in zip(mse, constants, strict=True))[len(mse) // 2]
+    return [max(value, c * typical / TRUST) for value, c in zip(mse, constants, strict=True)]
 
 
 def negative_mse(payload: Payload) -> str | None:

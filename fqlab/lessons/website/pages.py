@@ -93,7 +93,8 @@ SEARCH = (
 def lesson_page(lesson: LessonPage, inner: str, headings: Sequence[Heading], course: Course) -> str:
     """The page of one lesson: all lessons at the side, its cells, and the way on."""
     name = f"{lesson.number} · {lesson.title}" if lesson.number else lesson.title
-    body = f"{inner}{_way(*course.around(lesson))}"
+    also = f'<p class="also"><a href="slides/{lesson.stem}.html">This lesson as slides</a></p>'
+    body = f"{inner}{_way(*course.around(lesson))}{also}"
     return _page(f"{name} · fqlab", body, course, lesson, headings, lesson.promise)
 
 
@@ -157,7 +158,10 @@ def index(course: Course, progress: str, claims: str = "") -> str:
     stems = {lesson.number: lesson.stem for lesson in course.lessons}
     routes = "".join(f"<li><b>{name}</b> {_route(numbers, stems)} {words}</li>" for name, numbers, words in ROUTES)
     more = "".join(f'<li><a href="{page.stem}.html">{html.escape(page.title)}</a></li>' for page in course.others)
-    also = f"<h2>Beside the lessons</h2><ul>{more}</ul>" if more else ""
+    decks = " · ".join(
+        f'<a href="slides/{lesson.stem}.html">{lesson.number or lesson.title}</a>' for lesson in course.lessons
+    )
+    also = f"<h2>Beside the lessons</h2><ul>{more}<li>Slides: {decks}</li></ul>"
     counted = f'<h2 id="claims">Does it hold?</h2>{claims}' if claims else ""
     body = (
         f'<main id="main" class="map"><h1>See, touch and reproduce quantized federated learning</h1><p class="story">{STORY}'

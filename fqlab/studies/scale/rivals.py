@@ -48,10 +48,10 @@ def behind(seed: int, scale: str, arm: str) -> float:
 
 def eden_nmse(seed: int, bits: int) -> float:
     """E‖x̂ − x‖²/‖x‖² of EDEN: 16 vectors of 2^20 numbers far from normal (cubes of normal ones), rotated at random."""
-    errors = []
+    nmse = []
     for k in range(VECTORS):
         x = torch.randn(1, LENGTH, generator=torch_generator(seed, "vector", client=k)).pow(3)
         signs = random_signs(LENGTH, [torch_generator(seed, "rotation", client=k)])
         arrived = rotate_back([eden_decode(eden_encode(part, bits)) for part in rotate(x, signs)], signs, LENGTH)
-        errors.append(float((arrived - x).double().square().sum() / x.double().square().sum()))
-    return sum(errors) / VECTORS
+        nmse.append(float((arrived - x).double().square().sum() / x.double().square().sum()))
+    return sum(nmse) / VECTORS

@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-newest test-lowest-cpu notebooks claims site test-site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-newest test-lowest-cpu flower notebooks claims site test-site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -94,13 +94,21 @@ test-lowest test-newest: test-%:
 	FQLAB_CHROMIUM=none .venv-$*/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
 	  tests $(ARGS)
 
+# Flower in an environment of its own, since it needs older releases of some packages than the rest has. Then:
+#     FQLAB_FLOWER_PYTHON=.venv-flower/bin/python make test      and make endure, for faults between machines
+flower:
+	@test -d .venv-flower || $(PYTHON) -m venv .venv-flower
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_BUILD) "$(TORCH)"
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[flower]'
+	@.venv-flower/bin/python -c 'import flwr'
+
 # Known weaknesses of what is installed.
 audit: $(READY)
 	@$(PIP) pip-audit
 	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest .venv-flower build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -176,6 +176,7 @@ def test_a_spread_limits_the_digits_shown():
     assert shown(0.9381, 0.9456) == "0.9419 ± 0.0053"
     assert shown(40.2778, 73.0).split(" ± ")[0] == "57"
     assert shown(2.5, 2.5) == "2.5"
+    assert shown(1.4e-8, 2.2e-8) == "1.8e-08 ± 6e-09"
 
 
 def result_of(values):

@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-newest test-lowest-cpu notebooks claims site test-site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-newest test-lowest-cpu flower notebooks claims site test-site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -47,7 +47,7 @@ notebooks: $(READY)
 claims: $(READY)
 	$(BIN)/python -m fqlab.papers.page
 
-# Every lesson run and written as pages (build/site) or slides (build/slides), to be read without kernel and network.
+# The course as pages that play (build/site, slides among them) or as slides alone (build/slides), without kernel and network.
 site: $(READY)
 	$(BIN)/python -m fqlab.lessons.website $(ARGS)
 
@@ -68,10 +68,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST rows need FQLAB_DATA or a download.
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST is read from FQLAB_DATA.
 BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
-	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: MNIST is downloaded, or its rows are left out."
+	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: rows of MNIST are left out, unless it was fetched (fqlab data fetch mnist)."
 	@for name in $(BENCH); do \
 	  echo "== $$name"; PYTHONPATH=tests $(BIN)/python tests/benchmarks/$$name.py $(ARGS) || exit 1; done
 
@@ -94,13 +94,21 @@ test-lowest test-newest: test-%:
 	FQLAB_CHROMIUM=none .venv-$*/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
 	  tests $(ARGS)
 
+# Flower in an environment of its own, since it needs older releases of some packages than the rest has. Then:
+#     FQLAB_FLOWER_PYTHON=.venv-flower/bin/python make test      and make endure, for faults between machines
+flower:
+	@test -d .venv-flower || $(PYTHON) -m venv .venv-flower
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_BUILD) "$(TORCH)"
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[flower]'
+	@.venv-flower/bin/python -c 'import flwr'
+
 # Known weaknesses of what is installed.
 audit: $(READY)
 	@$(PIP) pip-audit
 	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest .venv-flower build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -89,6 +89,22 @@ def nobody(folder: Path) -> dict:
     return {}
 
 
+def stranger(folder: Path) -> dict:
+    """The only node has a number that is none of the federation's."""
+    run = Federation(Experiment(**SETTINGS, engine="flower", workers=2))
+    network = run.simulation.services.get("flower", lambda: Network(run.experiment, 2, elsewhere=True))
+    plan = {"nodes": plan_nodes(network.address, [7]), "experiment": run.experiment.to_toml()}
+    other = start(Path(tempfile.mkdtemp(prefix="fqlab-node-")), plan, {})
+    try:
+        list(run)
+    except NetworkError as error:
+        return {"error": str(error)}
+    finally:
+        other.stdin.close()
+        other.wait()
+    return {}
+
+
 def restarted(folder: Path) -> dict:
     """The SuperLink is killed after the second round; the run is started again with its checkpoint."""
     run, network = federation(checkpoint=folder / "run")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-PYTHON = os.environ.get("FQLAB_FLOWER_PYTHON") or (sys.executable if find_spec("flwr") else None)
+NAMED = os.environ.get("FQLAB_FLOWER_PYTHON")
+PYTHON = str(Path(NAMED).absolute()) if NAMED else sys.executable if find_spec("flwr") else None
 needs_flower = pytest.mark.skipif(
-    PYTHON is None, reason="Flower is not installed here, and FQLAB_FLOWER_PYTHON names no Python that has it"
+    PYTHON is None or sys.platform != "linux",
+    reason="Flower is not installed here, FQLAB_FLOWER_PYTHON names no Python that has it, or this is not Linux",
 )

@@ -26,17 +26,17 @@ class Ask(Card):
     Attributes:
         prediction: what is asked.
         commit: takes the guess and says what became of it.
-        known: what is known of the learner's guess, or that the answer is out; may be empty.
+        sentence: what is known of the learner's guess, or that the answer is out; may be empty.
         over: whether the answer is out, so that a guess does not count.
     """
 
     prediction: Prediction | None = field(default=None, repr=False)
     commit: Callable[[float], Card] | None = field(default=None, repr=False)
-    known: str = ""
+    sentence: str = ""
     over: bool = False
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, [Card.__repr__(self), self.known]))
+        return "\n".join(filter(None, [Card.__repr__(self), self.sentence]))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         words = {"text/plain": Card.__repr__(self), "text/html": self._repr_html_()}
@@ -61,7 +61,7 @@ class Ask(Card):
         button.on_click(lambda _: setattr(verdict, "value", self.commit(round(slider.value, 6))._repr_html_()))
         row = w.HBox([slider, chosen, button], layout=w.Layout(align_items="center", grid_gap="8px"))
         helper = assistant({"fqlab-c-guess": f"Your guess ({self.prediction.unit})".replace(" ()", "")})
-        asked = self._repr_html_() + (f"<p>{html.escape(self.known)}</p>" if self.known else "")
+        asked = self._repr_html_() + (f"<p>{html.escape(self.sentence)}</p>" if self.sentence else "")
         box = w.VBox([w.HTML(asked), *([] if self.over else [row, verdict]), helper])
         box.add_class("fqlab-quiz")
         box.add_class("fqlab-ask")

@@ -36,8 +36,8 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
 
     p = prediction(identity)
     guesses, left_out = gather(identity, pasted)
-    known = truth(identity) if result else None
-    return draw(Guesses, Poll(guesses, p.low, p.high, known, p.close, p.unit, left_out))
+    answer = truth(identity) if result else None
+    return draw(Guesses, Poll(guesses, p.low, p.high, answer, p.close, p.unit, left_out))
 
 
 def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:

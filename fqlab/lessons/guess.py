@@ -53,9 +53,9 @@ def _ask(p: Prediction) -> Card:
     progress = store.read()
     over = p.id in progress["results"]
     so_far = f"So far you said {progress['guesses'][p.id]:g}{_unit(p)}." if p.id in progress["guesses"] else ""
-    known = _too_late(p, progress) if over else so_far
+    sentence = _too_late(p, progress) if over else so_far
     words = f"{p.question}\nYour guess, from {p.low:g} to {p.high:g}: predict({p.id!r}, your_number)"
-    return Ask("open", words, prediction=p, commit=lambda guess: _commit(p, guess), known=known, over=over)
+    return Ask("open", words, prediction=p, commit=lambda guess: _commit(p, guess), sentence=sentence, over=over)
 
 
 def _commit(p: Prediction, guess: Any) -> Card:

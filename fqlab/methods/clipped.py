@@ -302,11 +302,12 @@ def plausible_mse(mse: Sequence[float], grids: Sequence[Grid], rounding: str) ->
         rounding: the rounding that was asked for.
     """
     constants = [grid.noise(rounding) for grid in grids]
-    typical = sorted(error / c for error, c in zip(mse, constants, strict=True))[len(mse) // 2]
-    return [max(error, c * typical / TRUST) for error, c in zip(mse, constants, strict=True)]
+    typical = sorted(value / c for value, c in zip(mse, constants, strict=True))[len(mse) // 2]
+    return [max(value, c * typical / TRUST) for value, c in zip(mse, constants, strict=True)]
 
 
 def negative_mse(payload: Payload) -> str | None:
     """An objection to squared errors below zero."""
-    wrong = (name for name, value in payload.tensors.items() if name.endswith("/mse") and not float(value) >= 0)
+    named = ((name, value) for name, value in payload.tensors.items() if name.endswith("/mse"))
+    wrong = (name for name, value in named if not bool((value >= 0).all()))  # of any shape: nobody asked for some
     return next((f"{name} is negative" for name in wrong), None)

@@ -132,7 +132,7 @@ class Controls:
             ("CSV", "Save the numbers as a table"): lambda: self._panel.save("csv"),
             ("SVG", "Save the pictures"): lambda: self._panel.save("svg"),
         }
-        if self._panel.trains:
+        if self._panel.has_experiment:
             actions["TOML", "Copy the experiment, for fqlab run --config FILE"] = self._panel.copy
         buttons = [button(*words, f"{100 // len(actions)}%") for words in actions]
         for each, action in zip(buttons, actions.values(), strict=True):

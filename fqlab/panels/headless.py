@@ -109,7 +109,7 @@ class Headless:
         return page.table(self.ticket, self._state, self.frame.rows)
 
     @property
-    def trains(self) -> bool:
+    def has_experiment(self) -> bool:
         """Whether :meth:`run` trains a federation that could run by itself."""
         return type(self).experiment(self.State()) is not None
 

@@ -86,11 +86,11 @@ def jobs(names: Sequence[str], scale: str | None = None, everything: bool = Fals
 
 
 def _at(rows: Sequence[Row], scale: str, whose: str) -> dict[str, str]:
-    found = {r.id: scale for r in rows if scale in r.scales}
-    if not found:
+    scales = {r.id: scale for r in rows if scale in r.scales}
+    if not scales:
         has = sorted({s for r in rows for s in r.scales}, key=list(SCALES).index)
         raise ConfigError(f"scale is {scale!r}, but {whose} has no row of that scale (it has {', '.join(has)}).")
-    return found
+    return scales
 
 
 class Unfinished:
@@ -105,16 +105,16 @@ class Unfinished:
         if not file.is_file():
             return None
         try:
-            found = read_result(file.read_text(encoding="utf-8"))
+            result = read_result(file.read_text(encoding="utf-8"))
         except (ValueError, KeyError, TypeError):
             return None
-        fresh = found.commit == this_commit() and dict(found.versions) == dict(versions())
-        return found if fresh and found == found.signed() and same_recipe(job.row, found) else None
+        fresh = result.commit == this_commit() and dict(result.versions) == dict(versions())
+        return result if fresh and result == result.signed() and same_recipe(job.row, result) else None
 
-    def keep(self, found: Result) -> None:
+    def keep(self, result: Result) -> None:
         """Remember a result."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.folder / f"{found.id}.{found.scale}.json", found.to_json())
+        atomic_write(self.folder / f"{result.id}.{result.scale}.json", result.to_json())
 
     def drop(self, chosen: Sequence[Job]) -> None:
         """Forget the results of jobs that are all done."""
@@ -138,14 +138,14 @@ def run_jobs(
     """
     for job in chosen:
         starting(job)
-        found = unfinished.find(job)
-        kept = found is not None
-        if found is None:
+        result = unfinished.find(job)
+        kept = result is not None
+        if result is None:
             if store is not None:
                 forget()
-            found = run_row(job.row, job.scale)
-            unfinished.keep(found)
+            result = run_row(job.row, job.scale)
+            unfinished.keep(result)
         if store is not None:
-            atomic_write(store / f"{found.id}.{found.scale}.json", found.to_json())
-        yield Outcome(job, found, kept)
+            atomic_write(store / f"{result.id}.{result.scale}.json", result.to_json())
+        yield Outcome(job, result, kept)
     unfinished.drop(chosen)

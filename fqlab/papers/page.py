@@ -14,12 +14,11 @@ from pathlib import Path
 from fqlab.errors import ConfigError
 from fqlab.files import atomic_write
 from fqlab.papers.claims import VERDICTS, Claim, Observation, by_verdict, list_observations, result, ruling, source
-from fqlab.papers.claims.sums import sentence
+from fqlab.papers.claims.sums import PAGE, sentence
 from fqlab.papers.claims.table import ARXIV, joined, number, value_text
 
 __all__ = ["main", "page", "with_sum"]
 
-PAGE = "CLAIMS.md"
 BEGIN = "<!-- sum of the claims: python -m fqlab.papers.page -->"
 END = "<!-- end of the sum -->"
 INTRODUCTION = """# Claims
@@ -44,7 +43,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-CLAIM_HEAD = ("claim", "source", "published", "ours", "what decides", "why")
+CLAIM_HEAD = ("claim", "published", "ours", "what decides", "why")
 OBSERVATION_HEAD = ("observation", "table", "ours", "set-up")
 
 
@@ -59,7 +58,7 @@ def _claim(c: Claim) -> tuple[str, ...]:
     badge = f"{c.provenance} ({c.whose})" if c.whose else c.provenance
     ours = f"{value_text(c, told.result)} ({told.scale})" if told.result else "-"
     why = joined(told.why, c.why)
-    return (f"{c.says} `{c.id}`", _papers(c), f"{published}*{badge}*, {c.where}", ours, str(c.criterion or "-"), why)
+    return (f"{c.says} `{c.id}` ({_papers(c)})", f"{published}*{badge}*, {c.where}", ours, str(c.criterion or "-"), why)
 
 
 def _papers(c: Claim) -> str:

@@ -24,7 +24,7 @@ def listing(name: str | None = None) -> Iterator[str]:
 def _scales(r: Row) -> str:
     """``demo (0.6), paper (-)``."""
     stored = {scale: result(r.id, scale) for scale in r.scales}
-    return ", ".join(f"{s} ({found.seconds:.3g})" if found else f"{s} (-)" for s, found in stored.items())
+    return ", ".join(f"{s} ({result.seconds:.3g})" if result else f"{s} (-)" for s, result in stored.items())
 
 
 def _verdict(r: Row) -> str:
@@ -33,13 +33,28 @@ def _verdict(r: Row) -> str:
 
 def time_beforehand(chosen: Sequence[Job]) -> str:
     """What a batch will take, from the stored runs."""
-    known = [job.seconds for job in chosen if not math.isnan(job.seconds)]
-    rest = len(chosen) - len(known)
+    timed = [job for job in chosen if not math.isnan(job.seconds)]
+    rest = len(chosen) - len(timed)
     unknown = f", and {rest} that nobody has timed yet" if rest else ""
     rows = f"{len(chosen)} row" + ("s" if len(chosen) > 1 else "")
-    return (
-        f"{rows}: at most about {_time(sum(known))} of one processor{unknown}; Ctrl-C stops, the same command goes on."
-    )
+    return f"{rows}: at most about {_time(_bound(timed))} of one processor{unknown}; Ctrl-C stops, the same command goes on."
+
+
+def _bound(timed: Sequence[Job]) -> float:
+    """Seconds of the stored runs; each demo is timed on its own, larger rows shared what a study had computed already."""
+    alone = sum(job.seconds for job in timed if job.scale == "demo")
+    shared = {(_study(job.row), job.scale) for job in timed if job.scale != "demo"}
+    return alone + sum(_whole(study, scale) for study, scale in shared)
+
+
+def _study(r: Row) -> str:
+    return r.recipe.partition(":")[0]
+
+
+def _whole(study: str, scale: str) -> float:
+    """Seconds of all rows of a study at a scale."""
+    results = (result(r.id, scale) for r in list_rows() if scale in r.scales and _study(r) == study)
+    return sum(one.seconds for one in results if one)
 
 
 def _time(seconds: float) -> str:

@@ -35,32 +35,32 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
     Raises:
         ConfigError: for an unknown id or scale, or a scale that the row does not list.
     """
-    found = row(identity)
-    result = run_row(found, scale)
+    asked = row(identity)
+    result = run_row(asked, scale)
     if store is not None:
         atomic_write(store / f"{identity}.{scale}.json", result.to_json())
     return result
 
 
-def run_row(found: Row, scale: str) -> Result:
+def run_row(row: Row, scale: str) -> Result:
     """The result of a row, in seconds of processor time. Raises as :func:`reproduce`."""
-    refuse(found, scale)
-    recipe = recipe_of(found, scale)
+    refuse(row, scale)
+    recipe = recipe_of(row, scale)
     values: list[float] = []
     moment = datetime.now(timezone.utc)
     began = time.process_time()
     with one_thread():  # sums in one order, whatever the machine; engines that use more threads still do
-        for seed in range(found.seeds):
+        for seed in range(row.seeds):
             values.append(float(recipe(seed)))
     return Result(
-        id=found.id,
+        id=row.id,
         scale=scale,
         value=float(np.mean(values)),
         spread=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-        seeds=tuple(range(found.seeds)),
+        seeds=tuple(range(row.seeds)),
         values=tuple(values),
-        recipe=found.recipe,
-        args=dict(found.args),
+        recipe=row.recipe,
+        args=dict(row.args),
         time=utc(moment),
         commit=this_commit(),
         versions=versions(),
@@ -69,21 +69,21 @@ def run_row(found: Row, scale: str) -> Result:
     ).signed()
 
 
-def refuse(found: Row, scale: str) -> None:
+def refuse(row: Row, scale: str) -> None:
     """Raise a ConfigError if a row has no such scale: it would run another set-up under its name."""
     one_of("scale", scale, SCALES)
-    if scale not in found.scales:
-        has = ", ".join(found.scales) or "none"
-        raise ConfigError(f"scale is {scale!r}, but {found.id!r} has no set-up of that scale (it has {has}).")
-    if not found.recipe:
-        raise ConfigError(f"claim is {found.id!r}, but it has no recipe: {found.not_run[scale]}.")
+    if scale not in row.scales:
+        has = ", ".join(row.scales) or "none"
+        raise ConfigError(f"scale is {scale!r}, but {row.id!r} has no set-up of that scale (it has {has}).")
+    if not row.recipe:
+        raise ConfigError(f"claim is {row.id!r}, but it has no recipe: {row.not_run[scale]}.")
 
 
-def recipe_of(found: Row, scale: str) -> Callable[[int], Any]:
+def recipe_of(row: Row, scale: str) -> Callable[[int], Any]:
     """The row's recipe as a function of the seed alone."""
-    module, _, name = found.recipe.partition(":")
+    module, _, name = row.recipe.partition(":")
     function = getattr(importlib.import_module(f"fqlab.studies.{module}"), name)
-    args = {key: _hashable(value) for key, value in found.args.items()}
+    args = {key: _hashable(value) for key, value in row.args.items()}
     takes = inspect.signature(function).parameters
     if "scale" in takes:
         args["scale"] = scale

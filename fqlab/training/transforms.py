@@ -119,12 +119,14 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
 
 def _start(w: torch.Tensor, size: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """``step``, or a better one for the layers in which a weight lies beyond :data:`FAR` times the bulk."""
-    bulk, peak = size.sqrt().mean(-1).square(), size.amax(-1)
+    bulk = size.sqrt().mean(-1).square()
+    peak = size.amax(-1)
     far = peak > FAR * bulk
     if not bool(far.any()):
         return step
     top = (2.0 ** (bits - 1) - 1).clamp(min=1)
-    most, best = _explained(w, bits, step), step
+    most = _explained(w, bits, step)
+    best = step
     for k in range(STARTS):
         other = (bulk * (peak / bulk) ** (k / (STARTS - 1)) / top).clamp(min=1e-30)
         explained = _explained(w, bits, other)

@@ -98,6 +98,11 @@ def node(number: int) -> subprocess.Popen[bytes]:
     return start(folder, plan, {}, ["ip", "netns", "exec", host(number)])
 
 
+def received() -> int:
+    """Bytes that the server's cards have taken in so far: packets, Flower's own messages, and headers of TCP."""
+    return sum(int(Path(f"/sys/class/net/fq{n}s/statistics/rx_bytes").read_text()) for n in range(NODES))
+
+
 def serve(rounds: int) -> None:
     """What the server's host does: every setting's rounds through one federation; a line of JSON for each setting."""
     network = Network(Experiment(), NODES, host="0.0.0.0", port=PORT, elsewhere=True)
@@ -105,11 +110,14 @@ def serve(rounds: int) -> None:
         for bits in METHODS:
             federation = Federation(experiment(bits, rounds + 1))
             federation.simulation.services.get("flower", lambda: network)
-            records = [federation.step() for _ in range(rounds + 1)]
+            records = [federation.step()]  # the first one waits for the start
+            before = received()
+            records += [federation.step() for _ in range(rounds)]
+            line = (received() - before) // rounds
             assert not any(r.left_out for r in records), records[-1].left_out
             down = federation.ledger.entries[0].total
-            sizes = {"bits": bits, "bytes_up": records[-1].bytes_up, "packet_down": down}
-            print(json.dumps({**sizes, "seconds": [r.seconds for r in records[1:]]}), flush=True)  # the first one waits
+            sizes = {"bits": bits, "bytes_up": records[-1].bytes_up, "packet_down": down, "line_up": line}
+            print(json.dumps({**sizes, "seconds": [r.seconds for r in records[1:]]}), flush=True)
     finally:
         network.close()
 
@@ -135,7 +143,9 @@ def measure(rounds: int, rate: float, delay: float, loss: float) -> Iterator[dic
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every cell, print the table, and store it with its set-up."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rates", type=float, nargs="*", default=[0.3, 1, 3, 0], help="megabits a second; 0: unshaped")
+    parser.add_argument(
+        "--rates", type=float, nargs="*", default=[0.1, 0.3, 1, 0], help="megabits a second; 0: unshaped"
+    )
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--delay", type=float, default=0, help="milliseconds each way (needs netem)")
     parser.add_argument("--loss", type=float, default=0, help="per cent (needs netem)")
@@ -146,15 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return serve(chosen.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the hosts are taken down as well
     cells = []
-    print(f"{'Mbit/s':>7} {'bits':>5} {'bytes up':>9} {'s/round':>8} {'least':>6}")
+    print(f"{'Mbit/s':>7} {'bits':>5} {'bytes up':>9} {'on the lines':>12} {'s/round':>8} {'least':>6}")
     for rate in chosen.rates:
         for cell in measure(chosen.rounds, rate, chosen.delay, chosen.loss):
             cells.append(cell)
             middle = statistics.median(cell["seconds"])
             least = min(cell["seconds"])
-            print(
-                f"{rate or 'free':>7} {cell['bits']:>5} {cell['bytes_up']:>9,} {middle:>8.2f} {least:>6.2f}", flush=True
-            )
+            sizes = f"{cell['bits']:>5} {cell['bytes_up']:>9,} {cell['line_up']:>12,}"
+            print(f"{rate or 'free':>7} {sizes} {middle:>8.2f} {least:>6.2f}", flush=True)
     if chosen.out:
         setup = dict(
             nodes=NODES, clients=10, rounds=chosen.rounds, delay=chosen.delay, loss=chosen.loss, kernel=platform.release(),

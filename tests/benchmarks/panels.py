@@ -43,9 +43,8 @@ def main(presses: int) -> None:
         lab = next(fixture)
         for name in panels.PANELS:
             times = [t for t in timed(lab.open(name, width=1440), name, presses) if t is not None]
-            print(
-                f"load {os.getloadavg()[0]:.1f}  {name:12} {statistics.median(times):4.0f} ms (median of {len(times)})"
-            )
+            said = f"{statistics.median(times):4.0f} ms (median of {len(times)})" if times else "nothing within 5 s"
+            print(f"load {os.getloadavg()[0]:.1f}  {name:12} {said}", flush=True)
         fixture.close()
 
 

@@ -8,12 +8,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
 import subprocess
+import tempfile
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 
+from flower_memory import InMemory
 from flower_python import PYTHON, needs_flower
 from flower_runs import facts
 from fqlab.errors import ConfigError, NetworkError, WireError
@@ -21,6 +27,7 @@ from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines import flower
 from fqlab.federation.engines.flower import node, post
 from fqlab.federation.engines.flower.bundle import Bundle
+from fqlab.federation.engines.flower.server_app import KEY, RELAY
 
 CASES = {
     "fedavg": dict(method="fedavg", participants=6),
@@ -41,26 +48,6 @@ ROUNDS = 3
 
 def settings(case: str, **changes) -> dict:
     return {"rounds": ROUNDS, **CASES[case], **changes}
-
-
-class InMemory:
-    """Nodes in this process: messages cross as bytes, and each node keeps its own."""
-
-    def __init__(self, nodes: int) -> None:
-        self.nodes = [{} for _ in range(nodes)]
-        self.sent: list[tuple[int, Bundle]] = []
-
-    def close(self) -> None:
-        pass
-
-    def exchange(self, outgoing, stop=lambda: False):
-        replies = {}
-        for number, message in outgoing.items():
-            heard = Bundle.from_bytes(message.to_bytes())
-            self.sent.append((number, heard))
-            reply = node.answer(heard, self.nodes[number], {"partition-id": number})
-            replies[number] = Bundle.from_bytes(reply.to_bytes())
-        return replies
 
 
 def through_memory(experiment: Experiment, nodes: int = 2, **kwargs) -> tuple[Federation, InMemory]:
@@ -256,6 +243,60 @@ def test_what_other_machines_cannot_have_is_refused():
     dataset = Federation(Experiment()).simulation.dataset
     with pytest.raises(ConfigError, match="engine is 'flower', but dataset is an object of this process alone"):
         Federation(experiment, dataset=dataset)
+
+
+def test_a_port_that_is_taken_is_named_and_nothing_is_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(flower.network, "obstacle", lambda: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        with pytest.raises(
+            NetworkError, match=f"port is {port}, but no SuperLink can listen there: Address already in use"
+        ):
+            flower.network.Network(Experiment(), 1, port=port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_calls_without_the_key_is_not_listened_to(monkeypatch, tmp_path):
+    """The app's line is taken all the same, and a round that was cancelled meanwhile has not used it up."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(flower.network, "obstacle", lambda: None)
+    monkeypatch.setattr(flower.network, "start", lambda folder, plan, environment: InProcess(environment))
+    network = flower.network.Network(Experiment(), 1)
+    try:
+        place = ("127.0.0.1", int(network._ground.environment[RELAY]))
+        with socket.create_connection(place) as door:
+            door.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with pytest.raises((AuthenticationError, EOFError, ConnectionError)):
+            Client(place, authkey=b"guessed")
+        assert network.exchange({}, stop=lambda: True) is None
+        with Client(place, authkey=bytes.fromhex(network._ground.environment[KEY])) as line:
+            echo = Thread(target=lambda: line.send_bytes(answered(line.recv_bytes())), daemon=True)
+            echo.start()
+            assert network.exchange({0: Bundle({"ask": 1}, [b"abc"])}) == {0: Bundle({"ask": 1}, [b"abc"])}
+    finally:
+        network.close()
+
+
+class InProcess:
+    """Stands for the processes of a federation."""
+
+    stdin = None
+
+    def __init__(self, environment):
+        self.environment = environment
+
+    def poll(self):
+        return None
+
+    def wait(self):
+        return 0
+
+
+def answered(data: bytes) -> bytes:
+    """What an app says whose nodes echo."""
+    request = Bundle.from_bytes(data)
+    return Bundle({**request.header, "reasons": []}, request.packets).to_bytes()
 
 
 @pytest.mark.parametrize("said", ["soon", "0", "nan", "1e9"])

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,19 +18,19 @@ TESTS = Path(__file__).resolve().parent.parent
 TIMEOUT = 10
 """Seconds a round may take here, and nodes to join."""
 
-pytestmark = [needs_flower, pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
+pytestmark = [needs_flower, pytest.mark.long]
 
 
 def alive(mark: str) -> list[str]:
     """Commands of the processes that inherited ``mark``."""
-    found = []
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
+                commands.append((process / "cmdline").read_text().replace("\0", " "))
         except OSError:
             continue
-    return found
+    return commands
 
 
 def gone(mark: str) -> bool:
@@ -85,6 +84,11 @@ def test_without_any_node_the_run_ends_in_time_with_one_sentence(tmp_path):
     came = happen("nobody", tmp_path)
     assert came["error"].startswith("no node of 2 has joined within 10 s: is a SuperNode running")
     assert came["seconds"] < 120 + 2 * TIMEOUT
+
+
+def test_a_node_with_a_number_that_is_none_is_refused_by_its_number(tmp_path):
+    said = happen("stranger", tmp_path, 30)["error"]
+    assert said.startswith("no node of 2 has joined within 30 s: a node was refused, because its partition-id is 7")
 
 
 def test_a_superlink_that_dies_ends_the_run_and_the_next_one_resumes_to_the_bit(tmp_path):

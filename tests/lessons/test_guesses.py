@@ -187,12 +187,12 @@ def test_a_slider_and_a_button_store_what_typing_stores(p):
     assert store.read()["guesses"] == {p.id: pytest.approx(slider.value)}
     typed = lessons.predict(p.id, round(slider.value, 6))
     assert verdict.value == typed._repr_html_()
-    assert f"So far you said {slider.value:g}" in lessons.predict(p.id).known
+    assert f"So far you said {slider.value:g}" in lessons.predict(p.id).sentence
     lessons.reveal(p.id)
     button.click()
     assert "a guess does not count now" in verdict.value
     late = lessons.predict(p.id)
-    assert "a guess does not count now" in late.known
+    assert "a guess does not count now" in late.sentence
     assert "a guess does not count now" in repr(late)
     assert len(late.widget().children) == 2, "the slider is gone"
 

@@ -44,7 +44,7 @@ ODD = [
 
 
 def mutants(texts: list[str], count: int, seed: int) -> Iterator[str]:
-    """``known`` with one to four changes each: a letter, a piece cut, doubled or moved, a piece of another, odd characters."""
+    """``texts`` with one to four changes each: a letter, a piece cut, doubled or moved, a piece of another, odd characters."""
     draw = random.Random(seed)
     for _ in range(count):
         text = draw.choice(texts)

@@ -53,14 +53,14 @@ def course(lessons: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "stem"),
     [
         ("1", "01_averaging"), ("0", "00_tour"), ("10", "10_wire"), ("12", "12_frontier"), ("01_", "01_averaging"),
         ("11_fleet", "11_fleet"), ("11_fleet.ipynb", "11_fleet"), ("03_opt", "03_optimal_clipping"),
     ],
 )  # fmt: skip
-def test_a_number_is_the_whole_number(course: Path, name: str, found: str) -> None:
-    assert launcher.find_lesson(name) == course / f"{found}.ipynb"
+def test_a_number_is_the_whole_number(course: Path, name: str, stem: str) -> None:
+    assert launcher.find_lesson(name) == course / f"{stem}.ipynb"
 
 
 def test_two_that_begin_alike_are_both_named(course: Path) -> None:

@@ -262,3 +262,27 @@ def test_names_for_screen_readers(played):
         assert tree.get_by_label(control.title, exact=True).count() == 1
     assert played.page.locator('.fq-status[aria-live="polite"][role="status"]').count() == 1
     assert all(played.page.locator(".fq-picture").nth(k).get_attribute("aria-label") for k in range(3))
+
+
+def test_a_panel_plays_whole_on_its_slide_and_keys_still_turn(context, site):
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((site / "slides" / f"{STEMS[0]}.html").as_uri())
+    presets = page.locator(".fq-presets button")
+    presets.first.wait_for()
+    slide = page.locator(".slide", has=page.locator(".fq-panel"))
+    number = int(slide.get_attribute("id"))
+    slide.evaluate("slide => slide.scrollIntoView()")
+    before = page.locator(".fq-status").inner_text()
+    presets.nth(1).click()
+    page.wait_for_function("before => document.querySelector('.fq-status').innerText !== before", arg=before)
+    assert slide.evaluate(
+        "slide => slide.scrollHeight <= slide.clientHeight + 2 && slide.scrollWidth <= slide.clientWidth"
+    )
+    page.keyboard.press("PageDown")
+    page.wait_for_function("number => Math.round(scrollY / innerHeight) === number", arg=number)
+    page.keyboard.press("PageUp")
+    page.locator('[data-control="bits"] input').press("ArrowRight")
+    assert page.evaluate("Math.round(scrollY / innerHeight)") == number - 1
+    assert wrong == []

@@ -146,8 +146,8 @@ def outcome(experiment: Experiment) -> tuple[list[torch.Tensor], list[tuple]]:
     """The global model, what clients have of their own, and the bytes that travelled."""
     federation = Federation(experiment)
     rounds = [(r.bytes_up, r.bytes_down, r.code_bits) for r in federation]
-    own = [value for client in range(experiment.clients) for value in federation.model_of(client).values()]
-    return [*federation.server.weights.values(), *own], rounds
+    personal = [value for client in range(experiment.clients) for value in federation.model_of(client).values()]
+    return [*federation.server.weights.values(), *personal], rounds
 
 
 def same(one: tuple, other: tuple) -> bool:

@@ -132,8 +132,8 @@ def test_files_and_the_page_without_a_kernel(panel):
 def test_the_experiment_behind_a_panel_can_be_copied(panel):
     """What the button writes is what ``fqlab run --config FILE`` would run; a panel that trains none has no such button."""
     buttons = {each.description: each for each in panel.controls.column.children[-1].children[-1].children}
-    assert list(buttons) == ["Reset", "CSV", "SVG", *["TOML"] * panel.trains]
-    if not panel.trains:
+    assert list(buttons) == ["Reset", "CSV", "SVG", *["TOML"] * panel.has_experiment]
+    if not panel.has_experiment:
         with pytest.raises(ConfigError, match=f"panel '{panel.name}' trains no federation"):
             panel.toml()
         return

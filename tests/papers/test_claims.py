@@ -25,7 +25,7 @@ from fqlab.papers.reproduce import run_row
 ROOT = Path(__file__).parents[2]
 CLAIMS = papers.list_claims()
 ROWS = papers.list_rows()
-STORED = [(r, s, found) for r in ROWS for s in r.scales if (found := papers.result(r.id, s))]
+STORED = [(r, s, stored) for r in ROWS for s in r.scales if (stored := papers.result(r.id, s))]
 DETERMINED = [c for c in CLAIMS if isinstance(c.criterion, Exact) and "demo" in c.scales]
 
 
@@ -57,20 +57,20 @@ def test_every_row_has_a_result_at_every_scale_or_says_why_not(r):
         assert ("seed" in takes.parameters) or not r.chance, "chance without a seed"
 
 
-@pytest.mark.parametrize(("r", "scale", "found"), STORED, ids=lambda x: getattr(x, "id", None))
-def test_a_stored_result_is_a_run_and_not_a_number_somebody_typed(r, scale, found):
-    assert (found.id, found.scale) == (r.id, scale)
-    assert same_recipe(r, found), "the row has changed since: run it again"
-    n = len(found.values)
-    mean = math.fsum(found.values) / n
-    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in found.values) / (n - 1)) if n > 1 else 0.0
-    assert found.value == pytest.approx(mean, rel=1e-9, abs=1e-12)
-    assert found.spread == pytest.approx(spread, rel=1e-6, abs=1e-9)
+@pytest.mark.parametrize(("r", "scale", "stored"), STORED, ids=lambda x: getattr(x, "id", None))
+def test_a_stored_result_is_a_run_and_not_a_number_somebody_typed(r, scale, stored):
+    assert (stored.id, stored.scale) == (r.id, scale)
+    assert same_recipe(r, stored), "the row has changed since: run it again"
+    n = len(stored.values)
+    mean = math.fsum(stored.values) / n
+    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in stored.values) / (n - 1)) if n > 1 else 0.0
+    assert stored.value == pytest.approx(mean, rel=1e-9, abs=1e-12)
+    assert stored.spread == pytest.approx(spread, rel=1e-6, abs=1e-9)
     assert n == r.seeds
-    assert found.commit not in ("", "unknown")
-    assert set(found.versions) >= {"fqlab", "torch", "numpy"}
-    assert found == found.signed(), "the digest is not that of the content"
-    assert moment(found.time) < datetime.now(timezone.utc) + timedelta(days=1)
+    assert stored.commit not in ("", "unknown")
+    assert set(stored.versions) >= {"fqlab", "torch", "numpy"}
+    assert stored == stored.signed(), "the digest is not that of the content"
+    assert moment(stored.time) < datetime.now(timezone.utc) + timedelta(days=1)
 
 
 def changed(value):
@@ -84,9 +84,9 @@ def changed(value):
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(papers.Result) if f.name != "digest"])
 def test_a_result_that_is_changed_by_hand_is_seen(field):
-    found = papers.result("octav-gain-4")
-    other = changed(getattr(found, field))
-    assert dataclasses.replace(found, **{field: other}).signed().digest != found.digest
+    stored = papers.result("octav-gain-4")
+    other = changed(getattr(stored, field))
+    assert dataclasses.replace(stored, **{field: other}).signed().digest != stored.digest
 
 
 @pytest.mark.parametrize("c", [c for c in CLAIMS if c.fixed], ids=lambda c: c.id)
@@ -114,11 +114,11 @@ def test_a_claim_names_where_it_is_said_and_what_kind_of_number_it_has(c):
 def test_an_observation_is_where_it_was_seen(o):
     low, high = o.range
     for scale in o.scales:
-        found = papers.result(o.id, scale)
-        if found:
-            assert low <= found.value <= high
+        stored = papers.result(o.id, scale)
+        if stored:
+            assert low <= stored.value <= high
             width = high - low
-            assert width <= 12 * found.spread + 0.2 * abs(found.value) + 0.1, "a range that anything would fit"
+            assert width <= 12 * stored.spread + 0.2 * abs(stored.value) + 0.1, "a range that anything would fit"
 
 
 @pytest.mark.parametrize("c", DETERMINED, ids=lambda c: c.id)
@@ -139,16 +139,16 @@ def test_a_claim_goes_by_the_largest_scale_that_was_run():
 
 @pytest.mark.parametrize("name", papers.sources())
 def test_tables_show_both_kinds_under_their_papers(name):
-    found = papers.sources()[name]
+    source = papers.sources()[name]
     shown = papers.table(name)._repr_html_()
     text = repr(papers.table(name))
-    for paper in found.papers:
+    for paper in source.papers:
         assert html.escape(paper.title) in shown
         assert f"({paper.year})" in text
         if paper.arxiv:
             assert f'href="https://arxiv.org/abs/{paper.arxiv}"' in shown
             assert f"arXiv {paper.arxiv}" in text
-    for r in found.rows:
+    for r in source.rows:
         opening, body = re.search(rf'<tr id="claim-{r.id}"([^>]*)>(.*?)</tr>', shown).groups()
         assert f'data-source="{name}"' in opening
         assert html.escape(r.why) in body
@@ -176,6 +176,7 @@ def test_a_spread_limits_the_digits_shown():
     assert shown(0.9381, 0.9456) == "0.9419 ± 0.0053"
     assert shown(40.2778, 73.0).split(" ± ")[0] == "57"
     assert shown(2.5, 2.5) == "2.5"
+    assert shown(1.4e-8, 2.2e-8) == "1.8e-08 ± 6e-09"
 
 
 def result_of(values):

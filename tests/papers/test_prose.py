@@ -85,5 +85,5 @@ def test_the_sum_counts_every_claim_once_and_links_what_it_counts():
     text = page()
     for verdict, count in counted.items():
         part = re.search(rf"^## {verdict.capitalize()}\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)[1]
-        assert len(re.findall(r"^\| .* `[\w-]+` \|", part, re.MULTILINE)) == count
+        assert len(re.findall(r"^\| .* `[\w-]+` \(\S.*\) \| ", part, re.MULTILINE)) == count
         assert f"[{count} {'hold' if verdict == HOLDS else verdict}](#{verdict.replace(' ', '-')})" in text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import math
+import re
 
 import pytest
 
@@ -112,16 +114,16 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_starts_anew(monkeypatch, 
 def test_what_was_finished_counts_only_for_the_same_row_and_code(tmp_path, monkeypatch):
     (job,) = jobs(["clipped-ratio-4224"])
     kept = Unfinished(tmp_path)
-    found = run_row(job.row, "demo")
-    kept.keep(found)
-    assert kept.find(job) == found
+    result = run_row(job.row, "demo")
+    kept.keep(result)
+    assert kept.find(job) == result
     other = dataclasses.replace(job.row, args={"bits": [2, 2, 2, 2]})
     assert kept.find(Job(other, "demo", None)) is None
-    (tmp_path / "clipped-ratio-4224.demo.json").write_bytes(found.to_json().replace(b"15.77", b"15.78"))
+    (tmp_path / "clipped-ratio-4224.demo.json").write_bytes(result.to_json().replace(b"15.77", b"15.78"))
     assert kept.find(job) is None, "somebody changed it"
     (tmp_path / "clipped-ratio-4224.demo.json").write_text("{")
     assert kept.find(job) is None, "half a file"
-    kept.keep(found)
+    kept.keep(result)
     monkeypatch.setattr(batch, "this_commit", lambda: "another")
     assert kept.find(job) is None
 
@@ -142,6 +144,11 @@ def test_the_time_is_that_of_the_stored_runs():
     chosen = jobs(["bsq-hawq", "octav-gain-4"])
     seconds = sum(papers.result(job.row.id).seconds for job in chosen)
     assert f"about {max(1, round(seconds + 0.5))} s" in report.time_beforehand(chosen) or seconds < 0.01
+    small = [job for job in jobs(["robust"], "small") if job.row.recipe.startswith("robust:")]
+    whole = sum(job.seconds for job in small)
+    (one,) = (job for job in small if job.row.id == "robust-limited-drop")
+    assert one.seconds < 1 < whole, "it was run after the others, from what they had computed"
+    assert re.search(r"about (\d+) min", report.time_beforehand([one]))[1] == str(math.ceil(whole / 60))
     unknown = [dataclasses.replace(job, stored=None) for job in chosen]
     assert "and 2 that nobody has timed yet" in report.time_beforehand(unknown)
 

@@ -43,7 +43,8 @@ def test_a_run_is_of_the_experiment_that_its_arm_names(path):
 
 @pytest.mark.parametrize(("row", "scale"), ROWS, ids=lambda part: getattr(part, "id", part))
 def test_a_result_is_what_its_runs_say_and_they_are_later_than_the_criterion(row, scale):
-    again, stored = from_runs(row, scale) if "eden" not in row.id else None, result(row.id, scale)
+    again = from_runs(row, scale) if "eden" not in row.id else None
+    stored = result(row.id, scale)
     assert stored is not None
     if again is not None:
         assert (stored.values, stored.time) == (pytest.approx(again.values, rel=1e-9), again.time)

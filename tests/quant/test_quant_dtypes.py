@@ -70,40 +70,40 @@ def default(dtype: torch.dtype) -> Iterator[None]:
 
 def clips(kind: str) -> Any:
     grids = [Grid(bits, kind) for bits in (1, 3, 8)]
-    found = []
+    values = []
     for rounding in ROUNDINGS:
-        found += [clip_for(rule, X, g, rounding, batch_dims=d) for rule in RULES for g in grids for d in (0, 1)]
-        found += [clip_for("octav", X, g, rounding, level_aware=False) for g in grids]
-        found += [expected_mse(X, torch.ones(3, dtype=torch.float32), g, rounding, batch_dims=1) for g in grids]
-        found += clips_for("octav", {"a": X, "b": X[:, :7]}, dict.fromkeys("ab", grids[1]), batch_dims=1).values()
-    return [*found, octav_step(X, X.abs().mean(-1), 0.01, 0.75)]
+        values += [clip_for(rule, X, g, rounding, batch_dims=d) for rule in RULES for g in grids for d in (0, 1)]
+        values += [clip_for("octav", X, g, rounding, level_aware=False) for g in grids]
+        values += [expected_mse(X, torch.ones(3, dtype=torch.float32), g, rounding, batch_dims=1) for g in grids]
+        values += clips_for("octav", {"a": X, "b": X[:, :7]}, dict.fromkeys("ab", grids[1]), batch_dims=1).values()
+    return [*values, octav_step(X, X.abs().mean(-1), 0.01, 0.75)]
 
 
 def codes(kind: str) -> Any:
-    found = []
+    values = []
     for bits in (1, 3, 8):
         for rounding in ROUNDINGS:
-            made = quantize(X, 1.5, Grid(bits, kind), rounding, torch.Generator().manual_seed(1))
-            found += [made, made.dequantize(), mse_parts(X, made), wire.pack({"w": made, "x": X, "m": X > 0})]
-            found += [wire.unpack(found[-1])["w"], wire.entropy(made), wire.measure(found[-1])]
+            codes = quantize(X, 1.5, Grid(bits, kind), rounding, torch.Generator().manual_seed(1))
+            values += [codes, codes.dequantize(), mse_parts(X, codes), wire.pack({"w": codes, "x": X, "m": X > 0})]
+            values += [wire.unpack(values[-1])["w"], wire.entropy(codes), wire.measure(values[-1])]
         for gradient in GRADIENTS:
             one = torch.tensor(1.5, dtype=torch.float32)
-            found += [fake_quantize(X, one, Grid(bits, kind), gradient=gradient), slope(X, one, gradient)]
-    return found
+            values += [fake_quantize(X, one, Grid(bits, kind), gradient=gradient), slope(X, one, gradient)]
+    return values
 
 
 def planes(kind: str) -> Any:
     grid = Grid(4, "sign_magnitude")
     scale = torch.tensor(1.5, dtype=torch.float32)
-    made = quantize(X, scale, grid)
-    real = bit_variables(made, 6)
-    pruned, bits = prune_msb(made, 0.3, batch_dims=0)
-    delta = changes(made.values, 4, requantize(bit_variables(made), scale))
+    codes = quantize(X, scale, grid)
+    real = bit_variables(codes, 6)
+    pruned, bits = prune_msb(codes, 0.3, batch_dims=0)
+    delta = changes(codes.values, 4, requantize(bit_variables(codes), scale))
     return [
-        *to_planes(made), from_planes(*to_planes(made), scale), real, signed_sum(real), requantize(real, scale),
-        requantize_net(X, scale, 3), requantize_to_step(X, 0.125), requantize_to_step(X, 0.125, 3), adjust(made, threshold=0.1), pruned, bits,
-        narrow_bits(pruned, 4), group_lasso(real[0]), zero_bits(made), msb_density(made), plane_density(made), *delta,
-        apply_changes(made.values, 4, *delta),
+        *to_planes(codes), from_planes(*to_planes(codes), scale), real, signed_sum(real), requantize(real, scale),
+        requantize_net(X, scale, 3), requantize_to_step(X, 0.125), requantize_to_step(X, 0.125, 3), adjust(codes, threshold=0.1), pruned, bits,
+        narrow_bits(pruned, 4), group_lasso(real[0]), zero_bits(codes), msb_density(codes), plane_density(codes), *delta,
+        apply_changes(codes.values, 4, *delta),
     ]  # fmt: skip
 
 
@@ -113,13 +113,13 @@ def rivals(kind: str) -> Any:
     signs = random_signs(sum(pieces(50)), [draws(), draws(), draws()])
     rotated = rotate(X, signs)
     coded = [eden_encode(part, 2) for part in rotated]
-    found = [norm(X, batch_dims=1), signs, *rotated, *coded, *map(eden_decode, coded), majority(X > 0)]
-    found.append(rotate_back(rotated, signs, 50))
+    values = [norm(X, batch_dims=1), signs, *rotated, *coded, *map(eden_decode, coded), majority(X > 0)]
+    values.append(rotate_back(rotated, signs, 50))
     for lattice in LATTICES:
         dither = torch.rand(3, *code_shape(lattice, (50,)), generator=draws(), dtype=torch.float32) - 0.5
-        made = dithered(X, norm(X, batch_dims=1), grid, dither, lattice, batch_dims=1)
-        found += [made, undithered(made, dither, lattice, (50,)), lattice_mse(lattice, grid, norm(X))]
-    return found
+        codes = dithered(X, norm(X, batch_dims=1), grid, dither, lattice, batch_dims=1)
+        values += [codes, undithered(codes, dither, lattice, (50,)), lattice_mse(lattice, grid, norm(X))]
+    return values
 
 
 def same(a: Any, b: Any) -> bool:

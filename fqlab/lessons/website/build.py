@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,14 @@ def build_website(folder: Path, out: Path, *, run: bool = True, plays: Sequence[
     for path, page in zip(texts, site.course.others, strict=True):
         _named(path.name, lambda path=path, page=page: site.text(page, path.read_text(encoding="utf-8")))
     site.finish()
-    return site.written
+    return site.written + _decks(paths, books, out / "slides", cells.Place("", truths, "../", plays))
 
 
-def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
+def build_slides(folder: Path, out: Path, *, run: bool = True, plays: Sequence[str] = ()) -> list[Path]:
     """One HTML file of slides for each notebook of ``folder``; returns them.
+
+    Args:
+        run, plays: as for :func:`build_website`.
 
     Raises:
         ConfigError, DataError: as :func:`build_website`.
@@ -64,10 +68,17 @@ def build_slides(folder: Path, out: Path, *, run: bool = True) -> list[Path]:
     books = _books(paths, out.parent / "executed", run)
     truths = runs.truths([path.stem[:2] for path in paths], out.parent / "executed")
     _emptied(out)
+    build_store(plays, out / "play", out.parent / "cache")
+    return _decks(paths, books, out, cells.Place("", truths, "", plays))
+
+
+def _decks(paths: Sequence[Path], books: Sequence[Any], out: Path, place: cells.Place) -> list[Path]:
+    """The slides of every lesson in ``out``; ``place`` is that of each, but for its name."""
+    out.mkdir(exist_ok=True)
     written = []
     for path, book in zip(paths, books, strict=True):
-        place = cells.Place(path.stem, truths)
-        shown = _named(path.stem, lambda book=book, place=place: slides.cut(cells.blocks(book, Markup(), place)))
+        here = replace(place, stem=path.stem)
+        shown = _named(path.stem, lambda book=book, here=here: slides.cut(cells.blocks(book, Markup(), here)))
         written.append(_write(out, path.stem, slides.deck(pages.about(path.stem, book).title, shown)))
     return written
 
@@ -134,8 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     make, name = (build_slides, "slides") if chosen.slides else (build_website, "site")
     try:
         plays = [one_of("plays", name, PANELS) for name in (PANELS if chosen.plays is None else chosen.plays)]
-        options = {} if chosen.slides else {"plays": plays}
-        written = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored, **options)
+        written = make(chosen.notebooks, chosen.out or Path("build") / name, run=not chosen.stored, plays=plays)
     except FqlabError as wrong:
         print(f"fqlab.lessons.website: {wrong}", file=sys.stderr)
         return 2

@@ -20,6 +20,8 @@ REPOSITORY = "https://github.com/fqlab/fqlab/blob/main/"
 LOCAL = re.compile(r"([\w.-]+)\.(?:md|ipynb)(#.*)?")
 BARS = re.compile(r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02016;)</mo>')
 """Bars of absolute values and norms: MathML would space them like a relation."""
+CLAIMS = re.compile(r"<tr>\s*<th>(?:claim|observation)</th>")
+"""The head of a table of claims, which sorts, and is a list of cards on a telephone."""
 OUTSIDE = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 
 
@@ -133,7 +135,8 @@ def _renderer_class() -> type:
             return highlight(code, (info or "text").split()[0])
 
         def table(self, text: str) -> str:
-            return f'<div class="wide" tabindex="0"><table>{text}</table></div>\n'
+            kind = ' class="claims"' if CLAIMS.search(text) else ""
+            return f'<div class="wide" tabindex="0"><table{kind}>{text}</table></div>\n'
 
         def image(self, text: str, url: str, title: str | None = None) -> str:
             if OUTSIDE.match(url):

@@ -93,7 +93,8 @@ SEARCH = (
 def lesson_page(lesson: LessonPage, inner: str, headings: Sequence[Heading], course: Course) -> str:
     """The page of one lesson: all lessons at the side, its cells, and the way on."""
     name = f"{lesson.number} · {lesson.title}" if lesson.number else lesson.title
-    body = f"{inner}{_way(*course.around(lesson))}"
+    also = f'<p class="also"><a href="slides/{lesson.stem}.html">This lesson as slides</a></p>'
+    body = f"{inner}{_way(*course.around(lesson))}{also}"
     return _page(f"{name} · fqlab", body, course, lesson, headings, lesson.promise)
 
 
@@ -146,22 +147,28 @@ def _way(before: LessonPage | None, after: LessonPage | None) -> str:
     return f'<nav class="way" aria-label="Lessons before and after">{"".join(links)}</nav>' if links else ""
 
 
-def index(course: Course, progress: str) -> str:
+def index(course: Course, progress: str, claims: str = "") -> str:
     """The map of the course: its story, ways through it, one card for each lesson, and the other pages.
 
-    ``progress``: the part that says what a learner did so far.
+    Args:
+        progress: the part that says what a learner did so far.
+        claims: the sum of the ledger.
     """
     cards = "".join(map(_card, course.lessons))
     stems = {lesson.number: lesson.stem for lesson in course.lessons}
     routes = "".join(f"<li><b>{name}</b> {_route(numbers, stems)} {words}</li>" for name, numbers, words in ROUTES)
     more = "".join(f'<li><a href="{page.stem}.html">{html.escape(page.title)}</a></li>' for page in course.others)
-    also = f"<h2>Beside the lessons</h2><ul>{more}</ul>" if more else ""
+    decks = " · ".join(
+        f'<a href="slides/{lesson.stem}.html">{lesson.number or lesson.title}</a>' for lesson in course.lessons
+    )
+    also = f"<h2>Beside the lessons</h2><ul>{more}<li>Slides: {decks}</li></ul>"
+    counted = f'<h2 id="claims">Does it hold?</h2>{claims}' if claims else ""
     body = (
         f'<main id="main" class="map"><h1>See, touch and reproduce quantized federated learning</h1><p class="story">{STORY}'
         "</p><p>Every lesson goes from a guess through a panel to the paper's own numbers. These pages play without a kernel: "
         "guess, answer, move. To run code of your own, open the lesson in Binder or run <code>make lab</code>.</p>"
-        f'<ol class="cards">{cards}</ol><h2>Ways through</h2><ul class="routes">{routes}</ul><h2 id="progress">Your progress</h2>'
-        f"{progress}{also}</main>"
+        f'<ol class="cards">{cards}</ol><h2>Ways through</h2><ul class="routes">{routes}</ul>{counted}'
+        f'<h2 id="progress">Your progress</h2>{progress}{also}</main>'
     )
     bar = "".join(f'<a href="{page.stem}.html">{page.stem.capitalize()}</a>' for page in course.others)
     return frame(

@@ -67,12 +67,12 @@ def run_all(paths: Sequence[Path], cache: Path) -> list[Any]:
 def truths(numbers: Sequence[str], cache: Path) -> dict[str, float]:
     """The true value of every prediction of these lessons; kept in ``cache`` until code changes."""
     kept = cache / f"truths-{_code()[:12]}.json"
-    known = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    earlier = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     wanted = [p.id for number in numbers if number in LESSONS for p in lesson(number).predictions]
-    found = {identity: known[identity] if identity in known else truth(identity) for identity in wanted}
+    answers = {identity: earlier[identity] if identity in earlier else truth(identity) for identity in wanted}
     cache.mkdir(parents=True, exist_ok=True)
-    atomic_write(kept, json.dumps(known | found, indent=1).encode())
-    return found
+    atomic_write(kept, json.dumps(earlier | answers, indent=1).encode())
+    return answers
 
 
 def _code() -> str:

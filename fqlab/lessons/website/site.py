@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +14,13 @@ from fqlab.lessons.website import assets, cells, pages
 from fqlab.lessons.website.learn import asking, finding
 from fqlab.lessons.website.learn.words import Word, Words
 from fqlab.lessons.website.markup import Markup
+from fqlab.papers.claims.sums import PAGE, sentence
 
 __all__ = ["Site"]
 
 CLASSROOM = re.compile(r'<div class="classroom"></div>')
 """Where a text has the histogram of a class."""
+INLINE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 
 
 @dataclass
@@ -42,8 +46,10 @@ class Site:
     found: list[dict[str, str]] = field(default_factory=list)
 
     def index(self) -> None:
-        """The map of the course."""
-        self._write("index", pages.index(self.course, asking.progress(self.truths)))
+        """The map of the course, with the sum of the claims where their page is one of the texts."""
+        listed = any(f"{page.stem}.md" == PAGE for page in self.course.others)
+        claims = Markup().html(sentence(PAGE)) if listed else ""
+        self._write("index", pages.index(self.course, asking.progress(self.truths), claims))
 
     def lesson(self, lesson: pages.LessonPage, book: Any) -> None:
         """The page of a lesson, from its notebook.
@@ -57,6 +63,7 @@ class Site:
         parts = ((b.kind, words.mark(b.html) if b.kind == "text" else b.html) for b in blocks if b.html)
         inner = "".join(f'<div class="{kind}">{shown}</div>\n' for kind, shown in parts) + words.meanings()
         self._remember(lesson, inner)
+        inner = INLINE.sub(self._apart, inner)
         self._write(lesson.stem, pages.lesson_page(lesson, inner, markup.headings, self.course))
 
     def text(self, page: pages.LessonPage, source: str) -> None:
@@ -74,6 +81,14 @@ class Site:
         """What all pages share: style, script, and what search looks through."""
         assets.write(self.out)
         (self.out / "search.js").write_text(finding.library(self.found), encoding="utf-8")
+
+    def _apart(self, found: re.Match[str]) -> str:
+        """A picture as a file of its own, stored once and loaded when it comes into sight."""
+        body = base64.b64decode(found[1])
+        name = f"pictures/{hashlib.sha256(body).hexdigest()[:12]}.png"
+        (self.out / "pictures").mkdir(exist_ok=True)
+        (self.out / name).write_bytes(body)
+        return f'loading="lazy" src="{name}"'
 
     def _remember(self, page: pages.LessonPage, inner: str) -> None:
         name = f"{page.number} · {page.title}" if page.number else page.title

@@ -1,7 +1,8 @@
 // Arrow keys, Page Up/Down, space, Home and End go from slide to slide; what is too large is drawn smaller.
 (() => {
   "use strict";
-  const OWN = "summary, input, select, textarea, button, a, .fq-panel"; // parts of a slide that use keys themselves
+  const TYPED = "input, select, textarea"; // parts of a slide that use keys themselves
+  const PRESSED = "button, summary, a"; // these use space alone: after a click on a preset a presenter's keys turn on
   const SMALLEST = 0.6; // of the size of code; a longer line is wrapped
   const slides = [...document.querySelectorAll(".slide")];
   const here = () => slides.reduce((best, s, i) =>
@@ -11,7 +12,8 @@
   const ends = { Home: 0, End: slides.length - 1 };
 
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(OWN)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPED)) return;
+    if (event.key === " " && event.target.closest(PRESSED)) return;
     if (event.key in ends) go(ends[event.key]);
     else if (event.key in steps) go(here() + (event.shiftKey ? -1 : 1) * steps[event.key]);
     else return;
@@ -37,9 +39,21 @@
     }
   }
 
-  const fitAll = () => slides.forEach(fit);
+  // A panel is as large as a projector allows: whole at 1280 x 720, larger on more.
+  function enlarge() {
+    const zoom = Math.max(0.5, Math.min(innerWidth / 1280, innerHeight / 720));
+    for (const panel of document.querySelectorAll(".fq-panel")) panel.style.setProperty("--fq-zoom", zoom.toFixed(3));
+    window.fqlab.players.forEach((player) => player.fit());
+  }
+
+  function fitAll() {
+    enlarge();
+    slides.forEach(fit);
+  }
+
   addEventListener("resize", fitAll);
   addEventListener("load", fitAll);
+  document.addEventListener("fqlab:state", ({ detail }) => fit(document.getElementById(`panel-${detail.panel}`).closest(".slide")), { once: true });
   for (const event of ["toggle", "click", "load"]) {
     document.addEventListener(event, ({ target }) => { if (target.closest?.(".slide")) fit(target.closest(".slide")); }, true);
   }

@@ -110,9 +110,9 @@ def rulings(c: Claim) -> list[Ruling]:
 
 def ruling(c: Claim) -> Ruling:
     """The ruling that counts: that of the largest scale that was run; else one that says why there is none."""
-    found = rulings(c)
-    run = [r for r in found if r.verdict not in (NOT_RUN, NOT_COMPARABLE)]
-    rest = [r for r in found if r.verdict == NOT_COMPARABLE] or found
+    judged = rulings(c)
+    run = [r for r in judged if r.verdict not in (NOT_RUN, NOT_COMPARABLE)]
+    rest = [r for r in judged if r.verdict == NOT_COMPARABLE] or judged
     return (run or rest)[-1]
 
 

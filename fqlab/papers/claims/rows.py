@@ -142,19 +142,19 @@ def parse(name: str, text: str) -> Source:
 
 def _claim(source: str, given: dict[str, Any]) -> Claim:
     judged = {"criterion": criterion(given["criterion"])} if "criterion" in given else {}
-    made = _row(Claim, source, {**given, **judged})
-    spot = f"claim {made.id!r}"
-    one_of(f"provenance of {spot}", made.provenance, PROVENANCE)
-    open_scales = [s for s in made.scales if s not in made.not_comparable and s not in made.not_run]
-    if not made.where or (open_scales and made.criterion is None) or (made.published is None and not made.says):
+    claim = _row(Claim, source, {**given, **judged})
+    spot = f"claim {claim.id!r}"
+    one_of(f"provenance of {spot}", claim.provenance, PROVENANCE)
+    open_scales = [s for s in claim.scales if s not in claim.not_comparable and s not in claim.not_run]
+    if not claim.where or (open_scales and claim.criterion is None) or (claim.published is None and not claim.says):
         raise ConfigError(f"{spot} lacks where it is said, or a criterion for scale {', '.join(open_scales)}.")
-    if made.criterion and (made.fixed is None or made.fixed.tzinfo is None):
-        raise ConfigError(f"fixed of {spot} is {shown(made.fixed)}, but must be a time with its zone.")
-    if (made.provenance == "second-hand") != bool(made.whose):
-        raise ConfigError(f"whose of {spot} is {made.whose!r}, but exactly a second-hand number has one.")
-    if open_scales and made.chance and made.seeds < LEAST_SEEDS:
-        raise ConfigError(f"seeds of {spot} is {made.seeds}, but a verdict where chance plays needs {LEAST_SEEDS}.")
-    return made
+    if claim.criterion and (claim.fixed is None or claim.fixed.tzinfo is None):
+        raise ConfigError(f"fixed of {spot} is {shown(claim.fixed)}, but must be a time with its zone.")
+    if (claim.provenance == "second-hand") != bool(claim.whose):
+        raise ConfigError(f"whose of {spot} is {claim.whose!r}, but exactly a second-hand number has one.")
+    if open_scales and claim.chance and claim.seeds < LEAST_SEEDS:
+        raise ConfigError(f"seeds of {spot} is {claim.seeds}, but a verdict where chance plays needs {LEAST_SEEDS}.")
+    return claim
 
 
 def _by_scale(given: Any, scales: tuple[str, ...]) -> dict[str, str]:
@@ -163,25 +163,25 @@ def _by_scale(given: Any, scales: tuple[str, ...]) -> dict[str, str]:
 
 
 def _observation(source: str, given: dict[str, Any]) -> Observation:
-    made = _row(Observation, source, {**given, "range": tuple(given.get("range", ()))})
-    if len(made.range) != 2 or not made.range[0] <= made.range[1]:
-        raise ConfigError(f"range of observation {made.id!r} is {made.range}, but must be [low, high].")
-    return made
+    seen = _row(Observation, source, {**given, "range": tuple(given.get("range", ()))})
+    if len(seen.range) != 2 or not seen.range[0] <= seen.range[1]:
+        raise ConfigError(f"range of observation {seen.id!r} is {seen.range}, but must be [low, high].")
+    return seen
 
 
 def _row(kind: Any, source: str, given: dict[str, Any]) -> Any:
     """A claim or an observation; both need a known scale for everything that is run, and a recipe for that."""
-    known = {f.name for f in fields(kind)} - {"source"}
+    names = {f.name for f in fields(kind)} - {"source"}
     for key in given:
-        one_of(f"key of {given.get('id')!r} in {source}.toml", key, known)
+        one_of(f"key of {given.get('id')!r} in {source}.toml", key, names)
     scales = tuple(given.get("scales", ("demo",)))
     reasons = {key: _by_scale(given[key], scales) for key in ("not_comparable", "not_run") if key in given}
-    made = kind(source=source, **{**given, **reasons, "scales": scales})
-    for scale in made.scales:
-        one_of(f"scale of {made.id!r}", scale, SCALES)
-    if ":" not in made.recipe and set(made.scales) - set(made.not_run):
-        raise ConfigError(f"recipe of {made.id!r} is {made.recipe!r}, but must be module:function.")
-    return made
+    row = kind(source=source, **{**given, **reasons, "scales": scales})
+    for scale in row.scales:
+        one_of(f"scale of {row.id!r}", scale, SCALES)
+    if ":" not in row.recipe and set(row.scales) - set(row.not_run):
+        raise ConfigError(f"recipe of {row.id!r} is {row.recipe!r}, but must be module:function.")
+    return row
 
 
 def source(name: str) -> Source:

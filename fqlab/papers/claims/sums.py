@@ -6,7 +6,10 @@ from fqlab.papers.claims.criteria import HOLDS, VERDICTS, Exact
 from fqlab.papers.claims.results import ruling
 from fqlab.papers.claims.rows import Claim, list_claims, list_observations
 
-__all__ = ["by_verdict", "sentence", "sums"]
+__all__ = ["PAGE", "by_verdict", "sentence", "sums"]
+
+PAGE = "CLAIMS.md"
+"""The page that lists every claim under its verdict, beside the lessons."""
 
 
 def by_verdict(name: str | None = None) -> dict[str, list[Claim]]:

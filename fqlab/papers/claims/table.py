@@ -84,9 +84,9 @@ def table(name: str) -> Table:
     Raises:
         ConfigError: for an unknown source.
     """
-    found = source(name)
-    lines = [line for r in found.rows for line in _lines(r)]
-    return Table(found.title, found.papers, found.about, lines)
+    chosen = source(name)
+    lines = [line for r in chosen.rows for line in _lines(r)]
+    return Table(chosen.title, chosen.papers, chosen.about, lines)
 
 
 def _lines(r: Row) -> list[Line]:
@@ -125,11 +125,17 @@ def number(value: float) -> str:
     return f"{value:.10g}"
 
 
+TINY = 7
+"""So many places behind the point are written out; beyond them there are powers of ten."""
+
+
 def value_text(r: Row, stored: Result) -> str:
     """The value, and over several seeds its spread, with no more digits than the spread allows."""
     if len(stored.seeds) < 2 or not stored.spread:
         return f"{stored.value:.6g}{r.unit}"
     digits = max(0, 1 - math.floor(math.log10(stored.spread)))
+    if digits > TINY:
+        return f"{stored.value:.2g}{r.unit} ± {stored.spread:.1g}"
     return f"{stored.value:.{digits}f}{r.unit} ± {stored.spread:.{digits}f}"
 
 

@@ -12,7 +12,7 @@ from fqlab.seeds import torch_generator
 from fqlab.studies.scale import fedavg
 from fqlab.studies.scale.store import Arm, Run, obtain
 
-__all__ = ["ARMS", "behind", "eden_error", "saved"]
+__all__ = ["ARMS", "behind", "eden_nmse", "saved"]
 
 TABLE: dict[str, dict[str, Any]] = {
     "fedpaq-2": {"bits": 2},
@@ -46,12 +46,12 @@ def behind(seed: int, scale: str, arm: str) -> float:
     return 100 * (plain - ours)
 
 
-def eden_error(seed: int, bits: int) -> float:
+def eden_nmse(seed: int, bits: int) -> float:
     """E‖x̂ − x‖²/‖x‖² of EDEN: 16 vectors of 2^20 numbers far from normal (cubes of normal ones), rotated at random."""
-    errors = []
+    nmse = []
     for k in range(VECTORS):
         x = torch.randn(1, LENGTH, generator=torch_generator(seed, "vector", client=k)).pow(3)
         signs = random_signs(LENGTH, [torch_generator(seed, "rotation", client=k)])
         arrived = rotate_back([eden_decode(eden_encode(part, bits)) for part in rotate(x, signs)], signs, LENGTH)
-        errors.append(float((arrived - x).double().square().sum() / x.double().square().sum()))
-    return sum(errors) / VECTORS
+        nmse.append(float((arrived - x).double().square().sum() / x.double().square().sum()))
+    return sum(nmse) / VECTORS

@@ -54,13 +54,13 @@ class GridPost:
         """Send each node its message and wait for the answers; None if stopped."""
         end = time.monotonic() + self.timeout
         self._meet()
-        known = {node: bundle for node, bundle in outgoing.items() if node in self._addresses}
-        answers = self._talk({self._addresses[node]: bundle for node, bundle in known.items()}, end, stop)
+        reachable = {node: bundle for node, bundle in outgoing.items() if node in self._addresses}
+        answers = self._talk({self._addresses[node]: bundle for node, bundle in reachable.items()}, end, stop)
         if answers is None:
             return None
         absent = f"it has not joined, or has left{self._refused and '; '}{self._refused}"
         late = f"it did not answer within {self.timeout:g} s"
-        return {node: answers.get(self._addresses[node], late) if node in known else absent for node in outgoing}
+        return {node: answers.get(self._addresses[node], late) if node in reachable else absent for node in outgoing}
 
     def _meet(self) -> None:
         """Ask whoever is new for its number, hear who has answered, and forget whoever has left; waits for nobody."""

@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Listener
 from pathlib import Path
 from threading import Thread
@@ -29,7 +31,7 @@ from fqlab.federation.engines.flower.server_app import KEY, RELAY
 from fqlab.federation.experiment import Experiment
 from fqlab.files import atomic_write
 
-__all__ = ["Network", "free_ports", "plan_nodes", "start", "timeout_seconds"]
+__all__ = ["Network", "free_ports", "obstacle", "plan_nodes", "start", "timeout_seconds"]
 
 HOST = "127.0.0.1"
 TIMEOUT = "FQLAB_FLOWER_TIMEOUT"
@@ -82,10 +84,13 @@ class Network:
     def __init__(
         self, experiment: Experiment, nodes: int, host: str = HOST, port: int = 0, elsewhere: bool = False
     ) -> None:
-        _can_run()
+        if (problem := obstacle()) is not None:
+            raise ConfigError(f"engine is 'flower', but {problem}.")
         self.timeout = timeout_seconds()
         self._numbers = itertools.count()
         self._line: Any = None
+        self._calls: list[Any] = []
+        self._closed = False
         port = free_ports(1)[0] if port == 0 else _free(host, port)
         self.address = f"{HOST}:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="fqlab-flower-"))
@@ -96,6 +101,7 @@ class Network:
                 plan["nodes"] = plan_nodes(self.address, range(nodes))
             environment = {RELAY: str(self._listener.address[1]), KEY: key.hex()}
             self._ground = start(self.folder, plan, environment)
+            Thread(target=self._listen, daemon=True).start()
         except BaseException:
             self._listener.close()
             shutil.rmtree(self.folder)
@@ -132,6 +138,7 @@ class Network:
 
     def close(self) -> None:
         """End every process and remove their folder."""
+        self._closed = True
         if self._line is not None:
             self._line.close()
         self._listener.close()
@@ -141,15 +148,18 @@ class Network:
 
     def _answered(self, end: float, stop: Callable[[], bool]) -> Any:
         """The line on which the app at the SuperLink calls; None if stopped."""
-        calls: list[Any] = []
-        waiter = Thread(target=lambda: calls.append(self._listener.accept()), daemon=True)
-        waiter.start()
-        while not calls:
+        while not self._calls:
             if stop():
                 return None
             self._check(end, f"the app at the SuperLink did not start within {START:g} s")
-            waiter.join(0.05)
-        return calls[0]
+            time.sleep(0.05)
+        return self._calls[0]
+
+    def _listen(self) -> None:
+        """Wait for the app's call; whoever calls without the key is not listened to."""
+        while not self._calls and not self._closed:
+            with suppress(AuthenticationError, EOFError, OSError):
+                self._calls.append(self._listener.accept())
 
     def _heard(self, number: int, end: float, stop: Callable[[], bool]) -> Replies | None:
         while True:
@@ -187,14 +197,13 @@ class Network:
         return f"{what}{ended and f' ({ended})'}; what Flower said is in {str(log)!r}."
 
 
-def _can_run() -> None:
-    """Refuse where Flower is missing, or processes cannot be forked."""
+def obstacle() -> str | None:
+    """Why no federation can be started here, in words; None if one can."""
     if find_spec("flwr") is None:
-        raise ConfigError("engine is 'flower', but Flower is not installed: pip install 'fqlab[flower]'.")
+        return "Flower is not installed: pip install 'fqlab[flower]'"
     if not hasattr(os, "fork"):
-        raise ConfigError(
-            "engine is 'flower', which starts its processes by fork, but this system has none; use Linux."
-        )
+        return "its processes are started by fork, which this system does not have; use Linux"
+    return None
 
 
 def _free(host: str, port: int) -> int:

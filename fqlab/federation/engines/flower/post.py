@@ -94,12 +94,12 @@ def _results(
     problems: list[str] = []
     results: dict[int, ClientResult] = {}
     for node in sorted({task.client % nodes for task in tasks}):
-        own = [task.client for task in tasks if task.client % nodes == node]
+        clients = [task.client for task in tasks if task.client % nodes == node]
         try:
-            results |= _read(simulation, own, _said(replies.get(node, "it sent nothing")))
+            results |= _read(simulation, clients, _said(replies.get(node, "it sent nothing")))
         except WireError as error:
             problems.append(f"node {node}: {error}")
-            results |= {client: ClientResult(client, refusal=problems[-1]) for client in own}
+            results |= {client: ClientResult(client, refusal=problems[-1]) for client in clients}
     return results, problems
 
 
@@ -111,20 +111,20 @@ def _said(reply: Bundle | str) -> Bundle:
     return reply
 
 
-def _read(simulation: Simulation, own: Sequence[int], reply: Bundle) -> dict[int, ClientResult]:
+def _read(simulation: Simulation, clients: Sequence[int], reply: Bundle) -> dict[int, ClientResult]:
     """A node's results for its own clients; nothing in a reply is believed that is not checked.
 
     Raises:
         WireError: if the reply is not of the form that :func:`~fqlab.federation.engines.flower.node.answer` gives it.
     """
     try:
-        rows = {row["client"]: row for row in reply.header["results"] if row["client"] in own}
-        missing = [client for client in reply.header["missing"] if client in own]
-        found = {client: _result(simulation, row, reply.packets) for client, row in rows.items()}
+        rows = {row["client"]: row for row in reply.header["results"] if row["client"] in clients}
+        missing = [client for client in reply.header["missing"] if client in clients]
+        results = {client: _result(simulation, row, reply.packets) for client, row in rows.items()}
     except Exception as error:  # whoever writes such a header can make anything of it
         raise WireError(f"it sent an answer that can't be read ({type(error).__name__})") from None
-    silent = [client for client in own if client not in found and client not in missing]
-    return found | {client: ClientResult(client, refusal="its node sent nothing for it") for client in silent}
+    silent = [client for client in clients if client not in results and client not in missing]
+    return results | {client: ClientResult(client, refusal="its node sent nothing for it") for client in silent}
 
 
 def _result(simulation: Simulation, row: Mapping[str, Any], packets: Sequence[bytes]) -> ClientResult:

@@ -54,7 +54,7 @@ def sections(page: str, url: str, body: str) -> list[dict[str, str]]:
     return [section for section in tidied if section["text"] or section["heading"]]
 
 
-def library(found: Sequence[dict[str, str]]) -> str:
+def library(sections: Sequence[dict[str, str]]) -> str:
     """The script ``search.js``: MiniSearch, and the sections that it is to search."""
     engine = files("fqlab.lessons.website").joinpath("learn/minisearch.js").read_text(encoding="utf-8").rstrip()
-    return f"{engine}\nfqlab.learn.library({json.dumps(list(found), ensure_ascii=False)});\n"
+    return f"{engine}\nfqlab.learn.library({json.dumps(list(sections), ensure_ascii=False)});\n"

@@ -29,11 +29,11 @@ class Word:
 
 def glossary(text: str) -> list[Word]:
     """The words of ``GLOSSARY.md``, from its tables."""
-    found = []
+    entries = []
     for anchor, names, meaning in ROW.findall(text):
         said = re.sub(r"</?p>", "", Markup().html(meaning)).strip()
-        found.append(Word(anchor, tuple(name.strip() for name in names.split(",")), said))
-    return found
+        entries.append(Word(anchor, tuple(name.strip() for name in names.split(",")), said))
+    return entries
 
 
 class Words:
@@ -52,12 +52,12 @@ class Words:
             return page
         return "".join(self.looks.sub(self._linked, piece) if free else piece for free, piece in _pieces(page))
 
-    def _linked(self, found: re.Match[str]) -> str:
-        word = self.by_name[found[1].lower()]
+    def _linked(self, match: re.Match[str]) -> str:
+        word = self.by_name[match[1].lower()]
         if word.anchor in self.met:
-            return found[0]
+            return match[0]
         self.met[word.anchor] = word
-        return f'<a class="learn-word" href="GLOSSARY.html#{word.anchor}" aria-describedby="word-{word.anchor}">{found[0]}</a>'
+        return f'<a class="learn-word" href="GLOSSARY.html#{word.anchor}" aria-describedby="word-{word.anchor}">{match[0]}</a>'
 
     def meanings(self) -> str:
         """The meanings of all words that were marked, hidden at the end of the page."""

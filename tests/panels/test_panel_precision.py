@@ -1,84 +1,114 @@
-"""The panel of mixed precision: widths, budgets and densities against the library and by hand, and the run."""
+"""The panel of mixed precision: what it shows of a run is the run, its moves end where the server does, stored is said."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
-import torch
 
 from fqlab import panels
-from fqlab.federation import fit
+from fqlab.federation import Federation
+from fqlab.methods.aqfl import AQFL
 from fqlab.methods.fedmpq_plus import FedMPQPlus
-from fqlab.plots.precision import Federated, Matrix, Prune
-from fqlab.quant import msb_density, prune_msb, pruning_growing
-from fqlab.studies.fedmpq import CLIENTS, SIZES, bell, experiment
+from fqlab.plots.precision import Average, Matrix, Weakest
+from fqlab.plots.style import figure
+from fqlab.studies.dealing import SIZES, Step, watch
 
 
 @pytest.fixture(scope="module")
-def panel():
-    panel = panels.precision()
-    panel.stop()
-    panel.wait()
-    yield panel
-    panel.close()
+def module():
+    made = panels.precision()
+    made.stop()
+    made.wait()
+    yield sys.modules["fqlab.panels.views.precision"]
+    made.close()
 
 
-@pytest.fixture(scope="module")
-def module(panel):
-    return sys.modules["fqlab.panels.views.precision"]
-
-
-def seen(panel, module, **settings):
+def run(module, rounds: int = 2, **settings) -> tuple[object, list[Step]]:
     state = module.State(**settings)
-    return state, panel.instant(state).pictures
+    return state, list(watch(replace(module.described(state), rounds=rounds)))
 
 
-@pytest.mark.parametrize("epsilon", [0.0, 0.03, 0.05, 0.31, 0.6])
-def test_what_a_device_sends_is_what_prune_msb_leaves(panel, module, epsilon):
-    for seed in (0, 1):
-        state, shown = seen(panel, module, epsilon=epsilon, move=0, seed=seed)
-        for n, budget in enumerate((2, 2, 4, 4, 4, 6, 6, 6, 8, 8)):
-            left = [int(prune_msb(bell(k, budget, seed), epsilon)[1]) for k in range(len(SIZES))]
-            assert list(shown[Matrix].widths[n]) == left
+@pytest.fixture(scope="module")
+def dealt(module):
+    return run(module, scheme="full", epsilon=0.1)
 
 
-def test_the_last_move_keeps_every_budget_to_the_last_bit_that_fits(panel, module):
-    for cutting in ("round_robin", "drain"):
-        state, shown = seen(panel, module, cutting=cutting, epsilon=0.05)
-        table = shown[Matrix]
-        sent = [module.local_widths(state, n) for n in range(CLIENTS)]
-        shares = torch.tensor(table.budgets) / sum(table.budgets)
-        base = (shares[:, None] * torch.tensor(sent)).sum(0).round().int().tolist()
-        lost = torch.tensor(table.budgets)[:, None] - torch.tensor(sent)
-        reduced = ((shares[:, None] * lost).sum(0) + 1).round().clamp(min=1).int() - 1
-        for n, (widths, budget, mean) in enumerate(zip(table.widths, table.budgets, table.means, strict=True)):
-            assert tuple(widths) == pruning_growing(base, reduced.tolist(), SIZES, budget, cutting), n
-            assert mean <= budget + 1e-6
-            assert all(b == 8 or (budget - mean) * sum(SIZES) < m for b, m in zip(widths, SIZES, strict=True))
+def test_what_is_watched_is_what_a_plain_federation_does(module, dealt):
+    state, steps = dealt
+    plain = Federation(replace(module.described(state), rounds=2))
+    for step in steps:
+        given = plain.server.state.bits.tolist()
+        record = plain.step()
+        assert record.accuracy == step.record.accuracy
+        assert [list(row) for row in step.given] == given
+        assert [list(row) for row in step.dealt] == plain.server.state.bits.tolist()
+        for k, shares in enumerate(record.moved.values()):
+            assert [row[k] for row in step.moved] == list(shares)
+        sent = np.array(step.sent) @ np.array(SIZES) / sum(SIZES)
+        assert sent.mean() == pytest.approx(record.extras["sent_bits"])
 
 
-def test_densities_are_shares_of_weights_beyond_half_the_scale(panel, module):
-    _, shown = seen(panel, module, seed=3)
-    for k, (_, now, then) in enumerate(shown[Prune].layers[: len(SIZES)]):
-        values = bell(k, 8, 3).values.abs()
-        assert now == pytest.approx(float((values >= 128).float().mean()), abs=1e-7)
-        assert now == pytest.approx(float(msb_density(bell(k, 8, 3))), abs=1e-7)
-        assert then == pytest.approx(float((values >= 64).float().mean()), abs=1e-7)
+def test_the_sizes_are_those_of_the_network(module):
+    simulation = Federation(replace(module.described(module.State()), rounds=1)).simulation
+    assert tuple(simulation.spec.numel[name] for name in simulation.spec.quantizable) == SIZES
 
 
-def test_the_curve_is_the_federation_of_the_state(module):
-    state = module.State(scheme="dual", eta=0.2, budgets="2-4-8")
-    panel = module.Precision()
-    frames = panel.run(state)
-    shown = [next(frames).pictures[Federated] for _ in range(2)][-1]
-    frames.close()
-    panel.close()
-    options = dict(budgets="2-4-8", penalty=0.0, epsilon=0.05, growing=False, dual_step=0.2)
-    alone = fit(experiment(options, rounds=2)).rounds
-    assert shown.accuracy == [r.accuracy for r in alone]
-    assert shown.sent == [r.extras["sent_bits"] for r in alone]
-    assert shown.budget == pytest.approx(sum((2, 4, 8)[n % 3] for n in range(CLIENTS)) / CLIENTS)
+@pytest.mark.parametrize("cutting", ["drain", "round_robin"])
+def test_the_moves_lead_from_what_was_sent_to_what_the_server_deals(module, dealt, cutting):
+    state, steps = dealt
+    step = steps[-1]
+    stages = module.walk(replace(state, cutting=cutting), step)
+    assert stages[:2] == [step.given, step.sent]
+    assert len(set(stages[2])) == 1, "the base is common"
+    for before, after in zip(stages[2:], stages[3:], strict=False):
+        assert max(sum(a != b for a, b in zip(*rows, strict=True)) for rows in zip(before, after, strict=True)) == 1
+    if cutting == "drain":
+        assert stages[-1] == step.dealt
+    budgets = (2, 2, 4, 4, 4, 6, 6, 6, 8, 8)
+    assert all(np.dot(row, SIZES) <= v * sum(SIZES) + 1e-6 for row, v in zip(stages[-1], budgets, strict=True))
+    assert len(stages) <= module.LAST
+
+
+def test_fixed_widths_are_aqfl_and_move_nothing_at_few_bits(module):
+    state, steps = run(module, rounds=1)
+    same = replace(module.described(state), method="aqfl", options={"budgets": state.budgets}, rounds=1)
+    assert [r.accuracy for r in Federation(same)] == [steps[0].record.accuracy]
+    assert isinstance(FedMPQPlus(**module.options(state)), AQFL)
+    shown = module.frame(state, steps).pictures[Matrix]
+    assert shown.widths == shown.before == steps[0].sent
+    assert max(max(row) for row in shown.moved[:5]) < 0.02
+    assert max(shown.moved[9]) > 0.5
+
+
+def test_frozen_digits_do_not_move(module):
+    _, steps = run(module, rounds=1, scheme="full", update="frozen")
+    assert not np.array(steps[0].moved).any()
+
+
+def test_a_frame_shows_the_last_round_and_all_curves(module, dealt):
+    state, steps = dealt
+    shown = module.frame(state, steps)
+    matrix = shown.pictures[Matrix]
+    assert (matrix.widths, matrix.moved, matrix.own) == (steps[-1].given, steps[-1].moved, steps[-1].own)
+    assert shown.pictures[Average].seeds == [[s.record.accuracy for s in steps]]
+    assert shown.pictures[Weakest].seeds == [[s.own[0] for s in steps]]
+    later = module.frame(replace(state, move=1), steps).pictures[Matrix]
+    assert (later.widths, later.moved) == (steps[-1].sent, ())
+    assert [row["round"] for row in shown.rows] == [1, 2]
+
+
+def test_own_models_are_tested_at_their_own_widths(module, dealt):
+    """Devices that were dealt the same widths have the same model; the average at eight bits reads what the float one does."""
+    _, steps = dealt
+    for step in steps:
+        by_widths = {
+            widths: {own for w, own in zip(step.dealt, step.own, strict=True) if w == widths} for widths in step.dealt
+        }
+        assert all(len(found) == 1 for found in by_widths.values())
+    assert len(set(steps[-1].own)) > 1
 
 
 def test_every_scheme_is_a_method_that_can_run(module):
@@ -87,22 +117,32 @@ def test_every_scheme_is_a_method_that_can_run(module):
             FedMPQPlus(**module.options(module.State(scheme=scheme, eta=eta)))
 
 
-def test_moves_and_presets_of_the_same_experiment_train_nothing_again(module, monkeypatch):
-    monkeypatch.setattr(module, "described", lambda state: experiment(module.options(state), seed=state.seed, rounds=2))
-    panel = module.Precision(penalty=0.004)
-    assert panel.wait(120)
-    curve = panel.frame.pictures[Federated]
-    trained = list(module._RUNS)
-    monkeypatch.setattr(module, "Federation", None)  # whoever trains now breaks
+def test_moves_of_the_same_experiment_train_nothing_again(module, monkeypatch):
+    whole = module.described
+    monkeypatch.setattr(module, "described", lambda state: replace(whole(state), rounds=1))
+    made = module.Precision(penalty=0.004, scheme="full")
+    assert made.wait(120)
+    curve = made.frame.pictures[Average]
+    monkeypatch.setattr(module, "watch", None)  # whoever trains now breaks
     for change in ({"move": 3}, {"move": 0}, {"move": module.LAST}):
-        panel.set(**change)
-        assert panel.wait(60)
-        assert panel.error is None
-        assert panel.frame.pictures[Federated] == curve
-        assert len(panel.runner.steps) == 2, "and it can still be walked through"
-    assert set(module._RUNS) == set(trained)
-    assert panel.seconds(panel.state) < 1
-    panel.set(penalty=0.005)
-    assert panel.wait(60)
-    assert isinstance(panel.error, TypeError), "another experiment does train"
-    panel.close()
+        made.set(**change)
+        assert made.wait(60)
+        assert made.error is None
+        assert made.frame.pictures[Average] == curve
+    assert made.seconds(made.state) < 1
+    made.set(penalty=0.005)
+    assert made.wait(60)
+    assert isinstance(made.error, TypeError), "another experiment does train"
+    made.close()
+
+
+def test_a_curve_says_what_it_gained_on_the_last_setting_of_the_same_world():
+    view = Weakest()
+    view.build(figure(Weakest.width, Weakest.height))
+    now = Weakest.Data([[0.2, 0.5]], 6)
+    view.update(now, Weakest.Data([[0.3, 0.4]], 6))
+    assert view.title.get_text() == "Weakest device's own model: 50.0%, +10.0 points"
+    view.update(now, Weakest.Data([[0.3, 0.4]], 8))
+    assert view.title.get_text() == "Weakest device's own model: 50.0%"
+    view.update(now, now)
+    assert view.title.get_text() == "Weakest device's own model: 50.0%"

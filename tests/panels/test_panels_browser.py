@@ -15,6 +15,7 @@ from PIL import Image
 
 from browser import Lab, Sheet
 from fqlab import panels
+from fqlab.federation import Experiment
 from fqlab.panels import ticket
 from fqlab.panels.gallery import picture_class
 from fqlab.panels.state import Control, controls
@@ -195,3 +196,15 @@ def test_nothing_broke_and_nothing_left_the_machine(sheet: Sheet) -> None:
     assert sheet.outside == []
     assert sheet.page_errors == []
     assert sheet.errors() == []
+
+
+def test_the_button_toml_copies_the_experiment(sheet: Sheet) -> None:
+    """One click on the box in the status line selects all of it; the text comes back as the experiment."""
+    sheet.page.locator(".fqlab-precision button", has_text="TOML").click()
+    box = sheet.page.locator(".fqlab-precision .fqlab-text")
+    box.wait_for(timeout=60_000)
+    box.click()
+    picked = sheet.page.evaluate("() => window.getSelection().toString()")
+    assert Experiment.from_toml(picked) == panels.precision.experiment(panels.precision.State())
+    heights = "() => document.querySelector('.fqlab-precision .fqlab-bar').getBoundingClientRect().height"
+    assert sheet.page.evaluate(heights) < 60, "nothing jumps"

@@ -16,6 +16,7 @@ from fqlab.panels.frame import Panel
 
 ACCURACY = r"[Aa]ccuracy ([\d.]+)%"
 REACHES = r"reaches ([\d.]+)%"
+WEAK = r"the weakest device.s own model ([\d.]+)%|own model ([\d.]+)%"
 SEVENS = r"of the sevens ([\d.]+)%"
 ROUNDED = r"rounded to \d bit ([\d.]+)%"
 OWN = r"its own digits a client reads ([\d.]+)% right"
@@ -100,13 +101,13 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "All layers alike": (BITS, 7.0, 8.0),
     },
     "precision": {
-        "As sent": (ACCURACY, 80, 95),
-        "Common base": (ACCURACY, 80, 95),
-        "Budgets": (ACCURACY, 80, 95),
-        "Pruning only": (ACCURACY, 75, 93),
-        "... and growing": (ACCURACY, 75, 93),
-        "Too much λ": (ACCURACY, 10, 75),
-        "Primal-dual": (ACCURACY, 70, 93),
+        "Fixed": (WEAK, 60, 88),
+        "Dealt": (WEAK, 60, 90),
+        "... move by move": (WEAK, 60, 90),
+        "Fixed, latent": (WEAK, 40, 97),
+        "Dealt, latent": (WEAK, 20, 97),
+        "All frozen": (WEAK, 20, 85),
+        "Price of a bit": (WEAK, 40, 97),
     },
     "lottery": {
         "A tenth": (OWN, 85, 97),

@@ -11,21 +11,26 @@ from fqlab.quant import pruning_growing
 Ints = Sequence[int]
 
 
-def _planes() -> float:
-    """Most planes that any of the four bell-shaped layers loses at ε = 0.03."""
-    from fqlab.studies.fedmpq import planes_a_round
+def _moved() -> float:
+    """Percent of a 2-bit device's weights that a local round moves at fixed widths, on digits."""
+    from fqlab.studies.dealing import FIXED, SIZES, experiment, watch
+    from fqlab.studies.weak_clients import BUDGETS
 
-    return planes_a_round()
+    step = next(watch(experiment({"budgets": BUDGETS, **FIXED}, rounds=1)))
+    return 100 * sum(m * share for m, share in zip(SIZES, step.moved[0], strict=True)) / sum(SIZES)
 
 
-def _turns(base: Ints, sizes: Ints, limit: float, ranked: Ints, slack: float = 0.0) -> list[int]:
-    """One bit a turn down along ``ranked`` while ``limit`` (bits in all) is exceeded, then up from its end."""
+def _deal(
+    base: Ints, sizes: Ints, limit: float, ranked: Ints, *, slack: float = 0.0, turns: bool = False, grow: bool = True
+) -> list[int]:
+    """Bits down along ``ranked`` while ``limit`` (in all) is exceeded, then up from its end; a layer at a time or in turns."""
     widths = list(base)
     total = lambda: sum(m * b for m, b in zip(sizes, widths, strict=True))
-    for layer in [k for _ in range(7) for k in ranked]:
+    order = lambda layers: [k for _ in range(7) for k in layers] if turns else [k for k in layers for _ in range(7)]
+    for layer in order(ranked):
         if total() > limit and widths[layer] > 1:
             widths[layer] -= 1
-    for layer in [k for _ in range(7) for k in reversed(ranked)]:
+    for layer in order(ranked[::-1]) if grow else ():
         if widths[layer] < 8 and total() + sizes[layer] <= limit + slack:
             widths[layer] += 1
     return widths
@@ -37,36 +42,33 @@ def _ranked(reduced: Ints, sizes: Ints, *, smallest: bool = False, scaled: bool 
 
 
 def solve(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    """Pruning-growing, a bit from each layer in turn."""
-    return list(pruning_growing(base, reduced, sizes, budget, "round_robin"))
+    """Pruning-growing as in the public code: one layer to the end before the next."""
+    return list(pruning_growing(base, reduced, sizes, budget))
 
 
 def _simple_mean(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return _turns(base, [1] * len(sizes), budget * len(sizes), _ranked(reduced, sizes))
+    return _deal(base, [1] * len(sizes), budget * len(sizes), _ranked(reduced, sizes))
 
 
 def _overshoots(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes), slack=min(sizes))
+    ranked = _ranked(reduced, sizes)
+    return _deal(base, sizes, budget * sum(sizes), ranked, slack=sizes[ranked[0]] - 1)
 
 
 def _wrong_sort(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, smallest=True))
+    return _deal(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, smallest=True))
 
 
 def _forgets_reduced(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return _turns(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, scaled=False))
+    return _deal(base, sizes, budget * sum(sizes), _ranked(reduced, sizes, scaled=False))
 
 
 def _only_cut(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    widths = list(base)
-    for layer in [k for _ in range(7) for k in _ranked(reduced, sizes)]:
-        if sum(m * b for m, b in zip(sizes, widths, strict=True)) > budget * sum(sizes) and widths[layer] > 1:
-            widths[layer] -= 1
-    return widths
+    return _deal(base, sizes, budget * sum(sizes), _ranked(reduced, sizes), grow=False)
 
 
-def _drains(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
-    return list(pruning_growing(base, reduced, sizes, budget, "drain"))
+def _in_turns(base: Ints, reduced: Ints, sizes: Ints, budget: float) -> list[int]:
+    return _deal(base, sizes, budget * sum(sizes), _ranked(reduced, sizes), turns=True)
 
 
 LESSON = Lesson(
@@ -74,42 +76,47 @@ LESSON = Lesson(
     title="Mixed precision for unequal devices",
     predictions=(
         Prediction(
-            "08-planes-a-round",
-            "Bell-shaped layers of 2 to 8 bits, ε = 0.03. How many top planes does a layer lose in one round, at most?",
+            "08-moved",
+            "A device holds a network at 2 bits a weight and trains it for a whole local round with the public code's update. "
+            "What share of its weights is another code afterwards, in %?",
             low=0,
-            high=7,
-            result=_planes,
-            close=0.5,
-            because="because one cut halves the scale, and δ of what is left jumps to about 0.3, far above ε.",
+            high=100,
+            result=_moved,
+            close=2,
+            because="because every step is rounded back to the grid at once and no fraction is kept: at few bits a step is too "
+            "short to reach the next code.",
+            unit="%",
         ),
     ),
     exercises=(
         Exercise(
             id="08-pruning-growing",
-            then="Every device gets widths within its budget, and small layers are the last to be cut.",
-            task="write f(base, reduced, sizes, budget): cut one bit a turn from the layers with the largest "
-            "size · (reduced + 1) until the weighed mean fits, then grow one bit a turn from the other end. Return the widths.",
+            then="Every device gets widths within its budget, and small layers are the last to be cut: they keep the bits at which "
+            "they can still train.",
+            task="write f(base, reduced, sizes, budget): rank the layers by size · (reduced + 1), largest first. While the weighed "
+            "mean is over the budget, cut the first layer down to 1 bit, then the next; then, from the other end, grow each layer as "
+            "far as it fits, to 8 at most, before the next. Return the widths.",
             cases=(
-                ([5, 5, 5, 4], [0, 1, 0, 1], [432, 2304, 9216, 36864], 4),
-                ([5, 5, 5, 4], [0, 9, 3, 0], [432, 2304, 9216, 36864], 6),
+                ([5, 5, 5, 4], [0, 1, 0, 1], [432, 2304, 9216, 36864], 2.5),
+                ([5, 5, 5, 4], [0, 9, 2, 0], [432, 2304, 9216, 36864], 6),
                 ([3, 6, 2, 8], [2, 0, 1, 0], [10, 10, 20, 15], 3.3),
-                ([4, 4, 4, 4], [0, 0, 0, 0], [30, 7, 8, 100], 4),
+                ([4, 4, 4, 4], [0, 3, 0, 0], [30, 7, 8, 100], 3),
             ),
             reference=solve,
             solution="def solve(base, reduced, sizes, budget):\n"
             "    widths, limit = list(base), budget * sum(sizes)\n"
             "    total = lambda: sum(m * b for m, b in zip(sizes, widths))\n"
             "    ranked = sorted(range(len(sizes)), key=lambda k: -sizes[k] * (reduced[k] + 1))\n"
-            "    for k in ranked * 7:\n"
-            "        if total() > limit and widths[k] > 1:\n"
+            "    for k in ranked:\n"
+            "        while total() > limit and widths[k] > 1:\n"
             "            widths[k] -= 1\n"
-            "    for k in ranked[::-1] * 7:\n"
-            "        if widths[k] < 8 and total() + sizes[k] <= limit:\n"
+            "    for k in ranked[::-1]:\n"
+            "        while widths[k] < 8 and total() + sizes[k] <= limit:\n"
             "            widths[k] += 1\n"
             "    return widths",
             hints=(
                 "Which mean has to fit the budget: that of the layers, or that of the weights?",
-                "Σ M_l b_l ≤ v Σ M_l; rank by M_l (Δb_l + 1), largest first; seven turns take any layer from end to end.",
+                "Σ M_l b_l ≤ v Σ M_l; rank by M_l (Δb_l + 1), largest first; one layer to the end before the next.",
                 "ranked = sorted(range(len(sizes)), key=lambda k: -sizes[k] * (reduced[k] + 1))",
             ),
             mistakes=(
@@ -127,7 +134,9 @@ LESSON = Lesson(
                     "You rank by size alone. Layers that gave up bits on their own count (reduced + 1) times.",
                 ),
                 Mistake(_only_cut, "You only cut. What is left of the budget goes back, from the end of the ranking."),
-                Mistake(_drains, "You empty one layer before the next: that is the other reading. Here: a bit a turn."),
+                Mistake(
+                    _in_turns, "You take a bit from each layer in turn. Here: one layer down to 1 bit before the next."
+                ),
             ),
         ),
         by_hand(
@@ -151,15 +160,33 @@ LESSON = Lesson(
     ),
     questions=(
         Question(
-            "You quantize a bell-shaped layer with 4 instead of 8 bits. Its δ ...",
+            "AQFL, the public code's update: why does a 2-bit device learn next to nothing?",
             (
-                Option("grows", "Fewer bits, so each is used more? The top bit still splits at half the scale."),
                 Option(
-                    "stays",
-                    "Yes: the top bit asks whether |w| exceeds about half of max |w|, whatever comes below.",
+                    "Its images are too few",
+                    "It has as many as others. An 8-bit device with the same images would move most of its weights.",
+                ),
+                Option(
+                    "Its steps are rounded away",
+                    "Yes: every step goes back to the grid at once. Only scales, norms and biases still train.",
                     True,
                 ),
-                Option("shrinks", "Only the lower planes are missing; nobody has moved across half the scale."),
+                Option(
+                    "The server weighs it less",
+                    "The average is a plain mean here. It counts like everybody, with weights that did not move.",
+                ),
+            ),
+        ),
+        Question(
+            "You keep the fractions between two steps (latent planes). What becomes of the gain of dealing bits?",
+            (
+                Option("It grows", "The handicap it repaired is gone: 2-bit layers now train by themselves."),
+                Option("It stays", "Then it would come from the finer small layers alone. Compare the presets."),
+                Option(
+                    "Its reason is gone",
+                    "Yes: every layer can train. What may be left is that finer small layers round less.",
+                    True,
+                ),
             ),
         ),
         Question(
@@ -170,18 +197,6 @@ LESSON = Lesson(
                     "can only fall", "Yes: every round may cut, none may grow. Growing is what the server is for.", True
                 ),
                 Option("go up and down", "With growing, or with a price, they do. Without, there is no way up."),
-            ),
-        ),
-        Question(
-            "Primal-dual: η is so small that λ rises slowly. What goes wrong?",
-            (
-                Option("Nothing, it only takes longer", "Tempting. While it waits, the bits stay over budget."),
-                Option(
-                    "Bits stay over budget at first, then λ overshoots",
-                    "Yes: λ adds up all the excess, and is still high when the planes are gone.",
-                    True,
-                ),
-                Option("The bits fall below budget at once", "They fall only when λ is large enough to empty planes."),
             ),
         ),
     ),

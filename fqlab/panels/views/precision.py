@@ -1,63 +1,50 @@
-"""Unequal devices train one model: MSB pruning on the device, pruning-growing at the server (FedMPQ)."""
+"""Unequal devices train one model: who can still train when bits are dealt layer by layer (FedMPQ), or are not (AQFL)."""
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
 
-from fqlab.federation import Experiment, Federation, Round
+from fqlab.federation import Experiment
 from fqlab.methods.fedmpq import common_base, history
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.lru import LRUCache
-from fqlab.plots.precision import Federated, Matrix, Prune
+from fqlab.plots.precision import Average, Matrix, Weakest
 from fqlab.plots.style import number_of
-from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, parse_budgets, prune_msb
-from fqlab.studies.fedmpq import BUDGETS, CLIENTS, ROUNDS, SIZES, bell, experiment, fresh
+from fqlab.quant import mean_bits, moves, parse_budgets
+from fqlab.studies.dealing import CLIENTS, FIXED, ROUNDS, SIZES, Step, experiment, watch
+from fqlab.studies.weak_clients import BUDGETS, LAYERS
 
-__all__ = ["LAST", "Precision", "State", "local_widths", "options", "walks"]
+__all__ = ["LAST", "Precision", "State", "described", "options", "walk"]
 
-LAST = 32
+LAST = 48
 """Moves that the slider goes through; no device of the lesson needs more."""
 FLEETS = {BUDGETS: "2 to 8 bits, mean 5", "2-4-8": "sensor 2, watch 4, phone 8", "2": "all 2 bits"}
-SCHEMES = {"full": "kept by the server", "none": "not kept", "dual": "a price (primal-dual)"}
-ETAS = {0.001: "0.001", 0.005: "0.005", 0.02: "0.02", 0.05: "0.05", 0.2: "0.2", 1.0: "1"}
-LAYERS = tuple(f"{size:,}".replace(",", " ") for size in SIZES)
+SCHEMES = {
+    "fixed": "all layers alike (AQFL)",
+    "full": "dealt (FedMPQ)",
+    "none": "pruned, not dealt",
+    "dual": "a price (primal-dual)",
+}
+UPDATES = {
+    "integer": "integer (public code)",
+    "latent": "latent, keeps fractions",
+    "frozen": "frozen, none moves",
+}
+ETAS = {0.001: "0.001", 0.01: "0.01", 0.05: "0.05", 0.2: "0.2"}
+ROWS = tuple(f"{name}  {size:,}".replace(",", " ") for name, size in zip(LAYERS, SIZES, strict=True))
 
 
 @dataclass(frozen=True)
 class State(Settings):
     """Everything the pictures depend on."""
 
-    budgets: str = control(BUDGETS, label="Devices", group="Devices", choices=FLEETS)
-    penalty: float = control(
-        0.003,
-        label="Group lasso λ",
-        low=0.0,
-        high=0.03,
-        step=0.001,
-        group="On the device",
-        mark=0.01,
-        mark_label="harmful above, as reported",
-        when=lambda s: s.scheme != "dual",
-    )
-    pruning: bool = control(True, label="Pruning")
-    epsilon: float = control(
-        0.05,
-        label="Prune while δ ≤ ε",
-        unit="share",
-        low=0.0,
-        high=0.6,
-        step=0.005,
-        mark=0.03,
-        mark_label="harmful above, as reported",
-        when=lambda s: s.pruning,
-    )
-    scheme: str = control("full", label="Budgets", group="At the server", choices=SCHEMES)
+    budgets: str = control(BUDGETS, label="Budgets", group="Devices", choices=FLEETS)
+    scheme: str = control("fixed", label="Bits", group="At the server", choices=SCHEMES)
     cutting: str = control(
         "drain",
         label="Cut",
@@ -66,70 +53,67 @@ class State(Settings):
         help="first: the public code; second: ours",
     )
     eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: s.scheme == "dual")
+    update: str = control("integer", label="Update", group="On the device", choices=UPDATES)
+    penalty: float = control(
+        0.001,
+        label="Group lasso λ",
+        low=0.0,
+        high=0.03,
+        step=0.001,
+        mark=0.01,
+        mark_label="harmful above, as reported",
+        when=lambda s: s.scheme != "dual",
+    )
+    epsilon: float = control(
+        0.02,
+        label="Prune while δ < ε",
+        unit="share",
+        low=0.0,
+        high=0.6,
+        step=0.005,
+        mark=0.03,
+        mark_label="harmful above, as reported",
+        when=lambda s: s.scheme != "fixed",
+    )
     move: int = control(
-        LAST, label="Move shown", low=0, high=LAST, group="Look", help="0: as sent; 1: common base; then bit by bit"
+        0,
+        label="Show",
+        low=0,
+        high=LAST,
+        group="Look",
+        help="0: what the last round moved; 1: as sent; 2: common base; then bit by bit",
     )
     seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
 
 
 class Precision(Panel):
-    """Give every device its bits, one move at a time."""
+    """See who can still train: bits and moved weights of every layer on every device, and what comes of it."""
 
     name, title = "precision", "Mixed precision: ten unequal devices, one model"
+    version = 2
     State = State
-    rows = ((Matrix,), (Prune, Federated))
+    rows = ((Matrix,), (Weakest, Average))
     presets = {
-        "As sent": {"move": 0},
-        "Common base": {"move": 1},
-        "Budgets": {},
-        "Pruning only": {"penalty": 0.0, "epsilon": 0.5, "scheme": "none"},
-        "... and growing": {"penalty": 0.0, "epsilon": 0.5},
-        "Too much λ": {"penalty": 0.03},
-        "Primal-dual": {"scheme": "dual"},
+        "Fixed": {},
+        "Dealt": {"scheme": "full"},
+        "... move by move": {"scheme": "full", "move": LAST},
+        "Fixed, latent": {"update": "latent"},
+        "Dealt, latent": {"scheme": "full", "update": "latent"},
+        "All frozen": {"update": "frozen"},
+        "Price of a bit": {"scheme": "dual"},
     }
-    handles = ("budgets", "epsilon", "move")
+    handles = ("scheme", "update", "move")
     trains = "default"
 
     def instant(self, state: State) -> Frame:
-        sent = [local_widths(state, n) for n in range(CLIENTS)]
-        paths = walks(state, sent)
-        tables = [path[min(state.move, len(path) - 1)] for path in paths]
-        moving = [1 < state.move < len(path) for path in paths]
-        before = [path[state.move - 1] if on else now for path, now, on in zip(paths, tables, moving, strict=True)]
-        table = Matrix.Data(
-            widths=tables,
-            before=before,
-            budgets=[_budget(state, n) for n in range(CLIENTS)],
-            means=[mean_bits(SIZES, row) for row in tables],
-            layers=LAYERS,
-            stage=_stage(state, max(map(len, paths)) - 1),
-            kept=state.scheme == "full",
-        )
-        deltas = [(name, *densities(k, 8, state.seed)[:2]) for k, name in enumerate(LAYERS)]
-        prune = Prune.Data([*deltas, ("digits", *fresh())], state.epsilon, state.pruning)
-        return Frame({Matrix: table, Prune: prune})
+        start = tuple((8 if state.scheme == "dual" else int(_budget(state, n)),) * len(SIZES) for n in range(CLIENTS))
+        return Frame({Matrix: _matrix(state, start, "Before the first round: all layers of a device alike")})
 
     def run(self, state: State) -> Iterator[Frame]:
-        rounds: list[Round] = []
-        for record in trained(described(state), self.stopping):
-            rounds.append(record)
-            yield self._frame(state, rounds)
-
-    @staticmethod
-    def _frame(state: State, rounds: list[Round]) -> Frame:
-        sent = [r.extras["sent_bits"] for r in rounds]
-        budget = sum(_budget(state, n) for n in range(CLIENTS)) / CLIENTS
-        data = Federated.Data([r.accuracy for r in rounds], sent, budget, ROUNDS)
-        rows = [
-            {"round": r.index, "accuracy": r.accuracy, "personal": r.personal, "sent_bits": r.extras["sent_bits"],
-             "next_bits": r.extras["bits"], "lambda": r.extras["penalty"], "bytes_up": r.bytes_up, "bytes_down": r.bytes_down} for r in rounds
-        ]  # fmt: skip
-        last = rounds[-1]
-        message = (
-            f"Digits: accuracy {last.accuracy:.1%} after {number_of(last.index, 'round')}, {sent[-1]:.2f} bits a weight sent (budget "
-            f"{budget:.1f}), λ {last.extras['penalty']:.3f}, {(last.bytes_up + last.bytes_down) / 1000:.0f} kB a round."
-        )
-        return Frame({Federated: data}, message, rows, last.index / ROUNDS)
+        steps: list[Step] = []
+        for step in trained(described(state), self.stopping):
+            steps.append(step)
+            yield frame(state, steps)
 
     @classmethod
     def experiment(cls, state: State) -> Experiment:
@@ -140,7 +124,7 @@ class Precision(Panel):
         return described(state).to_toml()
 
     def seconds(self, state: State) -> float:
-        return 0.1 if described(state).to_toml() in _RUNS else 5.0
+        return 0.1 if described(state).to_toml() in _RUNS else 10.0
 
 
 def _budget(state: State, device: int) -> float:
@@ -150,15 +134,11 @@ def _budget(state: State, device: int) -> float:
 
 def options(state: State) -> dict[str, Any]:
     """The settings of :class:`~fqlab.methods.fedmpq_plus.FedMPQPlus` that a state means."""
-    chosen = {
-        "budgets": state.budgets,
-        "pruning": state.pruning,
-        "epsilon": state.epsilon,
-        "cutting": state.cutting,
-    }
-    if state.scheme == "dual":
-        return chosen | {"penalty": 0.0, "growing": False, "dual_step": state.eta}
-    return chosen | {"penalty": state.penalty, "growing": state.scheme == "full"}
+    chosen: dict[str, Any] = {"budgets": state.budgets, "update": state.update, "penalty": state.penalty}
+    if state.scheme == "fixed":
+        return chosen | FIXED
+    chosen |= {"epsilon": state.epsilon, "cutting": state.cutting, "growing": state.scheme == "full"}
+    return chosen | ({"penalty": 0.0, "dual_step": state.eta} if state.scheme == "dual" else {})
 
 
 def described(state: State) -> Experiment:
@@ -166,71 +146,107 @@ def described(state: State) -> Experiment:
     return experiment(options(state), seed=state.seed)
 
 
-_RUNS: LRUCache[str, tuple[Round, ...]] = LRUCache(60)
-"""The last runs, by their experiment as text: the moves and what a device sends of the four layers train nothing."""
+_RUNS: LRUCache[str, tuple[Step, ...]] = LRUCache(60)
+"""The last runs, by their experiment as text: the moves train nothing."""
 
 
-def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> Iterator[Round]:
+def trained(wanted: Experiment, stopping: Callable[[], bool] = lambda: False) -> Iterator[Step]:
     """The rounds of an experiment as they come, or from the last time; no more of them once it is stopped."""
-    stored = _RUNS.get(wanted.to_toml())
-    if stored is not None:
-        yield from stored
+    stored_steps = _RUNS.get(wanted.to_toml())
+    if stored_steps is not None:
+        yield from stored_steps
         return
-    rounds = []
-    for record in Federation(wanted, cancelled=stopping):
-        rounds.append(record)
-        yield record
-    if len(rounds) == wanted.rounds:
-        _RUNS[wanted.to_toml()] = tuple(rounds)
+    steps = []
+    for step in watch(wanted, stopping):
+        steps.append(step)
+        yield step
+    if len(steps) == wanted.rounds:
+        _RUNS[wanted.to_toml()] = tuple(steps)
 
 
-@lru_cache(maxsize=256)
-def densities(layer: int, bits: int, seed: int) -> tuple[float, ...]:
-    """δ of a bell-shaped layer as it is, and after each plane that is cut, down to one bit."""
-    codes = bell(layer, bits, seed)
-    shares = []
-    while codes.grid.bits > 1:
-        shares.append(float(msb_density(codes)))
-        fewer, left = prune_msb(codes, 1.0, once=True)
-        codes = narrow_bits(fewer, int(left))
-    return tuple(shares)
+def frame(state: State, steps: list[Step]) -> Frame:
+    """What a live run shows after its last round so far."""
+    last = steps[-1]
+    stages = walk(state, last)
+    shown = min(state.move, len(stages) - 1)
+    matrix = _matrix(
+        state, stages[shown], _stage(last, shown, len(stages)),
+        moved=last.moved if shown == 0 else (), own=last.own, before=stages[shown - 1] if shown > 2 else None,
+    )  # fmt: skip
+    pictures = {
+        Matrix: matrix,
+        Weakest: Weakest.Data([[step.own[_weakest(state)] for step in steps]], ROUNDS),
+        Average: Average.Data([[step.record.accuracy for step in steps]], ROUNDS),
+    }
+    rows = [
+        {"round": s.record.index, "accuracy": s.record.accuracy, "weakest": s.own[_weakest(state)],
+         "moved": _moved(s), "sent_bits": s.record.extras["sent_bits"], "next_bits": s.record.extras["bits"],
+         "lambda": s.record.extras["penalty"], "bytes_up": s.record.bytes_up, "bytes_down": s.record.bytes_down}
+        for s in steps
+    ]  # fmt: skip
+    record = last.record
+    message = (
+        f"Digits, ResNet-8: accuracy {record.accuracy:.1%} after {number_of(record.index, 'round')}, the weakest device's own "
+        f"model {last.own[_weakest(state)]:.1%}; {_moved(last):.0%} of its weights moved in the last round. "
+        f"{(record.bytes_up + record.bytes_down) / 1000:.0f} kB a round."
+    )
+    return Frame(pictures, message, rows, record.index / ROUNDS)
 
 
-def _left(layer: int, bits: int, epsilon: float, seed: int) -> int:
-    """Bits left once no top plane is as rare as ε."""
-    return bits - sum(1 for _ in itertools.takewhile(lambda delta: delta <= epsilon, densities(layer, bits, seed)))
+def _weakest(state: State) -> int:
+    return min(range(CLIENTS), key=lambda n: _budget(state, n))
 
 
-def local_widths(state: State, device: int) -> tuple[int, ...]:
-    """What a device sends of the four bell-shaped layers: its budget, less the MSBs that are rare."""
-    bits = 8 if state.scheme == "dual" else int(_budget(state, device))
-    if not state.pruning:
-        return (bits,) * len(SIZES)
-    return tuple(_left(layer, bits, state.epsilon, state.seed) for layer in range(len(SIZES)))
+def _moved(step: Step) -> float:
+    """Share of the first device's weights that moved, over all layers."""
+    return sum(m * share for m, share in zip(SIZES, step.moved[0], strict=True)) / sum(SIZES)
 
 
-def walks(state: State, sent: list[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
-    """Every device's widths: as sent, at the common base, and after each move; as sent alone if budgets are not kept."""
+def _matrix(
+    state: State,
+    widths: tuple[tuple[int, ...], ...],
+    stage: str,
+    *,
+    moved: tuple[tuple[float, ...], ...] = (),
+    own: tuple[float, ...] = (math.nan,) * CLIENTS,
+    before: tuple[tuple[int, ...], ...] | None = None,
+) -> Matrix.Data:
+    return Matrix.Data(
+        widths=widths,
+        before=before or widths,
+        moved=moved,
+        budgets=[_budget(state, n) for n in range(CLIENTS)],
+        means=[mean_bits(SIZES, row) for row in widths],
+        own=own,
+        layers=ROWS,
+        stage=stage,
+    )
+
+
+def walk(state: State, step: Step) -> list[tuple[tuple[int, ...], ...]]:
+    """Widths of all devices: as trained, as sent, and where the server deals them, the base and after each move."""
     if state.scheme != "full":
-        return [[widths] for widths in sent]
+        return [step.given, step.sent]
     budgets = [_budget(state, n) for n in range(CLIENTS)]
-    widths = torch.tensor(sent)
-    base = common_base(widths, budgets)
-    lost = torch.tensor([[int(budget)] for budget in budgets]) - widths
-    reduced = [delta - 1 for delta in history(lost, budgets)]
-    return [[sent[n], *moves(base, reduced, SIZES, budgets[n], state.cutting)] for n in range(CLIENTS)]
+    shares = [budget * samples for budget, samples in zip(budgets, step.samples, strict=True)]
+    given = torch.tensor(step.given)
+    sent = torch.tensor(step.sent)
+    base = common_base(sent, shares)
+    reduced = [delta - 1 for delta in history((given - sent).clamp(min=0), shares)]
+    paths = [list(moves(base, reduced, SIZES, budget, state.cutting)) for budget in budgets]
+    longest = max(map(len, paths))
+    return [step.given, step.sent, *(tuple(path[min(k, len(path) - 1)] for path in paths) for k in range(longest))]
 
 
-def _stage(state: State, last: int) -> str:
+def _stage(step: Step, shown: int, stages: int) -> str:
     """The picture's title."""
-    if state.scheme == "dual":
-        return "A bit has a price, nobody enforces the budget: as sent from 8 bits"
-    if state.scheme != "full":
-        return "No server keeps the budgets: every device goes on with what it sent"
-    if state.move == 0:
-        return "As sent: each device at its budget, less the top planes that were rare"
-    if state.move == 1:
-        return "Common base: the mean of what was sent, rounded, layer by layer"
-    if state.move >= last:
-        return f"After {last - 1} moves every device is within its budget"
-    return f"Move {state.move - 1}: each device cuts or grows one bit (dark frames)"
+    number = step.record.index
+    if shown == 0:
+        return f"Round {number}: bits, and the share of weights that the device's training moved"
+    if shown == 1:
+        return f"Round {number}, as sent: without the planes that hardly any weight used"
+    if shown == 2:
+        return "The common base: the mean of what was sent, rounded, layer by layer"
+    if shown == stages - 1:
+        return f"After {shown - 2} moves every device is within its budget: the widths of round {number + 1}"
+    return f"Move {shown - 2}: each device cuts or grows one bit (dark frames)"

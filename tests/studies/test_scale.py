@@ -149,10 +149,10 @@ def test_every_arm_can_be_made_and_has_a_name_of_its_own():
     assert all(arm.seeds >= 3 and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
 
 
-def test_eden_error_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):
+def test_eden_nmse_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):
     monkeypatch.setattr(rivals, "LENGTH", 2**14)
     monkeypatch.setattr(rivals, "VECTORS", 4)
-    assert rivals.eden_error(0, bits=1) == pytest.approx(np.pi / 2 - 1, rel=0.02)
+    assert rivals.eden_nmse(0, bits=1) == pytest.approx(np.pi / 2 - 1, rel=0.02)
 
 
 def test_recipes_read_the_runs_of_the_folder_that_is_named_and_are_heard(whole, tmp_path, monkeypatch):

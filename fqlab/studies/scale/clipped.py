@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fqlab.federation import Experiment
@@ -32,7 +33,11 @@ def experiment(options: dict[str, Any]) -> Experiment:
 
 
 ARMS = {("small", name): Arm("clipped", f"small-{name}", experiment(options)) for name, options in TABLE.items()}
-"""(scale, name) -> arm, in the order in which they are worth running."""
+ARMS |= {
+    ("small", f"{name}-40"): Arm("clipped", f"small-{name}-40", replace(experiment(TABLE[name]), rounds=40))
+    for name in ("float", "octav-nearest", "max-abs-nearest")
+}
+"""(scale, name) -> arm, in the order in which they are worth running; the last go on for 40 rounds."""
 
 
 def accuracy(seed: int, scale: str, arm: str) -> float:

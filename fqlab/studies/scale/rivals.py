@@ -12,7 +12,7 @@ from fqlab.seeds import torch_generator
 from fqlab.studies.scale import fedavg
 from fqlab.studies.scale.store import Arm, Run, obtain
 
-__all__ = ["ARMS", "behind", "eden_error", "saved"]
+__all__ = ["ARMS", "behind", "eden_nmse", "saved"]
 
 TABLE: dict[str, dict[str, Any]] = {
     "fedpaq-2": {"bits": 2},
@@ -46,7 +46,7 @@ def behind(seed: int, scale: str, arm: str) -> float:
     return 100 * (plain - ours)
 
 
-def eden_error(seed: int, bits: int) -> float:
+def eden_nmse(seed: int, bits: int) -> float:
     """E‖x̂ − x‖²/‖x‖² of EDEN: 16 vectors of 2^20 numbers far from normal (cubes of normal ones), rotated at random."""
     nmse = []
     for k in range(VECTORS):

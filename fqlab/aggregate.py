@@ -10,6 +10,7 @@ import torch
 
 from fqlab.errors import ConfigError, WireError, in_range, one_of, shown
 from fqlab.quant import Codes, Grid, stack_alike
+from fqlab.tensors import dense_real
 from fqlab.wire import Payload
 
 __all__ = [
@@ -28,9 +29,17 @@ Stack = torch.Tensor | Sequence[torch.Tensor]
 """One tensor a client: a sequence, or stacked ``[clients, ...]``."""
 
 
-def _weighted(values: Stack, shares: torch.Tensor) -> torch.Tensor:
+def _stacked(values: Stack) -> torch.Tensor:
+    """``values`` as one tensor ``[clients, ...]`` of float numbers."""
     stacked = values if isinstance(values, torch.Tensor) else torch.stack(list(values))
-    return torch.tensordot(shares, stacked, dims=1)
+    if not dense_real("values", stacked).is_floating_point():
+        raise ConfigError(f"values has numbers of type {stacked.dtype}, but an average needs floating point ones.")
+    return stacked
+
+
+def _weighted(values: Stack, shares: torch.Tensor) -> torch.Tensor:
+    stacked = _stacked(values)
+    return torch.tensordot(shares.to(stacked.dtype), stacked, dims=1)
 
 
 def mean(values: Stack, samples: Sequence[float] | None = None) -> torch.Tensor:
@@ -97,7 +106,7 @@ def _ordered(values: Stack, masks: Stack | None) -> tuple[torch.Tensor, torch.Te
     """Each coordinate's values in increasing order ``[clients, ...]``, those that do not count last, and how many do."""
     if not len(values):
         raise ConfigError("values is empty, but an average needs at least one client.")
-    stacked = values if isinstance(values, torch.Tensor) else torch.stack(list(values))
+    stacked = _stacked(values)
     if masks is None:
         return stacked.sort(0).values, torch.full(stacked.shape[1:], len(stacked), dtype=torch.int64)
     kept = (masks if isinstance(masks, torch.Tensor) else torch.stack(list(masks))).bool()
@@ -135,9 +144,9 @@ def inverse_error_weights(mse: Sequence[float] | torch.Tensor, *, floor: float =
     Raises:
         ConfigError: for a negative or non-finite error.
     """
-    mse = torch.as_tensor(mse, dtype=torch.float64)
+    mse = dense_real("mse", torch.as_tensor(mse)).double()
     if mse.numel() == 0 or not bool(((mse >= 0) & mse.isfinite()).all()):
-        raise ConfigError(f"mse is {mse.tolist()}, but must be finite numbers of 0 or more.")
+        raise ConfigError(f"mse is {shown(mse.tolist())}, but must be finite numbers of 0 or more.")
     inverse = 1.0 / mse.clamp(min=floor)
     return (inverse / inverse.sum()).to(torch.float32)
 
@@ -203,7 +212,7 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form])
             if int(low) < grid.low or int(high) > grid.high:
                 return f"{name} holds a code outside {grid.low}..{grid.high}"
         numbers = entry.clip if isinstance(entry, Codes) else entry
-        if numbers.is_floating_point() and not float(torch.linalg.vector_norm(numbers, torch.inf)) <= LIMIT:
+        if numbers.is_floating_point() and not _within(numbers, -LIMIT, LIMIT):
             return f"{name} is not finite or beyond {LIMIT:g}"
     return None
 

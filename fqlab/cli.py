@@ -9,13 +9,22 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fqlab.errors import ConfigError, FqlabError, shown
 
 __all__ = ["main"]
 
+LONGEST = 600
+"""Characters of what argparse says is wrong."""
 NO_FLAG = ("options", "split", "method")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but what it cannot read it does not repeat at any length."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message if len(message) < LONGEST else f"{message[: LONGEST - 8]} ...")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,10 +54,11 @@ def _dispatch(arguments: list[str]) -> int:
         from fqlab.lessons.launch import launch
 
         launch(arguments[1:])
-    parser = argparse.ArgumentParser("fqlab", description="Quantized federated learning to see, touch and reproduce.")
+    parser = _Parser("fqlab", description="Quantized federated learning to see, touch and reproduce.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train a federation and print its rounds (fqlab run --help)")
-    commands.add_parser("flower", help="flower app DIR writes an experiment as a Flower app (fqlab flower app --help)")
+    flower = commands.add_parser("flower", help="an experiment for machines of your own").add_subparsers(required=True)
+    flower.add_parser("app", help="write it as a Flower app (fqlab flower app --help)")
     commands.add_parser("lab", help="open the lessons in JupyterLab; options go to JupyterLab")
     pair = commands.add_parser("compare", help="two runs that 'fqlab run --out' wrote, side by side")
     pair.add_argument("runs", type=Path, nargs=2, metavar="RUN.json")
@@ -150,10 +160,13 @@ def _run(arguments: list[str]) -> int:
     from fqlab.files import UntilClosed, writable_file
 
     method, base = _named(arguments)
-    chosen = vars(
-        _parser(method, "fqlab run", "Train a federation; print a table of its rounds.").parse_args(arguments)
+    parser = _parser(method, "fqlab run", "Train a federation; print a table of its rounds.")
+    parser.add_argument(
+        "--seeds", type=_number_or_text, default=1, help="run under so many seeds in a row; print mean ± spread"
     )
+    chosen = vars(parser.parse_args(arguments))
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
+    _can_run(experiment.engine)
     given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
     places = {name: writable_file(path, name) for name, path in given.items()}
     alike = seeded(experiment, chosen["seeds"])
@@ -163,9 +176,18 @@ def _run(arguments: list[str]) -> int:
         return _train(experiment, places.get("out"), places.get("checkpoint"))
 
 
+def _can_run(engine: str) -> None:
+    """Say at once, before anything is printed, that an engine cannot run here."""
+    if engine == "flower":
+        from fqlab.federation.engines.flower.network import obstacle
+
+        if (problem := obstacle()) is not None:
+            raise ConfigError(f"engine is 'flower', but {problem}.")
+
+
 def _named(arguments: list[str]) -> tuple[str, Any]:
     """The method, whose settings are flags too, and the experiment that flags change."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = _Parser(add_help=False, allow_abbrev=False)
     for name in ("method", "config", "ticket"):
         first.add_argument(f"--{name}", default=None)
     leading, _ = first.parse_known_args(arguments)
@@ -180,7 +202,9 @@ def _flower_app(arguments: list[str]) -> int:
     parser.add_argument("folder", metavar="DIR", help="made if missing")
     parser.add_argument("--superlink", default="127.0.0.1:9093", help="where the server listens (default: %(default)s)")
     parser.add_argument("--certificate", help="the file of the server's certificate; the README says how to make one")
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds a round may take (default: 120)")
+    parser.add_argument(
+        "--timeout", type=_number_or_text, default=120.0, help="seconds a round may take (default: 120)"
+    )
     chosen = vars(parser.parse_args(arguments))
     from fqlab.errors import in_range
     from fqlab.federation.engines.flower.app import Server, write_own
@@ -213,16 +237,15 @@ def _base(config: str | None, ticket: str | None) -> Any:
     return Experiment(engine="auto") if config is None else Experiment.from_toml(expand(config, "config"))
 
 
-def _parser(method: str, command: str, about: str) -> argparse.ArgumentParser:
+def _parser(method: str, command: str, about: str) -> _Parser:
     """Flags of the experiment, of the partition and of the chosen method."""
     from fqlab import methods, partition
     from fqlab.federation import Experiment
 
-    parser = argparse.ArgumentParser(command, description=about, allow_abbrev=False)
+    parser = _Parser(command, description=about, allow_abbrev=False)
     parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
     parser.add_argument("--config", help="a TOML file; flags override it")
     parser.add_argument("--ticket", help="a panel's ticket instead of a file, such as tour-0G4K8-1R2M")
-    parser.add_argument("--seeds", type=int, default=1, help="run under so many seeds in a row; print mean ± spread")
     parser.add_argument("--out", help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", help="write every round to this file, and resume from it")
     group = parser.add_argument_group("experiment")

@@ -6,10 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-__all__ = ["Weights", "expand_like", "leading", "stack", "unstack", "with_prefix"]
+from fqlab.errors import ConfigError
+
+__all__ = ["Weights", "dense_real", "expand_like", "leading", "stack", "unstack", "with_prefix"]
 
 Weights = dict[str, torch.Tensor]
 """Name -> float32 tensor."""
+
+
+def dense_real(name: str, x: torch.Tensor) -> torch.Tensor:
+    """``x``, if it has real numbers and memory for each of them.
+
+    Raises:
+        ConfigError: for a sparse, complex or quantized tensor, and for one without data.
+    """
+    if x.layout is not torch.strided or x.is_complex() or x.is_quantized or x.is_meta:
+        kind = "without data" if x.is_meta else f"of layout {x.layout} and type {x.dtype}"
+        raise ConfigError(f"{name} is a tensor {kind}, but must be a dense one of real numbers.")
+    return x
 
 
 def expand_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fqlab.data.sources import fetch
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.registry import Registry
 
 if TYPE_CHECKING:
@@ -89,4 +89,14 @@ def load(name: str, *, seed: int = 0) -> Dataset:
 @functools.lru_cache(maxsize=4)
 def _load(loader: Callable[..., Dataset], seed: int | None, folder: str) -> Dataset:  # noqa: ARG001
     """One call for each loader, world and ``FQLAB_DATA`` (which loaders read): what they decide is remembered."""
-    return loader() if seed is None else loader(seed=seed)
+    try:
+        dataset = loader() if seed is None else loader(seed=seed)
+    except TypeError as error:
+        raise ConfigError(f"dataset {_named(loader)} can't be called without arguments: {str(error)[:200]}.") from error
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"dataset {_named(loader)} gives {shown(dataset)}, but must give a fqlab.data.Dataset.")
+    return dataset
+
+
+def _named(loader: Callable[..., Dataset]) -> str:
+    return shown(getattr(loader, "__qualname__", loader))

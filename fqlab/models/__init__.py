@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from fqlab.data import Dataset
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.models.activations import QuantizedActivation, quantize_activations
 from fqlab.models.cnn import ClippedCNN, DigitsCNN, LeNet5
 from fqlab.models.layers import BatchNorm, Dropout, build, couples_samples, set_generator, smallest_batch, uses_noise
@@ -113,7 +113,18 @@ def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
         raise ConfigError(
             f"model {name!r} needs {entry.needs}, but dataset {dataset.name!r} has inputs of shape {shape}."
         )
-    return build(lambda: entry(shape, len(dataset.classes)), torch.Generator().manual_seed(seed))
+    return build(lambda: _made(name, entry, shape, len(dataset.classes)), torch.Generator().manual_seed(seed))
+
+
+def _made(name: str, entry: Callable[..., Any], shape: tuple[int, ...], classes: int) -> nn.Module:
+    """What a function of shape and classes makes, if that is a network."""
+    try:
+        model = entry(shape, classes)
+    except TypeError as error:
+        raise ConfigError(f"model {name!r} can't be made of shape {shape} and {classes} classes: {error}.") from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model {name!r} gives {shown(model)}, but must give a torch.nn.Module.")
+    return model
 
 
 def quantizable(model: nn.Module, *, biases: bool = False) -> tuple[str, ...]:

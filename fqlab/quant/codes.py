@@ -10,7 +10,7 @@ import torch
 
 from fqlab.errors import ConfigError, one_of
 from fqlab.quant.grids import ROUNDINGS, Grid
-from fqlab.tensors import expand_like
+from fqlab.tensors import dense_real, expand_like
 
 __all__ = ["Codes", "stack_alike", "quantize", "stochastic_round", "mse_parts", "grid_index", "tiles"]
 
@@ -125,9 +125,10 @@ def quantize(
 
     Raises:
         ConfigError: for an unknown rounding, a missing generator, NaN in ``x``, or a clip that is negative,
-            not finite or of another shape.
+            not finite or of another shape, or an ``x`` that is sparse, complex or without data.
     """
     one_of("rounding", rounding, ROUNDINGS)
+    dense_real("x", x)
     if rounding == "stochastic" and generator is None and noise is None:
         raise ConfigError("generator is None, but stochastic rounding needs a torch.Generator.")
     clip = _checked(torch.as_tensor(clip, dtype=torch.float32), x.shape[:batch_dims])
@@ -165,6 +166,7 @@ def mse_parts(x: torch.Tensor, codes: Codes) -> tuple[float, float]:
     Returns:
         ``(granular, clipping)``, in squared units of ``x``; 0 where there are no values.
     """
+    x = dense_real("x", x).detach().float()
     clip = expand_like(codes.clip, x)
     outside = (x < clip * codes.grid.bottom) | (x > clip * codes.grid.top)
     squares = (x - codes.dequantize()).double().square_()

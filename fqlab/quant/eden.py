@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from scipy.special import ndtr, ndtri
 
-from fqlab.errors import in_range
+from fqlab.errors import ConfigError, in_range
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
-from fqlab.tensors import expand_like
+from fqlab.tensors import dense_real, expand_like
 
 __all__ = ["eden_decode", "eden_encode", "eden_nmse", "lloyd_max"]
 
@@ -67,6 +67,9 @@ def eden_encode(x: torch.Tensor, bits: int) -> Codes:
     Theorem 2.1); it is 0 for a vector of zeros. What the codes stand for is :func:`eden_decode`'s to say, not the
     grid's.
     """
+    if not x.dim():
+        raise ConfigError("x is a single number, but must be a vector, or vectors [..., n].")
+    x = dense_real("x", x).detach().float().contiguous()
     levels = torch.tensor(lloyd_max(bits), dtype=torch.float32)
     # In double precision: the squares of 1e-22 and of 1e20 are 0 and infinite in single.
     length = torch.linalg.vector_norm(x, dim=-1, dtype=torch.float64)

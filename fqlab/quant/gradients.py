@@ -12,7 +12,7 @@ import torch
 from fqlab.errors import one_of
 from fqlab.quant.codes import grid_index, stochastic_round
 from fqlab.quant.grids import Grid
-from fqlab.tensors import expand_like
+from fqlab.tensors import dense_real, expand_like
 
 __all__ = ["GRADIENTS", "fake_quantize", "slope", "straight_through"]
 
@@ -53,6 +53,7 @@ def fake_quantize(
         gradient: one of :data:`GRADIENTS`.
     """
     one_of("gradient", gradient, GRADIENTS)
+    dense_real("x", x)
     wide = expand_like(clip, x).detach()
     frozen = x.detach()
     place = grid_index(frozen, wide, grid)

@@ -20,7 +20,7 @@ import torch
 from fqlab.errors import one_of
 from fqlab.quant.codes import Codes, grid_index
 from fqlab.quant.grids import Grid
-from fqlab.tensors import expand_like
+from fqlab.tensors import dense_real, expand_like
 
 __all__ = ["LATTICES", "code_shape", "dithered", "lattice_mse", "lattice_step", "undithered"]
 
@@ -71,6 +71,7 @@ def dithered(
         lattice: one of :data:`LATTICES`.
         batch_dims: leading dimensions that have a clip of their own.
     """
+    x = dense_real("x", x).detach()
     batch = x.shape[:batch_dims]
     shape = x.shape[batch_dims:]
     if one_of("lattice", lattice, LATTICES) == "scalar":

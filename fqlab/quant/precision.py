@@ -13,6 +13,7 @@ import torch
 from fqlab.errors import ConfigError
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
+from fqlab.tensors import dense_real
 
 __all__ = ["MAX_BITS", "bit_variables", "signed_sum", "requantize_to_step", "requantize", "requantize_net"]
 
@@ -75,7 +76,7 @@ def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
     """
     grid = Grid(bits, "sign_magnitude")
     scale = _finite("scale", scale)
-    values = _rounded("net", net.clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
+    values = _rounded("net", dense_real("net", net).detach().clamp(-1, 1) * grid.high) * torch.where(scale < 0, -1, 1)
     return Codes(values.to(torch.int16), grid, scale.abs())
 
 
@@ -108,7 +109,9 @@ def requantize_to_step(
     step = _finite("step", step)
     if bool((step < 0).any()):
         raise ConfigError(f"step is {step.tolist()}, but must be 0 or more.")
-    values = _rounded("weights", weights / torch.where(step > 0, step, 1.0)) * (step > 0)
+    values = _rounded("weights", dense_real("weights", weights).detach() / torch.where(step > 0, step, 1.0)) * (
+        step > 0
+    )
     largest = float(values.abs().max()) if values.numel() else 0.0
     bits = bits or min(cap, max(1, int(min(largest, 2.0**cap)).bit_length()))
     grid = Grid(bits, "sign_magnitude")

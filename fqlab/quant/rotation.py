@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from fqlab.errors import ConfigError
+from fqlab.tensors import dense_real
 
 __all__ = ["TURNS", "WASTE", "hadamard", "pieces", "random_signs", "rotate", "rotate_back"]
 
@@ -36,10 +37,11 @@ def hadamard(x: torch.Tensor) -> torch.Tensor:
     Raises:
         ConfigError: for another n.
     """
-    n = x.shape[-1]
+    dense_real("x", x)
+    n = x.shape[-1] if x.dim() else 0
     if n < 1 or n & (n - 1):
         raise ConfigError(f"x has {n} entries in a row, but the Hadamard transform needs a power of two.")
-    x = x.clone(memory_format=torch.contiguous_format)
+    x = x.detach().clone(memory_format=torch.contiguous_format)
     half = 1
     while half < n:
         low, high = x.view(*x.shape[:-1], n // (2 * half), 2, half).unbind(-2)

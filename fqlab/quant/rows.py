@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fqlab.errors import ConfigError
+from fqlab.tensors import dense_real
 
 __all__ = ["Rule", "detached", "rows_of", "usable"]
 
@@ -20,8 +21,9 @@ def rows_of(x: torch.Tensor, batch_dims: int) -> torch.Tensor:
     """``x`` as float32 of shape ``[*batch, n]``.
 
     Raises:
-        ConfigError: if there is no value.
+        ConfigError: if there is no value, or not one of its own for each entry.
     """
+    dense_real("x", x)
     if x.numel() == 0:
         raise ConfigError(f"x has shape {tuple(x.shape)}, but a clip needs at least one value.")
     return x.detach().to(torch.float32).reshape(x.shape[:batch_dims] + (-1,))

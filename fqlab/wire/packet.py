@@ -14,7 +14,7 @@ import torch
 
 from fqlab.errors import ConfigError, WireError, one_of
 from fqlab.quant.codes import Codes
-from fqlab.tensors import Weights
+from fqlab.tensors import Weights, dense_real
 from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
 from fqlab.wire.symbols import (
     as_numpy,
@@ -84,6 +84,8 @@ def checked_row(name: str, value: Any) -> Row:
                 f"payload[{name!r}].clip has shape {shape}, but a packet is one client's: use codes[client]."
             )
         return Row(name, tuple(value.shape), value.grid.kind, value.grid.bits)
+    if isinstance(value, torch.Tensor):
+        dense_real(f"payload[{name!r}]", value)
     if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
         kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
         allowed = ", ".join(_TYPES.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -338,3 +339,21 @@ def test_a_last_batch_that_is_not_full_can_be_left_out(engine):
     assert all(len(np.unique(np.concatenate(plan[k : k + 4]))) == 256 for k in (0, 4))
     assert Experiment.from_toml(e.to_toml()) == e
     assert fit(e).accuracy > 0.1
+
+
+@pytest.mark.parametrize(
+    "flag", ["--dataset=os:system", "--model=os:system", "--model=builtins:dict", "--dataset=builtins:dict"]
+)
+def test_a_function_that_makes_no_data_or_network_is_said(flag, capsys):
+    assert main(["run", "--rounds=1", "--engine=serial", flag]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"fqlab: {flag[2:].partition('=')[0]} ")
+    assert len(told) < 500
+
+
+@pytest.mark.parametrize("hostile", ["x" * 10**5, "9" * 5000, "\x1b[31m"])
+def test_what_no_flag_can_hold_is_not_repeated_at_length(hostile, capsys):
+    for arguments in (["run", f"--seeds={hostile}"], [hostile], ["run", hostile], ["run", f"--{hostile}=1"]):
+        with contextlib.suppress(SystemExit):
+            assert main(arguments) == 2
+        assert len(capsys.readouterr().err.rpartition("error: ")[2]) < 700

@@ -286,6 +286,40 @@ def test_a_replayed_round_is_at_most_one_vote(method, tampered):
     assert all(bool(v.isfinite().all()) for v in federation.server.weights.values())
 
 
+@pytest.mark.parametrize("method", EVERY)
+def test_what_nobody_asked_for_kills_no_round(method, tampered):
+    """Client 3 adds entries that look like what methods send, in shapes that they never have."""
+    odd = [torch.zeros(0), torch.zeros(3, 0), torch.full((3,), -1.0), torch.ones(2, dtype=torch.bool), torch.arange(3)]
+    odd.append(Codes(torch.zeros(0, dtype=torch.int16), Grid(2, "sign_magnitude"), torch.tensor(1.0)))
+    names = (
+        "extra",
+        "extra/mse",
+        "mask/extra",
+        "fc1.weight/0",
+        "fc1.weight/mse/x",
+        "seed/x",
+        "penalty",
+        "versions",
+        "phase",
+    )
+
+    def tamper(result: ClientResult) -> ClientResult:
+        def more(payload: Payload) -> Payload:
+            codes, tensors = dict(payload.codes), dict(payload.tensors)
+            for name in names:
+                for k, value in enumerate(odd):
+                    (codes if isinstance(value, Codes) else tensors).setdefault(f"{k}{name}", value)
+            return Payload(codes, tensors)
+
+        return as_if(result, more) if result.client == 3 else result
+
+    tampered(tamper)
+    federation = Federation(experiment(method, rounds=2))
+    for record in federation:
+        assert all(text.startswith("client 3:") for text in record.left_out)
+    assert len(federation.rounds) == 2
+
+
 @pytest.mark.parametrize("big", ["tensor", "absent planes", "noise"])
 def test_too_many_bytes_or_entries_are_refused_before_they_are_unpacked(big, tampered):
     def more(payload: Payload) -> Payload:

@@ -18,7 +18,8 @@ class Opened:
 
 
 def test_a_service_is_started_once_and_the_last_one_ends_first():
-    services, log = Services(), []
+    services = Services()
+    log = []
     for name in ("a", "b", "a"):
         services.get(name, lambda name=name: Opened(name, log))
     services.close()

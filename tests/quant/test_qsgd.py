@@ -43,7 +43,7 @@ def test_unbiased_with_qsgds_variance(bits):
 
 
 @given(st.integers(1, 400), st.integers(1, 4), st.integers(0, 1000))
-def test_the_expected_error_keeps_alistarhs_bound(entries, bits, seed):
+def test_the_expected_mse_keeps_alistarhs_bound(entries, bits, seed):
     """E‖Q(x) − x‖²/‖x‖² is at most min(p/s², √p/s) (Alistarh et al. 2017, Lemma 3.1)."""
     x = vector(entries, seed)
     s = 2**bits - 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fqlab import methods
 from fqlab.federation import Experiment, Federation, History
 from fqlab.federation.deployment import deploy, robustness
 from fqlab.panels.frame import Frame, Panel, Settings, control
@@ -149,7 +150,7 @@ def experiment(state: State) -> Experiment:
     else:
         options |= {"range_rule": state.trained}
         options |= {} if state.method == "mqat" else {"bits": state.bits}
-    return Experiment(method="robust", engine="vectorized", options=options, **shared)
+    return Experiment(method="robust", engine="vectorized", options=methods.acting("robust", options), **shared)
 
 
 def _plain(state: State) -> State:

@@ -57,7 +57,8 @@ def _dispatch(arguments: list[str]) -> int:
     parser = _Parser("fqlab", description="Quantized federated learning to see, touch and reproduce.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train a federation and print its rounds (fqlab run --help)")
-    commands.add_parser("flower", help="flower app DIR writes an experiment as a Flower app (fqlab flower app --help)")
+    flower = commands.add_parser("flower", help="an experiment for machines of your own").add_subparsers(required=True)
+    flower.add_parser("app", help="write it as a Flower app (fqlab flower app --help)")
     commands.add_parser("lab", help="open the lessons in JupyterLab; options go to JupyterLab")
     pair = commands.add_parser("compare", help="two runs that 'fqlab run --out' wrote, side by side")
     pair.add_argument("runs", type=Path, nargs=2, metavar="RUN.json")
@@ -159,10 +160,13 @@ def _run(arguments: list[str]) -> int:
     from fqlab.files import UntilClosed, writable_file
 
     method, base = _named(arguments)
-    chosen = vars(
-        _parser(method, "fqlab run", "Train a federation; print a table of its rounds.").parse_args(arguments)
+    parser = _parser(method, "fqlab run", "Train a federation; print a table of its rounds.")
+    parser.add_argument(
+        "--seeds", type=_number_or_text, default=1, help="run under so many seeds in a row; print mean ± spread"
     )
+    chosen = vars(parser.parse_args(arguments))
     experiment = _experiment(base, method, {k: v for k, v in chosen.items() if v is not None})
+    _can_run(experiment.engine)
     given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
     places = {name: writable_file(path, name) for name, path in given.items()}
     alike = seeded(experiment, chosen["seeds"])
@@ -170,6 +174,15 @@ def _run(arguments: list[str]) -> int:
         if len(alike) > 1:
             return _repeat(alike, places.get("out"), places.get("checkpoint"))
         return _train(experiment, places.get("out"), places.get("checkpoint"))
+
+
+def _can_run(engine: str) -> None:
+    """Say at once, before anything is printed, that an engine cannot run here."""
+    if engine == "flower":
+        from fqlab.federation.engines.flower.network import obstacle
+
+        if (problem := obstacle()) is not None:
+            raise ConfigError(f"engine is 'flower', but {problem}.")
 
 
 def _named(arguments: list[str]) -> tuple[str, Any]:
@@ -233,9 +246,6 @@ def _parser(method: str, command: str, about: str) -> _Parser:
     parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
     parser.add_argument("--config", help="a TOML file; flags override it")
     parser.add_argument("--ticket", help="a panel's ticket instead of a file, such as tour-0G4K8-1R2M")
-    parser.add_argument(
-        "--seeds", type=_number_or_text, default=1, help="run under so many seeds in a row; print mean ± spread"
-    )
     parser.add_argument("--out", help="write experiment and rounds to this JSON file")
     parser.add_argument("--checkpoint", help="write every round to this file, and resume from it")
     group = parser.add_argument_group("experiment")

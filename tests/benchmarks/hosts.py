@@ -43,10 +43,10 @@ METHODS = {
 
 
 def sh(*words: str) -> None:
-    """Run a command; what it says goes into the error if it fails."""
+    """Run a command; if it fails (no root, a kernel without netem), what it says is the last word."""
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
-        raise OSError(f"{' '.join(words)}: {done.stderr.strip()}")
+        sys.exit(f"{' '.join(words)}: {done.stderr.strip()}")
 
 
 def host(number: int) -> str:

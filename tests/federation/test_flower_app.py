@@ -16,7 +16,7 @@ import pytest
 from flower_python import PYTHON, needs_flower
 from fqlab import cli
 from fqlab.federation import Experiment, fit
-from fqlab.federation.engines.flower import node
+from fqlab.federation.engines.flower import network, node
 from fqlab.federation.engines.flower.network import free_ports
 from fqlab.files import tomllib
 
@@ -76,6 +76,20 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, capsys, argument
     assert words in said
     assert said.count("\n") == 1
     assert not (tmp_path / "app").exists()
+
+
+def test_without_flower_a_run_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(network, "find_spec", lambda name: None)
+    assert cli.main(["run", "--engine", "flower", "--rounds", "1"]) == 2
+    said = capsys.readouterr()
+    assert said.err == "fqlab: engine is 'flower', but Flower is not installed: pip install 'fqlab[flower]'.\n"
+    assert said.out == ""
+
+
+def test_flower_alone_asks_for_what_it_can_do(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["flower"])
+    assert "{app}" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):

@@ -24,10 +24,10 @@ def assert_alike(stored: np.ndarray, live: np.ndarray) -> None:
 
 
 STATE = "fqlab.players[0].now"
-# The pictures that are there are whole.
-WHOLE = """() => document.querySelectorAll('.fq-picture').length && [...document.querySelectorAll('.fq-picture img')]
-    .filter(i => i.src && !i.hidden).every(i => i.complete && i.naturalWidth > 0)"""
-# Milliseconds from the change of a slider to the decoded pictures of the next state, for every stop it can reach.
+# The newest wish is drawn, in every picture.
+WHOLE = """() => fqlab.players[0].painted === fqlab.players[0].asked
+    && [...document.querySelectorAll('.fq-picture canvas')].every((sheet) => sheet.width > 300 || sheet.height > 150)"""
+# Milliseconds from the change of a slider to the drawn pictures of the next state, for every stop it can reach.
 LATENCY = """async (name) => {
     const player = fqlab.players[0], row = document.querySelector(`[data-control="${name}"] input[type=range]`), taken = [];
     for (let at = 0; at <= Number(row.max); at++) {
@@ -36,7 +36,6 @@ LATENCY = """async (name) => {
         const done = new Promise((resolve) => document.addEventListener('fqlab:state', resolve, { once: true }));
         row.dispatchEvent(new Event('input'));
         await Promise.race([done, new Promise((resolve) => setTimeout(resolve, 2000))]);
-        await Promise.all([...document.querySelectorAll('.fq-picture img')].filter((i) => i.src && !i.hidden).map((i) => i.decode()));
         taken.push(performance.now() - began);
     }
     row.dispatchEvent(new Event('change'));
@@ -128,7 +127,7 @@ class Played:
         self._until(self.about["bases"][0])
 
     def latency(self, name: str) -> list[float]:
-        """Milliseconds until the pictures are decoded, for every stop of a slider."""
+        """Milliseconds until the pictures are drawn, for every stop of a slider."""
         return self.page.evaluate(LATENCY, name)
 
     def _until(self, place: list[int]) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from playing import assert_alike
 
 from fqlab import panels
 from fqlab.errors import DataError
-from fqlab.lessons.website.play import states, visits
+from fqlab.lessons.website.play import animation, states, visits
+from fqlab.lessons.website.play.animation import scenes
 from fqlab.lessons.website.play.cache import Cache
 from fqlab.lessons.website.play.ghosts import axes_of, ghost
 from fqlab.lessons.website.play.pictures import encode
@@ -243,3 +245,30 @@ def test_moving_a_control_goes_through_its_stops(monkeypatch):
         s for s in sweeps(panels.tour) if s.base == 0 and controls(panels.tour.State)[s.control].name == "clip"
     )
     assert [state.clip for state in moved(panels.tour, sweep)] == [0.2, 1.0, 1.3, 1.5, 2.0, 3.0]
+
+
+def test_the_animation_lasts_ten_seconds_and_is_small():
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    film = folder / "tour.webp"
+    assert film.stat().st_size <= 2_000_000
+    times = []
+    with Image.open(film) as shown:
+        assert shown.size == (960, 560)
+        for frame in range(shown.n_frames):
+            shown.seek(frame)
+            shown.load()
+            times.append(shown.info["duration"])
+    assert 9_000 < sum(times) < 12_000
+    with Image.open(folder / "social.png") as card:
+        assert card.size == (1280, 640)
+    planned = list(scenes({"bits": 7, "clip": len(stops(panels.tour, 0)) - 1}))
+    assert sum(stays for _, _, stays in planned) == sum(times)
+    presets = {doing.partition(" ")[2] for doing, how, _ in planned if how is None}
+    assert presets <= set(panels.tour.presets)
+
+
+def test_the_animation_needs_a_built_site(tmp_path, capsys):
+    pytest.importorskip("playwright.sync_api")
+    assert animation.main(["--site", str(tmp_path), "--film", str(tmp_path / "a.webp")]) == 2
+    assert "must be a built site" in capsys.readouterr().err
+    assert not (tmp_path / "a.webp").exists()

@@ -57,10 +57,7 @@ PRESS = """(name) => {
   point(button.getBoundingClientRect(), 0.5);
   button.click();
 }"""
-READY = """async () => {
-  await new Promise((resolve) => setTimeout(resolve, 60));
-  await Promise.all([...document.querySelectorAll('.fq-picture img')].filter((i) => i.src && !i.hidden).map((i) => i.decode()));
-}"""
+READY = "() => fqlab.players[0].painted === fqlab.players[0].asked"
 TITLE = """(story) => {
   document.getElementById('pointer').remove();
   const head = document.createElement('div');
@@ -69,8 +66,8 @@ TITLE = """(story) => {
   head.style.cssText = 'position:fixed; z-index:99; top:0; left:0; right:0; padding:10px 170px; background:#fff; color:#1f2328';
   document.body.append(head);
   const section = document.querySelector('section.fq-panel');
-  section.style.cssText = 'padding:76px 0 0 0';
-  document.querySelector('.fq-stage').style.zoom = 0.98;
+  section.style.cssText = 'padding:86px 0 0 0';
+  document.querySelector('.fq-stage').style.zoom = 0.94;
 }"""
 
 
@@ -139,7 +136,7 @@ def social(site: Path, out: Path) -> None:
 def _do(page: Any, doing: str, how: Any) -> None:
     verb, _, name = doing.partition(" ")
     page.evaluate(SLIDE, [name, how]) if verb == "slide" else page.evaluate(PRESS, name)
-    page.evaluate(READY)
+    page.wait_for_function(READY)
 
 
 def _seen(page: Any) -> Image.Image:

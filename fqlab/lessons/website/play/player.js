@@ -5,7 +5,7 @@
   const { states, inputs } = fqlab;
   const { element } = inputs;
   const BINDER = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/";
-  const WIDTH = 960, HEIGHT = 560, WIDE = 720, EDGE = 20;
+  const WIDTH = 960, HEIGHT = 616, WIDE = 720, EDGE = 20;
 
   class Player {
     constructor(section, about, shelf) {
@@ -14,9 +14,11 @@
       this.shelf = shelf;
       this.all = states.stored(about);
       this.asked = 0;
+      this.painted = 0;
       this.rest = null;
       this.now = null;
       this.build();
+      this.fit();
       new ResizeObserver(() => this.fit()).observe(section.parentElement);
     }
 
@@ -82,29 +84,29 @@
       this.say(`⚠ The ticket is mistyped, or belongs to another panel; one of this panel looks like ${this.now.ticket}.`);
     }
 
-    // Shows the stored state nearest to the wanted one; the newest wish wins.
+    // Shows the stored state nearest to the wanted one. A wish that a newer one has overtaken is still drawn, if nothing newer
+    // was, but moves no control: the hand is ahead.
     async show(wanted, { held = -1, rest = true } = {}) {
       const turn = ++this.asked;
       const entry = states.nearest(this.about, this.all, wanted, held);
-      let next;
+      let next, paints;
       try {
         next = await this.shelf.state(entry, this.about);
+        const before = this.rest;
+        paints = await Promise.all(this.images.flat().map((image, k) => image.ready(next.pictures[k], before && before.pictures[k])));
       } catch (wrong) {
         return turn === this.asked && this.say(`⚠ A file of stored states is missing: ${wrong.message}.`);
       }
-      if (turn !== this.asked) return;
-      const before = this.rest;
+      if (turn < this.painted) return;
+      this.painted = turn;
+      paints.forEach((paint) => paint());
+      if (turn < this.asked) return;
       this.now = next;
-      this.paint(next, before);
       this.arrange(next);
       this.explain(next, wanted);
       if (rest) this.rest = next;
       const detail = { panel: this.about.name, ticket: next.ticket, settings: this.settings(next.entry.place) };
       document.dispatchEvent(new CustomEvent("fqlab:state", { detail }));
-    }
-
-    paint(next, before) {
-      this.images.flat().forEach((image, k) => image.show(next.pictures[k], before && before.pictures[k]));
     }
 
     // Moves every control, the ticket and the pressed preset to where the state is.
@@ -168,24 +170,34 @@
     }
   }
 
-  // One picture: the default state's, over it what differs, over both the shadow of the state before.
+  async function loaded(address) {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    return image;
+  }
+
+  // One picture, laid together in its own resolution: the state that it starts from, over it what differs, and in what is
+  // still light the grey shadow of the state before.
   function frame(name, width, height) {
-    const style = `--w:${width}; --h:${height}`;
-    const [whole, part, ghost] = ["fq-whole", "fq-part", "fq-ghost"].map((kind) => element("img", { class: kind, alt: "", width, height, draggable: "false" }));
-    const box = element("div", { class: `fq-picture fq-p-${name.toLowerCase()}`, style, role: "img" }, whole, part, ghost);
-    const put = (image, address) => {
-      image.hidden = !address;
-      if (address && image.src !== address) image.src = address;
-    };
-    function show(picture, before) {
-      put(whole, picture.whole);
-      put(part, picture.part);
-      const same = before && before.ghost && before.greyAxes === picture.axes && (before.whole !== picture.whole || before.part !== picture.part);
-      put(ghost, same && !picture.stale ? before.ghost : null);
-      box.setAttribute("aria-label", picture.alt);
-      box.classList.toggle("fq-stale", picture.stale);
+    const sheet = element("canvas");
+    const box = element("div", { class: `fq-picture fq-p-${name.toLowerCase()}`, style: `--w:${width}; --h:${height}`, role: "img" }, sheet);
+    async function ready(picture, before) {
+      const other = before && before.ghost && before.greyAxes === picture.axes && !picture.stale;
+      const grey = other && (before.whole !== picture.whole || before.part !== picture.part) ? before.ghost : null;
+      const [whole, part, ghost] = await Promise.all([picture.whole, picture.part, grey].map((address) => address && loaded(address)));
+      return () => {
+        [sheet.width, sheet.height] = [whole.naturalWidth, whole.naturalHeight];
+        const pen = sheet.getContext("2d");
+        for (const layer of [whole, part]) if (layer) pen.drawImage(layer, 0, 0);
+        pen.globalCompositeOperation = "darken";
+        if (ghost) pen.drawImage(ghost, 0, 0);
+        box.setAttribute("aria-label", picture.alt);
+        box.classList.toggle("fq-before", Boolean(ghost));
+        box.classList.toggle("fq-stale", picture.stale);
+      };
     }
-    return { box, show };
+    return { box, ready };
   }
 
   const players = [];
@@ -197,7 +209,6 @@
       const player = new Player(section, about, shelf);
       players.push(player);
       await player.go(linked(about) || about.bases[0]);
-      await Promise.all([...section.querySelectorAll(".fq-whole")].map((image) => image.decode()));
       performance.mark("fqlab:first");
       if (linked(about)) section.scrollIntoView();
     } catch (wrong) {

@@ -76,7 +76,7 @@ panel
 # 2. *Dealt*: which layers of the same devices move now? Which ones pay for it?
 # 3. *... move by move*: walk **Show** from 2 on. Who is cut first, who grows first? Change **Cut** and walk again.
 # 4. *Fixed, latent* and *Dealt, latent*: now fractions are kept between steps. What becomes of the average?
-# 5. Change the seed, *Fixed* and *Dealt* again. By how much does the gain change?
+# 5. *Stored: fixed* and *Stored: dealt*: the same network on Fashion-MNIST, four seeds, trained beforehand. Who gained?
 #
 # ## Explain
 #
@@ -175,9 +175,23 @@ check("08-budget", ...)
 # ## Paper
 #
 # Published are gains alone: up to 9.1 points over AQFL, and 10.3 by growing, for ResNet-20 on CIFAR-10. No absolute number is
-# public. The code is; run at the size of a laptop (Fashion-MNIST at 14 × 14, ResNet-8) it gives FedMPQ about three points
-# over AQFL for the average, eight and more for a 2-bit device's own model, and nothing where all budgets are 2. On digits
-# the task is easy, and such a gain drowns in what the seeds differ by. What does not drown is who moves.
+# public. But the code is, and it was run at the size of a laptop: Fashion-MNIST at 14 × 14, ResNet-8. Ours of the same, four
+# seeds that nobody had looked at when the criteria were written; the panel shows the curves (*Stored*):
+
+# %% tags=["nbval-check-output"]
+table("weak_clients")
+
+# %% [markdown]
+# Who can train is as published: a local round moves [0](#claim-weak-moved-2) % of the weights at 2 bits, and
+# [65.6 ± 7.1](#claim-weak-moved-8) % at 8. What it is worth is *not seen* here: FedMPQ's average is
+# [1.6 ± 1.8](#claim-weak-gain) points above AQFL's (there [3.4](#claim-weak-gain)), the 2-bit device's own model
+# [0.3 ± 4.5](#claim-weak-own-gain) points (there [8.5](#claim-weak-own-gain)), which is *not seen* either. With the averaged BatchNorm
+# statistics in place of fresh ones the average gains [2.6 ± 1.9](#claim-weak-gain-evaluation) points.
+#
+# Why less? In the public code the last step of growing may pass the budget. Its 2-bit device has 2.09 bits a weight, and one
+# of the three large layers keeps 2 bits; ours keeps its budget, and that layer 1 bit, which is three levels. With the step
+# allowed, the own models of three of our seeds were two to four points better, the averages no more than one. The public
+# code's clients also start from networks of their own; what that does was not measured.
 #
 # The paper's ablation switches the parts on one by one. Ours does so on another network, the MLP of lesson 05, where
 # latent planes let everybody train:

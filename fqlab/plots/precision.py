@@ -177,7 +177,7 @@ class Weakest(_Curve):
     """The own model of the device with the smallest budget: the average at its widths."""
 
     whose = "the weakest device's own model"
-    short = "Weakest device's own model"
+    short = "Weakest device's own"
 
 
 class Average(_Curve):

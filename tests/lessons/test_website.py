@@ -274,6 +274,10 @@ def test_slides_turn_by_keys_and_fit(browser, decks):
 
 
 TALL = "[...document.querySelectorAll('.slide')].filter(s => s.scrollHeight > s.clientHeight + 2).map(s => s.id)"
+OUT = """[...document.querySelectorAll('td')].filter(td => {
+    const cell = td.getBoundingClientRect(), table = td.closest('table').getBoundingClientRect();
+    return cell.bottom > table.bottom + 2 || cell.right > table.right + 2;
+}).map(td => td.textContent)"""
 CUT = "[...document.querySelectorAll('pre')].filter(p => p.scrollWidth > p.clientWidth).map(p => p.textContent)"
 SIZES = "[...document.querySelectorAll('pre')].map(p => parseFloat(getComputedStyle(p).fontSize))"
 
@@ -286,6 +290,7 @@ def test_no_slide_is_cut_off(browser, decks, width, height, which):
     for deck in sorted(decks.glob(f"{which}.html")):
         page.goto(deck.as_uri())
         page.wait_for_load_state("load")
+        assert page.evaluate(OUT) == [], f"{deck.name} has cells outside their tables"
         assert page.evaluate(CUT) == [], f"{deck.name} cuts lines of code off"
         assert page.evaluate(TALL) == [], f"{deck.name} has slides that are too tall"
         assert min(page.evaluate(SIZES)) >= 11, f"{deck.name} has code too small to read"

@@ -14,6 +14,7 @@ from fqlab.methods.aqfl import AQFL
 from fqlab.methods.fedmpq_plus import FedMPQPlus
 from fqlab.plots.precision import Average, Matrix, Weakest
 from fqlab.plots.style import figure
+from fqlab.studies import weak_clients
 from fqlab.studies.dealing import SIZES, Step, watch
 
 
@@ -136,13 +137,29 @@ def test_moves_of_the_same_experiment_train_nothing_again(module, monkeypatch):
     made.close()
 
 
+@pytest.mark.parametrize(("scheme", "method"), [("fixed", "aqfl"), ("full", "fedmpq")])
+def test_what_is_stored_is_the_study_and_is_said_to_be_stored(module, scheme, method):
+    shown = module.stored(module.State(world="stored", scheme=scheme))
+    curves = weak_clients.curves("unequal", method, "integer")
+    assert shown.message.startswith("Stored, not trained here")
+    assert shown.pictures[Matrix].stage.startswith("Stored")
+    assert shown.pictures[Matrix].moved == curves[0].moved
+    assert shown.pictures[Matrix].own == curves[0].own
+    assert [list(seed) for seed in shown.pictures[Weakest].seeds] == [list(c.weakest) for c in curves]
+    against = shown.pictures[Weakest].against
+    assert against == (() if scheme == "fixed" else pytest.approx(
+        np.mean([c.weakest for c in weak_clients.curves("unequal", "aqfl", "integer")], axis=0).tolist()
+    ))  # fmt: skip
+    assert module.Precision.experiment(module.State(world="stored")) is None
+
+
 def test_a_curve_says_what_it_gained_on_the_last_setting_of_the_same_world():
     view = Weakest()
     view.build(figure(Weakest.width, Weakest.height))
     now = Weakest.Data([[0.2, 0.5]], 6)
     view.update(now, Weakest.Data([[0.3, 0.4]], 6))
-    assert view.title.get_text() == "Weakest device's own model: 50.0%, +10.0 points"
+    assert view.title.get_text() == "Weakest device's own: 50.0%, +10.0 points"
     view.update(now, Weakest.Data([[0.3, 0.4]], 8))
-    assert view.title.get_text() == "Weakest device's own model: 50.0%"
+    assert view.title.get_text() == "Weakest device's own: 50.0%"
     view.update(now, now)
-    assert view.title.get_text() == "Weakest device's own model: 50.0%"
+    assert view.title.get_text() == "Weakest device's own: 50.0%"

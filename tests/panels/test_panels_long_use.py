@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -84,3 +85,23 @@ def test_two_panels_at_once_are_two_one_after_the_other():
     assert [shown(panel) for panel in together] == alone
     for panel in together:
         panel.close()
+
+
+BARE = """
+from fqlab import panels
+panel = panels.quantizer()
+assert panel.wait(200) and panel.error is None
+panel.set(bits=2)
+assert panel.wait(200) and panel.error is None
+assert all(len(image.value) > 1000 for image in panel.gallery.images.values())
+"""
+
+
+@pytest.mark.parametrize("backend", ["TkAgg", "QtAgg"])
+def test_a_panel_needs_neither_a_display_nor_a_home(backend, tmp_path):
+    """A server's kernel, whose Matplotlib is told to open windows; nothing is left where it runs."""
+    gone = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    environment = {k: v for k, v in os.environ.items() if k not in gone}
+    environment |= {"HOME": "/proc/self", "MPLBACKEND": backend, "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", BARE], check=True, env=environment, timeout=300, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -106,8 +106,8 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "... move by move": (WEAK, 60, 90),
         "Fixed, latent": (WEAK, 40, 97),
         "Dealt, latent": (WEAK, 20, 97),
-        "All frozen": (WEAK, 20, 85),
-        "Price of a bit": (WEAK, 40, 97),
+        "Stored: fixed": (WEAK, 66, 69),
+        "Stored: dealt": (WEAK, 66, 70),
     },
     "lottery": {
         "A tenth": (OWN, 85, 97),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
+from fqlab.papers.claims import results
 from fqlab.papers.claims.criteria import VERDICTS, Direction, Estimate, Exact, Near, criterion
 from fqlab.papers.claims.results import judge
 from fqlab.papers.claims.rows import parse
@@ -139,6 +140,19 @@ def test_a_result_that_is_older_than_its_criterion_says_nothing():
         assert told.verdict == "not run"
         assert "older" in told.why
     assert judge(c, "demo", None).verdict == "not run"
+
+
+def test_the_largest_scale_that_was_run_decides(monkeypatch):
+    (c,) = parse("x", CLAIM + 'scales = ["demo", "small", "paper"]\n').rows
+    found = {
+        "demo": result(c, "2026-02-02T00:00:00Z"),
+        "small": result(c, "2026-02-02T00:00:00Z", (-3.0, -3.1, -3.2)),
+    }
+    monkeypatch.setattr(results, "result", lambda identity, scale: found.get(scale))
+    assert [told.verdict for told in results.rulings(c)] == ["holds", "opposite", "not run"]
+    assert (results.ruling(c).verdict, results.ruling(c).scale) == ("opposite", "small")
+    found.clear()
+    assert results.ruling(c).verdict == "not run"
 
 
 def test_what_cannot_be_compared_or_run_says_why():

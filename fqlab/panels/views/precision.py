@@ -16,6 +16,7 @@ from fqlab.panels.lru import LRUCache
 from fqlab.plots.precision import Average, Matrix, Weakest
 from fqlab.plots.style import number_of
 from fqlab.quant import mean_bits, moves, parse_budgets
+from fqlab.studies import weak_clients
 from fqlab.studies.dealing import CLIENTS, FIXED, ROUNDS, SIZES, Step, experiment, watch
 from fqlab.studies.weak_clients import BUDGETS, LAYERS
 
@@ -23,6 +24,7 @@ __all__ = ["LAST", "Precision", "State", "described", "options", "walk"]
 
 LAST = 48
 """Moves that the slider goes through; no device of the lesson needs more."""
+WORLDS = {"digits": "digits, trained now", "stored": "Fashion-MNIST, stored"}
 FLEETS = {BUDGETS: "2 to 8 bits, mean 5", "2-4-8": "sensor 2, watch 4, phone 8", "2": "all 2 bits"}
 SCHEMES = {
     "fixed": "all layers alike (AQFL)",
@@ -39,21 +41,26 @@ ETAS = {0.001: "0.001", 0.01: "0.01", 0.05: "0.05", 0.2: "0.2"}
 ROWS = tuple(f"{name}  {size:,}".replace(",", " ") for name, size in zip(LAYERS, SIZES, strict=True))
 
 
+def _live(state: State) -> bool:
+    return state.world == "digits"
+
+
 @dataclass(frozen=True)
 class State(Settings):
     """Everything the pictures depend on."""
 
-    budgets: str = control(BUDGETS, label="Budgets", group="Devices", choices=FLEETS)
+    world: str = control("digits", label="Data", group="Devices", choices=WORLDS)
+    budgets: str = control(BUDGETS, label="Budgets", choices=FLEETS, when=_live)
     scheme: str = control("fixed", label="Bits", group="At the server", choices=SCHEMES)
     cutting: str = control(
         "drain",
         label="Cut",
         choices={"drain": "one layer to 1 bit first", "round_robin": "a bit from each in turn"},
-        when=lambda s: s.scheme == "full",
+        when=lambda s: _live(s) and s.scheme == "full",
         help="first: the public code; second: ours",
     )
-    eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: s.scheme == "dual")
-    update: str = control("integer", label="Update", group="On the device", choices=UPDATES)
+    eta: float = control(0.05, label="Step η", choices=ETAS, when=lambda s: _live(s) and s.scheme == "dual")
+    update: str = control("integer", label="Update", group="On the device", choices=UPDATES, when=_live)
     penalty: float = control(
         0.001,
         label="Group lasso λ",
@@ -62,7 +69,7 @@ class State(Settings):
         step=0.001,
         mark=0.01,
         mark_label="harmful above, as reported",
-        when=lambda s: s.scheme != "dual",
+        when=lambda s: _live(s) and s.scheme != "dual",
     )
     epsilon: float = control(
         0.02,
@@ -73,7 +80,7 @@ class State(Settings):
         step=0.005,
         mark=0.03,
         mark_label="harmful above, as reported",
-        when=lambda s: s.scheme != "fixed",
+        when=lambda s: _live(s) and s.scheme != "fixed",
     )
     move: int = control(
         0,
@@ -82,8 +89,9 @@ class State(Settings):
         high=LAST,
         group="Look",
         help="0: what the last round moved; 1: as sent; 2: common base; then bit by bit",
+        when=_live,
     )
-    seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run")
+    seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run", when=_live)
 
 
 class Precision(Panel):
@@ -99,32 +107,36 @@ class Precision(Panel):
         "... move by move": {"scheme": "full", "move": LAST},
         "Fixed, latent": {"update": "latent"},
         "Dealt, latent": {"scheme": "full", "update": "latent"},
-        "All frozen": {"update": "frozen"},
-        "Price of a bit": {"scheme": "dual"},
+        "Stored: fixed": {"world": "stored"},
+        "Stored: dealt": {"world": "stored", "scheme": "full"},
     }
     handles = ("scheme", "update", "move")
     trains = "default"
 
     def instant(self, state: State) -> Frame:
+        if not _live(state):
+            return stored(state)
         start = tuple((8 if state.scheme == "dual" else int(_budget(state, n)),) * len(SIZES) for n in range(CLIENTS))
         return Frame({Matrix: _matrix(state, start, "Before the first round: all layers of a device alike")})
 
     def run(self, state: State) -> Iterator[Frame]:
+        if not _live(state):
+            return
         steps: list[Step] = []
         for step in trained(described(state), self.stopping):
             steps.append(step)
             yield frame(state, steps)
 
     @classmethod
-    def experiment(cls, state: State) -> Experiment:
-        return described(state)
+    def experiment(cls, state: State) -> Experiment | None:
+        return described(state) if _live(state) else None
 
     @classmethod
     def training(cls, state: State) -> Hashable:
-        return described(state).to_toml()
+        return described(state).to_toml() if _live(state) else None
 
     def seconds(self, state: State) -> float:
-        return 0.1 if described(state).to_toml() in _RUNS else 10.0
+        return 0.0 if not _live(state) else 0.1 if described(state).to_toml() in _RUNS else 10.0
 
 
 def _budget(state: State, device: int) -> float:
@@ -191,6 +203,47 @@ def frame(state: State, steps: list[Step]) -> Frame:
         f"{(record.bytes_up + record.bytes_down) / 1000:.0f} kB a round."
     )
     return Frame(pictures, message, rows, record.index / ROUNDS)
+
+
+def stored(state: State) -> Frame:
+    """The study of weak clients, trained beforehand with the integer update: FedMPQ where bits are dealt, else AQFL."""
+    method = "fedmpq" if state.scheme == "full" else "aqfl"
+    curves = weak_clients.curves("unequal", method, "integer")
+    first = curves[0]
+    stage = f"Stored: bits, and the share of weights moved, in round {len(first.accuracy)} (seed {first.seed})"
+    pictures = {
+        Matrix: _matrix(State(), first.widths, stage, moved=first.moved, own=first.own),
+        Weakest: _beside(state, [c.weakest for c in curves], "weakest"),
+        Average: _beside(state, [c.refreshed for c in curves], "refreshed"),
+    }
+    average, own = (
+        sum(c[-1] for c in kind) / len(curves) for kind in zip(*((c.refreshed, c.weakest) for c in curves), strict=True)
+    )
+    message = (
+        f"Stored, not trained here: {method.upper().replace('FEDMPQ', 'FedMPQ')} on Fashion-MNIST at 14 × 14, ResNet-8, "
+        f"{len(curves)} seeds: accuracy {average:.1%}, the weakest device's own model {own:.1%}."
+    )
+    rows = [
+        {
+            "seed": c.seed,
+            "round": k + 1,
+            "accuracy": c.accuracy[k],
+            "refreshed": c.refreshed[k],
+            "weakest": c.weakest[k],
+        }
+        for c in curves
+        for k in range(len(c.accuracy))
+    ]
+    return Frame(pictures, message, rows)
+
+
+def _beside(state: State, seeds: list[tuple[float, ...]], kind: str) -> Any:
+    """Stored curves, FedMPQ's beside the mean of AQFL's."""
+    picture = Weakest if kind == "weakest" else Average
+    if state.scheme != "full":
+        return picture.Data(seeds, len(seeds[0]))
+    fixed = [getattr(c, kind) for c in weak_clients.curves("unequal", "aqfl", "integer")]
+    return picture.Data(seeds, len(seeds[0]), [sum(values) / len(fixed) for values in zip(*fixed, strict=True)], "AQFL")
 
 
 def _weakest(state: State) -> int:

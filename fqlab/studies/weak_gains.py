@@ -1,0 +1,43 @@
+"""What FedMPQ gains over AQFL, and for whom: numbers read off the curves of :mod:`fqlab.studies.weak_clients`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fqlab.studies.dealing import SIZES
+from fqlab.studies.weak_clients import BUDGETS, METHODS, SEEDS, curve
+
+__all__ = ["gain", "moved", "own_gain"]
+
+
+def gain(seed: int, setting: str = "unequal", update: str = "integer", kind: str = "refreshed") -> float:
+    """FedMPQ minus AQFL after the last round, in points.
+
+    Args:
+        seed: 0 for the first of the study's seeds, and so on.
+        setting, update: as in :func:`fqlab.studies.weak_clients.experiment`.
+        kind: ``"refreshed"``, the average with BatchNorm statistics taken anew, ``"accuracy"``, the average as it is, or
+            ``"weakest"``, a 2-bit client's own model.
+    """
+    aqfl, fedmpq = (getattr(curve(setting, method, update, SEEDS[seed]), kind)[-1] for method in METHODS)
+    return 100 * (fedmpq - aqfl)
+
+
+def own_gain(seed: int, bits: int, update: str = "integer") -> float:
+    """FedMPQ minus AQFL for the own models of the clients with a budget of ``bits``, in points."""
+    aqfl, fedmpq = (np.mean(_of(bits, curve("unequal", method, update, SEEDS[seed]).own)) for method in METHODS)
+    return 100 * float(fedmpq - aqfl)
+
+
+def moved(seed: int, bits: int, update: str = "integer") -> float:
+    """Percent of the weights of AQFL's clients with ``bits`` that the last local round changed."""
+    shares = np.array(_of(bits, curve("unequal", "aqfl", update, SEEDS[seed]).moved))
+    return 100 * float((shares @ np.array(SIZES)).mean() / sum(SIZES))
+
+
+def _of(bits: int, values: Sequence[Any]) -> list[Any]:
+    """Entries of the clients with this budget."""
+    return [value for budget, value in zip(BUDGETS.split("-"), values, strict=True) if int(budget) == bits]

@@ -29,14 +29,14 @@ def _reading(folder: Path) -> Iterator[None]:
             os.environ["FQLAB_RUNS"] = before
 
 
-def from_runs(found: Row, scale: str, folder: Path | None = None) -> Result:
+def from_runs(row: Row, scale: str, folder: Path | None = None) -> Result:
     """A row's result; its time is that of the first of its runs, its seconds are theirs together.
 
     Raises:
         DataError: if one of the runs is not there.
     """
     with _reading(folder or committed()), listening() as runs:
-        result = run_row(found, scale)
+        result = run_row(row, scale)
     seconds = {(r.source, r.arm, r.seed): r.seconds for r in runs}
     times = [r.time for r in runs] or [result.time]
     return replace(result, time=min(times), seconds=round(sum(seconds.values(), result.seconds), 1)).signed()
@@ -44,17 +44,17 @@ def from_runs(found: Row, scale: str, folder: Path | None = None) -> Result:
 
 def pending(sources: Sequence[str] = ()) -> Iterator[tuple[Row, str]]:
     """The rows, each with a scale, whose recipe reads runs, of these sources or of all."""
-    for found in list_rows():
-        if found.recipe.startswith("scale.") and found.source in (sources or (found.source,)):
-            yield from ((found, scale) for scale in found.scales if scale not in getattr(found, "not_run", {}))
+    for row in list_rows():
+        if row.recipe.startswith("scale.") and row.source in (sources or (row.source,)):
+            yield from ((row, scale) for scale in row.scales if scale not in getattr(row, "not_run", {}))
 
 
 def main() -> None:
     """Store the results of the sources that are named, or of all."""
-    for found, scale in pending(sys.argv[1:]):
-        result = from_runs(found, scale)
-        atomic_write(Path(__file__).parent / "results" / f"{found.id}.{scale}.json", result.to_json())
-        print(f"{found.id} at {scale}: {result.value:.6g} ± {result.spread:.2g}")
+    for row, scale in pending(sys.argv[1:]):
+        result = from_runs(row, scale)
+        atomic_write(Path(__file__).parent / "results" / f"{row.id}.{scale}.json", result.to_json())
+        print(f"{row.id} at {scale}: {result.value:.6g} ± {result.spread:.2g}")
 
 
 if __name__ == "__main__":

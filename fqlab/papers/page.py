@@ -80,10 +80,10 @@ def with_sum(readme: str, folder: str = "notebooks/") -> str:
     Raises:
         ConfigError: if the marks are missing.
     """
-    found = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not found.search(readme):
+    place = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if not place.search(readme):
         raise ConfigError(f"readme has no place for the sum: it needs {BEGIN!r} and {END!r}.")
-    return found.sub(lambda _: f"{BEGIN}\n{sentence(folder + PAGE)}\n{END}", readme)
+    return place.sub(lambda _: f"{BEGIN}\n{sentence(folder + PAGE)}\n{END}", readme)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

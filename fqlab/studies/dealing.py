@@ -104,11 +104,11 @@ def _own(federation: Federation) -> tuple[float, ...]:
     """Accuracy of every device's own model; devices with the same widths have the same model."""
     simulation = federation.simulation
     data = simulation.dataset
-    known: dict[tuple[int, ...], float] = {}
+    tables: dict[tuple[int, ...], float] = {}
     with one_thread():
         for n, widths in enumerate(_table(federation)):
-            if widths not in known:
-                own = federation.method.personalized(federation.server, n, None)
-                own = with_fresh_statistics(simulation.model, own, data.train_x[:STATISTICS])
-                known[widths] = accuracy(simulation.model, own, data.test_x, data.test_y)
-    return tuple(known[widths] for widths in _table(federation))
+            if widths not in tables:
+                weights = federation.method.personalized(federation.server, n, None)
+                weights = with_fresh_statistics(simulation.model, weights, data.train_x[:STATISTICS])
+                tables[widths] = accuracy(simulation.model, weights, data.test_x, data.test_y)
+    return tuple(tables[widths] for widths in _table(federation))

@@ -117,7 +117,7 @@ def measure(setting: str, method: str, update: str, seed: int) -> Curve:
     began = datetime.now(timezone.utc)
     clock = time.perf_counter()
     federation = Federation(experiment(setting, method, update, seed))
-    found: dict[str, list[float]] = {"accuracy": [], "refreshed": [], "weakest": []}
+    series: dict[str, list[float]] = {"accuracy": [], "refreshed": [], "weakest": []}
     widths: list[list[int]] = []
     moved: dict[str, tuple[float, ...]] = {}
     while len(federation.rounds) < federation.experiment.rounds:
@@ -125,8 +125,8 @@ def measure(setting: str, method: str, update: str, seed: int) -> Curve:
         record = federation.step()
         moved = record.moved if record else {}
         for kind, value in _accuracies(federation).items():
-            found[kind].append(round(value, 4))
-    rows = {kind: tuple(values) for kind, values in found.items()}
+            series[kind].append(round(value, 4))
+    rows = {kind: tuple(values) for kind, values in series.items()}
     shares = tuple(tuple(round(share, 4) for share in row) for row in zip(*moved.values(), strict=True))
     seconds = round(time.perf_counter() - clock, 1)
     return Curve(
@@ -139,10 +139,10 @@ def _accuracies(federation: Federation) -> dict[str, float]:
     """Of the average, in evaluation mode and with fresh statistics, and of the weakest client's own model."""
     data = federation.simulation.dataset
     average = federation.server.weights
-    own = federation.method.personalized(federation.server, WEAKEST, None)
+    weights = federation.method.personalized(federation.server, WEAKEST, None)
     with one_thread():
         plain = accuracy(federation.simulation.model, average, data.test_x, data.test_y)
-    return {"accuracy": plain, "refreshed": _refreshed(federation, average), "weakest": _refreshed(federation, own)}
+    return {"accuracy": plain, "refreshed": _refreshed(federation, average), "weakest": _refreshed(federation, weights)}
 
 
 def _refreshed(federation: Federation, weights: Weights) -> float:
@@ -155,12 +155,14 @@ def _refreshed(federation: Federation, weights: Weights) -> float:
 
 def _own(federation: Federation) -> tuple[float, ...]:
     """Accuracy of every client's own model; clients with the same widths have the same."""
-    known: dict[tuple[int, ...], float] = {}
+    tables: dict[tuple[int, ...], float] = {}
     clients = [tuple(widths) for widths in federation.server.state.bits.tolist()]
     for n, widths in enumerate(clients):
-        if widths not in known:
-            known[widths] = round(_refreshed(federation, federation.method.personalized(federation.server, n, None)), 4)
-    return tuple(known[widths] for widths in clients)
+        if widths not in tables:
+            tables[widths] = round(
+                _refreshed(federation, federation.method.personalized(federation.server, n, None)), 4
+            )
+    return tuple(tables[widths] for widths in clients)
 
 
 def stored() -> dict[Key, Curve]:
@@ -193,8 +195,8 @@ def curves(setting: str, method: str, update: str) -> tuple[Curve, ...]:
 @cache
 def curve(setting: str, method: str, update: str, seed: int) -> Curve:
     """One curve: the stored one, or where there is none, a run of it."""
-    found = stored().get((setting, method, update, seed))
-    return found or measure(setting, method, update, seed)
+    seen = stored().get((setting, method, update, seed))
+    return seen or measure(setting, method, update, seed)
 
 
 def store(only: tuple[str, ...] = ()) -> None:
@@ -202,9 +204,9 @@ def store(only: tuple[str, ...] = ()) -> None:
     for key in wanted():
         if key in stored() or not set(only) <= set(map(str, key)):
             continue
-        found = measure(*key)
-        kept = stored() | {key: found}  # another process may have written meanwhile
-        print(found, file=sys.stderr, flush=True)
+        seen = measure(*key)
+        kept = stored() | {key: seen}  # another process may have written meanwhile
+        print(seen, file=sys.stderr, flush=True)
         rows = ",\n".join(json.dumps(asdict(kept[k])) for k in wanted() if k in kept)
         STORE.parent.mkdir(exist_ok=True)
         atomic_write(STORE, f'{{"about": "see fqlab/studies/weak_clients.py", "curves": [\n{rows}\n]}}\n'.encode())

@@ -73,10 +73,10 @@ def blocks(book: Any, markup: Markup, place: Place = Place()) -> Iterator[Block]
 
 def _played(block: Block, place: Place) -> Block:
     """A panel whose states are stored as one that plays; everything else as it is."""
-    made = re.match(r"\w+ = (\w+)\(\)\n", block.source)
-    if block.kind != "panel" or made is None or made[1] not in place.plays:
+    match = re.match(r"\w+ = (\w+)\(\)\n", block.source)
+    if block.kind != "panel" or match is None or match[1] not in place.plays:
         return block
-    return replace(block, html=section(made[1], place.stem, block.html, folder=f"{place.root}play/"))
+    return replace(block, html=section(match[1], place.stem, block.html, folder=f"{place.root}play/"))
 
 
 def _without_kernel(source: str) -> str:

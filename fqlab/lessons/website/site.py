@@ -82,9 +82,9 @@ class Site:
         assets.write(self.out)
         (self.out / "search.js").write_text(finding.library(self.found), encoding="utf-8")
 
-    def _apart(self, found: re.Match[str]) -> str:
+    def _apart(self, match: re.Match[str]) -> str:
         """A picture as a file of its own, stored once and loaded when it comes into sight."""
-        body = base64.b64decode(found[1])
+        body = base64.b64decode(match[1])
         name = f"pictures/{hashlib.sha256(body).hexdigest()[:12]}.png"
         (self.out / "pictures").mkdir(exist_ok=True)
         (self.out / name).write_bytes(body)

@@ -14,10 +14,10 @@ PAGE = "CLAIMS.md"
 
 def by_verdict(name: str | None = None) -> dict[str, list[Claim]]:
     """Verdict -> its claims, of one source or of all; every verdict has its list."""
-    found: dict[str, list[Claim]] = {verdict: [] for verdict in VERDICTS}
+    groups: dict[str, list[Claim]] = {verdict: [] for verdict in VERDICTS}
     for c in list_claims(name):
-        found[ruling(c).verdict].append(c)
-    return found
+        groups[ruling(c).verdict].append(c)
+    return groups
 
 
 def sums(name: str | None = None) -> dict[str, int]:
@@ -34,10 +34,10 @@ def sentence(page: str = "") -> str:
     words = {HOLDS: "hold"}
     parts = [f"[{n} {words.get(verdict, verdict)}]({page}#{anchor(verdict)})" for verdict, n in counted.items()]
     exact = sum(isinstance(c.criterion, Exact) for c in list_claims())
-    own = f"[{len(list_observations())} observations]({page}#observations)"
+    observations = f"[{len(list_observations())} observations]({page}#observations)"
     return (
         f"{sum(counted.values())} claims, {exact} of them counts and closed forms: {', '.join(parts)}. "
-        f"Beside them {own} of ours, without a verdict."
+        f"Beside them {observations} of ours, without a verdict."
     )
 
 

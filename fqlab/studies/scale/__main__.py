@@ -41,9 +41,9 @@ def main() -> None:
     """Run the queue; killed and started again it goes on."""
     parser = argparse.ArgumentParser(prog="python -m fqlab.studies.scale", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="SOURCE[:SCALE[:ARM]]")
-    own = cache_folder() / "runs"
-    parser.add_argument("--runs", type=Path, default=own, help="folder of finished runs")
-    parser.add_argument("--scratch", type=Path, default=own, help="folder of checkpoints")
+    cache = cache_folder() / "runs"
+    parser.add_argument("--runs", type=Path, default=cache, help="folder of finished runs")
+    parser.add_argument("--scratch", type=Path, default=cache, help="folder of checkpoints")
     parser.add_argument("--seeds", type=int, help="only so many of each arm")
     asked = parser.parse_args()
     torch.set_num_threads(1)  # several queues may share a machine

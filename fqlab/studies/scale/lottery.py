@@ -101,9 +101,9 @@ def _table(scale: str) -> dict[str, Experiment]:
 
 
 ARMS = {
-    (scale, name): Arm("lottery", f"{scale}-{name}", made, _own)
+    (scale, name): Arm("lottery", f"{scale}-{name}", settings, _own)
     for scale in FEDERATIONS
-    for name, made in _table(scale).items()
+    for name, settings in _table(scale).items()
 }
 """(scale, name) -> arm, in the order in which they are worth running."""
 

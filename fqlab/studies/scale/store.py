@@ -213,11 +213,11 @@ def obtain(arm: Arm, seed: int) -> Run:
         DataError: if it is not in that folder.
     """
     folder = os.environ.get("FQLAB_RUNS")
-    own = cache_folder() / "runs"
-    found = read(arm.file(Path(folder), seed)) if folder else run(arm, seed, own, own)
+    cache = cache_folder() / "runs"
+    finished = read(arm.file(Path(folder), seed)) if folder else run(arm, seed, cache, cache)
     for listener in _listeners:
-        listener.append(found)
-    return found
+        listener.append(finished)
+    return finished
 
 
 _listeners: list[list[Run]] = []

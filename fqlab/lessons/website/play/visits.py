@@ -49,8 +49,8 @@ def build_store(names: Sequence[str], out: Path, home: Path) -> list[Path]:
     written = []
     for name in names:
         panel = getattr(panels, name)
-        known = cache(lambda state, panel=panel: store.get(_ticket(panel, state)))
-        written += Writer(panel, known).write(out)
+        stored = cache(lambda state, panel=panel: store.get(_ticket(panel, state)))
+        written += Writer(panel, stored).write(out)
     return written
 
 

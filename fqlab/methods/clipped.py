@@ -298,7 +298,7 @@ def plausible_mse(mse: Sequence[float], grids: Sequence[Grid], rounding: str) ->
 
     Args:
         mse: what each client names, 0 or more.
-        grids: what each was asked to quantize on, whatever it sends.
+        grids: what each was asked to quantize on, or coarser; never what it alone says.
         rounding: the rounding that was asked for.
     """
     constants = [grid.noise(rounding) for grid in grids]

@@ -185,9 +185,10 @@ class FedMPQPlus(FedMPQ):
             values = decode_all([u.payload[name] for u in updates])
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
                 mse = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
-                layer = server.spec.quantizable.index(name)
-                asked = [Grid(int(server.state.bits[u.client, layer]), "sign_magnitude") for u in updates]
-                weights[name] = inverse_error(values, plausible_mse(mse, asked, "nearest"))
+                asked = server.state.bits[:, server.spec.quantizable.index(name)].tolist()
+                sent = [(asked[u.client], u.payload.codes[name].grid.bits) for u in updates]
+                grids = [Grid(min(bits), "sign_magnitude") for bits in sent]  # pruned ones are coarser, none is finer
+                weights[name] = inverse_error(values, plausible_mse(mse, grids, "nearest"))
             else:
                 weights[name] = mean(values, shares if self.averaging == "budget" else [u.samples for u in updates])
         return weights

@@ -144,7 +144,7 @@ def inverse_error_weights(mse: Sequence[float] | torch.Tensor, *, floor: float =
     Raises:
         ConfigError: for a negative or non-finite error.
     """
-    mse = dense_real("mse", torch.as_tensor(mse)).double()
+    mse = torch.as_tensor(mse, dtype=torch.float64)
     if mse.numel() == 0 or not bool(((mse >= 0) & mse.isfinite()).all()):
         raise ConfigError(f"mse is {shown(mse.tolist())}, but must be finite numbers of 0 or more.")
     inverse = 1.0 / mse.clamp(min=floor)

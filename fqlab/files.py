@@ -26,6 +26,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+BLOCK = 2**20
+"""Bytes that are read at a time."""
+
+
 def expand(path: str | Path, name: str) -> Path:
     """``path`` with ``~`` as the home folder; ``name`` is the argument that it came with.
 
@@ -47,11 +51,13 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         OSError: if it cannot be read, or there is more of it.
     """
+    content = bytearray()
     with open(path, "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(0, f"it is longer than {most:,} bytes")
-    return content
+        while block := file.read(BLOCK):  # to ask for all that is allowed would take the memory for it
+            content += block
+            if len(content) > most:
+                raise OSError(0, f"it is longer than {most:,} bytes")
+    return bytes(content)
 
 
 def atomic_write(path: Path, content: bytes) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from fqlab import data, models
 from fqlab.federation import Experiment, fit
 from fqlab.methods import acting
 from fqlab.methods.fedmpq import ABLATION
@@ -16,7 +15,7 @@ from fqlab.quant import Codes, Grid, msb_density, narrow_bits, prune_msb, quanti
 
 __all__ = [
     "ARMS", "BUDGETS", "CLIENTS", "ETAS", "OURS", "ROUNDS", "SIZES", "ablation", "bell", "delta", "delta_after",
-    "experiment", "fresh", "gain", "outcome", "planes_a_round", "primal_dual",
+    "experiment", "gain", "outcome", "planes_a_round", "primal_dual",
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
@@ -54,14 +53,6 @@ def bell(layer: int, bits: int, seed: int = 0) -> Codes:
     """A bell-shaped layer of ``SIZES[layer]`` weights on the sign-magnitude grid with max-abs scale."""
     w = torch.randn(SIZES[layer], generator=torch.Generator().manual_seed(100 * seed + layer))
     return quantize(w, w.abs().max(), Grid(bits, "sign_magnitude"))
-
-
-@lru_cache(maxsize=1)
-def fresh() -> tuple[float, float]:
-    """δ of the first layer of the untrained digits network at 8 bits, and after one plane has been cut."""
-    w = models.weights_of(models.make("mlp", data.load("digits"), 0))["fc1.weight"]
-    codes = quantize(w, w.abs().max(), Grid(8, "sign_magnitude"))
-    return float(msb_density(codes)), _after(codes)
 
 
 def _after(codes: Codes) -> float:

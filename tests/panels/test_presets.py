@@ -16,7 +16,7 @@ from fqlab.panels.frame import Panel
 
 ACCURACY = r"[Aa]ccuracy ([\d.]+)%"
 REACHES = r"reaches ([\d.]+)%"
-WEAK = r"the weakest device.s own model ([\d.]+)%|own model ([\d.]+)%"
+WEAK = r"own model ([\d.]+)%"
 SEVENS = r"of the sevens ([\d.]+)%"
 ROUNDED = r"rounded to \d bit ([\d.]+)%"
 OWN = r"its own digits a client reads ([\d.]+)% right"

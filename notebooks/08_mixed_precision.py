@@ -191,9 +191,8 @@ table("weak_clients")
 # [0.9 ± 1.9](#claim-weak-own-gain-8) points: none by more than the seeds differ.
 #
 # Why less? In the public code the last step of growing may pass the budget. Its 2-bit device has 2.09 bits a weight, and one
-# of the three large layers keeps 2 bits; ours keeps its budget, and that layer 1 bit, which is three levels. With the step
-# allowed, the own models of three of our seeds were two to four points better, the averages no more than one. The public
-# code's clients also start from networks of their own; what that does was not measured.
+# of the three large layers keeps 2 bits; ours keeps its budget, and that layer 1 bit, which is three levels. The public
+# code's clients also start from networks of their own. What each of the two is worth has no stored run yet.
 #
 # The paper's ablation switches the parts on one by one. Ours does so on another network, the MLP of lesson 05, where
 # latent planes let everybody train:

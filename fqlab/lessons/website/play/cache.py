@@ -12,7 +12,7 @@ from typing import Any
 from fqlab.files import atomic_write
 from fqlab.lessons.website.play.ghosts import Ghost
 from fqlab.lessons.website.play.pictures import Stored
-from fqlab.lessons.website.play.visit import SHARP, Shown, Visit
+from fqlab.lessons.website.play.visit import SHARP, Visit, VisitedPicture
 
 __all__ = ["Cache", "code_digest"]
 
@@ -76,10 +76,10 @@ class Cache:
             if other.is_dir() and other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
 
-    def _shown(self, row: list[Any]) -> Shown:
+    def _shown(self, row: list[Any]) -> VisitedPicture:
         name, layer, alt, axes, *grey = row
         ghost = Ghost(self._stored(grey[0]), grey[1]) if grey else None
-        return Shown(self._stored(name), layer, alt, axes, ghost)
+        return VisitedPicture(self._stored(name), layer, alt, axes, ghost)
 
     def _stored(self, name: str) -> Stored:
         return Stored(self._picture(name).read_bytes())
@@ -96,7 +96,7 @@ class Cache:
             atomic_write(path, body)
 
 
-def _row(shown: Shown) -> list[Any]:
+def _row(shown: VisitedPicture) -> list[Any]:
     """A picture of a visit without its bytes."""
     grey = [shown.ghost.picture.name, shown.ghost.axes] if shown.ghost else []
     return [shown.picture.name, shown.layer, shown.alt, shown.axes, *grey]

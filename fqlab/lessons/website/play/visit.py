@@ -20,14 +20,14 @@ from fqlab.panels.frame import Frame, Panel
 from fqlab.panels.state import Settings, controls
 from fqlab.plots.picture import Picture
 
-__all__ = ["SHARP", "Shown", "Visit", "Visitor"]
+__all__ = ["SHARP", "VisitedPicture", "Visit", "Visitor"]
 
 SHARP = 1.5
 """Pixels of a stored picture for one of the page: sharp enough on a projector and on a laptop's screen."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class VisitedPicture:
     """A picture of a state.
 
     Attributes:
@@ -54,7 +54,7 @@ class Visit:
         off: names of the controls that do not act in this state.
     """
 
-    pictures: Mapping[str, Shown] = field(default_factory=dict)
+    pictures: Mapping[str, VisitedPicture] = field(default_factory=dict)
     message: str = ""
     off: tuple[str, ...] = ()
 
@@ -124,14 +124,14 @@ class Visitor:
             self._runs[base] = self._show(base, True)
         return self._runs[base]
 
-    def _shown(self, kind: type[Picture], shown: _Run, state: Settings) -> Shown:
+    def _shown(self, kind: type[Picture], shown: _Run, state: Settings) -> VisitedPicture:
         data = shown.data[kind]
         canvas = self._canvases[kind]
         drawn, alt = canvas.pixels(data)
         pixels = drawn[..., :3].copy()
         axes = axes_of(canvas)
         picture, layer = self._encoded(kind, pixels, home(self._kind, state))
-        return Shown(picture, layer, alt, axes, self._ghost(kind, data) if kind in shown.trained else None)
+        return VisitedPicture(picture, layer, alt, axes, self._ghost(kind, data) if kind in shown.trained else None)
 
     def _encoded(self, kind: type[Picture], pixels: np.ndarray, base: Settings) -> tuple[Stored, bool]:
         """The picture, and whether it is a layer over that of ``base``; what comes back again is encoded once."""

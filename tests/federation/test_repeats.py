@@ -76,7 +76,8 @@ def test_what_holds_no_run_is_named(text, tmp_path):
     path = tmp_path / "x.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ConfigError, match="run is '.*, but must be a file that 'fqlab run --out' wrote"):
+    missing = "no readable file is there" if text is None else "must be a file that 'fqlab run --out' wrote"
+    with pytest.raises(ConfigError, match=f"run is '.*', but {missing}"):
         read_run(path)
 
 

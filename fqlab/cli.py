@@ -169,10 +169,10 @@ def _run(arguments: list[str]) -> int:
     _can_run(experiment.engine)
     given = {name: chosen[name] for name in ("out", "checkpoint") if chosen[name] is not None}
     places = {name: writable_file(path, name) for name, path in given.items()}
-    alike = seeded(experiment, chosen["seeds"])
+    repeats = seeded(experiment, chosen["seeds"])
     with redirect_stdout(UntilClosed(sys.stdout)), redirect_stderr(UntilClosed(sys.stderr)):
-        if len(alike) > 1:
-            return _repeat(alike, places.get("out"), places.get("checkpoint"))
+        if len(repeats) > 1:
+            return _repeat(repeats, places.get("out"), places.get("checkpoint"))
         return _train(experiment, places.get("out"), places.get("checkpoint"))
 
 

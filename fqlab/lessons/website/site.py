@@ -43,7 +43,7 @@ class Site:
     words: Sequence[Word]
     plays: Collection[str] = ()
     written: list[Path] = field(default_factory=list)
-    found: list[dict[str, str]] = field(default_factory=list)
+    entries: list[dict[str, str]] = field(default_factory=list)
 
     def index(self) -> None:
         """The map of the course, with the sum of the claims where their page is one of the texts."""
@@ -80,7 +80,7 @@ class Site:
     def finish(self) -> None:
         """What all pages share: style, script, and what search looks through."""
         assets.write(self.out)
-        (self.out / "search.js").write_text(finding.library(self.found), encoding="utf-8")
+        (self.out / "search.js").write_text(finding.library(self.entries), encoding="utf-8")
 
     def _apart(self, match: re.Match[str]) -> str:
         """A picture as a file of its own, stored once and loaded when it comes into sight."""
@@ -92,7 +92,7 @@ class Site:
 
     def _remember(self, page: pages.LessonPage, inner: str) -> None:
         name = f"{page.number} · {page.title}" if page.number else page.title
-        self.found += finding.sections(name, f"{page.stem}.html", inner)
+        self.entries += finding.sections(name, f"{page.stem}.html", inner)
 
     def _write(self, stem: str, text: str) -> None:
         target = self.out / f"{stem}.html"

@@ -20,7 +20,7 @@ class _Reader(HTMLParser):
     def __init__(self, page: str, url: str) -> None:
         super().__init__()
         self.page, self.url = page, url
-        self.found: list[dict[str, str]] = [{"page": page, "heading": "", "url": url, "text": ""}]
+        self.entries: list[dict[str, str]] = [{"page": page, "heading": "", "url": url, "text": ""}]
         self.silent = 0
         self.in_heading = False
 
@@ -30,10 +30,10 @@ class _Reader(HTMLParser):
             self.silent += 1
         elif tag in ("h1", "h2", "h3") and anchor:
             url = self.url if tag == "h1" else f"{self.url}#{anchor}"
-            self.found.append({"page": self.page, "heading": "", "url": url, "text": ""})
+            self.entries.append({"page": self.page, "heading": "", "url": url, "text": ""})
             self.in_heading = True
         if tag in BREAKS:
-            self.found[-1]["text"] += " "
+            self.entries[-1]["text"] += " "
 
     def handle_endtag(self, tag: str) -> None:
         if tag in SILENT:
@@ -43,14 +43,14 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self.silent:
-            self.found[-1]["heading" if self.in_heading else "text"] += data
+            self.entries[-1]["heading" if self.in_heading else "text"] += data
 
 
 def sections(page: str, url: str, body: str) -> list[dict[str, str]]:
     """The sections of a page called ``page``: its name, the heading, the address and the text of each."""
     reader = _Reader(page, url)
     reader.feed(body)
-    tidied = ({name: " ".join(text.split()) for name, text in section.items()} for section in reader.found)
+    tidied = ({name: " ".join(text.split()) for name, text in section.items()} for section in reader.entries)
     return [section for section in tidied if section["text"] or section["heading"]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import re
@@ -15,7 +14,6 @@ import nbformat
 import numpy as np
 import pytest
 
-from browser import BROWSER_ARGS, find_chromium
 from fqlab.errors import ConfigError, DataError
 from fqlab.lessons import code, contents, store
 from fqlab.lessons.classroom import gather
@@ -56,19 +54,6 @@ def _with_claims(path: Path) -> None:
     output = nbformat.v4.new_output("execute_result", {"text/html": ledger}, execution_count=1)
     cell = nbformat.v4.new_code_cell('table("octav")', outputs=[output], metadata={"tags": ["nbval-check-output"]})
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), cell]), path)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium for the browser tests")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
-        yield made
-        made.close()
-    gc.collect()  # greenlets of the driver end here, not in the middle of another test
 
 
 class Reader:

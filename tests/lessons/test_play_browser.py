@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import io
 import random
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ import pytest
 from PIL import Image
 from playing import Played, assert_alike, open_panel
 
-from browser import BROWSER_ARGS, find_chromium
 from fqlab import panels
 from fqlab.lessons.website import assets, build_website
 from fqlab.lessons.website.play import states
@@ -51,27 +49,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _forget() -> None:
     for each in (states.stops, states.sweeps):
         each.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium for the browser tests")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
-        yield made
-        made.close()
-    gc.collect()
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    made = browser.new_context(viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(60_000)
-    yield made
-    made.close()
 
 
 @pytest.fixture

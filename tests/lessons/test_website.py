@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from browser import BROWSER_ARGS, find_chromium, write_notebook
+from browser import write_notebook
 from fqlab import lessons
 from fqlab.errors import ConfigError, DataError
 from fqlab.lessons.website import build as site
@@ -230,19 +229,6 @@ def test_a_reader_opens_answers_instead_of_being_asked(monkeypatch, tmp_path):
     page = lessons.quiz("03")._repr_mimebundle_()["text/html"]
     assert page.count("<details>") == sum(len(q.options) for q in lessons.lesson("03").questions)
     assert page.count("✓") == 3
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium for the browser tests")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
-        yield browser
-        browser.close()
-    gc.collect()  # greenlets of the driver end here, not in the middle of another test
 
 
 @pytest.mark.parametrize("width", [1200, 390])

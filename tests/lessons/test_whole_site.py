@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playing import Played, open_panel
 
-from browser import BROWSER_ARGS, find_chromium
 from fqlab import panels
 
 SITE = os.environ.get("FQLAB_SITE", "")
@@ -26,26 +23,6 @@ SOON, ONE_MOVE = 1000.0, 20.0
 @pytest.fixture(scope="module")
 def site() -> Path:
     return Path(SITE).resolve()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium for the browser tests")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_ARGS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    made = browser.new_context(viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(60_000)
-    yield made
-    made.close()
 
 
 def stem(site: Path, name: str) -> str:

@@ -159,7 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.serve:
         return serve(chosen.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the hosts are taken down as well
-    print(f"{'Mbit/s':>7} {'ms':>4} {'%':>4} {'bits':>5} {'bytes up':>9} {'on the lines':>12} {'s/round':>8} {'least':>6}")
+    print(
+        f"{'Mbit/s':>7} {'ms':>4} {'%':>4} {'bits':>5} {'bytes up':>9} {'on the lines':>12} {'s/round':>8} {'least':>6}"
+    )
     for words in chosen.lines:
         rate, delay, loss = (*map(float, words.split("/")), 0.0, 0.0)[:3]
         cells = measure(chosen.rounds, rate, delay, loss)

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EXCHANGES", "Cell", "Lines", "lines"]
+__all__ = ["EXCHANGES", "Cell", "Lines", "Place", "lines"]
 
 STORE = Path(__file__).parent / "points" / "hosts.json"
+Place = tuple[float, float, float]
+"""A line: megabits a second, milliseconds each way, per cent of frames lost."""
 EXCHANGES = 9
 """Requests of a node in a round that wait for each other, as Flower 1.42 sends them: a look for work, its five objects two at a
 time, a receipt, the answer announced, its five objects two at a time."""

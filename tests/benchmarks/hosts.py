@@ -135,13 +135,13 @@ def shown(cell: dict) -> str:
     return f"{where} {sizes} {statistics.median(cell['seconds']):>8.2f} {min(cell['seconds']):>6.2f}"
 
 
-def store(file: Path, rounds: int, cells: Sequence[dict]) -> None:
+def store(file: Path, cells: Sequence[dict]) -> None:
     """Write cells and set-up; of cells that the file has, those of other lines stay."""
     place = lambda cell: (cell["rate"], cell["delay"], cell["loss"])
     new = {place(cell) for cell in cells}
     old = json.loads(file.read_text(encoding="utf-8"))["cells"] if file.exists() else []
     setup = dict(
-        nodes=NODES, clients=10, rounds=rounds, queue=Shape().queue, look=POLL, kernel=platform.release(),
+        nodes=NODES, clients=10, queue=Shape().queue, look=POLL, kernel=platform.release(),
         cores=os.cpu_count(), flwr=version("flwr"), torch=version("torch"), date=time.strftime("%Y-%m-%d"),
     )  # fmt: skip
     kept = [cell for cell in old if place(cell) not in new]
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cells = measure(chosen.rounds, rate, delay, loss)
         print(*map(shown, cells), sep="\n", flush=True)
         if chosen.out:
-            store(chosen.out, chosen.rounds, cells)
+            store(chosen.out, cells)
 
 
 if __name__ == "__main__":

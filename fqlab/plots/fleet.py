@@ -10,6 +10,7 @@ from matplotlib.figure import FigureBase
 
 from fqlab.data.lidar import CLASSES
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Drag
 from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, title
 from fqlab.studies.lidar import elsewhere
 
@@ -41,6 +42,7 @@ class Street(Picture):
         town: str
 
     width, height = 338, 280
+    drag = {"x": Drag("view", -0.5, wraps=True)}
 
     def build(self, fig: FigureBase) -> None:
         """One axis in metres across the view, a line of points a class, and the names of the classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Spot, Tip, spots_on
 from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, title
 
-__all__ = ["LOOKS", "Cheapest", "Plane", "size_words"]
+__all__ = ["LOOKS", "WAYS", "Cheapest", "Plane", "size_words"]
 
 LOOKS = {
     "fedavg": ("#000000", "s"),
@@ -66,6 +67,7 @@ class Plane(Picture):
         earlier: Sequence[tuple[float, float]]  # ends of earlier runs
         finding: str
         who: str = "Your run"  # whose run it is, beside the star
+        tips: Mapping[str, Sequence[Tip]] = field(default_factory=dict)  # family -> what its points say
 
     width, height = 686, 304
 
@@ -110,6 +112,7 @@ class Plane(Picture):
             dots.set_data([_inside(x) for x, _ in data.points[family]], [y for _, y in data.points[family]])
         for text, words in zip(self.names, data.families.values(), strict=True):
             text.set_text(words)
+        self._tips = data.tips
         front = data.front
         self.edge.set_data([_inside(x) for x, _ in front] + [HIGH], [y for _, y in front] + [front[-1][1]])
         cap = data.cap
@@ -123,6 +126,9 @@ class Plane(Picture):
         self.title.set_text(data.finding)
         steps = ", ".join(f"{x:.0f} kB {y:.0%}" for x, y in front)
         return f"Accuracy against bytes of {sum(map(len, data.points.values()))} stored points. The front: {steps}."
+
+    def spots(self) -> list[Spot]:
+        return [spot for family, tips in self._tips.items() for spot in spots_on(self.dots[family], tips)]
 
 
 class Cheapest(Picture):

@@ -1,4 +1,4 @@
-"""Seconds of a round against bits, over lines of several rates: the one experiment in which fewer bytes become time."""
+"""Seconds of a round against bits, over lines of several rates, delays and losses: where fewer bytes become time."""
 
 from __future__ import annotations
 
@@ -7,81 +7,121 @@ from typing import Any
 
 from matplotlib.figure import FigureBase
 
-from fqlab.plots.picture import Drawing, Picture, draw
+from fqlab.plots.picture import Drawing, Picture, PictureView, mosaic
 from fqlab.plots.style import MUTED, axes, line, note, separate_labels, style_for, title
-from fqlab.studies.hosts import Cell, Lines, lines
+from fqlab.studies.hosts import Cell, Lines, Place, lines
 
-__all__ = ["SlowLines", "slow_lines"]
+__all__ = ["Delays", "Rates", "slow_lines"]
 
 BITS = (32, 8, 4, 2)
-MOST = 4
-"""Lines that are drawn."""
+RATES: tuple[Place, ...] = ((0.1, 0, 0), (0.3, 0, 0), (1, 0, 0), (0, 0, 0))
+DELAYS: tuple[Place, ...] = ((1, 0, 0), (1, 20, 0), (1, 100, 0), (1, 100, 1), (1, 100, 5))
 
 
-def _name(rate: float) -> str:
-    return f"{rate:g} Mbit/s" if rate else "not slowed down"
+@dataclass(frozen=True)
+class Shown:
+    """What both pictures show."""
+
+    lines: Lines
 
 
-class SlowLines(Picture):
-    """A curve a line: the quickest round at each bit-width; dashed, what the packets alone would take."""
+class _Curves(Picture):
+    """A curve a line: the middle round at each bit-width; dashed, what line arithmetic says a round takes at least."""
 
-    @dataclass(frozen=True)
-    class Data:
-        """What it shows."""
-
-        lines: Lines
-
-    width, height = 686, 276
+    Data = Shown
+    width, height = 686, 258
+    places: tuple[Place, ...]
 
     def build(self, fig: FigureBase) -> None:
         """One axis of seconds over four bit-widths."""
         self.title = self.live(title(fig))
         ax = axes(
-            fig, 60, 52, 470, 168, xlabel="bits a weight on the way up", ylabel="seconds a round", xlim=(-0.2, 3.2)
+            fig, 60, 52, 470, 156, xlabel="bits a weight on the way up", ylabel="seconds a round", xlim=(-0.2, 3.2)
         )
         self.axis = ax
         ax.set_xticks(range(len(BITS)), [str(bits) for bits in BITS])
-        self.curves = [self.live(line(ax, k, markers=True)) for k in range(MOST)]
+        count = range(len(self.places))
+        self.curves = [self.live(line(ax, k, markers=True)) for k in count]
         thin = {"linestyle": (0, (2, 2)), "linewidth": 1.2}
-        self.bounds = [self.live(line(ax, k, **thin)) for k in range(MOST)]
-        self.names = [self.live(note(ax, "", x=3.12, y=0, color=style_for(k).color)) for k in range(MOST)]
+        self.bounds = [self.live(line(ax, k, **thin)) for k in count]
+        self.names = [self.live(note(ax, "", x=3.12, y=0, color=style_for(k).color)) for k in count]
         self.words = self.live(fig.text(60 / self.width, 12 / self.height, "", fontsize=11, color=MUTED))
 
-    def update(self, data: Data, ghost: Data | None = None) -> str:
-        table, nodes = data.lines, data.lines.setup["nodes"]
-        rates = list(dict.fromkeys(cell.rate for cell in table.cells))
-        at = {(cell.rate, cell.bits): cell for cell in table.cells}
-        for k, rate in enumerate(rates):
-            row = [at[rate, bits] for bits in BITS]
-            self.curves[k].set_data(range(len(BITS)), [cell.least for cell in row])
-            self.bounds[k].set_data(
-                range(len(BITS)), [cell.payload_seconds(nodes) if rate else float("nan") for cell in row]
-            )
-        self.axis.set_ylim(0, 1.08 * max(cell.least for cell in table.cells))
-        top = self.axis.get_ylim()[1]
-        heights = separate_labels([at[rate, 2].least for rate in rates], 0.09 * top, 0, top)
-        for text, rate, y in zip(self.names, rates, heights, strict=True):
-            text.set(text=_name(rate), y=y)
-        slow, free = ([at[rate, bits].least for bits in (32, 2)] for rate in (rates[0], rates[-1]))
-        self.title.set_text(
-            f"32 bits take {slow[0]:.1f} s on the slowest line, 2 bits {slow[1]:.1f}; not slowed down {free[0]:.1f} and {free[1]:.1f}"
+    def update(self, data: Shown, ghost: Shown | None = None) -> str:
+        rows = [data.lines.at(*place) for place in self.places]
+        for k, row in enumerate(rows):
+            self.curves[k].set_data(range(len(BITS)), [row[bits].median for bits in BITS])
+            least = [row[bits].least_seconds(data.lines.setup["nodes"]) or float("nan") for bits in BITS]
+            self.bounds[k].set_data(range(len(BITS)), least)
+        top = 1.08 * max(row[32].median for row in rows)
+        self.axis.set_ylim(0, top)
+        heights = separate_labels([row[2].median for row in rows], 0.095 * top, 0, top)
+        for text, place, y in zip(self.names, self.places, heights, strict=True):
+            text.set(text=self.name(*place), y=y)
+        self.title.set_text(self.finding(rows))
+        self.words.set_text(self.explanation)
+        listed = "; ".join(
+            f"{self.name(*place)}, {bits} bits: {row[bits].median:.1f} s"
+            for place, row in zip(self.places, rows, strict=True)
+            for bits in BITS
         )
-        self.words.set_text("Dashed: a node's packets alone, without Flower's own messages, training and waiting.")
-        return f"{self.title.get_text()}. {_listed(table.cells)} {_setup(table.setup)}"
+        return f"{self.title.get_text()}. Middle rounds: {listed}."
+
+    explanation: str
+
+    def name(self, rate: float, delay: float, loss: float) -> str:
+        """A line in a few words."""
+        raise NotImplementedError
+
+    def finding(self, rows: list[dict[int, Cell]]) -> str:
+        """What the picture shows, in a sentence."""
+        raise NotImplementedError
 
 
-def _listed(cells: tuple[Cell, ...]) -> str:
-    rows = [f"{_name(cell.rate)}, {cell.bits} bits: {cell.least:.1f} s" for cell in cells]
-    return f"Quickest rounds: {'; '.join(rows)}."
+class Rates(_Curves):
+    """Lines that differ in their rate alone."""
+
+    places = RATES
+    explanation = "Dashed: a node's packets alone, without Flower's own messages, training and waiting."
+
+    def name(self, rate: float, delay: float, loss: float) -> str:
+        return f"{rate:g} Mbit/s" if rate else "no limit"
+
+    def finding(self, rows: list[dict[int, Cell]]) -> str:
+        slow, free = rows[0], rows[-1]
+        return (
+            f"32 bits take {slow[32].median:.1f} s on the slowest line, 2 bits {slow[2].median:.1f}; "
+            f"without a limit {free[32].median:.1f} and {free[2].median:.1f}"
+        )
+
+
+class Delays(_Curves):
+    """Lines of one rate that differ in delay and loss."""
+
+    places = DELAYS
+    explanation = "All at 1 Mbit/s. Dashed: a node's packets, and nine times there and back."
+
+    def name(self, rate: float, delay: float, loss: float) -> str:
+        return (f"{delay:g} ms each way" if delay else "no delay") + (f", {loss:g} % lost" if loss else "")
+
+    def finding(self, rows: list[dict[int, Cell]]) -> str:
+        far = {bits: rows[2][bits].median - rows[0][bits].median for bits in (32, 2)}
+        lost = {bits: rows[-1][bits].median - rows[2][bits].median for bits in (32, 2)}
+        return (
+            f"100 ms each way cost 32 bits {far[32]:.1f} s and 2 bits {far[2]:.1f}; "
+            f"5 % lost as well, {lost[32]:.1f} and {lost[2]:.1f} more"
+        )
 
 
 def _setup(setup: Any) -> str:
     return (
         f"{setup['clients']} clients of the digits network on {setup['nodes']} nodes and a server, each a network namespace on "
-        f"{setup['cores']} shared cores; lines shaped both ways by tc, the way down at 32 bit; Flower {setup['flwr']}."
+        f"{setup['cores']} shared cores; both ways of a line alike, the way down at 32 bit; Flower {setup['flwr']}."
     )
 
 
 def slow_lines() -> Drawing:
     """The stored rounds over slow lines, measured by ``tests/benchmarks/hosts.py``."""
-    return draw(SlowLines, SlowLines.Data(lines()), zoom=2)
+    shown = Shown(lines())
+    drawing = mosaic([[PictureView(kind, shown)] for kind in (Rates, Delays)], zoom=2)
+    return Drawing(drawing.figure, f"{drawing.alt} {_setup(shown.lines.setup)}")

@@ -63,6 +63,16 @@ def test_the_post_gives_the_bits_of_serial(case, nodes):
     assert facts(through_memory(experiment, nodes)[0]) == facts(Federation(experiment))
 
 
+def test_no_node_is_started_that_has_no_client(monkeypatch):
+    made = []
+    start = lambda experiment, nodes: made.append(InMemory(nodes)) or made[0]
+    monkeypatch.setattr(flower, "Network", start)
+    record = Federation(Experiment(clients=3, engine="flower", workers=20)).step()
+    assert not record.left_out
+    assert [node for node, _ in made[0].sent] == [0, 1, 2]
+    assert len(made[0].nodes) == 3
+
+
 def test_a_broadcast_crosses_once_a_node_and_a_state_stays_there():
     federation, memory = through_memory(Experiment(**settings("feedback", participants=0)))
     federation.step()

@@ -38,12 +38,13 @@ __all__ = ["run"]
 def run(
     simulation: Simulation, tasks: list[ClientTask], stop: Callable[[], bool], workers: int = 2
 ) -> Iterator[ClientResult]:
-    """Replies in the order of ``tasks``, of clients that live on ``workers`` nodes; none if stopped.
+    """Replies in the order of ``tasks``, of clients that live on ``workers`` nodes, but no more than there are; none if stopped.
 
     Raises:
         ConfigError: if Flower is not installed.
         NetworkError: if the federation does not start, ends, or no node answers in time.
     """
-    network = simulation.services.get("flower", lambda: Network(simulation.experiment, workers))
+    nodes = min(workers, simulation.experiment.clients)
+    network = simulation.services.get("flower", lambda: Network(simulation.experiment, nodes))
     exchange = partial(network.exchange, stop=stop)
-    yield from federate(simulation, tasks, exchange, workers)
+    yield from federate(simulation, tasks, exchange, nodes)

@@ -38,6 +38,8 @@ TIMEOUT = "FQLAB_FLOWER_TIMEOUT"
 """Environment variable: seconds that a round may take; before the first one, nodes have as long to join."""
 START = 120.0
 """Seconds that processes may take to start, PyTorch's import on a slow machine included."""
+LOOKS = 40
+"""Times a second that all nodes of this machine together look for work: more would leave it no time to do any."""
 GRACE = 5.0
 """Seconds more than a round's before the processes themselves are taken for dead."""
 
@@ -98,7 +100,7 @@ class Network:
         try:
             plan = _plan_link(self.folder, experiment, host, port, nodes, self.timeout)
             if not elsewhere:
-                plan["nodes"] = plan_nodes(self.address, range(nodes))
+                plan["nodes"] = plan_nodes(self.address, range(nodes), poll=nodes / LOOKS)
             environment = {RELAY: str(self._listener.address[1]), KEY: key.hex()}
             self._ground = start(self.folder, plan, environment)
             Thread(target=self._listen, daemon=True).start()

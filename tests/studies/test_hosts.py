@@ -91,8 +91,10 @@ def test_five_per_cent_of_loss_make_fewer_bits_matter_more():
     assert 1.7 / 3 <= more <= 1.7 * 2
 
 
-def test_the_picture_says_what_is_stored():
-    drawing = figure.slow_lines()
-    for cell in TABLE.cells:
-        assert f"{cell.bits} bits: {cell.median:.1f} s" in drawing.alt
-    assert "each a network namespace" in drawing.alt
+@pytest.mark.parametrize("draw, places", [(figure.slow_lines, figure.RATES), (figure.far_lines, figure.DELAYS)])
+def test_the_pictures_say_what_is_stored(draw, places):
+    alt = draw().alt
+    for place in places:
+        row = TABLE.at(*place)
+        assert ", ".join(f"{row[bits].median:.1f}" for bits in BITS) in alt
+    assert "each a network namespace" in alt

@@ -7,11 +7,11 @@ from typing import Any
 
 from matplotlib.figure import FigureBase
 
-from fqlab.plots.picture import Drawing, Picture, PictureView, mosaic
+from fqlab.plots.picture import Drawing, Picture, draw
 from fqlab.plots.style import MUTED, axes, line, note, separate_labels, style_for, title
 from fqlab.studies.hosts import Cell, Lines, Place, lines
 
-__all__ = ["Delays", "Rates", "slow_lines"]
+__all__ = ["Delays", "Rates", "far_lines", "slow_lines"]
 
 BITS = (32, 8, 4, 2)
 RATES: tuple[Place, ...] = ((0.1, 0, 0), (0.3, 0, 0), (1, 0, 0), (0, 0, 0))
@@ -36,7 +36,7 @@ class _Curves(Picture):
         """One axis of seconds over four bit-widths."""
         self.title = self.live(title(fig))
         ax = axes(
-            fig, 60, 52, 470, 156, xlabel="bits a weight on the way up", ylabel="seconds a round", xlim=(-0.2, 3.2)
+            fig, 60, 52, 470, 168, xlabel="bits a weight on the way up", ylabel="seconds a round", xlim=(-0.2, 3.2)
         )
         self.axis = ax
         ax.set_xticks(range(len(BITS)), [str(bits) for bits in BITS])
@@ -51,8 +51,9 @@ class _Curves(Picture):
         rows = [data.lines.at(*place) for place in self.places]
         for k, row in enumerate(rows):
             self.curves[k].set_data(range(len(BITS)), [row[bits].median for bits in BITS])
-            least = [row[bits].least_seconds(data.lines.setup["nodes"]) or float("nan") for bits in BITS]
-            self.bounds[k].set_data(range(len(BITS)), least)
+            least = [row[bits].least_seconds(data.lines.setup["nodes"]) for bits in BITS]
+            lossless = not self.places[k][2]  # arithmetic knows of no loss
+            self.bounds[k].set_data(range(len(BITS)), least if lossless and any(least) else [float("nan")] * len(BITS))
         top = 1.08 * max(row[32].median for row in rows)
         self.axis.set_ylim(0, top)
         heights = separate_labels([row[2].median for row in rows], 0.095 * top, 0, top)
@@ -61,11 +62,10 @@ class _Curves(Picture):
         self.title.set_text(self.finding(rows))
         self.words.set_text(self.explanation)
         listed = "; ".join(
-            f"{self.name(*place)}, {bits} bits: {row[bits].median:.1f} s"
+            f"{self.name(*place)} {', '.join(f'{row[bits].median:.1f}' for bits in BITS)}"
             for place, row in zip(self.places, rows, strict=True)
-            for bits in BITS
         )
-        return f"{self.title.get_text()}. Middle rounds: {listed}."
+        return f"{self.title.get_text()}. Seconds of the middle round at 32, 8, 4 and 2 bits: {listed}."
 
     explanation: str
 
@@ -121,7 +121,16 @@ def _setup(setup: Any) -> str:
 
 
 def slow_lines() -> Drawing:
-    """The stored rounds over slow lines, measured by ``tests/benchmarks/hosts.py``."""
+    """Lines that differ in their rate, measured by ``tests/benchmarks/hosts.py``."""
+    return _drawn(Rates)
+
+
+def far_lines() -> Drawing:
+    """Lines that differ in delay and loss, from the same measurement."""
+    return _drawn(Delays)
+
+
+def _drawn(picture: type[_Curves]) -> Drawing:
     shown = Shown(lines())
-    drawing = mosaic([[PictureView(kind, shown)] for kind in (Rates, Delays)], zoom=2)
+    drawing = draw(picture, shown, zoom=2)
     return Drawing(drawing.figure, f"{drawing.alt} {_setup(shown.lines.setup)}")

@@ -4,7 +4,8 @@
 
 A line is RATE[/DELAY[/LOSS]]: megabits a second (0: no limit), milliseconds each way, per cent of frames. Linux, as root,
 in a Python that has Flower; hosts and lines are those of ``slow_line``, and nothing of them is left. The settings of bits
-take turns round by round, so that what else the machine does meets all of them alike. Not a test: figures depend on the
+take turns round by round, so that what else the machine does meets all of them alike; run it twice into one file, and so do
+the lines. Not a test: figures depend on the
 machine. What is expected of them stands in ``fqlab/studies/hosts.py``, and what they say of time in lesson 10.
 """
 
@@ -136,16 +137,22 @@ def shown(cell: dict) -> str:
 
 
 def store(file: Path, cells: Sequence[dict]) -> None:
-    """Write cells and set-up; of cells that the file has, those of other lines stay."""
-    place = lambda cell: (cell["rate"], cell["delay"], cell["loss"])
-    new = {place(cell) for cell in cells}
-    old = json.loads(file.read_text(encoding="utf-8"))["cells"] if file.exists() else []
+    """Write cells and set-up; where the file has rounds of a cell already, the new ones are added to them."""
+    which = lambda cell: (cell["rate"], cell["delay"], cell["loss"], cell["bits"])
+    table = {}
+    if file.exists():
+        table = {which(cell): cell for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]}
+    for cell in cells:
+        old = table.get(which(cell), {"line_up": 0, "seconds": []})
+        before, now = len(old["seconds"]), len(cell["seconds"])
+        line_up = (before * old["line_up"] + now * cell["line_up"]) // (before + now)
+        table[which(cell)] = {**cell, "line_up": line_up, "seconds": [*old["seconds"], *cell["seconds"]]}
     setup = dict(
-        nodes=NODES, clients=10, queue=Shape().queue, look=POLL, kernel=platform.release(),
-        cores=os.cpu_count(), flwr=version("flwr"), torch=version("torch"), date=time.strftime("%Y-%m-%d"),
+        nodes=NODES, clients=10, queue=Shape().queue, look=POLL, kernel=platform.release(), cores=os.cpu_count(),
+        flwr=version("flwr"), torch=version("torch"), date=time.strftime("%Y-%m-%d"),
     )  # fmt: skip
-    kept = [cell for cell in old if place(cell) not in new]
-    file.write_text(json.dumps({"setup": setup, "cells": [*kept, *cells]}, indent=1) + "\n", encoding="utf-8")
+    stored = {"setup": setup, "cells": list(table.values())}
+    file.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -153,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lines", nargs="*", default=LINES, help="RATE[/DELAY[/LOSS]] (Mbit/s, ms, per cent)")
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--out", type=Path, help="a JSON file for the table and its set-up; other lines in it stay")
+    parser.add_argument("--out", type=Path, help="a JSON file for the table; rounds that it has stay in it")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.serve:

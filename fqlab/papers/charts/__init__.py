@@ -1,0 +1,42 @@
+"""The figures that the papers' digests describe, axis by axis, with our points and the published ones.
+
+Each is a :class:`~fqlab.papers.charts.model.Chart`; :mod:`fqlab.papers.charts.drawing` draws it, the panel ``figures`` plays it.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from fqlab.errors import one_of
+from fqlab.papers.charts.model import Axis, Chart, Point, Published
+
+__all__ = ["CHARTS", "Axis", "Chart", "Point", "Published", "chart"]
+
+CHARTS: dict[str, str] = {
+    "03-mse": "octav",
+    "05-rounds": "clipped",
+    "05-rounds-mnist": "clipped",
+    "06-widths": "robust",
+    "06-widths-fashion": "robust",
+    "06-kurtosis": "robust",
+    "07-layers": "bsq",
+    "07-reweighing": "bsq",
+    "08-layers": "fedmpq",
+    "08-epsilon": "fedmpq",
+    "08-lambda": "fedmpq",
+    "08-epochs": "fedmpq",
+    "08-clients": "fedmpq",
+    "09-accuracy": "lottery",
+    "09-bytes": "lottery",
+}
+"""Name -> the module of this package that has it in its ``CHARTS``."""
+
+
+def chart(name: str) -> Chart:
+    """A figure by its name.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    module = importlib.import_module(f"fqlab.papers.charts.{CHARTS[one_of('figure', name, CHARTS)]}")
+    return module.CHARTS[name]

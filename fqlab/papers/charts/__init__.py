@@ -10,7 +10,7 @@ import importlib
 from fqlab.errors import one_of
 from fqlab.papers.charts.model import Axis, Chart, Point, Published
 
-__all__ = ["CHARTS", "Axis", "Chart", "Point", "Published", "chart"]
+__all__ = ["CHARTS", "TITLES", "Axis", "Chart", "Point", "Published", "chart"]
 
 CHARTS: dict[str, str] = {
     "03-mse": "octav",
@@ -30,6 +30,24 @@ CHARTS: dict[str, str] = {
     "09-bytes": "lottery",
 }
 """Name -> the module of this package that has it in its ``CHARTS``."""
+TITLES = {
+    "03-mse": "OCTAV: error by clip",
+    "05-rounds": "Clipped: by rounds, digits",
+    "05-rounds-mnist": "Clipped: by rounds, MNIST",
+    "06-widths": "Robust: by bits, digits",
+    "06-widths-fashion": "Robust: by bits, Fashion",
+    "06-kurtosis": "KURE: by bits and target",
+    "07-layers": "BSQ: bits by layer, by α",
+    "07-reweighing": "BSQ: bits, reweighed or not",
+    "08-layers": "FedMPQ: bits by layer",
+    "08-epsilon": "FedMPQ: by ε",
+    "08-lambda": "FedMPQ: by λ",
+    "08-epochs": "FedMPQ: by local epochs",
+    "08-clients": "FedMPQ: by clients",
+    "09-accuracy": "LotteryFL: accuracy",
+    "09-bytes": "LotteryFL: cost",
+}
+"""Name -> a few words."""
 
 
 def chart(name: str) -> Chart:

@@ -39,10 +39,12 @@ def _swept(name: str, arm: str, values: tuple[float, ...], *, follows: bool) -> 
     ]
 
 
-def _sweep(title: str, name: str, label: str, values: tuple[float, ...], finding: Finding, *, both: bool) -> Chart:
+def _sweep(
+    title: str, name: str, label: str, say: str, values: tuple[float, ...], finding: Finding, *, both: bool
+) -> Chart:
     points = [*_swept(name, "fedmpq", values, follows=True), *_swept(name, "aqfl", values, follows=both)]
     shows = f"FedMPQ: accuracy against {label.partition(' (')[0]}"
-    axis = Axis.categories(label, *(f"{v:g}" for v in values))
+    axis = Axis.categories(label, *(f"{v:g}" for v in values), say=say)
     return Chart(title, shows, "fedmpq", SETUP, axis, ACCURACY, tuple(ARMS.values()), tuple(points), finding)
 
 
@@ -80,7 +82,7 @@ def _layers() -> Chart:
     return Chart(
         "08-layers", "FedMPQ: bits by layer, one line a budget", "weak_clients",
         "Ours: Fashion-MNIST at 14 × 14, ResNet-8, 10 clients, 8 rounds, 4 seeds. Stars: the authors' code at this size.",
-        Axis.categories("layer", *weak_clients.LAYERS), Axis("bits a weight", tuple((b, str(b)) for b in range(0, 9, 2)), 0, 8.9),
+        Axis.categories("layer", *weak_clients.LAYERS, say="layer {}"), Axis("bits a weight", tuple((b, str(b)) for b in range(0, 9, 2)), 0, 8.9),
         (*map(names, BUDGETS), *(f"budget {b}, code" for b in PUBLIC)), points, _weakest, public, scale="small", seeds=4,
     )  # fmt: skip
 
@@ -88,19 +90,19 @@ def _layers() -> Chart:
 CHARTS = {
     "08-layers": _layers(),
     "08-epsilon": _sweep(
-        "08-epsilon", "epsilon", "ε (share of ones that is pruned)", (0.0, 0.01, 0.02, 0.03, 0.1, 0.3),
+        "08-epsilon", "epsilon", "ε (share of ones that is pruned)", "ε = {}", (0.0, 0.01, 0.02, 0.03, 0.1, 0.3),
         _far("Accuracy against ε: {:.0f} % at 0.02, {:.0f} % at 0.3", 2, 5), both=False,
     ),
     "08-lambda": _sweep(
-        "08-lambda", "penalty", "λ (group lasso)", (0.0, 0.001, 0.01, 0.1),
+        "08-lambda", "penalty", "λ (group lasso)", "λ = {}", (0.0, 0.001, 0.01, 0.1),
         _far("Accuracy against λ: {:.0f} % at 0.001, {:.0f} % at 0.1", 1, 3), both=False,
     ),
     "08-epochs": _sweep(
-        "08-epochs", "epochs", "local epochs", (1, 2, 4),
+        "08-epochs", "epochs", "local epochs", "{} local epochs", (1, 2, 4),
         _gaps("FedMPQ is {:+.0f} points ahead of AQFL with one local epoch, {:+.0f} with four", 0, 2), both=True,
     ),
     "08-clients": _sweep(
-        "08-clients", "clients", "clients", (5, 10, 20),
+        "08-clients", "clients", "clients", "{} clients", (5, 10, 20),
         _gaps("FedMPQ is {:+.0f} points ahead of AQFL with 5 clients, {:+.0f} with 20", 0, 2), both=True,
     ),
 }  # fmt: skip

@@ -9,11 +9,11 @@ from functools import partial
 from fqlab.federation import Experiment
 from fqlab.papers.charts.model import Axis, Chart, Point, Published
 from fqlab.studies import lottery
-from fqlab.studies.scale import lottery as mnist
 
 __all__ = ["CHARTS", "TABLE"]
 
 METHODS = ("Standalone", "FedAvg", "LG-FedAvg", "LotteryFL(0.1)", "LotteryFL(0.3)", "LotteryFL(0.5)")
+"""Rows of the table, in its order."""
 TABLE = {
     "MNIST": ((90.72, 96.46, 97.87, 99.96, 99.95, 99.96), (0, 663.76, 524.02, 163.57, 230.17, 304.54)),
     "CIFAR-10": ((65.44, 47.67, 76.77, 90.61, 89.91, 90.53), (0, 9425.35, 7174.58, 2439.56, 3560.58, 4501.36)),
@@ -24,17 +24,11 @@ OURS = (
 )  # fmt: skip
 CLAIMS = {0: "lottery-alone", 1: "lottery-fedavg", 3: "lottery-tickets", 5: "lottery-half"}
 COSTS = {3: "lottery-one-way", 5: "lottery-half-one-way"}
-LONG = {0: ("alone", "lottery-mnist-alone"), 1: ("fedavg", ""), 3: ("target-1", "lottery-mnist-last-1")}
-"""Method -> arm of the long runs on MNIST, and its claim."""
-PLACES = Axis.categories("", *METHODS)
+PLACES = Axis.categories("", *(name.replace("(", "\n(") for name in METHODS))
 
 
 def _experiment(settings: Mapping[str, object], seed: int = 0) -> Experiment:
     return replace(lottery.experiment(seed=seed, **settings), evaluate_every=lottery.ROUNDS)  # type: ignore[arg-type]
-
-
-def _with_seed(arm: str, seed: int = 0) -> Experiment:
-    return replace(mnist.ARMS["small", arm].experiment, seed=seed)
 
 
 def _own(values: Mapping[tuple[str, float], float]) -> str:
@@ -60,11 +54,10 @@ def _published(kind: int) -> tuple[Published, ...]:
 
 
 def _accuracies() -> tuple[Point, ...]:
-    digits = [
+    return tuple(
         Point("digits", k, "lottery:own", settings, partial(_experiment, settings), CLAIMS.get(k, ""))
         for k, settings in enumerate(OURS)
-    ]
-    return tuple(digits)
+    )
 
 
 def _costs() -> tuple[Point, ...]:

@@ -24,6 +24,7 @@ class Axis:
         places: (place, words) of its ticks in order; on an axis of categories the places are 0, 1, 2, ...
         low, high: its ends.
         log: whether it is logarithmic.
+        say: how a sentence names a place, with {} for its words.
     """
 
     label: str
@@ -31,15 +32,20 @@ class Axis:
     low: float
     high: float
     log: bool = False
+    say: str = "{}"
 
     @classmethod
-    def categories(cls, label: str, *words: str) -> Axis:
+    def categories(cls, label: str, *words: str, say: str = "{}") -> Axis:
         """Things in an order, or numbers that are not evenly spaced."""
-        return cls(label, tuple(enumerate(words)), -0.5, len(words) - 0.5)
+        return cls(label, tuple(enumerate(words)), -0.5, len(words) - 0.5, say=say)
 
     def at(self, x: float) -> str:
-        """A place in words."""
-        return dict(self.places).get(x, f"{x:g}")
+        """A place in words: ``2``."""
+        return dict(self.places).get(x, f"{x:g}").replace("\n", "")
+
+    def said(self, x: float) -> str:
+        """A place in a sentence: ``2 bits``."""
+        return self.say.format(self.at(x))
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Published:
         return found if isinstance(found, Claim) else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chart:
     """A figure.
 
@@ -138,7 +144,7 @@ class Chart:
         return self.row(point) if self.scale == "demo" else None
 
     def _as_row(self, point: Point, recipe: str, args: Mapping[str, Any], scale: str) -> Row:
-        says = f"{self.y.label}, {point.arm}, {self.x.at(point.x)}"
+        says = f"{self.y.label}, {point.arm}, {self.x.said(point.x)}"
         return Observation(
             self.id(point), self.source, says, recipe=recipe, args=args, seeds=self.seeds, scales=(scale,)
         )

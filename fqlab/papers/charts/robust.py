@@ -21,7 +21,7 @@ LONG = {"fedavg": "FedAvg", "kure": "KURE", "qat-4": "QAT, 4 bit", "mqat": "MQAT
 TWINS = {"fedavg": "fedavg", "kure": "kure", "qat-4": "qat", "mqat": "mqat"}
 CLAIMS = {"kure": "robust-kure-max-abs", "apqn": "robust-apqn-gain", "qat": "robust-qat-gain", "mqat": "robust-mqat-gain"}
 PERCENT = tuple((p, f"{p} %") for p in range(0, 101, 25))
-DEPLOYED = Axis.categories("bits of the deployed weights", *map(str, WIDTHS))
+DEPLOYED = Axis.categories("bits of the deployed weights", *map(str, WIDTHS), say="{} bit")
 ACCURACY = Axis("test accuracy (%)", PERCENT, 0, 104)
 
 
@@ -67,7 +67,7 @@ CHARTS = {
     "06-kurtosis": Chart(
         "06-kurtosis", "KURE: accuracy against bits, one line a target of the kurtosis", "robust",
         "Ours: digits, 10 clients, 20 rounds, λ = 0.1, max-abs range, 3 seeds. Stars: ResNet-18 on ImageNet, weights only.",
-        Axis.categories("bits of the deployed weights", *map(str, BITS)), ACCURACY,
+        Axis.categories("bits of the deployed weights", *map(str, BITS), say="{} bit"), ACCURACY,
         tuple(f"target {t:g}, {whose}" for whose in ("ours", "KURE") for t in PUBLISHED),
         tuple(
             Point(f"target {t:g}, ours", k, "robust:target_accuracy", {"target": t, "bits": bits},

@@ -112,14 +112,14 @@ def primal_dual(seed: int, eta: float, what: str) -> float:
 
 
 def residual(method: str = "fedmpq", *, epochs: int = 2, clients: int = 10, seed: int = 0, **options: float) -> Experiment:
-    """FedMPQ, or AQFL, with the integer update of the public code: ResNet-8 on digits, 12 rounds.
+    """FedMPQ, or AQFL, with the integer update of the public code: ResNet-8 on digits, 8 rounds.
 
     Momentum, labels and budgets are that code's; ``options`` are ``epsilon`` and ``penalty``, where they differ.
     """
-    shared: dict[str, Any] = dict(model="resnet8", rounds=12, batch_size=32, drop_last=True, lr=0.1, momentum=0.9)
+    shared: dict[str, Any] = dict(model="resnet8", rounds=8, batch_size=32, drop_last=True, lr=0.1, momentum=0.9)
     return Experiment(
         method=method, options={"budgets": BUDGETS, **options}, partition="dirichlet_capped", split={"alpha": 0.5},
-        clients=clients, epochs=epochs, evaluate_every=12, seed=seed, **shared,
+        clients=clients, epochs=epochs, evaluate_every=8, seed=seed, **shared,
     )  # fmt: skip
 
 

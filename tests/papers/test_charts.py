@@ -43,7 +43,7 @@ AXES = {
     "07-reweighing": ("layer", RESNET, "bits a weight", ["with reweighing", "without"]),
     "08-layers": ("layer", "stem 1 a 1 b 2 a 2 b 3 a 3 b output", "bits a weight",
                   ["budget 2", "budget 4", "budget 6", "budget 8"]),
-    "08-epsilon": ("ε (share of ones that is pruned)", "0 0.01 0.02 0.03 0.1 0.3", "test accuracy (%)", ["FedMPQ", "AQFL"]),
+    "08-epsilon": ("ε (share of ones that is pruned)", "0 0.02 0.05 0.1 0.3", "test accuracy (%)", ["FedMPQ", "AQFL"]),
     "08-lambda": ("λ (group lasso)", "0 0.001 0.01 0.1", "test accuracy (%)", ["FedMPQ", "AQFL"]),
     "08-epochs": ("local epochs", "1 2 4", "test accuracy (%)", ["FedMPQ", "AQFL"]),
     "08-clients": ("clients", "5 10 20", "test accuracy (%)", ["FedMPQ", "AQFL"]),

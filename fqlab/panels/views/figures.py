@@ -183,7 +183,7 @@ def _card(state: State, shown: Chart, here: Mark, fresh: Result | None) -> Card.
         lines = [("set-up", _summary(point.experiment())), ("seeds", _made(here)), *_ledger(point.ledger)]
         lines.append(("run again", _fresh(shown, point, here, fresh)))
     else:
-        lines = [("published", f"{point.provenance}, {point.where}"), *_ledger(point.ledger)]
+        lines = [("published", f"{point.provenance}: {point.where}"), *_ledger(point.ledger)]
     paper = source(shown.source).papers[0]
     lines.append(("paper", f"{paper.title} ({paper.year}), arXiv {paper.arxiv}"))
     return Card.Data(headline, tuple(lines))

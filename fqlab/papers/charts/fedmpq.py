@@ -14,7 +14,7 @@ __all__ = ["CHARTS"]
 
 ARMS = {"fedmpq": "FedMPQ", "aqfl": "AQFL"}
 SETUP = (
-    "Ours: digits, ResNet-8, 10 clients, Dirichlet 0.5, budgets of 2 to 8 bits, 12 rounds, 3 seeds. "
+    "Ours: digits, ResNet-8, 10 clients, Dirichlet 0.5, budgets of 2 to 8 bits, 8 rounds, 3 seeds. "
     "The paper's figures are not public."
 )
 ACCURACY = Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(0, 101, 25)), 0, 104)
@@ -90,8 +90,8 @@ def _layers() -> Chart:
 CHARTS = {
     "08-layers": _layers(),
     "08-epsilon": _sweep(
-        "08-epsilon", "epsilon", "ε (share of ones that is pruned)", "ε = {}", (0.0, 0.01, 0.02, 0.03, 0.1, 0.3),
-        _far("Accuracy against ε: {:.0f} % at 0.02, {:.0f} % at 0.3", 2, 5), both=False,
+        "08-epsilon", "epsilon", "ε (share of ones that is pruned)", "ε = {}", (0.0, 0.02, 0.05, 0.1, 0.3),
+        _far("Accuracy against ε: {:.0f} % at 0.02, {:.0f} % at 0.3", 1, 4), both=False,
     ),
     "08-lambda": _sweep(
         "08-lambda", "penalty", "λ (group lasso)", "λ = {}", (0.0, 0.001, 0.01, 0.1),

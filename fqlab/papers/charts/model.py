@@ -41,7 +41,7 @@ class Axis:
 
     def at(self, x: float) -> str:
         """A place in words: ``2``."""
-        return dict(self.places).get(x, f"{x:g}").replace("\n", "")
+        return dict(self.places).get(x, f"{x:.3g}").replace("\n", "")
 
     def said(self, x: float) -> str:
         """A place in a sentence: ``2 bits``."""

@@ -85,7 +85,13 @@ class Rebuilt(Picture):
         self.ax.add_collection(self.bars)
         self.ax.add_collection(self.spreads)
         self.lines = [self.live(line(self.ax, k, markers=True, zorder=2.4)) for k in range(MOST)]
-        ring = {"marker": "o", "markersize": 15, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 2}
+        ring = {
+            "marker": "o",
+            "markersize": 15,
+            "markerfacecolor": "none",
+            "markeredgecolor": INK,
+            "markeredgewidth": 2,
+        }
         self.ring = self.live(line(self.ax, 0, linestyle="", zorder=3, **ring))
         new = {"marker": "X", "markersize": 10, "markerfacecolor": "#ffffff", "markeredgecolor": INK}
         self.new = self.live(line(self.ax, 0, linestyle="", zorder=3.2, **new))
@@ -152,7 +158,10 @@ class Rebuilt(Picture):
         )
 
     def _columns(self, data: Data) -> None:
-        columns, spreads, colors, thin = [], [], [], []
+        columns: list[list[tuple[float, float]]] = []
+        colors: list[str] = []
+        spreads: list[list[tuple[float, float]]] = []
+        thin: list[str] = []
         for k, arm in enumerate(data.arms):
             color = _look(data, k).color
             for (x, y), spread in zip(self._places(data, k), arm.spread, strict=True):
@@ -207,7 +216,8 @@ def _look(data: Rebuilt.Data, k: int) -> Look:
 
 def _share(scale: Scale, value: float) -> float:
     """Height of a value as a share of its axis."""
-    low, high, at = (np.log([scale.low, scale.high, max(value, 1e-12)]) if scale.log else (scale.low, scale.high, value))
+    ends = np.array([scale.low, max(value, 1e-12), scale.high])
+    low, at, high = np.log(ends) if scale.log else ends
     return float((at - low) / (high - low))
 
 

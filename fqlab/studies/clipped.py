@@ -69,7 +69,9 @@ def tour(seed: int, **settings: object) -> float:
 def curve_experiment(arm: str, seed: int = 0) -> Experiment:
     """An arm of :data:`~fqlab.studies.scale.clipped.TABLE` on digits: the paper's network and optimiser, 10 clients."""
     options = TABLE[arm]
-    shared: dict[str, Any] = dict(model="clipped_cnn", partition="class_balanced", batch_size=16, rounds=ROUNDS, seed=seed)
+    shared: dict[str, Any] = dict(
+        model="clipped_cnn", partition="class_balanced", batch_size=16, rounds=ROUNDS, seed=seed
+    )
     return Experiment(
         method="clipped" if options else "fedavg", options=options, lr=0.01, momentum=0.9, weight_decay=1e-4, **shared
     )

@@ -111,7 +111,9 @@ def primal_dual(seed: int, eta: float, what: str) -> float:
     return getattr(outcome(seed, penalty=0.0, epsilon=0.05, growing=False, dual_step=eta, budgets=BUDGETS), what)
 
 
-def residual(method: str = "fedmpq", *, epochs: int = 2, clients: int = 10, seed: int = 0, **options: float) -> Experiment:
+def residual(
+    method: str = "fedmpq", *, epochs: int = 2, clients: int = 10, seed: int = 0, **options: float
+) -> Experiment:
     """FedMPQ, or AQFL, with the integer update of the public code: ResNet-8 on digits, 8 rounds.
 
     Momentum, labels and budgets are that code's; ``options`` are ``epsilon`` and ``penalty``, where they differ.

@@ -40,7 +40,9 @@ def moved(seed: int, bits: int, update: str = "integer") -> float:
 
 def width(seed: int, bits: int, layer: int) -> float:
     """Bits of a layer, 0 to 7, in the last round of FedMPQ's clients with a budget of ``bits``: they have the same."""
-    return float(np.mean([widths[layer] for widths in _of(bits, curve("unequal", "fedmpq", "integer", SEEDS[seed]).widths)]))
+    return float(
+        np.mean([widths[layer] for widths in _of(bits, curve("unequal", "fedmpq", "integer", SEEDS[seed]).widths)])
+    )
 
 
 def _of(bits: int, values: Sequence[Any]) -> list[Any]:

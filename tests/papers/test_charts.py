@@ -148,7 +148,9 @@ def test_kures_ablation_is_as_in_its_notebook():
 def test_fedmpqs_widths_are_those_of_the_authors_code():
     shown = chart("08-layers")
     for budget, widths in WIDTHS.items():
-        assert [p.value for p in shown.published if p.arm == f"budget {budget}, code"] == [float(w) for w in widths.split()]
+        assert [p.value for p in shown.published if p.arm == f"budget {budget}, code"] == [
+            float(w) for w in widths.split()
+        ]
 
 
 def test_octavs_clips_are_those_read_off_in_units_of_sigma():

@@ -17,6 +17,7 @@ from fqlab.papers.claims import Claim, Result, Row, ruling, source
 from fqlab.papers.claims.table import number, value_text
 from fqlab.papers.reproduce import seed_by_seed
 from fqlab.plots.charts import Card, Rebuilt
+from fqlab.plots.picture import Drawing, draw
 from fqlab.plots.spots import Tip
 
 __all__ = ["Figures", "State", "picked"]
@@ -34,7 +35,12 @@ class State(Settings):
     arm: int = control(0, label="Arm (0: all)", low=0, high=8, help="looks at one arm; the point then walks along it")
     seed: str = control("mean", label="Seeds", choices=SEEDS)
     point: int = control(
-        1, label="Point", low=1, high=MOST, group="One point", help="walk through the points with the arrow keys, or click one"
+        1,
+        label="Point",
+        low=1,
+        high=MOST,
+        group="One point",
+        help="walk through the points with the arrow keys, or click one",
     )
     again: bool = control(
         False, label="Run it again", choices={False: "no", True: "yes, at demo scale"},
@@ -52,9 +58,9 @@ class Figures(Panel):
         "OCTAV": {"figure": "03-mse"},
         "Clipped": {"figure": "05-rounds"},
         "Robust": {"figure": "06-widths"},
-        "BSQ": {"figure": "07-layers", "point": 7},
-        "FedMPQ": {"figure": "08-layers", "point": 5},
-        "LotteryFL": {"figure": "09-accuracy", "point": 4},
+        "BSQ": {},
+        "FedMPQ": {"figure": "08-layers"},
+        "LotteryFL": {"figure": "09-accuracy"},
     }
     handles = ("point", "seed", "again")
     trains = "presets"
@@ -66,13 +72,18 @@ class Figures(Panel):
         row = _again(state)
         if row is None:
             return
-        if (kept := _RUNS.get(_key(row))) is None:
+        if _key(row) not in _RUNS:
             for step in seed_by_seed(row, "demo"):
                 if isinstance(step, Result):
-                    _RUNS[_key(row)] = kept = step
+                    _RUNS[_key(row)] = step
                 else:
                     yield Frame({}, progress=step)
         yield replace(_frame(state), message="")
+
+    def still(self) -> Drawing:
+        """The figure alone: the text below says what the card does, and a notebook holds several stills."""
+        with self.lock:
+            return draw(Rebuilt, self.frame.pictures[Rebuilt], zoom=1.25)
 
     @classmethod
     def experiment(cls, state: State) -> Experiment | None:
@@ -159,7 +170,9 @@ def _summary(experiment: Experiment) -> str:
     """``bsq: resnet8 on digits, 1 client, 40 rounds``."""
     e = experiment
     clients = f"{e.clients} client" + "s" * (e.clients > 1)
-    return f"{e.method}: {e.model} on {e.dataset}, {clients}, {e.rounds} rounds of {e.epochs} epoch{'s' * (e.epochs > 1)}"
+    return (
+        f"{e.method}: {e.model} on {e.dataset}, {clients}, {e.rounds} rounds of {e.epochs} epoch{'s' * (e.epochs > 1)}"
+    )
 
 
 @cache

@@ -42,7 +42,9 @@ def _with_seed(arm: str, seed: int = 0) -> Experiment:
 def _finding(after: float, values: Mapping[tuple[str, float], float]) -> str:
     """The two roundings of the clipped arms at the last round, beside full precision."""
     full, near, chance = (values[NAMES[arm], after] for arm in ("float", "octav-nearest", "octav-stochastic"))
-    return f"At 2 bits nearest rounding ends at {near:.0f} %, stochastic at {chance:.0f} %, full precision at {full:.0f} %"
+    return (
+        f"At 2 bits nearest rounding ends at {near:.0f} %, stochastic at {chance:.0f} %, full precision at {full:.0f} %"
+    )
 
 
 CHARTS = {

@@ -34,7 +34,14 @@ def _swept(name: str, arm: str, values: tuple[float, ...], *, follows: bool) -> 
     """The points of an arm; one that does not follow the setting stays where it is."""
     settings = [_settings(name, value) if follows else {} for value in values]
     return [
-        Point(ARMS[arm], k, "fedmpq:swept", {"method": arm, **changed}, partial(fedmpq.residual, arm, **changed), "weak-gain")
+        Point(
+            ARMS[arm],
+            k,
+            "fedmpq:swept",
+            {"method": arm, **changed},
+            partial(fedmpq.residual, arm, **changed),
+            "weak-gain",
+        )
         for k, changed in enumerate(settings)
     ]
 

@@ -19,7 +19,12 @@ WIDTHS = (32, 8, 6, 4, 3, 2)
 ARMS = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN, 4 bit", "qat": "QAT, 4 bit", "mqat": "MQAT"}
 LONG = {"fedavg": "FedAvg", "kure": "KURE", "qat-4": "QAT, 4 bit", "mqat": "MQAT"}
 TWINS = {"fedavg": "fedavg", "kure": "kure", "qat-4": "qat", "mqat": "mqat"}
-CLAIMS = {"kure": "robust-kure-max-abs", "apqn": "robust-apqn-gain", "qat": "robust-qat-gain", "mqat": "robust-mqat-gain"}
+CLAIMS = {
+    "kure": "robust-kure-max-abs",
+    "apqn": "robust-apqn-gain",
+    "qat": "robust-qat-gain",
+    "mqat": "robust-mqat-gain",
+}
 PERCENT = tuple((p, f"{p} %") for p in range(0, 101, 25))
 DEPLOYED = Axis.categories("bits of the deployed weights", *map(str, WIDTHS), say="{} bit")
 ACCURACY = Axis("test accuracy (%)", PERCENT, 0, 104)

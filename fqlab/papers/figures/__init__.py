@@ -26,7 +26,7 @@ FIGURES: dict[str, str] = {
     "12-lottery": "frontier:lottery",
 }
 """Name -> ``module:function`` in this package; every function returns a :class:`~fqlab.plots.Drawing`."""
-FIGURES |= {name: "rebuilt:drawn" for name in CHARTS}
+FIGURES |= dict.fromkeys(CHARTS, "rebuilt:drawn")
 """The charts, too: axis by axis as in the papers, from stored points; ``drawn`` takes the name."""
 
 

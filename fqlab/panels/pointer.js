@@ -4,7 +4,7 @@
   const fqlab = (globalThis.fqlab = globalThis.fqlab || {});
   if (fqlab.Pointer) return; // in the lab every panel brings this script along
   const REACH = 14, SLIP = 4; // pixels: how near a spot the pointer must be; how far a hand may move and still click
-  let tip = null;
+  let tip = null, asked = null; // the label, and the pointer that wrote it
 
   // One label for the whole document, above everything and out of the flow, so that nothing jumps. The alt text says the same.
   function label() {
@@ -19,7 +19,7 @@
     box.style.cssText = "position:fixed;left:0;top:0;z-index:99999;pointer-events:none;visibility:hidden";
     box.append(ring, words);
     addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-    addEventListener("scroll", hide, { capture: true, passive: true });
+    addEventListener("scroll", () => asked && asked.point(), { capture: true, passive: true });
     addEventListener("pointerdown", (event) => { if (!event.target.fqlabPointer) hide(); }, { capture: true, passive: true });
     return (tip = { box, ring, words });
   }
@@ -78,6 +78,7 @@
         const near = away.indexOf(Math.min(...away));
         if (near >= 0 && away[near] * scale <= REACH * Math.max(1, scale)) {
           this.on = near;
+          asked = this;
           say(this.spots[near][2], room.left + this.spots[near][0] * scale, room.top + this.spots[near][1] * scale, scale);
         }
       }

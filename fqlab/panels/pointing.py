@@ -61,8 +61,8 @@ def dragged(kind: type[Picture], start: Settings, x: float, y: float) -> dict[st
 
     >>> from fqlab.panels.views.fleet import State
     >>> from fqlab.plots.fleet import Street
-    >>> dragged(Street, State(view=350), -40, 0)
-    {'view': 10}
+    >>> dragged(Street, State(view=350, tilt=32), -40, 20)
+    {'view': 6, 'tilt': 38}
     """
     by_name = {c.name: c for c in controls(type(start))}
     ways = {"x": x, "y": y}

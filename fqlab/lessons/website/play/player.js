@@ -235,7 +235,7 @@
       const { about } = await shelf.file(0);
       const player = new Player(section, about, shelf);
       players.push(player);
-      await player.go(linked(about) || about.bases[0]);
+      await player.go(linked(about) || states.place(about, section.dataset.start || "") || about.bases[0]);
       performance.mark("fqlab:first");
       if (linked(about)) section.scrollIntoView();
     } catch (wrong) {

@@ -110,6 +110,10 @@ class Simulation:
         seen = channels_last(weights)
         return torch.cat(list(self.crew.map(lambda model, part: infer(model, seen, part), x.split(EVALUATED_AT_ONCE))))
 
+    def right(self, model: torch.nn.Module, weights: Weights) -> torch.Tensor:
+        """Which test samples are classified right, bool ``[n]``."""
+        return infer(model, channels_last(weights), self.dataset.test_x).argmax(1) == self.dataset.test_y
+
     @cached_property
     def smallest_batch(self) -> int:
         """Samples without which the network cannot train; looked up once a run."""

@@ -29,11 +29,13 @@ def find(experiment: Experiment, model: nn.Module) -> torch.device:
     there = [kind for kind in ("cuda", "mps") if _has(kind)]
     if name == "auto":
         useful = there and experiment.engine in ("vectorized", "auto") and not uses_noise(model)
-        return torch.device(there[0]) if useful else CPU
+        name = there[0] if useful else "cpu"
     if name != "cpu" and name not in there:
         raise ConfigError(f"device is {name!r}, but PyTorch has none here; 'cpu' and 'auto' work everywhere.")
     if name != "cpu" and uses_noise(model):
         raise ConfigError(f"device is {name!r}, but the network has dropout, and such clients are never stacked.")
+    if name == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # convolutions would round to ten bits
     return torch.device(name)
 
 

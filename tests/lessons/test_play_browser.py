@@ -215,6 +215,12 @@ def test_a_finger_asks_first_and_goes_with_its_second_tap(browser, site):
     panel.page.wait_for_function("() => fqlab.players[0].now.entry.place[0] === 0")
     panel.page.touchscreen.tap(5, 5)
     assert panel.page.evaluate(TIP) is None
+    x, y = on_picture(panel, "Staircase", 200, 120)
+    finger = context.new_cdp_session(panel.page)
+    for kind, way in (("touchStart", 0), *(("touchMove", -20 * k) for k in range(1, 8)), ("touchEnd", None)):
+        points = [] if way is None else [{"x": x + way, "y": y}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    panel.page.wait_for_function("() => fqlab.players[0].now.entry.place[4] === 0")
     assert panel.errors == []
     live.close()
     context.close()

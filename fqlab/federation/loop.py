@@ -82,7 +82,9 @@ class Federation:
         self.simulation = replace(build_simulation(experiment, self.method, dataset, model), states_come_home=home)
         self.engine = experiment.engine
         self.step_seconds: dict[str, float] = {}
-        if self.engine == "auto":
+        if self.engine == "auto" and self.simulation.device.type != "cpu":
+            self.engine = "vectorized"
+        elif self.engine == "auto":
             self.engine, self.step_seconds = engines.choose(self.simulation)
         self.ledger = wire.Ledger()
         self.client_states: dict[int, State] = {}
@@ -296,7 +298,7 @@ class Federation:
 
     def _identity(self) -> str:
         """The experiment without what may differ between two halves of a run."""
-        free = ("engine", "workers", "rounds", "entropy")
+        free = ("engine", "workers", "device", "rounds", "entropy")
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
 
 

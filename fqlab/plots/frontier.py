@@ -69,12 +69,12 @@ class Plane(Picture):
         who: str = "Your run"  # whose run it is, beside the star
         tips: Mapping[str, Sequence[Tip]] = field(default_factory=dict)  # family -> what its points say
 
-    width, height = 686, 304
+    width, height = 686, 290
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes: bytes logarithmic, and accuracy by its error, logarithmic too."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 64, 42, 464, 220, xlabel="bytes of the whole run", ylabel="accuracy (error, log)", grid="both")
+        ax = axes(fig, 64, 42, 464, 210, xlabel="bytes of the whole run", ylabel="accuracy (error, log)", grid="both")
         ax.set_xscale("log")
         ax.set_yscale("function", functions=(_log_error, _from_log_error))
         ax.set(xlim=(LOW, HIGH), ylim=(0, TOP))
@@ -143,12 +143,12 @@ class Cheapest(Picture):
         target: float  # %
         cost: str
 
-    width, height = 686, 208
+    width, height = 686, 176
 
     def build(self, fig: FigureBase) -> None:
         """One axis: four columns, a line a family."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 64, 34, 420, 134, xlim=(-0.35, 3.1), ylim=(LOW, HIGH), yscale="log")
+        ax = axes(fig, 64, 28, 420, 114, xlim=(-0.35, 3.1), ylim=(LOW, HIGH), yscale="log")
         ax.minorticks_off()
         ax.set_xticks(range(4), list(WAYS.values()))
         ax.tick_params(axis="x", length=0, labelcolor=INK)
@@ -173,12 +173,22 @@ class Cheapest(Picture):
         from math import log10
 
         heights = [log10(_inside(needs[-1])) for needs in shown.values()]
-        room = (log10(HIGH) - log10(LOW)) * 12.5 / 134
+        room = (log10(HIGH) - log10(LOW)) * 12 / 114
         for family, height in zip(shown, separate_labels(heights, room, log10(LOW), log10(HIGH)), strict=True):
             self.ends[family].set(text=f"{data.families[family]}  {size_words(shown[family][-1])}", y=10**height)
+        self._tips = {
+            family: [
+                Tip(f"{data.families[family]}, {words}\n{size_words(x)} to reach {data.target:g} %", {"cost": cost})
+                for x, (cost, words) in zip(needs, WAYS.items(), strict=True)
+            ]
+            for family, needs in shown.items()
+        }
         self.title.set_text(self._finding(data, shown))
         listed = [f"{data.families[f]} {', '.join(size_words(x) for x in needs)}" for f, needs in shown.items()]
         return f"Bytes to reach {data.target} % ({', '.join(WAYS.values())}): {'; '.join(listed) or 'nobody does'}."
+
+    def spots(self) -> list[Spot]:
+        return [spot for family, tips in self._tips.items() for spot in spots_on(self.lines[family], tips)]
 
     @staticmethod
     def _finding(data: Data, shown: Data) -> str:

@@ -109,14 +109,17 @@ def test_a_drag_turns_the_cloud(sheet):
     before = sheet.image_bytes("fqlab-p-street")
     sheet.page.mouse.move(x, y)
     sheet.page.mouse.down()
-    sheet.page.mouse.move(x - 100, y, steps=20)
+    sheet.page.mouse.move(x - 100, y + 40, steps=20)
     sheet.wait_change("fqlab-p-street", before)
     sheet.page.mouse.up()
-    turned = panels.fleet.State.view + Street.drag["x"].rate * -100 * Street.width / room["width"]
-    sheet.page.wait_for_function(
-        "end => Math.abs(document.querySelector('.fqlab-fleet .fqlab-c-view .noUi-target').noUiSlider.get(true) - end) < 6",
-        arg=turned,
-    )
+    pixel = Street.width / room["width"]
+    start = panels.fleet.State()
+    for name, rate, way in (("view", Street.drag["x"].rate, -100), ("tilt", Street.drag["y"].rate, 40)):
+        sheet.page.wait_for_function(
+            "([name, end]) => Math.abs(document.querySelector(`.fqlab-fleet .fqlab-c-${name} .noUi-target`)"
+            ".noUiSlider.get(true) - end) <= 2",
+            arg=[name, getattr(start, name) + rate * way * pixel],
+        )
 
 
 def test_nothing_broke_and_nothing_left_the_machine(sheet):

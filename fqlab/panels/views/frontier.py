@@ -72,17 +72,20 @@ class State(Settings):
     cost: str = control(
         "up",
         label="Bytes",
-        group="Count",
         choices={"up": "up", "up_coded": "up, coded", "both": "up and down", "both_coded": "up and down, coded"},
         help="packets of the whole run, as sent or entropy coded",
     )
     cap: int = control(0, label="Byte cap", choices=CAPS)
     target: int = control(90, label="Target accuracy", unit="%", low=50, high=98)
     method: str = control("both", label="Method", group="Your run", choices=CHOICES)
-    bits: int = control(4, label="Bits per weight", unit="bit", low=1, high=8, when=_wide)
-    clip: float = control(1.0, label="Clip", unit="× OCTAV's", low=0.5, high=2.0, step=0.1, mark=1.0, when=_coded)
-    epochs: int = control(1, label="Local epochs", low=1, high=5)
-    participants: int = control(10, label="Devices a round, of 10", low=2, high=10)
+    bits: int = control(4, label="Bits a weight", low=1, high=8, half=True, when=_wide)
+    clip: float = control(
+        1.0, label="Clip", unit="× OCTAV", low=0.5, high=2.0, step=0.1, mark=1.0, half=True, when=_coded
+    )
+    epochs: int = control(1, label="Local epochs", low=1, high=5, half=True)
+    participants: int = control(
+        10, label="Devices, of 10", low=2, high=10, half=True, help="devices that take part in a round"
+    )
     rounds: int = control(30, label="Rounds", low=2, high=60)
     seed: int = control(0, label="Seed", low=0, high=999, box=True)
 

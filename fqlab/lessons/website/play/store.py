@@ -148,6 +148,7 @@ def specification(panel: type[Panel]) -> dict[str, Any]:
 def _control(control: Control) -> dict[str, Any]:
     """One control as the page needs it."""
     shared = {"title": control.title, "label": control.label, "group": control.group, "help": control.help}
+    shared |= {"half": True} if control.half else {}
     if control.choices is not None:
         return shared | {"name": control.name, "count": control.count, "words": list(control.choices.values())}
     number = {"low": control.low, "step": control.step, "decimals": decimals(control.step), "unit": control.unit}

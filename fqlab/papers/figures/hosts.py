@@ -7,11 +7,11 @@ from typing import Any
 
 from matplotlib.figure import FigureBase
 
-from fqlab.plots.picture import Drawing, Picture, draw
+from fqlab.plots.picture import Drawing, Picture, PictureView, mosaic
 from fqlab.plots.style import MUTED, axes, line, note, separate_labels, style_for, title
 from fqlab.studies.hosts import Cell, Lines, Place, lines
 
-__all__ = ["Delays", "Rates", "far_lines", "slow_lines"]
+__all__ = ["Delays", "Rates", "slow_lines"]
 
 BITS = (32, 8, 4, 2)
 RATES: tuple[Place, ...] = ((0.1, 0, 0), (0.3, 0, 0), (1, 0, 0), (0, 0, 0))
@@ -29,14 +29,14 @@ class _Curves(Picture):
     """A curve a line: the middle round at each bit-width; dashed, what line arithmetic says a round takes at least."""
 
     Data = Shown
-    width, height = 686, 258
+    width, height = 338, 246
     places: tuple[Place, ...]
 
     def build(self, fig: FigureBase) -> None:
         """One axis of seconds over four bit-widths."""
         self.title = self.live(title(fig))
         ax = axes(
-            fig, 60, 52, 470, 168, xlabel="bits a weight on the way up", ylabel="seconds a round", xlim=(-0.2, 3.2)
+            fig, 44, 54, 182, 152, xlabel="bits a weight on the way up", ylabel="seconds a round", xlim=(-0.2, 3.2)
         )
         self.axis = ax
         ax.set_xticks(range(len(BITS)), [str(bits) for bits in BITS])
@@ -45,7 +45,7 @@ class _Curves(Picture):
         thin = {"linestyle": (0, (2, 2)), "linewidth": 1.2}
         self.bounds = [self.live(line(ax, k, **thin)) for k in count]
         self.names = [self.live(note(ax, "", x=3.12, y=0, color=style_for(k).color)) for k in count]
-        self.words = self.live(fig.text(60 / self.width, 12 / self.height, "", fontsize=11, color=MUTED))
+        self.words = self.live(fig.text(10 / self.width, 12 / self.height, "", fontsize=11, color=MUTED))
 
     def update(self, data: Shown, ghost: Shown | None = None) -> str:
         rows = [data.lines.at(*place) for place in self.places]
@@ -82,35 +82,28 @@ class Rates(_Curves):
     """Lines that differ in their rate alone."""
 
     places = RATES
-    explanation = "Dashed: a node's packets alone, without Flower's own messages, training and waiting."
+    explanation = "Dashed: what a node's packets alone would take."
 
     def name(self, rate: float, delay: float, loss: float) -> str:
         return f"{rate:g} Mbit/s" if rate else "no limit"
 
     def finding(self, rows: list[dict[int, Cell]]) -> str:
-        slow, free = rows[0], rows[-1]
-        return (
-            f"32 bits take {slow[32].median:.1f} s on the slowest line, 2 bits {slow[2].median:.1f}; "
-            f"without a limit {free[32].median:.1f} and {free[2].median:.1f}"
-        )
+        slow = rows[0]
+        return f"A low rate: {slow[32].median:.1f} s at 32 bits, {slow[2].median:.1f} at 2"
 
 
 class Delays(_Curves):
     """Lines of one rate that differ in delay and loss."""
 
     places = DELAYS
-    explanation = "All at 1 Mbit/s. Dashed: a node's packets, and nine times there and back."
+    explanation = "At 1 Mbit/s. Dashed: packets, nine times there and back."
 
     def name(self, rate: float, delay: float, loss: float) -> str:
-        return (f"{delay:g} ms each way" if delay else "no delay") + (f", {loss:g} % lost" if loss else "")
+        return (f"{delay:g} ms" if delay else "no delay") + (f", {loss:g} % lost" if loss else "")
 
     def finding(self, rows: list[dict[int, Cell]]) -> str:
-        far = {bits: rows[2][bits].median - rows[0][bits].median for bits in (32, 2)}
-        lost = {bits: rows[-1][bits].median - rows[2][bits].median for bits in (32, 2)}
-        return (
-            f"100 ms each way cost 32 bits {far[32]:.1f} s and 2 bits {far[2]:.1f}; "
-            f"5 % lost as well, {lost[32]:.1f} and {lost[2]:.1f} more"
-        )
+        lost = {bits: rows[-1][bits].median - rows[0][bits].median for bits in (32, 2)}
+        return f"Far, 5 % lost: {lost[32]:.1f} s more at 32 bits, {lost[2]:.1f} at 2"
 
 
 def _setup(setup: Any) -> str:
@@ -121,16 +114,7 @@ def _setup(setup: Any) -> str:
 
 
 def slow_lines() -> Drawing:
-    """Lines that differ in their rate, measured by ``tests/benchmarks/hosts.py``."""
-    return _drawn(Rates)
-
-
-def far_lines() -> Drawing:
-    """Lines that differ in delay and loss, from the same measurement."""
-    return _drawn(Delays)
-
-
-def _drawn(picture: type[_Curves]) -> Drawing:
+    """The stored rounds over slow lines, measured by ``tests/benchmarks/hosts.py``: rates, then delays and losses."""
     shown = Shown(lines())
-    drawing = draw(picture, shown, zoom=2)
+    drawing = mosaic([[PictureView(kind, shown) for kind in (Rates, Delays)]], zoom=2)
     return Drawing(drawing.figure, f"{drawing.alt} {_setup(shown.lines.setup)}")

@@ -197,7 +197,7 @@ def _card(state: State, shown: Chart, here: Mark, fresh: Result | None) -> Card.
         lines.append(("run again", _fresh(shown, point, here, fresh)))
     else:
         lines = [("published", f"{point.provenance}: {point.where}"), *_ledger(point.ledger)]
-    paper = source(shown.source).papers[0]
+    paper = source(shown.source).papers[shown.paper]
     lines.append(("paper", f"{paper.title} ({paper.year}), arXiv {paper.arxiv}"))
     return Card.Data(headline, tuple(lines))
 
@@ -221,7 +221,7 @@ def _ledger(row: Row | None) -> list[tuple[str, str]]:
     ours = value_text(row, told.result) if told.result else "-"
     return [
         ("claim", f"{row.says} [{row.id}]"),
-        ("verdict", f"{told.verdict} ({told.scale}): published {published}, ours {ours}"),
+        ("verdict", f"{told.verdict} ({told.scale}); published: {published}; ours: {ours}"),
     ]
 
 

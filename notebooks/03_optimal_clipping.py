@@ -56,8 +56,8 @@ reveal("03-clip-gain")
 # %% [markdown]
 # ## Play
 #
-# Drag **clip** to the left until the error is lowest. The standard deviation of the weights is σ; the clip is given
-# in σ. Everything shaded is cut off.
+# Drag **clip** to the left, on its slider or in the picture, until the error is lowest. The standard deviation of the
+# weights is σ; the clip is given in σ. Everything shaded is cut off.
 
 # %% tags=["panel"]
 panel = clipping()

@@ -136,12 +136,12 @@ table("robust")
 # %% [markdown]
 # What the runs say, over three seeds:
 #
-# - Trained at 2 bits the model reaches [90.2 ± 0.3](#claim-robust-qat-home) % there, and [79.5 ± 8.5](#claim-robust-qat-away) % in
-#   full precision. Over ten seeds it falls by [11 ± 6](#claim-robust-brittle-upwards) points. KURE's authors saw a fall of
+# - Trained at 2 bits the model reaches [90.2 ± 2.0](#claim-robust-qat-home) % there, and [76.9 ± 4.8](#claim-robust-qat-away) % in
+#   full precision. Over ten seeds it falls by [14 ± 10](#claim-robust-brittle-upwards) points. KURE's authors saw a fall of
 #   [38.3](#claim-robust-brittle-upwards): a ResNet-18 trained with weights and activations of 4 bits. Ours is *weaker*.
 # - With the range of the largest weight KURE gains [38 ± 20](#claim-robust-kure-max-abs) points at 2 bits, over ten seeds,
 #   and [39.7](#claim-robust-kure-max-abs) in its paper. That they are so close is chance: our seeds differ by tens of points.
-# - With ranges of least squared error it gains [-0.3 ± 2.6](#claim-robust-kure-mse): nothing.
+# - With ranges of least squared error it gains [-0.5 ± 3.1](#claim-robust-kure-mse): nothing.
 # - In a larger federation, trained longer, FedAvg keeps [44 ± 26](#claim-robust-fedavg-2) % at 2 bits and
 #   KURE [93.6 ± 1.7](#claim-robust-kure-2) %. The abstract calls all variants more robust. For KURE it holds; for QAT, APQN
 #   and MQAT it is *not seen*: their seeds differ as much as FedAvg's.

@@ -114,6 +114,15 @@ def test_a_ticket_is_a_link(context, site):
     assert panel.errors == []
 
 
+def test_a_link_of_the_text_sets_the_panel_as_often_as_it_is_followed(played):
+    link = played.page.locator("a", has_text="1.3-fold")
+    wanted = changed(panels.quantizer.State(), panels.quantizer.presets["By levels"])
+    for _ in range(2):
+        link.click()
+        played.page.wait_for_function("place => String(fqlab.players[0].now.entry.place) === place", arg=joined(wanted))
+        played.reset()
+
+
 def test_a_ticket_can_be_pasted_and_a_wrong_one_is_refused(played):
     field = played.page.locator("#fq-ticket-quantizer")
     before = field.input_value()

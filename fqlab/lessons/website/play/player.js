@@ -93,6 +93,7 @@
       if (turn !== this.turn) Object.assign(this, { turn, start: this.now.entry.place });
       const [side, way] = across && (!down || Math.abs(x) >= Math.abs(y)) ? [across, x] : [down, y];
       const [control, rate, wraps] = side;
+      if (this.now.off.has(control)) return;
       const { count, stops } = this.about.controls[control];
       const wanted = this.start[control] + rate * way;
       const away = (stop) => (wraps ? Math.abs(((((stop - wanted) % count) + 1.5 * count) % count) - count / 2) : Math.abs(stop - wanted));
@@ -254,7 +255,14 @@
     }
   }
 
+  // A link that was followed before changes no hash.
+  function again(event) {
+    const link = event.target.closest("a[href^='#']");
+    if (link && link.hash === location.hash) follow();
+  }
+
   addEventListener("hashchange", follow);
+  addEventListener("click", again);
   addEventListener("resize", () => players.forEach((player) => player.fit()));
   addEventListener("DOMContentLoaded", () => document.querySelectorAll("section.fq-panel").forEach(start));
   fqlab.players = players;

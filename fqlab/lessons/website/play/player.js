@@ -6,6 +6,7 @@
   const { element } = inputs;
   const BINDER = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/";
   const WIDTH = 960, HEIGHT = 616, WIDE = 720, EDGE = 20;
+  const FITS = 500; // a picture that a finger can drag shrinks to a phone, a wider one is scrolled
 
   class Player {
     constructor(section, about, shelf) {
@@ -208,6 +209,7 @@
   function frame([name, width, height, sides], hand) {
     const sheet = element("canvas");
     const box = element("div", { class: `fq-picture fq-p-${name.toLowerCase()}`, style: `--w:${width}; --h:${height}`, role: "img" }, sheet);
+    if (sides && width <= FITS) box.classList.add("fq-turns");
     const pointer = new fqlab.Pointer(box, hand(sides));
     async function ready(picture, before) {
       const other = before && before.ghost && before.greyAxes === picture.axes && !picture.stale;

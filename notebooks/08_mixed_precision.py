@@ -218,9 +218,9 @@ figure("08-ablation")
 # the bits hesitate, and is too high when they fall. The accuracy is [0.685 ± 0.173](#claim-fedmpq-dual-slow).
 
 # %% [markdown]
-# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-18G0-R4CY), [ε ▸](#figures-YC0-TF8C)
-# and [λ ▸](#figures-11R0-P8RF). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
-# [bits by layer ▸](#figures-V00-MD72) of the runs above with the authors' own as stars. Hover over a point for its
+# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-1B10-BJGJ), [ε ▸](#figures-108R-93BE)
+# and [λ ▸](#figures-13VG-4B32). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
+# [bits by layer ▸](#figures-WP0-TKCE) of the runs above with the authors' own as stars. Hover over a point for its
 # set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
 # experiment, and *Run it again* computes it here and now.
 

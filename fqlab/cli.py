@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,8 @@ __all__ = ["main"]
 LONGEST = 600
 """Characters of what argparse says is wrong."""
 NO_FLAG = ("options", "split", "method")
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("fqlab: stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -156,7 +159,8 @@ def _figures(out: str, form: str) -> int:
 
 def _run(arguments: list[str]) -> int:
     """``fqlab run``: an experiment from flags, from a file or a ticket, or from these with some flags changed."""
-    from fqlab.federation.repeats import seeded
+    with _uninterrupted():
+        from fqlab.federation.repeats import seeded
     from fqlab.files import UntilClosed, writable_file
 
     method, base = _named(arguments)
@@ -174,6 +178,20 @@ def _run(arguments: list[str]) -> int:
         if len(repeats) > 1:
             return _repeat(repeats, places.get("out"), places.get("checkpoint"))
         return _train(experiment, places.get("out"), places.get("checkpoint"))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block: an import that it meets half-way may swallow it, or leave NumPy broken."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:  # Windows
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
 
 
 def _can_run(engine: str) -> None:
@@ -319,9 +337,14 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
         finally:
             federation.close()
     _finish(federation.history(), out, stopped=problem is not None)
-    if problem is not None:
+    return _said(problem)
+
+
+def _said(problem: BaseException | None) -> int:
+    """The exit status of a run that has said where it stopped; a problem that is not Ctrl-C is still to be named."""
+    if isinstance(problem, FqlabError):
         raise problem
-    return 0
+    return 0 if problem is None else INTERRUPTED
 
 
 def _finish(history: Any, out: Path | None, stopped: bool) -> None:
@@ -365,8 +388,7 @@ def _repeat(experiments: Sequence[Any], out: Path | None, checkpoint: Path | Non
     if problem is not None:
         kept = f"; they are in {out}" if out and finished else ""
         print(f"fqlab: stopped after {len(finished)} of {len(experiments)} seeds{kept}", file=sys.stderr)
-        raise problem
-    return 0
+    return _said(problem)
 
 
 def _print_repeats(repeats: Any) -> None:

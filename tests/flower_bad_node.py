@@ -1,8 +1,10 @@
-"""A node that damages what its first client sends, else like any other: ``python flower_bad_node.py PLAN.json``."""
+"""A node like any other but for its answers to rounds: ``BAD_NODE=damaged|silent python flower_bad_node.py PLAN.json``."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 
 from fqlab.federation.engines.flower import client_app, ground, node
@@ -11,7 +13,8 @@ from fqlab.federation.engines.flower.bundle import Bundle
 honest = node.answer
 
 
-def answer(request, memory, about):
+def damaged(request, memory, about):
+    """What its first client sends has one bit flipped."""
     reply = honest(request, memory, about)
     if not reply.packets:
         return reply
@@ -20,7 +23,14 @@ def answer(request, memory, about):
     return Bundle(reply.header, [bytes(first), *reply.packets[1:]])
 
 
-client_app.answer = answer
+def silent(request, memory, about):
+    """It says who it is; a round it takes, and never comes back with it."""
+    while request.header.get("ask") != "who":
+        time.sleep(3600)
+    return honest(request, memory, about)
+
+
+client_app.answer = {"damaged": damaged, "silent": silent}[os.environ["BAD_NODE"]]
 
 if __name__ == "__main__":
     sys.exit(ground.main(Path(sys.argv[1])))

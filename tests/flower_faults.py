@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,18 +42,24 @@ def killed(folder: Path) -> dict:
     return {"rounds": brief(records)}
 
 
-def two_starts(run: Federation, network: Network, script: Path | None = None) -> list:
-    """Node 0 is there from the start; node 1, in a Python that ``script`` runs, after two rounds."""
-    plan = lambda number: {"nodes": plan_nodes(network.address, [number]), "experiment": run.experiment.to_toml()}
-    folder = lambda: Path(tempfile.mkdtemp(prefix="fqlab-node-"))
-    others = [start(folder(), plan(0), {})]
+def begin(run: Federation, network: Network, number: int, bad: str | None = None) -> subprocess.Popen[bytes]:
+    """Start a node; a bad one is started by ``flower_bad_node.py``."""
+    plan = {"nodes": plan_nodes(network.address, [number]), "experiment": run.experiment.to_toml()}
+    folder = Path(tempfile.mkdtemp(prefix="fqlab-node-"))
+    if bad is None:
+        return start(folder, plan, {})
+    ground.__file__ = str(Path(__file__).with_name("flower_bad_node.py"))
+    return start(folder, plan, {"BAD_NODE": bad})
+
+
+def two_starts(run: Federation, network: Network, bad: str | None = None) -> list:
+    """Node 0 is there from the start; node 1, which may be a bad one, after two rounds."""
+    others = [begin(run, network, 0)]
     try:
         records = [run.step(), run.step()]
-        if script is not None:
-            ground.__file__ = str(script)
-        others.append(start(folder(), plan(1), {}))
+        others.append(begin(run, network, 1, bad))
         end = time.monotonic() + 120
-        while len(records[-1].left_out) == 5 and time.monotonic() < end:
+        while "has not joined" in "".join(records[-1].left_out) and time.monotonic() < end:
             records.append(run.step())
             time.sleep(0.5)
         return [*records, run.step()]
@@ -74,7 +81,14 @@ def damaged(folder: Path) -> dict:
     """The node that joins late flips a bit of its first client's packet."""
     run = Federation(Experiment(**{**SETTINGS, "rounds": 500}, engine="flower", workers=2))
     network = run.simulation.services.get("flower", lambda: Network(run.experiment, 2, elsewhere=True))
-    return {"rounds": brief(two_starts(run, network, Path(__file__).with_name("flower_bad_node.py")))}
+    return {"rounds": brief(two_starts(run, network, "damaged"))}
+
+
+def silent(folder: Path) -> dict:
+    """The node that joins late takes every round and never answers it."""
+    run = Federation(Experiment(**{**SETTINGS, "rounds": 500}, engine="flower", workers=2))
+    network = run.simulation.services.get("flower", lambda: Network(run.experiment, 2, elsewhere=True))
+    return {"rounds": brief(two_starts(run, network, "silent"))}
 
 
 def nobody(folder: Path) -> dict:

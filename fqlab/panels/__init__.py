@@ -28,6 +28,8 @@ One file, one state, one or more pictures, at most two functions::
 
 * Whatever a :class:`Frame` names is handed to ``Picture.update(data, ghost)``; the ghost is what the picture showed when
   the last complete run before this one ended. ``update`` writes the finding into the title and returns the alt text.
+* A picture whose marks shall answer to the pointer returns them from ``spots()``, each with a label and, if a click shall
+  act, the settings that it changes; ``drag`` names the settings that dragging the picture moves (:mod:`fqlab.plots.spots`).
 * The newest setting wins: a change stops the running ``run`` between two yields and drops its frames. Pass
   ``self.stopping`` (a callable) on to code that can stop earlier.
 * ``seconds(state)`` and ``megabytes(state)``: override for runs longer than a second; they are shown beforehand. A run

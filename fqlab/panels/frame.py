@@ -2,8 +2,8 @@
 
 This file is the contract between a panel and its frame; how to write a panel stands in :mod:`fqlab.panels`.
 :mod:`~fqlab.panels.headless` is what a program does with a panel, :mod:`~fqlab.panels.controls` holds what a hand moves,
-:mod:`~fqlab.panels.gallery` the pictures, :mod:`~fqlab.panels.runner` the long part and :mod:`~fqlab.panels.status` the
-line below.
+:mod:`~fqlab.panels.gallery` the pictures, :mod:`~fqlab.panels.pointing` a hand on them, :mod:`~fqlab.panels.runner` the
+long part and :mod:`~fqlab.panels.status` the line below.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from fqlab.panels.assist import assistant
 from fqlab.panels.controls import Controls
 from fqlab.panels.gallery import GAP, Gallery
 from fqlab.panels.headless import Headless
+from fqlab.panels.pointing import Pointing
 from fqlab.panels.runner import Runner
 from fqlab.panels.state import Settings, changed, control, controls
 from fqlab.panels.status import StatusBar
 from fqlab.panels.widgets import STYLE, close_children
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Tip
 
 __all__ = ["Frame", "Panel", "Settings", "control"]
 
@@ -60,7 +62,7 @@ class Panel(Headless, w.VBox):
 
     Attributes:
         lock: held while the panel changes or draws.
-        gallery, controls, status, runner: its parts.
+        gallery, controls, pointing, status, runner: its parts.
 
     Raises:
         ConfigError: for an unknown or impossible setting.
@@ -102,6 +104,11 @@ class Panel(Headless, w.VBox):
         """Simulated traffic of :meth:`run`, said beforehand together with the seconds; 0 says nothing."""
         return 0.0
 
+    def clicked(self, tip: Tip) -> None:
+        """A spot of a picture was clicked that says ``tip`` (lock held): make its changes."""
+        if tip.changes:
+            self.set(**tip.changes)
+
     def stopping(self) -> bool:
         """Inside :meth:`run`: whether the result is no longer wanted."""
         return self.runner.stopping()
@@ -116,7 +123,8 @@ class Panel(Headless, w.VBox):
         self.status = StatusBar(self._toggle, self.step, self.play)
         self.controls = Controls(self, hidden, self.status.attempt)
         self.runner = Runner(self)
-        self._assistant = assistant(self.controls.names)
+        self._assistant = assistant(self.controls.names, self.name)
+        self.pointing = Pointing(self, self._assistant)
         self._assistant.observe(lambda change: self._sharpen(change["new"]), "sharp")
         super().__init__(self._children(), layout=w.Layout(width="auto", max_width=f"{WIDTH}px"))
         for name in ("fqlab-panel", f"fqlab-zoom-{round(100 * self._zoom)}", f"fqlab-{self.name}"):
@@ -147,6 +155,7 @@ class Panel(Headless, w.VBox):
         self._parts[part] = frame
         self.gallery.show(frame.pictures)
         self._assistant.alts = self.gallery.alts
+        self._assistant.pointers = self.gallery.pointers
 
     def tell(self, more: str = "") -> None:
         """Write the message of what is shown into the status line, and ``more`` behind it."""

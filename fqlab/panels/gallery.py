@@ -1,4 +1,4 @@
-"""The pictures of a panel: canvases that paint them, images that show them, alt texts, and the ghosts behind them."""
+"""The pictures of a panel: canvases that paint them, images that show them, alt texts, spots, and the ghosts behind them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ipywidgets as w
 
 from fqlab.panels.canvas import Canvas
 from fqlab.plots.picture import Drawing, Picture, PictureView, mosaic
+from fqlab.plots.spots import Spot
 
 __all__ = ["GAP", "Gallery", "picture_class"]
 
@@ -31,6 +32,7 @@ class Gallery:
 
     Attributes:
         images: picture class -> the widget that shows it as PNG.
+        spots: picture class -> what answers to the pointer in what it shows.
         widget: all of them, in rows.
     """
 
@@ -44,6 +46,7 @@ class Gallery:
         self._finished: dict[type[Picture], Any] = {}
         self._ghosts: dict[type[Picture], Any] = {}
         self._fresh: set[type[Picture]] = set()
+        self.spots: dict[type[Picture], list[Spot]] = {}
         self.images = {kind: _image(kind) for kind in self._canvases}
         self.widget = self._hang()
 
@@ -56,6 +59,26 @@ class Gallery:
     def alts(self) -> dict[str, str]:
         """CSS class of a picture -> its alt text, in the order in which they hang; only pictures that show something."""
         return {picture_class(kind): self._alts[kind] for kind in self._canvases if kind in self._alts}
+
+    @property
+    def pointers(self) -> dict[str, list[Any]]:
+        """CSS class of a picture -> its size, whether it can be dragged, and its spots, for the page.
+
+        A spot is ``[x, y, label, whether a click acts]``; pictures that do not answer to the pointer are left out.
+        """
+        return {
+            picture_class(kind): [kind.width, kind.height, bool(kind.drag), [_answer(spot) for spot in spots]]
+            for kind, spots in self.spots.items()
+            if spots or kind.drag
+        }
+
+    def named(self, css_class: str) -> type[Picture]:
+        """The picture with a CSS class.
+
+        Raises:
+            KeyError: if none has it.
+        """
+        return {picture_class(kind): kind for kind in self._canvases}[css_class]
 
     def picture(self, kind: type[Picture]) -> Picture:
         """The live picture of a class, with its artists as they are drawn now."""
@@ -101,6 +124,7 @@ class Gallery:
         content = pickle.dumps((view.data, view.ghost, canvas.figure.dpi))
         if self._painted.get(kind) != content:
             self.images[kind].value, self._alts[kind] = canvas.render(view.data, view.ghost)
+            self.spots[kind] = canvas.picture.spots()
             self._painted[kind] = content
 
     def _hang(self) -> w.VBox:
@@ -112,6 +136,10 @@ class Gallery:
         shelf = w.VBox(lines, layout=w.Layout(grid_gap=f"{GAP}px", overflow="visible"))
         shelf.add_class("fqlab-gallery")
         return shelf
+
+
+def _answer(spot: Spot) -> list[Any]:
+    return [spot.x, spot.y, spot.tip.label, bool(spot.tip.changes)]
 
 
 def _image(kind: type[Picture]) -> w.Image:

@@ -28,6 +28,7 @@ class Control:
         help: one sentence, shown as tooltip.
         mark: the value that theory recommends, drawn on the slider; ``mark_label`` says whose theory.
         box: a number box instead of a slider (seeds, counts).
+        half: takes half of the column, beside its neighbour if that is a half too; its label must be short.
         when: the control is enabled while this holds for the state.
     """
 
@@ -44,6 +45,7 @@ class Control:
     mark: float | None = None
     mark_label: str = "theory"
     box: bool = False
+    half: bool = False
     when: Callable[[Any], bool] | None = None
 
     @property

@@ -33,6 +33,8 @@ STYLE = """
 .fqlab-panel .fqlab-heading { height: 20px; margin: 4px 2px 1px; border-bottom: 1px solid var(--jp-border-color2, #ccc); }
 .fqlab-panel .fqlab-heading .widget-html-content { font-weight: 600; font-size: var(--fqlab-font, 12px); line-height: 20px; opacity: .8; }
 .fqlab-panel .fqlab-control { width: auto; margin: 1px 2px; }
+.fqlab-panel .fqlab-pair > .fqlab-control { flex: 1 1 0; min-width: 0; }
+.fqlab-panel .fqlab-pair > .fqlab-slider > .widget-readout { min-width: 24px; }
 .fqlab-panel .fqlab-control, .fqlab-panel .fqlab-control > *, .fqlab-panel .fqlab-preset {
   font-size: var(--fqlab-font, 12px); }
 .fqlab-panel .fqlab-control > .widget-label { text-align: left; overflow: visible; }
@@ -124,7 +126,13 @@ def column(controls: Iterable[Control], widgets: dict[str, w.Widget], width: int
             title = w.HTML(heading)
             title.add_class("fqlab-heading")
             children.append(title)
-        children.append(widgets[control.name])
+        if not control.half:
+            children.append(widgets[control.name])
+        elif isinstance(children[-1], w.HBox) and len(children[-1].children) == 1:
+            children[-1].children += (widgets[control.name],)
+        else:
+            children.append(w.HBox([widgets[control.name]], layout=w.Layout(overflow="visible", grid_gap="10px")))
+            children[-1].add_class("fqlab-pair")
     box = w.VBox(children, layout=w.Layout(width=f"{width}px", flex="0 0 auto", overflow="hidden"))
     box.add_class("fqlab-column")
     return box

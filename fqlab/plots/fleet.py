@@ -10,6 +10,7 @@ from matplotlib.figure import FigureBase
 
 from fqlab.data.lidar import CLASSES
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Drag, Spot, Tip, spots_on
 from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, style_for, title
 from fqlab.studies.lidar import elsewhere
 
@@ -21,10 +22,8 @@ HUES = dict(
 )
 """Class -> colour. Text in the same colour names the classes."""
 GROUND_HUE = "#d4d8dd"
-REACH = 42.0
+REACH = 38.0
 """Half the width of the view (metres)."""
-PITCH = np.radians(32.0)
-"""How far the eye stands above the street."""
 
 
 class Street(Picture):
@@ -38,46 +37,48 @@ class Street(Picture):
         label: np.ndarray  # [n]
         height: float  # of the scanner, metres
         view: float  # degrees
+        tilt: float  # how far the eye stands above the street, degrees
         town: str
 
-    width, height = 338, 280
+    width, height = 446, 300
+    drag = {"x": Drag("view", -0.4, wraps=True), "y": Drag("tilt", 0.3)}
 
     def build(self, fig: FigureBase) -> None:
         """One axis in metres across the view, a line of points a class, and the names of the classes."""
         self.title = self.live(title(fig))
-        tall = REACH * 208 / 322
-        ax = axes(fig, 8, 40, 322, 208, xlim=(-REACH, REACH), ylim=(-tall, tall), grid="", spines=())
+        tall = REACH * 232 / 430
+        ax = axes(fig, 8, 34, 430, 232, xlim=(-REACH, REACH), ylim=(-tall, tall), grid="", spines=())
         ax.set(xticks=[], yticks=[])
         dot = {"linestyle": "", "marker": ".", "clip_on": True}
-        (self.ground,) = ax.plot([], [], color=GROUND_HUE, markersize=1.4, **dot)
+        (self.ground,) = ax.plot([], [], color=GROUND_HUE, markersize=1.7, **dot)
         self.live(self.ground)
-        self.points = {n: self.live(ax.plot([], [], color=c, markersize=2.6, **dot)[0]) for n, c in HUES.items()}
+        self.points = {n: self.live(ax.plot([], [], color=c, markersize=3.4, **dot)[0]) for n, c in HUES.items()}
         self.sensor = self.live(line(ax, "full precision", markers=True, marker="^", markersize=8, linestyle=""))
         self.car = self.live(note(ax, "scanner"))
-        for name, x in zip(HUES, (-41.5, -34, -13.5, 1.2, 10.7, 20), strict=True):
+        for name, x in zip(HUES, (-37.5, -30.5, -14.0, -1.5, 7.5, 16.5), strict=True):
             note(ax, name, x=x, y=-tall - 3, color=HUES[name], fontweight="bold", halo=False)
-        note(ax, f"{2 * REACH:.0f} m wide", x=REACH - 1, y=tall - 2, ha="right", color=MUTED)
+        note(ax, f"{2 * REACH:.0f} m wide", x=REACH - 1, y=-tall - 3, ha="right", color=MUTED)
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
-        flat = _project(data.points, data.view)
+        flat = _project(data.points, data.view, data.tilt)
         for k, name in enumerate(HUES):
             self.points[name].set_data(*flat[data.label == k].T)
         self.ground.set_data(*flat[data.label < 0].T)
-        x, y = _project(np.array([[0.0, 0.0, data.height]]), data.view)[0]
+        x, y = _project(np.array([[0.0, 0.0, data.height]]), data.view, data.tilt)[0]
         self.sensor.set_data([x], [y])
         self.car.set(x=x + 1.6, y=y + 1.2)
         echoes = int((data.label >= 0).sum())
         self.title.set_text(f"{data.town[:1].upper()}{data.town[1:]}: {echoes:,} echoes from things")
         seen = [f"{name} {int((data.label == k).sum())}" for k, name in enumerate(HUES)]
-        return f"A street of the town {data.town} as a scanner {data.height:.1f} m high sees it, turned by {data.view}°; echoes: {', '.join(seen)}."
+        return f"A street of the town {data.town} as a scanner {data.height:.1f} m high sees it, turned by {data.view}° and looked at from {data.tilt}° above; echoes: {', '.join(seen)}."
 
 
-def _project(points: np.ndarray, view: float) -> np.ndarray:
-    """Points [n, 3] on the picture plane [n, 2], seen from direction ``view`` at :data:`PITCH`."""
+def _project(points: np.ndarray, view: float, tilt: float) -> np.ndarray:
+    """Points [n, 3] on the picture plane [n, 2], seen from direction ``view`` and ``tilt`` above the street, in degrees."""
     c = np.cos(np.radians(view))
     s = np.sin(np.radians(view))
     across, depth = c * points[:, 0] + s * points[:, 1], c * points[:, 1] - s * points[:, 0]
-    return np.stack([across, depth * np.sin(PITCH) + points[:, 2] * np.cos(PITCH)], axis=1)
+    return np.stack([across, depth * np.sin(np.radians(tilt)) + points[:, 2] * np.cos(np.radians(tilt))], axis=1)
 
 
 class Echoes(Picture):
@@ -92,13 +93,13 @@ class Echoes(Picture):
         kind: np.ndarray
         attenuation: float  # of the air, 1/m
 
-    width, height = 338, 280
+    width, height = 230, 300
 
     def build(self, fig: FigureBase) -> None:
         """Two logarithmic axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (2, 100), "ylim": (0.55, 9000)}
-        ax = axes(fig, 56, 42, 270, 200, xlabel="distance (m)", ylabel="echoes", yscale="log", grid="both", **limits)
+        ax = axes(fig, 52, 42, 168, 222, xlabel="distance (m)", ylabel="echoes", yscale="log", grid="both", **limits)
         ax.set_xscale("log")
         ax.minorticks_off()
         ax.set_xticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
@@ -111,14 +112,20 @@ class Echoes(Picture):
         self.live(self.missed)
         self.none = self.live(note(ax, "", x=2.15, y=0.9, color=MUTED))
         self.law = self.live(line(ax, "theory", linewidth=1.2))
-        self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=5, color="#a1477a"))
+        self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=8, color="#a1477a"))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         distance = data.distance
         echoes = data.echoes
         kind = data.kind
+        self._tips: dict[str, list[Tip]] = {}
         for k, name in enumerate(HUES):
-            self.dots[name].set_data(distance[(kind == k) & (echoes > 0)], echoes[(kind == k) & (echoes > 0)])
+            hit = (kind == k) & (echoes > 0)
+            self.dots[name].set_data(distance[hit], echoes[hit])
+            self._tips[name] = [
+                Tip(f"{name}, {r:.0f} m\n{n:,.0f} {'echo' if n == 1 else 'echoes'}")
+                for r, n in zip(distance[hit], echoes[hit], strict=True)
+            ]
         lost = echoes == 0
         self.missed.set_data(distance[lost], np.full(lost.sum(), 0.75))
         self.none.set_text(f"× {lost.sum()} not hit at all" if lost.any() else "")
@@ -128,10 +135,13 @@ class Echoes(Picture):
         r = np.geomspace(2, 100, 60)
         fog = np.exp(-2 * data.attenuation * r)
         self.law.set_data(r, level / r**2 * fog)
-        self.power.set_y(float(np.clip(np.interp(5, r, level / r**2 * fog) * 1.6, 1.2, 6000)))
+        self.power.set_y(float(np.clip(np.interp(5, r, level / r**2 * fog), 1.2, 6000)))
         enough = int((echoes >= 12).sum())
-        self.title.set_text(f"{enough} of {len(echoes)} things give enough echoes")
+        self.title.set_text(f"{enough} of {len(echoes)} give enough echoes")
         return f"Of {len(echoes)} things on this street {enough} give 12 echoes or more, {lost.sum()} none."
+
+    def spots(self) -> list[Spot]:
+        return [spot for name, tips in self._tips.items() for spot in spots_on(self.dots[name], tips)]
 
 
 class Cars(Picture):
@@ -141,20 +151,20 @@ class Cars(Picture):
     class Data:
         """What it shows."""
 
-        towns: Sequence[str]
+        towns: Sequence[str]  # as the setting calls them
         home: Sequence[float]
         away: Sequence[float]
         full: Sequence[float] = ()
         few: Sequence[float] = ()
         way: str = ""  # of rounding, in words
 
-    width, height = 686, 226
+    width, height = 686, 166
     SIDE = 0.17
 
     def build(self, fig: FigureBase) -> None:
         """One axis with a place for each car."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 62, 40, 484, 146, ylabel="accuracy", xlim=(-0.5, 7.5), ylim=(0, 1.03))
+        ax = axes(fig, 62, 24, 484, 102, ylabel="accuracy", xlim=(-0.5, 7.5), ylim=(0, 1.03))
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
         ax.set_xticks(range(8))
         ax.tick_params(axis="x", length=0, labelcolor=INK)
@@ -176,15 +186,15 @@ class Cars(Picture):
 
     def _build_key(self, fig: FigureBase) -> None:
         """The marks in words, on the right."""
-        key = axes(fig, 558, 40, 124, 146, grid="", spines=())
+        key = axes(fig, 558, 24, 124, 102, grid="", spines=())
         key.set(xticks=[], yticks=[])
         few = "#00704f"
         rows = (("■", "alone, at home", MUTED), ("□", "alone, elsewhere", MUTED), ("–", "together, 32 bit", INK))
         for k, (sign, text, color) in enumerate(rows):
-            note(key, sign, x=0.0, y=0.95 - 0.15 * k, color=color, halo=False)
-            note(key, text, x=0.13, y=0.95 - 0.15 * k, color=color, halo=False)
-        self.few = [self.live(note(key, "", x=0.0, y=0.95 - 0.15 * k, color=few, halo=False)) for k in (3, 4)]
-        self.ghost = self.live(note(key, "", x=0.0, y=0.95 - 0.15 * 5, color=MUTED, halo=False))
+            note(key, sign, x=0.0, y=0.95 - 0.17 * k, color=color, halo=False)
+            note(key, text, x=0.13, y=0.95 - 0.17 * k, color=color, halo=False)
+        self.few = [self.live(note(key, "", x=0.0, y=0.95 - 0.17 * k, color=few, halo=False)) for k in (3, 4)]
+        self.ghost = self.live(note(key, "", x=0.0, y=0.95 - 0.17 * 5, color=MUTED, halo=False))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         shown: dict[str, Sequence[float]] = {"home": data.home, "away": data.away, "full": data.full, "few": data.few}
@@ -193,6 +203,14 @@ class Cars(Picture):
         for name, marks in self.marks.items():
             side = self.SIDE if "away" in name else -self.SIDE
             marks.set_data(np.arange(len(shown[name])) + side, shown[name])
+        self._tips = {
+            name: [
+                Tip(f"{town}, {NAMES[name]}: {share:.0%}", {"town": town})
+                for town, share in zip(data.towns, shares, strict=True)
+            ]
+            for name, shares in shown.items()
+            if len(shares)
+        }
         best = ("few", "few_away") if data.few else ("full", "full_away")
         for k, gain in enumerate(self.gains):
             car = k // 2
@@ -210,6 +228,9 @@ class Cars(Picture):
             f"{town}: " + ", ".join(f"{n} {shown[k][i]:.0%}" for k, n in NAMES.items() if shown[k]) + "."
             for i, town in enumerate(data.towns)
         )
+
+    def spots(self) -> list[Spot]:
+        return [spot for name, tips in self._tips.items() for spot in spots_on(self.marks[name], tips)]
 
     @staticmethod
     def _finding(data: Data) -> str:

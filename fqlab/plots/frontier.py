@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Spot, Tip, spots_on
 from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, separate_labels, title
 
-__all__ = ["LOOKS", "Cheapest", "Plane", "size_words"]
+__all__ = ["LOOKS", "WAYS", "Cheapest", "Plane", "size_words"]
 
 LOOKS = {
     "fedavg": ("#000000", "s"),
@@ -66,13 +67,14 @@ class Plane(Picture):
         earlier: Sequence[tuple[float, float]]  # ends of earlier runs
         finding: str
         who: str = "Your run"  # whose run it is, beside the star
+        tips: Mapping[str, Sequence[Tip]] = field(default_factory=dict)  # family -> what its points say
 
-    width, height = 686, 304
+    width, height = 686, 290
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes: bytes logarithmic, and accuracy by its error, logarithmic too."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 64, 42, 464, 220, xlabel="bytes of the whole run", ylabel="accuracy (error, log)", grid="both")
+        ax = axes(fig, 64, 42, 464, 210, xlabel="bytes of the whole run", ylabel="accuracy (error, log)", grid="both")
         ax.set_xscale("log")
         ax.set_yscale("function", functions=(_log_error, _from_log_error))
         ax.set(xlim=(LOW, HIGH), ylim=(0, TOP))
@@ -110,6 +112,7 @@ class Plane(Picture):
             dots.set_data([_inside(x) for x, _ in data.points[family]], [y for _, y in data.points[family]])
         for text, words in zip(self.names, data.families.values(), strict=True):
             text.set_text(words)
+        self._tips = data.tips
         front = data.front
         self.edge.set_data([_inside(x) for x, _ in front] + [HIGH], [y for _, y in front] + [front[-1][1]])
         cap = data.cap
@@ -124,6 +127,9 @@ class Plane(Picture):
         steps = ", ".join(f"{x:.0f} kB {y:.0%}" for x, y in front)
         return f"Accuracy against bytes of {sum(map(len, data.points.values()))} stored points. The front: {steps}."
 
+    def spots(self) -> list[Spot]:
+        return [spot for family, tips in self._tips.items() for spot in spots_on(self.dots[family], tips)]
+
 
 class Cheapest(Picture):
     """Bytes each system needs to reach the target, counted in four ways side by side."""
@@ -137,12 +143,12 @@ class Cheapest(Picture):
         target: float  # %
         cost: str
 
-    width, height = 686, 208
+    width, height = 686, 176
 
     def build(self, fig: FigureBase) -> None:
         """One axis: four columns, a line a family."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 64, 34, 420, 134, xlim=(-0.35, 3.1), ylim=(LOW, HIGH), yscale="log")
+        ax = axes(fig, 64, 28, 420, 114, xlim=(-0.35, 3.1), ylim=(LOW, HIGH), yscale="log")
         ax.minorticks_off()
         ax.set_xticks(range(4), list(WAYS.values()))
         ax.tick_params(axis="x", length=0, labelcolor=INK)
@@ -167,12 +173,22 @@ class Cheapest(Picture):
         from math import log10
 
         heights = [log10(_inside(needs[-1])) for needs in shown.values()]
-        room = (log10(HIGH) - log10(LOW)) * 12.5 / 134
+        room = (log10(HIGH) - log10(LOW)) * 12 / 114
         for family, height in zip(shown, separate_labels(heights, room, log10(LOW), log10(HIGH)), strict=True):
             self.ends[family].set(text=f"{data.families[family]}  {size_words(shown[family][-1])}", y=10**height)
+        self._tips = {
+            family: [
+                Tip(f"{data.families[family]}, {words}\n{size_words(x)} to reach {data.target:g} %", {"cost": cost})
+                for x, (cost, words) in zip(needs, WAYS.items(), strict=True)
+            ]
+            for family, needs in shown.items()
+        }
         self.title.set_text(self._finding(data, shown))
         listed = [f"{data.families[f]} {', '.join(size_words(x) for x in needs)}" for f, needs in shown.items()]
         return f"Bytes to reach {data.target} % ({', '.join(WAYS.values())}): {'; '.join(listed) or 'nobody does'}."
+
+    def spots(self) -> list[Spot]:
+        return [spot for family, tips in self._tips.items() for spot in spots_on(self.lines[family], tips)]
 
     @staticmethod
     def _finding(data: Data, shown: Data) -> str:

@@ -21,7 +21,8 @@
             return f"Accuracy against round, ending at {data.accuracy[-1]:.1%}."
 
 ``live(artist)`` marks what ``update`` changes: in a panel only those artists are drawn again, over a stored background.
-Change axis limits freely, but rarely: a changed limit redraws the whole picture.
+Change axis limits freely, but rarely: a changed limit redraws the whole picture. Marks that say something under the
+pointer, or change something when clicked, are named by ``spots``; :mod:`fqlab.plots.spots` finds where they are drawn.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure, FigureBase
 
+from fqlab.plots.spots import Drag, Spot
 from fqlab.plots.style import PAPER, figure, matplotlib_defaults
 
 __all__ = ["Drawing", "Picture", "PictureView", "draw", "mosaic", "to_png", "to_svg"]
@@ -50,6 +52,8 @@ class Picture:
     """Frozen dataclass of what :meth:`update` shows."""
     width: ClassVar[int] = 340
     height: ClassVar[int] = 300
+    drag: ClassVar[Mapping[str, Drag]] = {}
+    """Side (``"x"``, ``"y"``) -> the setting that dragging along it changes."""
 
     def __init__(self) -> None:
         self.artists: list[Artist] = []
@@ -66,6 +70,10 @@ class Picture:
     def update(self, data: Any, ghost: Any = None) -> str:
         """Show ``data``, with ``ghost`` (data of the previous run, or None) behind it; returns the alt text."""
         raise NotImplementedError
+
+    def spots(self) -> list[Spot]:
+        """The marks of what :meth:`update` showed last that answer to the pointer."""
+        return []
 
 
 @dataclass(frozen=True)

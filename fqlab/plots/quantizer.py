@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Drag, Spot, Tip, spots_on
 from fqlab.plots.style import INK, MUTED, RULE, axes, line, note, number_of, style_for, title
 
 __all__ = ["LOOKS", "Fair", "Ladders", "Staircase", "mse_ratio"]
@@ -47,6 +48,7 @@ class Ladders(Picture):
         histogram: tuple[np.ndarray, np.ndarray]
 
     width, height = 686, 262
+    drag = {"x": Drag("weight", 2 * WIDEST / 374)}
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes with a row for each grid."""
@@ -100,9 +102,16 @@ class Ladders(Picture):
         self.weight.set_data([w, w], [0, 5.05])
         self.which.set(text=f"one weight, {_signed(w)} σ", x=min(max(w, -3.0), 3.0))
         counts = sorted({len(grid["levels"]) for grid in grids.values()})
+        self._tips = [
+            Tip(f"{data.names[kind]}: {_signed(w)} σ lands at {_signed(grid['lands'])} σ", {"grid": kind})
+            for kind, grid in grids.items()
+        ]
         several = f"{', '.join(map(str, counts[:-1]))} or {counts[-1]}"
         self.title.set_text(f"“{data.bits} bit” means {several} levels")
         return f"At {data.bits} bit: {'; '.join(words)}. A weight of {w:g} σ lands at {_places(grids)} σ."
+
+    def spots(self) -> list[Spot]:
+        return spots_on(self.lands, self._tips)
 
     def _fill(self, row: int, kind: str, data: Data) -> None:
         grid = data.grids[kind]
@@ -136,6 +145,7 @@ class Staircase(Picture):
         name: str
 
     width, height = 338, 228
+    drag = {"x": Drag("weight", 2 * WIDEST / 280)}
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes, weights in and levels out."""
@@ -176,6 +186,7 @@ class Fair(Picture):
         curves: Mapping[str, Mapping[str, np.ndarray]]  # kind -> said, stored, levels, mse
         count: str
         bits: int
+        names: Mapping[str, str]
 
     width, height = 338, 228
 
@@ -198,6 +209,7 @@ class Fair(Picture):
         for kind, curve in data.curves.items():
             self.lines[kind].set_data(curve[count], curve["mse"])
             self.dots[kind].set_data([curve[count][bits - 1]], [curve["mse"][bits - 1]])
+        self._tips = {kind: _measured(data.names[kind], kind, curve) for kind, curve in data.curves.items()}
         self.here.set_data([bits, bits], [1e-5, 2.5])
         self.unit.set_text(UNITS[count])
         self._name(data.curves, count, bits)
@@ -205,6 +217,9 @@ class Fair(Picture):
         at = AT[count].format(2**bits if count == "levels" else bits)
         self.title.set_text(f"{at} errors differ {fold:.1f}-fold" if fold >= 1.05 else f"{at} all err alike")
         return f"Least error against {UNITS[count]}. {at} the errors of {many} grids differ {fold:.2f}-fold."
+
+    def spots(self) -> list[Spot]:
+        return [spot for kind, tips in self._tips.items() for spot in spots_on(self.lines[kind], tips)]
 
     def _name(self, curves: Data, count: str, bits: int) -> None:
         """Name the grid that leaves the others, and the others, on their sides of the lines and off the upright one."""
@@ -220,6 +235,14 @@ class Fair(Picture):
         x = left if bits < 3 else right
         lower.set(text=below, x=x, ha="left" if bits < 3 else "right", y=10 ** (height(low, right) - 0.4))
         lower.set_color(color if count == "said" else MUTED)
+
+
+def _measured(name: str, kind: str, curve: Mapping[str, np.ndarray]) -> list[Tip]:
+    """What the points of a grid's line say: its bits, as the papers say, and its error."""
+    return [
+        Tip(f"{name}, {said:.0f} bit\nleast error {mse:.3g} σ²", {"grid": kind, "bits": round(float(said))})
+        for said, mse in zip(curve["said"], curve["mse"], strict=True)
+    ]
 
 
 def mse_ratio(curves: Mapping[str, Mapping[str, np.ndarray]], count: str, bits: int) -> tuple[int, float]:

@@ -1,11 +1,11 @@
 """Seconds of a round against bits, between hosts: a server and two nodes with a slow line to each of them.
 
-    python tests/benchmarks/hosts.py [--rates 0.25 1 4] [--rounds 5] [--delay 0] [--loss 0] [--out FILE]
+    PYTHONPATH=tests python tests/benchmarks/hosts.py [0.1 0.3 1 1/100 1/100/1 ...] [--rounds 12] [--out FILE]
 
-Linux, as root, in a Python that has Flower. Every host is a network namespace; a pair of virtual cards joins each node to
-the server, and both ends of a pair are shaped by tc: the rate by a token bucket (tbf), delay and loss by netem, which
-some kernels do not have. Nothing else reaches these hosts, and nothing of them is left. Not a test: figures depend on
-the machine. What they say of time is in lesson 10.
+A line is RATE[/DELAY[/LOSS]]: megabits a second (0: no limit), milliseconds each way, per cent of frames. Linux, as root,
+in a Python that has Flower; hosts and lines are those of ``slow_line``, and nothing of them is left. The settings of bits
+take turns round by round, so that what else the machine does meets all of them alike. Not a test: figures depend on the
+machine. What is expected of them stands in ``fqlab/studies/hosts.py``, and what they say of time in lesson 10.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines.flower.network import Network, plan_nodes, start
+from slow_line import End, Shape, host, line
 
 NODES = 2
 PORT = 9093
@@ -40,50 +42,29 @@ METHODS = {
     2: dict(method="fedpaq", options={"bits": 2}),
 }
 """Bits a weight on the way up -> how it is sent. The way down stays at 32 bits."""
+LINES = ["0.1", "0.3", "1", "0", "1/20", "1/100", "1/100/1", "1/100/5"]
 
 
-def sh(*words: str) -> None:
-    """Run a command; if it fails (no root, a kernel without netem), what it says is the last word."""
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(words)}: {done.stderr.strip()}")
-
-
-def host(number: int) -> str:
+def host_of(number: int) -> str:
+    """The host of a node."""
     return f"fqlab-node{number}"
 
 
+def address(number: int, last: int) -> IPv4Address:
+    """On the line to a node, the server is 1 and the node is 2."""
+    return IPv4Address(f"10.77.{number}.{last}")
+
+
 @contextmanager
-def hosts(rate: float, delay: float, loss: float) -> Iterator[None]:
-    """A server and its nodes, each on a host of its own, joined by lines of ``rate`` megabits a second (0: as it is)."""
-    names = [SERVER, *(host(n) for n in range(NODES))]
-    try:
-        for name in names:
-            sh("ip", "netns", "add", name)
-            sh("ip", "-n", name, "link", "set", "lo", "up")
+def hosts(shape: Shape) -> Iterator[None]:
+    """A server and its nodes, each on a host of its own, and a line of that shape to each node."""
+    with ExitStack() as stack:
+        for name in (SERVER, *map(host_of, range(NODES))):
+            stack.enter_context(host(name))
         for n in range(NODES):
-            here = f"fq{n}s"
-            there = f"fq{n}n"
-            sh("ip", "link", "add", here, "netns", SERVER, "type", "veth", "peer", "name", there, "netns", host(n))
-            for name, card, last in ((SERVER, here, 1), (host(n), there, 2)):
-                sh("ip", "-n", name, "address", "add", f"10.77.{n}.{last}/24", "dev", card)
-                sh("ip", "-n", name, "link", "set", card, "up")
-                shape(name, card, rate, delay, loss)
+            ends = End(SERVER, f"fq{n}s", address(n, 1)), End(host_of(n), f"fq{n}n", address(n, 2))
+            stack.enter_context(line(*ends, shape, seed=n))
         yield
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
-
-
-def shape(name: str, card: str, rate: float, delay: float, loss: float) -> None:
-    """Slow down what leaves a card."""
-    parent: Sequence[str] = ("root",)
-    if rate:
-        sh("tc", "-n", name, "qdisc", "add", "dev", card, "root", "handle", "1:", "tbf", "rate", f"{rate}mbit",
-           "burst", "5kb", "limit", "100kb")  # fmt: skip
-        parent = ("parent", "1:")
-    if delay or loss:
-        sh("tc", "-n", name, "qdisc", "add", "dev", card, *parent, "netem", "delay", f"{delay}ms", "loss", f"{loss}%")
 
 
 def experiment(bits: int, rounds: int) -> Experiment:
@@ -94,8 +75,9 @@ def experiment(bits: int, rounds: int) -> Experiment:
 def node(number: int) -> subprocess.Popen[bytes]:
     """Start a node on its own host."""
     folder = Path(tempfile.mkdtemp(prefix="fqlab-node-"))
-    plan = {"nodes": plan_nodes(f"10.77.{number}.1:{PORT}", [number], POLL), "experiment": Experiment().to_toml()}
-    return start(folder, plan, {}, ["ip", "netns", "exec", host(number)])
+    superlink = f"{address(number, 1)}:{PORT}"
+    plan = {"nodes": plan_nodes(superlink, [number], POLL), "experiment": Experiment().to_toml()}
+    return start(folder, plan, {}, ["ip", "netns", "exec", host_of(number)])
 
 
 def received() -> int:
@@ -104,35 +86,41 @@ def received() -> int:
 
 
 def serve(rounds: int) -> None:
-    """What the server's host does: every setting's rounds through one federation; a line of JSON for each setting."""
+    """What the server's host does: all rounds of all settings; each round, and last each setting, as a line of JSON."""
     network = Network(Experiment(), NODES, host="0.0.0.0", port=PORT, elsewhere=True)
     try:
-        for bits in METHODS:
-            federation = Federation(experiment(bits, rounds + 1))
+        runs = {bits: Federation(experiment(bits, rounds + 1)) for bits in METHODS}
+        for federation in runs.values():
             federation.simulation.services.get("flower", lambda: network)
-            records = [federation.step()]  # the first one waits for the start
-            before = received()
-            records += [federation.step() for _ in range(rounds)]
-            line = (received() - before) // rounds
-            assert not any(r.left_out for r in records), records[-1].left_out
+            federation.step()  # the first one waits for the start
+        crossed = dict.fromkeys(METHODS, 0)
+        for _ in range(rounds):
+            for bits, federation in runs.items():
+                before = received()
+                left_out = federation.step().left_out
+                assert not left_out, left_out
+                crossed[bits] += received() - before
+        for bits, federation in runs.items():
+            records = federation.rounds
             down = federation.ledger.entries[0].total
-            sizes = {"bits": bits, "bytes_up": records[-1].bytes_up, "packet_down": down, "line_up": line}
-            print(json.dumps({**sizes, "seconds": [r.seconds for r in records[1:]]}), flush=True)
+            sizes = {"bits": bits, "bytes_up": records[-1].bytes_up, "packet_down": down}
+            seconds = [round(r.seconds, 3) for r in records[1:]]
+            print(json.dumps({**sizes, "line_up": crossed[bits] // rounds, "seconds": seconds}), flush=True)
     finally:
         network.close()
 
 
-def measure(rounds: int, rate: float, delay: float, loss: float) -> Iterator[dict]:
-    """One line's cells: nodes and server started, every setting run."""
-    with hosts(rate, delay, loss):
+def measure(rounds: int, rate: float, delay: float, loss: float) -> list[dict]:
+    """One line's cells: hosts, nodes and server started, every setting run."""
+    with hosts(Shape(1e6 * rate, delay / 1000, loss / 100)):
         nodes = [node(n) for n in range(NODES)]
         command = ["ip", "netns", "exec", SERVER, sys.executable, __file__, "--serve", "--rounds", str(rounds)]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
-            for line in server.stdout:
-                yield {"rate": rate, **json.loads(line)}
-            if server.wait():
+            said = server.communicate()[0]
+            if server.returncode:
                 raise RuntimeError("the server has failed, see above")
+            return [{"rate": rate, "delay": delay, "loss": loss, **json.loads(row)} for row in said.splitlines()]
         finally:
             server.terminate()
             for process in nodes:
@@ -140,36 +128,46 @@ def measure(rounds: int, rate: float, delay: float, loss: float) -> Iterator[dic
                 process.wait()
 
 
+def shown(cell: dict) -> str:
+    """A row of the table."""
+    where = f"{cell['rate'] or 'free':>7} {cell['delay']:>4g} {cell['loss']:>4g}"
+    sizes = f"{cell['bits']:>5} {cell['bytes_up']:>9,} {cell['line_up']:>12,}"
+    return f"{where} {sizes} {statistics.median(cell['seconds']):>8.2f} {min(cell['seconds']):>6.2f}"
+
+
+def store(file: Path, cells: Sequence[dict]) -> None:
+    """Write cells and set-up; of cells that the file has, those of other lines stay."""
+    place = lambda cell: (cell["rate"], cell["delay"], cell["loss"])
+    new = {place(cell) for cell in cells}
+    old = json.loads(file.read_text(encoding="utf-8"))["cells"] if file.exists() else []
+    setup = dict(
+        nodes=NODES, clients=10, queue=Shape().queue, look=POLL, kernel=platform.release(),
+        cores=os.cpu_count(), flwr=version("flwr"), torch=version("torch"), date=time.strftime("%Y-%m-%d"),
+    )  # fmt: skip
+    kept = [cell for cell in old if place(cell) not in new]
+    file.write_text(json.dumps({"setup": setup, "cells": [*kept, *cells]}, indent=1) + "\n", encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every cell, print the table, and store it with its set-up."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--rates", type=float, nargs="*", default=[0.1, 0.3, 1, 0], help="megabits a second; 0: unshaped"
-    )
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--delay", type=float, default=0, help="milliseconds each way (needs netem)")
-    parser.add_argument("--loss", type=float, default=0, help="per cent (needs netem)")
-    parser.add_argument("--out", type=Path, help="a JSON file for the table and its set-up")
+    parser.add_argument("lines", nargs="*", default=LINES, help="RATE[/DELAY[/LOSS]] (Mbit/s, ms, per cent)")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--out", type=Path, help="a JSON file for the table and its set-up; other lines in it stay")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.serve:
         return serve(chosen.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the hosts are taken down as well
-    cells = []
-    print(f"{'Mbit/s':>7} {'bits':>5} {'bytes up':>9} {'on the lines':>12} {'s/round':>8} {'least':>6}")
-    for rate in chosen.rates:
-        for cell in measure(chosen.rounds, rate, chosen.delay, chosen.loss):
-            cells.append(cell)
-            middle = statistics.median(cell["seconds"])
-            least = min(cell["seconds"])
-            sizes = f"{cell['bits']:>5} {cell['bytes_up']:>9,} {cell['line_up']:>12,}"
-            print(f"{rate or 'free':>7} {sizes} {middle:>8.2f} {least:>6.2f}", flush=True)
-    if chosen.out:
-        setup = dict(
-            nodes=NODES, clients=10, rounds=chosen.rounds, delay=chosen.delay, loss=chosen.loss, kernel=platform.release(),
-            cores=os.cpu_count(), flwr=version("flwr"), torch=version("torch"), date=time.strftime("%Y-%m-%d"),
-        )  # fmt: skip
-        chosen.out.write_text(json.dumps({"setup": setup, "cells": cells}, indent=1) + "\n", encoding="utf-8")
+    print(
+        f"{'Mbit/s':>7} {'ms':>4} {'%':>4} {'bits':>5} {'bytes up':>9} {'on the lines':>12} {'s/round':>8} {'least':>6}"
+    )
+    for words in chosen.lines:
+        rate, delay, loss = (*map(float, words.split("/")), 0.0, 0.0)[:3]
+        cells = measure(chosen.rounds, rate, delay, loss)
+        print(*map(shown, cells), sep="\n", flush=True)
+        if chosen.out:
+            store(chosen.out, cells)
 
 
 if __name__ == "__main__":

@@ -240,6 +240,21 @@ def test_a_reader_that_leaves_early_does_not_cost_the_result(tmp_path, also):
     assert len(json.loads(out.read_text())["rounds"]) == 8
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system cannot hold back a signal")
+def test_ctrl_c_does_not_meet_an_import_half_way():
+    done = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            with cli._uninterrupted():
+                signal.raise_signal(signal.SIGINT)
+                done.append("imported")
+            done.append("and gone on")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["imported"]
+
+
 def test_ctrl_c_keeps_the_rounds_that_there_are(tmp_path):
     out = tmp_path / "h.json"
     flags = ["--rounds", "100000", "--out", str(out)]
@@ -258,6 +273,7 @@ def test_ctrl_c_keeps_the_rounds_that_there_are(tmp_path):
     rounds = json.loads(out.read_text())["rounds"]
     assert [r["index"] for r in rounds] == list(range(1, len(rounds) + 1))
     assert f"fqlab: stopped after {len(rounds)} of 100000 rounds; they are in {out}" in complaint
+    assert complaint.count("stopped") == 1
     assert rest.splitlines()[-1].split()[0] == "total"
 
 

@@ -80,6 +80,15 @@ def test_a_damaged_packet_is_left_out_by_client_and_field(tmp_path):
     assert "checksum" in last["left_out"][0]
 
 
+def test_a_node_that_lives_but_never_answers_costs_its_clients_and_the_timeout(tmp_path):
+    rounds = happen("silent", tmp_path)["rounds"]
+    for last in rounds[-2:]:
+        assert [who.partition(":")[0] for who in last["left_out"]] == [f"client {c}" for c in (1, 3, 5, 7, 9)]
+        assert last["left_out"][0] == f"client 1: node 1: it did not answer within {TIMEOUT} s"
+        assert TIMEOUT <= last["seconds"] < 2 * TIMEOUT
+        assert last["accuracy"] > 0.2
+
+
 def test_without_any_node_the_run_ends_in_time_with_one_sentence(tmp_path):
     came = happen("nobody", tmp_path)
     assert came["error"].startswith("no node of 2 has joined within 10 s: is a SuperNode running")
@@ -104,12 +113,18 @@ def test_whatever_ends_the_run_ends_every_process(tmp_path, signal_):
     mark = secrets.token_hex(8)
     command = [PYTHON, "-m", "fqlab.cli", "run", "--engine", "flower", "--rounds", "1000"]
     streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    run = subprocess.Popen(command, env=environment(mark, tmp_path, 60), **streams)
-    lines = iter(run.stdout.readline, "")
-    assert any(line.strip().startswith("2 ") for line in lines)
-    assert len(alive(mark)) > 6
-    run.send_signal(signal_)
-    said = run.communicate(timeout=60)[1]
+    hears = lambda: signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # what a shell starts with & ignores it, and so do its children
+    run = subprocess.Popen(command, env=environment(mark, tmp_path, 60), preexec_fn=hears, **streams)
+    try:
+        lines = iter(run.stdout.readline, "")
+        assert any(line.strip().startswith("2 ") for line in lines)
+        assert len(alive(mark)) > 6
+        run.send_signal(signal_)
+        said = run.communicate(timeout=60)[1]
+    finally:
+        run.kill()
     assert run.returncode == {signal.SIGINT: 130}.get(signal_, -signal_)
     assert gone(mark)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("fqlab-flower")] == []

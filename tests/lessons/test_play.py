@@ -176,11 +176,18 @@ def test_the_script_files_hold_every_state_once_and_every_picture_once(tmp_path,
     written = Writer(Trial, lambda state: seen.setdefault(state, visitor.visit(state, train=True))).write(tmp_path)
     content = [stored(tmp_path, "quantizer", number) for number in range(len(written))]
     about = content[0]["about"]
-    homes = [name for each in content for name in each["pictures"]]
+    homes = [name for each in content for name in [*each["pictures"], *each.get("spots", ())]]
     assert len(homes) == len(set(homes))
     for each in content:
         for rows, _, off in each["states"]:
-            for place, under, alt, _, *_ in rows:
+            for place, under, alt, _, answers, *_ in rows:
+                for x, y, label, changes in (
+                    content[int(answers.split(".")[0])]["spots"][answers.split(".")[1]] if answers else ()
+                ):
+                    assert 0 <= x <= 686
+                    assert 0 <= y <= 262
+                    assert label
+                    assert all(0 <= at < about["controls"][k]["count"] for k, at in changes)
                 number, name = place.split(".")
                 assert not under or int(under.split(".")[0]) < 2
                 assert base64.b64decode(content[int(number)]["pictures"][name])[8:12] == b"WEBP"

@@ -128,6 +128,74 @@ def test_a_ticket_can_be_pasted_and_a_wrong_one_is_refused(played):
     assert field.input_value() == code != before
 
 
+TIP = "() => { const t = document.querySelector('.fqlab-tip'); return t && t.style.visibility === 'visible' ? t.innerText : null; }"
+
+
+def on_picture(played: Played, name: str, x: float, y: float) -> tuple[float, float]:
+    """A place of a picture, in its pixels, in the window."""
+    box = played.page.locator(f".fq-p-{name.lower()}")
+    box.scroll_into_view_if_needed()
+    room = box.bounding_box()
+    kind = next(p for row in panels.quantizer.rows for p in row if p.__name__ == name)
+    return room["x"] + x * room["width"] / kind.width, room["y"] + y * room["height"] / kind.height
+
+
+def test_a_spot_says_what_it_is_and_a_click_goes_there(played):
+    live = panels.quantizer()
+    fair = live.rows[1][1]
+    spot = next(s for s in live.gallery.spots[fair] if s.tip.changes == {"grid": "midrise", "bits": 1})
+    size = played.page.locator("section.fq-panel").bounding_box()
+    x, y = on_picture(played, "Fair", spot.x, spot.y)
+    assert played.page.evaluate(TIP) is None
+    played.page.mouse.move(x + 3, y)
+    assert played.page.wait_for_function(TIP).json_value() == spot.tip.label
+    assert played.page.locator("section.fq-panel").bounding_box()["height"] == size["height"]
+    played.page.mouse.click(x, y)
+    wanted = changed(panels.quantizer.State(), spot.tip.changes)
+    assert wanted in states.bases(panels.quantizer)
+    played.page.wait_for_function("place => String(fqlab.players[0].now.entry.place) === place", arg=joined(wanted))
+    assert played.page.locator('[data-control="bits"] output').inner_text() == "1"
+    played.page.keyboard.press("Escape")
+    assert played.page.evaluate(TIP) is None
+    live.close()
+
+
+def joined(state: Any) -> str:
+    return ",".join(map(str, states.places(state)))
+
+
+def test_a_drag_moves_its_control_from_stop_to_stop(played):
+    x, y = on_picture(played, "Ladders", 400, 200)
+    played.page.mouse.move(x, y)
+    played.page.mouse.down()
+    played.page.mouse.move(x + 300, y, steps=10)
+    stop = max(states.stops(panels.quantizer, 4))
+    played.page.wait_for_function("stop => fqlab.players[0].now.entry.place[4] === stop", arg=stop)
+    played.page.mouse.move(x - 500, y, steps=10)
+    played.page.wait_for_function("() => fqlab.players[0].now.entry.place[4] === 0")
+    played.page.mouse.up()
+    assert played.page.locator('[data-control="weight"] output').inner_text() == "-4.00"
+    assert played.page.locator(".fq-snap").count() == 0
+
+
+def test_a_finger_asks_first_and_goes_with_its_second_tap(browser, site):
+    context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 844})
+    panel = open_panel(context, site, STEMS[0])
+    live = panels.quantizer()
+    spot = next(s for s in live.gallery.spots[live.rows[1][1]] if s.tip.changes == {"grid": "midrise", "bits": 1})
+    x, y = on_picture(panel, "Fair", spot.x, spot.y)
+    panel.page.touchscreen.tap(x, y)
+    assert panel.page.wait_for_function(TIP).json_value() == spot.tip.label
+    assert panel.place[0] == 1
+    panel.page.touchscreen.tap(x, y)
+    panel.page.wait_for_function("() => fqlab.players[0].now.entry.place[0] === 0")
+    panel.page.touchscreen.tap(5, 5)
+    assert panel.page.evaluate(TIP) is None
+    assert panel.errors == []
+    live.close()
+    context.close()
+
+
 def test_what_is_not_stored_shows_the_nearest_and_says_how_to_see_it(played):
     state = changed(panels.quantizer.State(), {"bits": 8, "law": "laplace", "grid": "octav"})
     code = ticket.write("quantizer", panels.quantizer.version, state)

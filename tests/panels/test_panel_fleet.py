@@ -61,10 +61,10 @@ def test_a_longer_arm_and_a_shorter_range_change_the_same_street(panel):
 
 def test_the_view_is_a_turn_and_a_tilt():
     points = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    flat = _project(points, 90.0)
+    flat = _project(points, 90.0, 32.0)
     tilt = np.radians(32)
     assert flat == pytest.approx(np.array([[0, -np.sin(tilt)], [1, 0], [0, np.cos(tilt)]]), abs=1e-12)
-    assert _project(points, 0.0)[:, 0] == pytest.approx([1, 0, 0])
+    assert _project(points, 0.0, 90.0)[:, 0] == pytest.approx([1, 0, 0])
 
 
 def test_titles_say_who_gains_and_who_pays(panel):

@@ -19,7 +19,7 @@ from fqlab.errors import ConfigError
 from fqlab.federation import Experiment
 from fqlab.panels.frame import Panel
 from fqlab.panels.gallery import Gallery
-from fqlab.panels.state import controls, words
+from fqlab.panels.state import changed, controls, words
 from fqlab.panels.widgets import close_children
 from fqlab.plots.picture import to_svg
 
@@ -74,6 +74,18 @@ def test_pictures_take_the_frozen_data_they_declare(panel):
     for picture, data in panel.frame.pictures.items():
         assert picture.Data.__dataclass_params__.frozen
         assert data is None or isinstance(data, picture.Data)
+
+
+def test_every_spot_lies_in_its_picture_says_something_and_changes_what_can_be_changed(panel):
+    for kind, spots in panel.gallery.spots.items():
+        for spot in spots:
+            assert 0 <= spot.x <= kind.width
+            assert 0 <= spot.y <= kind.height
+            assert spot.tip.label.strip()
+            after = changed(panel.state, spot.tip.changes)
+            assert {name: getattr(after, name) for name in spot.tip.changes} == dict(spot.tip.changes)
+        steady = {c.name for c in controls(panel.State) if c.choices is None}
+        assert {drag.setting for drag in kind.drag.values()} <= steady
 
 
 def test_no_reachable_setting_raises(panel):

@@ -11,7 +11,7 @@ from fqlab.errors import ConfigError
 from fqlab.quant import Codes, Grid
 from fqlab.tensors import stack
 from fqlab.training.digits import digit_codes, digit_params, frozen_objective, integer_objective
-from fqlab.training.integer import accumulate, integer_step
+from fqlab.training.integer import accumulate, integer_step, penalty_pull
 from fqlab.training.objectives import Objective
 from fqlab.training.sgd import Training
 from fqlab.training.updates import UPDATES, local_form, trained_codes
@@ -101,9 +101,9 @@ def test_a_walk_is_one_integer_step_after_the_other(momentum, size):
         slope = size * torch.randn(100, 4, generator=generator)
         _, moved = take(walk, params, slope, torch.tensor(seed))
         assert set(moved) == {"w/magnitude"}
-        accumulate(buffer, expected, (slope * sign * (float(layer.clip) / 255)).flatten(), 0.0002, momentum)
-        draws = torch.rand(400, generator=torch.Generator().manual_seed(seed))
-        expected = integer_step(expected, buffer, 0.1, draws)
+        inwards = (slope * sign * (float(layer.clip) / 255)).flatten()
+        accumulate(buffer, expected, inwards, penalty_pull(expected, 8, 0.0002), momentum)
+        integer_step(expected, buffer, 0.1, torch.rand(400, generator=torch.Generator().manual_seed(seed)))
         assert torch.equal(params["w/magnitude"].flatten(), expected)
     assert torch.equal(expected.reshape(100, 4), layer.values.abs().float()) == (size < 1) or momentum
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fqlab.training import integer
@@ -19,6 +19,7 @@ from fqlab.training.integer import (
     quantize_step,
     reach,
 )
+from fqlab.training.integer_plain import plain_step
 
 
 def by_hand(r, slope, lr, strength, uniform, bits, momentum, buffer):
@@ -66,8 +67,8 @@ def test_three_steps_by_hand(r, slope, bits, lr, strength, draws, momentum):
     theirs = r
     memory = [[0.0] * bits for _ in r]
     for _ in range(3):
-        accumulate(buffer, magnitude, torch.tensor(slope), strength, momentum)
-        magnitude = integer_step(magnitude, buffer, lr, torch.tensor(draws))
+        accumulate(buffer, magnitude, torch.tensor(slope), penalty_pull(magnitude, bits, strength), momentum)
+        integer_step(magnitude, buffer, lr, torch.tensor(draws))
         theirs, memory = by_hand(theirs, slope, lr, strength, draws, bits, momentum, memory)
         assert magnitude.tolist() == theirs
         assert torch.allclose(buffer, torch.tensor(memory).T, rtol=1e-5, atol=1e-12)
@@ -104,7 +105,7 @@ def test_the_gradient_of_loss_and_penalty_is_autograds(bits, seed, strength):
     digits = binary_digits(r, bits).requires_grad_()
     net = (2.0 ** torch.arange(bits).unsqueeze(1) * digits).sum(0)
     ((net * slope).sum() + strength * (digits.square().sum(1) + 1e-8).sqrt().sum()).backward()
-    accumulate(buffer, r, slope, strength)
+    accumulate(buffer, r, slope, penalty_pull(r, bits, strength))
     assert torch.allclose(buffer, digits.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -117,8 +118,8 @@ def test_large_layers_go_piece_by_piece_with_the_same_result(monkeypatch):
     for chunk in (1 << 17, 8 * 77):
         monkeypatch.setattr(integer, "CHUNK", chunk)
         buffer = torch.zeros(8, 1000)
-        accumulate(buffer, r, slope, 0.01)
-        results.append((integer_step(r, buffer, 0.1, uniform), buffer))
+        accumulate(buffer, r, slope, penalty_pull(r, 8, 0.01))
+        results.append((integer_step(r.clone(), buffer, 0.1, uniform), buffer))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
     assert not torch.equal(results[0][0], r)
@@ -131,13 +132,43 @@ def test_no_step_goes_beyond_its_reach_and_none_leaves_the_grid(bits, seed, size
     r = torch.randint(0, 2**bits, (50,), generator=generator).float()
     slope = size * torch.randn(50, generator=generator)
     buffer = torch.zeros(bits, 50)
-    accumulate(buffer, r, slope, 0.05)
-    moved = integer_step(r, buffer, lr, torch.rand(50, generator=generator))
-    limit = reach(float(slope.abs().max()), bits, float(penalty_pull(r, bits, 0.05).max()), lr)
+    pull = penalty_pull(r, bits, 0.05)
+    accumulate(buffer, r, slope, pull)
+    moved = integer_step(r.clone(), buffer, lr, torch.rand(50, generator=generator))
+    limit = reach(float(slope.abs().max()), bits, float(pull.max()), lr)
     assert float((moved - r).abs().max()) <= 0.5 + limit
     assert limit >= 0.499 or torch.equal(moved, r)
     assert torch.equal(moved, moved.round())
     assert 0 <= float(moved.min()) <= float(moved.max()) <= 2**bits - 1
+
+
+@given(
+    bits=st.integers(1, 8),
+    seed=st.integers(0, 2**31),
+    size=st.floats(-4, 1),
+    strength=st.sampled_from([0.0, 1e-4, 0.05, 5.0]),
+    lr=st.sampled_from([0.01, 0.1, 0.25, 1.0]),
+)
+@example(bits=4, seed=3, size=-2.0, strength=5.0, lr=0.25)
+@settings(max_examples=200)
+def test_a_plain_step_is_the_step_of_a_buffer_that_begins_at_zero(bits, seed, size, strength, lr):
+    """To the bit, also where the penalty is far above the slopes and where digits leap over the whole grid."""
+    generator = torch.Generator().manual_seed(seed)
+    r = torch.randint(0, 2**bits, (50,), generator=generator).float()
+    slope = 10.0**size * torch.randn(50, generator=generator)
+    uniform = torch.rand(50, generator=generator)
+    pull = penalty_pull(r, bits, strength)
+    buffer = torch.zeros(bits, 50)
+    accumulate(buffer, r, slope, pull, 0.9)
+    expected = integer_step(r.clone(), buffer, lr, uniform)
+    assert torch.equal(plain_step(r, slope, float(slope.abs().max()), pull, lr, uniform), expected)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_plain_step_hides_no_gradient_that_is_not_finite(bad):
+    slope = torch.tensor([0.0, bad, 1.0])
+    moved = plain_step(torch.ones(3), slope, float(slope.abs().max()), torch.zeros(4), 0.1, torch.rand(3))
+    assert not moved.isfinite().all()
 
 
 def share_moved(bits: int, noise: float = 0.02) -> float:
@@ -145,13 +176,13 @@ def share_moved(bits: int, noise: float = 0.02) -> float:
     generator = torch.Generator().manual_seed(bits)
     w = torch.randn(2304, generator=generator).abs()
     first = torch.round(w / w.max() * (2**bits - 1))
-    r = first
+    r = first.clone()
     buffer = torch.zeros(bits, 2304)
     drift = noise * torch.randn(2304, generator=generator)
     for _ in range(60):
         slope = 0.3 / (2**bits - 1) * (drift + noise * torch.randn(2304, generator=generator))
-        accumulate(buffer, r, slope, 1e-3 * bits, 0.9)
-        r = integer_step(r, buffer, 0.1, torch.rand(2304, generator=generator))
+        accumulate(buffer, r, slope, penalty_pull(r, bits, 1e-3 * bits), 0.9)
+        integer_step(r, buffer, 0.1, torch.rand(2304, generator=generator))
     return float((r != first).float().mean())
 
 
@@ -172,7 +203,7 @@ def test_small_gradients_act_in_expectation():
     slope = torch.full([n], 1e-4)
     slope[0] = 1.0  # sets c
     buffer = torch.zeros(4, n)
-    accumulate(buffer, torch.zeros(n), slope, 0.0)
+    accumulate(buffer, torch.zeros(n), slope)
     c = float(buffer.max()) / 15
     expected = sum(2.0 ** round(math.log2(lr * 2**i * 1e-4 / c)) * 2**i for i in range(4))
     quantize_step(buffer, lr, torch.rand(n, generator=torch.Generator().manual_seed(0)))
@@ -185,5 +216,5 @@ def test_a_gradient_that_is_not_finite_is_not_hidden():
     """The guard behind the training must see it."""
     for bad in (math.nan, math.inf):
         buffer = torch.zeros(4, 3)
-        accumulate(buffer, torch.ones(3), torch.tensor([0.0, bad, 1.0]), 0.0)
+        accumulate(buffer, torch.ones(3), torch.tensor([0.0, bad, 1.0]))
         assert not integer_step(torch.ones(3), buffer, 0.1, torch.rand(3)).isfinite().all()

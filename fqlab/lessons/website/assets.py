@@ -8,6 +8,7 @@ from pathlib import Path
 __all__ = ["SCRIPTS", "SLIDE_SCRIPTS", "SLIDE_STYLES", "STYLES", "joined", "write"]
 
 SCRIPTS = (
+    "panels/pointer.js",
     "base32.js",
     "play/states.js",
     "play/shelf.js",
@@ -26,16 +27,18 @@ SCRIPTS = (
     "learn/find.js",
 )
 STYLES = ("style.css", "play/player.css", "learn/learn.css")
-"""In this order: a later file may use what an earlier one made."""
+"""In this order: a later file may use what an earlier one made. The lab and the pages share what lies in ``panels``."""
 SLIDE_SCRIPTS = (*SCRIPTS, "slides.js")
 SLIDE_STYLES = ("slides.css", *STYLES[1:])
 """What a deck holds inside itself."""
 
 
 def joined(names: tuple[str, ...]) -> str:
-    """The text of these files of this folder, one after the other."""
-    folder = files("fqlab.lessons.website")
-    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8").rstrip() for name in names) + "\n"
+    """The text of these files of this folder, and of ``fqlab/panels``, one after the other."""
+    here = files("fqlab.lessons.website")
+    places = [files("fqlab") if name.startswith("panels/") else here for name in names]
+    texts = [place.joinpath(name).read_text(encoding="utf-8") for place, name in zip(places, names, strict=True)]
+    return "\n".join(text.rstrip() for text in texts) + "\n"
 
 
 def write(out: Path) -> None:

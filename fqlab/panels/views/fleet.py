@@ -27,7 +27,8 @@ class State(Settings):
     """Which street, through which scanner, and how the fleet talks."""
 
     town: str = control("motorway", label="Town", group="Street", choices={name: name for name in NAMES})
-    view: int = control(20, label="Turn the view", unit="°", low=0, high=350, step=10)
+    view: int = control(20, label="Turn the view", unit="°", low=0, high=358, step=2)
+    tilt: int = control(32, label="Look from above", unit="°", low=8, high=90, step=2)
     drive: float = control(0.0, label="Drive on", unit="s", low=0.0, high=2.0, step=0.1)
     lift: float = control(0.0, label="Lift the scanner", unit="m", low=-0.5, high=3.0, step=0.1, group="Scanner",
                           mark=0.0, mark_label="this town's")  # fmt: skip
@@ -60,14 +61,14 @@ class Fleet(Panel):
         "3 bit, nearest": {"town": "canal", "bits": 3},
         "3 bit, stochastic": {"town": "canal", "bits": 3, "rounding": "stochastic"},
     }
-    handles = ("town", "view", "drive")
+    handles = ("view", "tilt", "drive")
     trains = "presets"
 
     def instant(self, state: State) -> Frame:
         scene = street(state.town, state.lift, state.reach, state.drive, state.seed)
         seen = _things(scene)
         points, label = _thinned(scene)
-        view = Street.Data(points, label, scene.town.sensor_height, state.view, state.town)
+        view = Street.Data(points, label, scene.town.sensor_height, state.view, state.tilt, state.town)
         enough = int((seen.echoes >= 12).sum())
         rows = [dict(thing=k, distance=d, echoes=int(e)) for k, (d, e) in enumerate(zip(*_pairs(seen), strict=True))]
         story = f"{scene.town.story.capitalize()}. Scanner {scene.town.sensor_height:.1f} m high, {scene.town.beams} beams, "

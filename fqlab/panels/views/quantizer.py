@@ -83,7 +83,8 @@ class Quantizer(Panel):
             step=now["step"],
             name=GRIDS[state.grid],
         )
-        fair = Fair.Data({kind: mse_curve(kind, state.law, state.seed) for kind in GRIDS}, state.count, state.bits)
+        curves = {kind: mse_curve(kind, state.law, state.seed) for kind in GRIDS}
+        fair = Fair.Data(curves, state.count, state.bits, GRIDS)
         message = (
             f"{GRIDS[state.grid][0].upper()}{GRIDS[state.grid][1:]}: step Δ = {now['step']:.3g} σ, Δ²/12 = "
             f"{now['twelfth']:.3g} σ². Measured: rounding {now['parts'][0]:.3g}, clipping {now['parts'][1]:.3g} σ²."

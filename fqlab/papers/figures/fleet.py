@@ -92,4 +92,4 @@ def real_street(number: int = 0) -> Drawing | str:
     ground = np.flatnonzero(kinds < 0)
     kept = np.concatenate([ground[:: max(1, len(ground) // THIN)], np.flatnonzero(kinds >= 0)])
     shifted = points[kept, :3] + np.array([0, 0, 1.73], np.float32)  # KITTI's scanner stands 1.73 m above ground
-    return draw(Street, Street.Data(shifted, kinds[kept], 1.73, 20, "Karlsruhe (KITTI)"), zoom=2)
+    return draw(Street, Street.Data(shifted, kinds[kept], 1.73, 20, 32, "Karlsruhe (KITTI)"), zoom=2)

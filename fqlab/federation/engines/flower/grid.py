@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fqlab import __version__
-from fqlab.errors import NetworkError, WireError
+from fqlab.errors import NetworkError, WireError, shown
 from fqlab.federation.engines.flower.bundle import Bundle, from_records, to_records
 from fqlab.federation.engines.flower.post import Replies
 
@@ -15,6 +15,8 @@ __all__ = ["GridPost"]
 
 POLL = 0.02
 """Seconds between two looks for answers; Flower's own ``send_and_receive`` looks every three seconds."""
+GRACE = 5.0
+"""Seconds that Flower keeps a message longer than it is waited for: who is late is told so by us, not by what expired."""
 
 
 class GridPost:
@@ -71,19 +73,23 @@ class GridPost:
         new = sorted(there - self._met)
         self._met |= there
         hello = Bundle({"ask": "who", "version": __version__})
-        questions = [Message(to_records(hello), to, "query", ttl=self.timeout) for to in new]
+        questions = [Message(to_records(hello), to, "query", ttl=self.timeout + GRACE) for to in new]
         if questions:
             self._asked |= dict(zip(self.grid.push_messages(questions), new, strict=True))
         for message in self.grid.pull_messages(list(self._asked)) if self._asked else ():
             self._hear(self._asked.pop(message.metadata.reply_to_message_id), _opened(message))
 
     def _hear(self, address: int, reply: Bundle | str) -> None:
-        number = reply.header.get("partition") if isinstance(reply, Bundle) else None
+        if isinstance(reply, str):
+            self._met.discard(address)  # it may say so when it is asked again
+            self._refused = f"a node could not say which one it is: {reply.rstrip('.')}"
+            return
+        number = reply.header.get("partition")
         if type(number) is int and 0 <= number < self.nodes:
             self._addresses[number] = address
         else:
-            said = reply if isinstance(reply, str) else f"its partition-id is {number!r}"
-            self._refused = f"a node was refused, because {said}, but must be one of 0 to {self.nodes - 1}"
+            allowed = f"must be one of 0 to {self.nodes - 1}"
+            self._refused = f"a node was refused, because its partition-id is {shown(number)}, but {allowed}"
 
     def _talk(
         self, outgoing: Mapping[int, Bundle], end: float, stop: Callable[[], bool]
@@ -92,7 +98,7 @@ class GridPost:
         from flwr.app import Message  # pyright: ignore[reportMissingImports]
 
         seconds = max(1.0, end - time.monotonic())
-        messages = [Message(to_records(bundle), to, "train", ttl=seconds) for to, bundle in outgoing.items()]
+        messages = [Message(to_records(bundle), to, "train", ttl=seconds + GRACE) for to, bundle in outgoing.items()]
         pushed = self.grid.push_messages(messages) if messages else []
         waiting = {number: to for number, to in zip(pushed, outgoing, strict=True) if number}
         answers: dict[int, Bundle | str] = {}
@@ -110,7 +116,7 @@ class GridPost:
 
 def _opened(message: Any) -> Bundle | str:
     if message.has_error():
-        return str(message.error.reason)
+        return " ".join(str(message.error.reason).split())
     try:
         return from_records(message.content)
     except WireError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -88,5 +89,12 @@ def whole_run(post: GridPost, experiment: Path, checkpoint: str, out: str) -> No
         if out:
             write_or_keep(Path(out), federation.history().to_json().encode(), "out")
     except FqlabError as error:
-        print(f"fqlab: {error}")  # before Flower's log of the exception
+        print(f"fqlab: {error}")
+        logging.getLogger("flwr").addFilter(_untraced)
         raise
+
+
+def _untraced(record: logging.LogRecord) -> bool:
+    """Let Flower say that the app has failed, without thirty lines of where: what went wrong is in one sentence above."""
+    record.exc_info = None
+    return True

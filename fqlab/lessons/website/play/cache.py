@@ -24,7 +24,7 @@ def code_digest() -> str:
     """What the pictures depend on besides the state: the library without its lessons, and what draws and stores them."""
     ours = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".json")]
     lessons = PACKAGE / "lessons"
-    here = [Path(__file__).with_name(f"{name}.py") for name in ("ghosts", "pictures", "visit")]
+    here = [Path(__file__).with_name(f"{name}.py") for name in ("ghosts", "pictures", "spots", "visit")]
     files = sorted(p for p in ours if lessons not in p.parents or p in here)
     digest = hashlib.sha256(repr([SHARP, *(version(name) for name in LIBRARIES)]).encode())
     for path in files:
@@ -77,9 +77,9 @@ class Cache:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _shown(self, row: list[Any]) -> VisitedPicture:
-        name, layer, alt, axes, *grey = row
+        name, layer, alt, axes, spots, *grey = row
         ghost = Ghost(self._stored(grey[0]), grey[1]) if grey else None
-        return VisitedPicture(self._stored(name), layer, alt, axes, ghost)
+        return VisitedPicture(self._stored(name), layer, alt, axes, spots, ghost)
 
     def _stored(self, name: str) -> Stored:
         return Stored(self._picture(name).read_bytes())
@@ -99,4 +99,4 @@ class Cache:
 def _row(shown: VisitedPicture) -> list[Any]:
     """A picture of a visit without its bytes."""
     grey = [shown.ghost.picture.name, shown.ghost.axes] if shown.ghost else []
-    return [shown.picture.name, shown.layer, shown.alt, shown.axes, *grey]
+    return [shown.picture.name, shown.layer, shown.alt, shown.axes, shown.spots, *grey]

@@ -77,7 +77,10 @@
     let heading = "";
     about.controls.forEach((control, k) => {
       if (control.group && control.group !== heading) box.append(element("h4", {}, (heading = control.group)));
-      box.append(made[k].row);
+      const last = box.lastElementChild;
+      const open = control.half && last && last.classList.contains("fq-pair") && last.children.length < 2;
+      const place = !control.half ? box : open ? last : box.appendChild(element("div", { class: "fq-pair" }));
+      place.append(made[k].row);
     });
     return { box, inputs: made };
   }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-__all__ = ["COLOURS", "Stored", "encode", "shade"]
+__all__ = ["COLOURS", "DIGITS", "Stored", "encode", "shade"]
 
 COLOURS = 256
 """Colours of a palette; edges of lines and letters are the rare ones that move to a neighbour."""

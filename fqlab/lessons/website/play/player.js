@@ -31,7 +31,7 @@
       });
       box.append(this.tools());
       this.presets = this.about.presets.map((name, k) => this.preset(name, k + 1));
-      this.images = this.about.rows.map((row) => row.map((kind) => frame(...kind)));
+      this.images = this.about.rows.map((row) => row.map((kind) => frame(kind, (sides) => this.hand(sides))));
       const rows = this.images.map((row) => element("div", { class: "fq-row" }, ...row.map((image) => image.box)));
       this.status = element("p", { class: "fq-status", role: "status", "aria-live": "polite" });
       const bar = element("div", { class: "fq-bar" }, this.status);
@@ -75,6 +75,31 @@
     // Straight to a state with a name, or of a ticket.
     go(place) {
       return this.show(place, { rest: true });
+    }
+
+    // What a hand on a picture does: a click sets controls as if by hand, a drag moves one of two.
+    hand(sides) {
+      return {
+        click: (_, [, , , changes]) => {
+          const place = changes.reduce((sum, [control, at]) => sum.with(control, at), this.now.entry.place);
+          this.show(place, { held: changes[0][0] });
+        },
+        drag: (turn, x, y, done) => this.pull(sides, turn, x, y, done),
+      };
+    }
+
+    // Stored states differ from one with a name in one control: a drag moves that of the side along which it went further.
+    pull([across, down], turn, x, y, done) {
+      if (turn !== this.turn) Object.assign(this, { turn, start: this.now.entry.place });
+      const [side, way] = across && (!down || Math.abs(x) >= Math.abs(y)) ? [across, x] : [down, y];
+      const [control, rate, wraps] = side;
+      const { count, stops } = this.about.controls[control];
+      const wanted = this.start[control] + rate * way;
+      const away = (stop) => (wraps ? Math.abs(((((stop - wanted) % count) + 1.5 * count) % count) - count / 2) : Math.abs(stop - wanted));
+      const at = stops.reduce((best, stop) => (away(stop) < away(best) ? stop : best));
+      const place = this.start.with(control, at);
+      if (done || String(place) !== String(this.pulled)) this.show((this.pulled = place), { held: control, rest: done });
+      this.expect(control);
     }
 
     paste(text) {
@@ -179,9 +204,10 @@
 
   // One picture, laid together in its own resolution: the state that it starts from, over it what differs, and in what is
   // still light the grey shadow of the state before.
-  function frame(name, width, height) {
+  function frame([name, width, height, sides], hand) {
     const sheet = element("canvas");
     const box = element("div", { class: `fq-picture fq-p-${name.toLowerCase()}`, style: `--w:${width}; --h:${height}`, role: "img" }, sheet);
+    const pointer = new fqlab.Pointer(box, hand(sides));
     async function ready(picture, before) {
       const other = before && before.ghost && before.greyAxes === picture.axes && !picture.stale;
       const grey = other && (before.whole !== picture.whole || before.part !== picture.part) ? before.ghost : null;
@@ -195,6 +221,7 @@
         box.setAttribute("aria-label", picture.alt);
         box.classList.toggle("fq-before", Boolean(ghost));
         box.classList.toggle("fq-stale", picture.stale);
+        pointer.show([width, height, sides, picture.spots]);
       };
     }
     return { box, ready };

@@ -50,9 +50,16 @@
       return { entry, pictures: await Promise.all(pictures), message: own[1], off: new Set(own[2]), ticket: fqlab.states.ticket(about, entry.place) };
     }
 
-    async shown([place, under, alt, axes, grey, greyAxes], stale) {
+    // The spots of a picture, from "FILE.NAME"; none for 0.
+    async spots(place) {
+      if (!place) return [];
+      const [number, name] = place.split(".");
+      return (await this.file(Number(number))).spots[name];
+    }
+
+    async shown([place, under, alt, axes, answers, grey, greyAxes], stale) {
       const [whole, part, ghost] = await Promise.all([under || place, under && place, grey].map((at) => at && this.picture(at)));
-      return { whole, part, alt, axes, ghost, greyAxes, stale };
+      return { whole, part, alt, axes, ghost, greyAxes, stale, spots: await this.spots(answers) };
     }
   }
 

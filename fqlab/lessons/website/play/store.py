@@ -2,19 +2,21 @@
 
 ``NAME.js`` holds the specification and the default state, ``NAME-1.js`` the presets, every further file one control moved
 from one of them. Each is one call ``fqlab.store("NAME", NUMBER, {...})``: a page that was opened as a file may load scripts
-from its own folder, and nothing else. A picture lies in the first file that needs it, and nowhere else.
+from its own folder, and nothing else. A picture, or a list of spots, lies in the first file that needs it, and nowhere else.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fqlab.lessons.website.play.pictures import Stored
+from fqlab.lessons.website.play.pictures import DIGITS, Stored
+from fqlab.lessons.website.play.spots import StoredSpot, drags
 from fqlab.lessons.website.play.states import Place, Sweep, bases, home, moved, places, stops, sweeps
 from fqlab.lessons.website.play.visit import Visit
 from fqlab.panels import ticket
@@ -67,6 +69,7 @@ class Writer:
     def _file(self, number: int, states: Sequence[Settings]) -> dict[str, Any]:
         """The states that no earlier file holds, and their pictures."""
         pictures: dict[str, str] = {}
+        spots: dict[str, list[StoredSpot]] = {}
         kept = []
         shown = []
         for state in states:
@@ -75,23 +78,30 @@ class Writer:
                 continue
             self._known.add(place)
             kept.append(place)
-            shown.append(self._record(number, state, pictures))
-        return {"places": kept, "states": shown, "pictures": pictures}
+            shown.append(self._record(number, state, pictures, spots))
+        return {"places": kept, "states": shown, "pictures": pictures} | ({"spots": spots} if spots else {})
 
-    def _record(self, number: int, state: Settings, pictures: dict[str, str]) -> list[Any]:
+    def _record(
+        self, number: int, state: Settings, pictures: dict[str, str], spots: dict[str, list[StoredSpot]]
+    ) -> list[Any]:
         """Pictures in the order in which they hang (0 for one that was not computed), sentence, controls that do not act."""
         visit = self._visit(state)
-        rows = [self._row(number, state, kind, pictures) if kind in visit.pictures else 0 for kind in self._kinds]
+        rows = [
+            self._row(number, state, kind, pictures, spots) if kind in visit.pictures else 0 for kind in self._kinds
+        ]
         return [rows, visit.message, [self._numbers[name] for name in visit.off]]
 
-    def _row(self, number: int, state: Settings, kind: str, pictures: dict[str, str]) -> list[Any]:
-        """A picture: where its bytes are, over which picture it is laid (or 0), alt text, axes, and its ghost."""
+    def _row(
+        self, number: int, state: Settings, kind: str, pictures: dict[str, str], spots: dict[str, list[StoredSpot]]
+    ) -> list[Any]:
+        """A picture: where its bytes are, over which picture it is laid (or 0), alt text, axes, its spots (or 0), its ghost."""
         shown = self._visit(state).pictures[kind]
         under: str | int = 0
         if shown.layer:
             base = self._visit(home(self._panel, state)).pictures[kind].picture.name
             under = f"{self._homes[base]}.{base}"
-        row = [self._kept_in(number, shown.picture, pictures), under, shown.alt, shown.axes]
+        answers = self._named_in(number, shown.spots, spots) if shown.spots else 0
+        row = [self._kept_in(number, shown.picture, pictures), under, shown.alt, shown.axes, answers]
         return [*row, self._kept_in(number, shown.ghost.picture, pictures), shown.ghost.axes] if shown.ghost else row
 
     def _kept_in(self, number: int, picture: Stored, pictures: dict[str, str]) -> str:
@@ -100,6 +110,14 @@ class Writer:
         if name not in self._homes:
             self._homes[name] = number
             pictures[name] = base64.b64encode(picture.body).decode()
+        return f"{self._homes[name]}.{name}"
+
+    def _named_in(self, number: int, found: list[StoredSpot], spots: dict[str, list[StoredSpot]]) -> str:
+        """``FILE.NAME`` of a list of spots, which is put into this file unless an earlier one holds it."""
+        name = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:DIGITS]
+        if name not in self._homes:
+            self._homes[name] = number
+            spots[name] = found
         return f"{self._homes[name]}.{name}"
 
     def _save(self, folder: Path, number: int, content: dict[str, Any]) -> Path:
@@ -117,7 +135,7 @@ def specification(panel: type[Panel]) -> dict[str, Any]:
         "name": panel.name,
         "title": panel.title,
         "seal": zlib.crc32(ticket.sealed(panel.name, panel.version, panel.State).encode()),
-        "rows": [[[kind.__name__, kind.width, kind.height] for kind in row] for row in panel.rows],
+        "rows": [[[kind.__name__, kind.width, kind.height, drags(panel, kind)] for kind in row] for row in panel.rows],
         "controls": [
             _control(control) | {"stops": stops(panel, number)}
             for number, control in enumerate(controls(panel.State))
@@ -130,6 +148,7 @@ def specification(panel: type[Panel]) -> dict[str, Any]:
 def _control(control: Control) -> dict[str, Any]:
     """One control as the page needs it."""
     shared = {"title": control.title, "label": control.label, "group": control.group, "help": control.help}
+    shared |= {"half": True} if control.half else {}
     if control.choices is not None:
         return shared | {"name": control.name, "count": control.count, "words": list(control.choices.values())}
     number = {"low": control.low, "step": control.step, "decimals": decimals(control.step), "unit": control.unit}

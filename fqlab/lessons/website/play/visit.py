@@ -14,6 +14,7 @@ import numpy as np
 
 from fqlab.lessons.website.play.ghosts import Ghost, axes_of, ghost
 from fqlab.lessons.website.play.pictures import Stored, encode
+from fqlab.lessons.website.play.spots import StoredSpot, stored
 from fqlab.lessons.website.play.states import bases, home
 from fqlab.panels.canvas import Canvas
 from fqlab.panels.frame import Frame, Panel
@@ -34,6 +35,7 @@ class VisitedPicture:
         picture: the whole picture, or what differs from that of :func:`~fqlab.lessons.website.play.states.home` if ``layer``.
         alt: its alt text.
         axes: the name of its axes, see :func:`~fqlab.lessons.website.play.ghosts.axes_of`.
+        spots: what answers to the pointer, see :mod:`~fqlab.lessons.website.play.spots`.
         ghost: its grey shadow for the state that comes after it, if the panel draws one.
     """
 
@@ -41,6 +43,7 @@ class VisitedPicture:
     layer: bool
     alt: str
     axes: str
+    spots: list[StoredSpot] = field(default_factory=list)
     ghost: Ghost | None = None
 
 
@@ -130,8 +133,10 @@ class Visitor:
         drawn, alt = canvas.pixels(data)
         pixels = drawn[..., :3].copy()
         axes = axes_of(canvas)
+        spots = stored(canvas.picture.spots(), state)
         picture, layer = self._encoded(kind, pixels, home(self._kind, state))
-        return VisitedPicture(picture, layer, alt, axes, self._ghost(kind, data) if kind in shown.trained else None)
+        grey = self._ghost(kind, data) if kind in shown.trained else None
+        return VisitedPicture(picture, layer, alt, axes, spots, grey)
 
     def _encoded(self, kind: type[Picture], pixels: np.ndarray, base: Settings) -> tuple[Stored, bool]:
         """The picture, and whether it is a layer over that of ``base``; what comes back again is encoded once."""

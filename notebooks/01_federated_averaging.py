@@ -88,6 +88,8 @@ panel
 #
 # ## Explain
 #
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
+#
 # **One start.** Here are the ten networks of the first question and their average, over the same three draws. First
 # from ten starts, then from one. The images and the arithmetic are the same.
 
@@ -123,12 +125,13 @@ for own, name in ((True, "ten starts"), (False, "one start ")):
 print(f"equal up to the rounding of float32: {fedsgd_distance(0) < 1e-6}")
 
 # %% [markdown]
-# **Many steps.** After the first step each client follows its own slope at its own place, and the identity is gone.
-# The clients drift. More local epochs mean more learnt in a round, and a wider fan: compare the drift of round 1 in
-# *Even labels*, *Skewed* and *10 epochs*. On these digits the first effect
-# wins, even with strong skew: [0.934 ± 0.011](#claim-fedavg-skew-10) with ten epochs against
-# [0.889 ± 0.007](#claim-fedavg-skew-1) with one, after 20 rounds and for the same bytes. Drift still has its price: the same
-# number of steps spread over 200 rounds reaches [0.963 ± 0.002](#claim-fedavg-skew-patient).
+# **Many steps.** After the first step each client follows its own slope at its own place, and the identity is gone. The
+# clients drift. More local epochs mean more learnt in a round, and a wider fan: compare the drift of round 1 in *Even
+# labels* ([0.25 ▸](#drift-AZJ0-JQ1H)), *Skewed* ([1.2 ▸](#drift-1FKE0-5PVM)) and *10 epochs*
+# ([2.9 ▸](#drift-1G50G-TNHM)). On these digits the first effect wins, even with strong skew:
+# [0.934 ± 0.011](#claim-fedavg-skew-10) with ten epochs against [0.889 ± 0.007](#claim-fedavg-skew-1) with one, after
+# 20 rounds and for the same bytes. Drift still has its price: the same number of steps spread over 200 rounds reaches
+# [0.963 ± 0.002](#claim-fedavg-skew-patient).
 #
 # The library's own lines, the average and how the server calls it:
 

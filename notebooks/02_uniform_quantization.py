@@ -55,8 +55,8 @@ reveal("02-levels")
 # ## Play
 #
 # Five grids, all of them “2 bit”. The grey hills are the weights, the blue ticks the levels, the dashed line is one
-# weight. Move **one weight** and watch it travel to a different level on each grid. Weights are measured in standard
-# deviations, σ.
+# weight. Move **one weight**, or drag it in the picture, and watch it travel to a different level on each grid. Weights
+# are measured in standard deviations, σ.
 
 # %% tags=["panel"]
 panel = quantizer()
@@ -71,6 +71,8 @@ panel
 # 4. Press *Δ²/12*, and compare the two numbers in the status line.
 #
 # ## Explain
+#
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
 #
 # A grid is cut off at a **clip** $s$: weights beyond $\pm s$ become $\pm s$. Between $-s$ and $s$ lie the levels, one
 # **step** $\Delta$ apart. On the *mid-rise* grid $2^b$ levels have $2^b-1$ gaps, so
@@ -93,12 +95,17 @@ for grid in [Grid(2, kind) for kind in KINDS]:
     print(f"{grid.kind:15}  {grid.levels} levels in {grid.code_bits} bit, step {grid.step(1.0):.2f}:  {words}")
 
 # %% [markdown]
-# - *Mid-rise* has [4](#claim-grids-levels-midrise) levels and none at 0. The clipped-quantization paper uses it.
-# - *Two's complement* is what integer hardware stores: also four, but the top one is missing.
-# - *Narrow* drops the lowest one too, to be symmetric: [3](#claim-grids-levels-narrow) levels.
-# - *OCTAV's* formula, taken literally, keeps both ends: [5](#claim-grids-levels-octav) levels, which take 3 bits to
+# - [*Mid-rise* ▸](#quantizer-1QA00F0-KD43) has [4](#claim-grids-levels-midrise) levels and none at 0. The
+#   clipped-quantization paper uses it.
+# - [*Two's complement* ▸](#quantizer-205QV50-7M5A) is what integer hardware stores: also four, but the top one is
+#   missing.
+# - [*Narrow* ▸](#quantizer-1EE85S0-WQBT) drops the lowest one too, to be symmetric: [3](#claim-grids-levels-narrow)
+#   levels.
+# - [*OCTAV's* ▸](#quantizer-291FNV0-2YR6) formula, taken literally, keeps both ends: [5](#claim-grids-levels-octav)
+#   levels, which take 3 bits to
 #   store.
-# - *Sign-magnitude*, in BSQ and FedMPQ, counts the bits of $|w|$ alone. The sign comes on top:
+# - [*Sign-magnitude* ▸](#quantizer-2HX7GH0-8MNW), in BSQ and FedMPQ, counts the bits of $|w|$ alone. The sign comes on
+#   top:
 #   [7](#claim-grids-levels-bsq) levels, again 3 bits to store.
 #
 # ### One formula for the error
@@ -123,10 +130,11 @@ for law, x in (
 #
 # ### A free bit
 #
-# Now compare two grids “at 2 bit”, each at the clip that OCTAV finds for it (lesson 03; within 1.5 % of the least error). Mid-rise makes [2.54](#claim-grids-free-bit) times the error
-# of sign-magnitude. Is sign-magnitude the better idea? No. It has almost twice as many levels. Plotted against the
-# number of levels all five grids lie close to one line: at 2 bits their errors differ 1.3-fold instead of 4-fold, at 4
-# bits hardly at all.
+# Now compare two grids “at 2 bit”, each at the clip that OCTAV finds for it (lesson 03; within 1.5 % of the least
+# error). Mid-rise makes [2.54](#claim-grids-free-bit) times the error of sign-magnitude. Is sign-magnitude the better
+# idea? No. It has almost twice as many levels. Plotted against the number of levels all five grids lie close to one
+# line: at 2 bits their errors differ [1.3-fold ▸](#quantizer-1VQVZRG-ZYGZ) instead of
+# [4-fold ▸](#quantizer-1VQVXT0-APM3), at 4 bits [hardly at all ▸](#quantizer-4MDAAMG-XFSW).
 #
 # In a federation the free bit is the difference between learning and not learning. Ten clients, thirty rounds of
 # handwritten digits, each grid at its OCTAV clip, rounding to nearest, and all of them “2 bit”: narrow ends at

@@ -82,6 +82,8 @@ panel
 #
 # ## Explain
 #
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
+#
 # The error of the mean has two parts. **Bias** is what all clients get wrong alike; averaging keeps it. **Chance** is
 # what each gets wrong for itself; the mean of M clients divides its square by M.
 #
@@ -93,7 +95,8 @@ panel
 #
 # $$\int_0^1 \Delta^2 f(1-f)\,df = \frac{\Delta^2}{6}, \qquad\text{and for the mean of } M \text{ clients } \frac{\Delta^2}{6M}.$$
 #
-# Twice the error alone, the same with two clients, fifteen times less with thirty. The library agrees, in units of Δ²:
+# Twice the error [alone ▸](#rounding-297R0-S7BK), the same with two clients, fifteen times less with
+# [30 clients ▸](#rounding-2B0CG-RJ1S). The library agrees, in units of Δ²:
 
 # %% tags=["nbval-check-output"]
 for name in ("nearest", "stochastic"):
@@ -111,10 +114,10 @@ show_source(stochastic_round)
 # **When clients differ.** Real clients do not hold the same value. If their values differ by a step or more, some lie
 # above the middle of a cell and some below. Their nearest roundings then err in both directions, and cancel. The
 # clients' own spread does the work of the coin; engineers call such noise a *dither*. Then only the size of the single
-# error counts, and nearest has half of it: [0.50 ± 0.01](#claim-rounding-dither).
+# error counts, and [nearest has half of it ▸](#rounding-ASNAWG-JBZZ): [0.50 ± 0.01](#claim-rounding-dither).
 #
-# **Not fair beyond the clip.** A value outside ±s goes to the last level, whatever the coin says. That is bias, and no
-# number of clients removes it.
+# **Not fair beyond the clip.** A value outside ±s goes to the last level, whatever the coin says. That is bias, and
+# [no number of clients ▸](#rounding-5ATSG-1Y49) removes it.
 #
 # **In a federation.** Weights of different clients differ by far less than a step once the bits are few. Two bits, the
 # range of the largest weight, thirty rounds on digits: nearest rounding ends at

@@ -80,10 +80,12 @@ panel
 #
 # ## Explain
 #
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
+#
 # **Why the top plane?** The penalty of a layer is $\alpha \sum_b \lVert B_b \rVert_2$, the *group lasso*. Its slope on
-# one digit is $B/\lVert B_b \rVert_2$. The top plane has few ones, so its norm is small, and each of them is pulled
-# harder. The low planes are half full: they are the remainders of the weights, and remainders are noise. As soon as
-# rounding makes digits out of real numbers again, they are full again.
+# one digit is $B/\lVert B_b \rVert_2$. The top plane has few ones, [2.8 % ▸](#planes-YAA3GG-6W2X) of layer 1, so its
+# norm is small, and each of them is pulled harder. The low planes are half full: they are the remainders of the
+# weights, and remainders are noise. As soon as rounding makes digits out of real numbers again, they are full again.
 #
 # The cut itself is short. This is all of it:
 
@@ -127,7 +129,8 @@ print("1 bit: ", Grid(1, "sign_magnitude").levels, "values;  2 bits: ", Grid(2, 
 
 # %% [markdown]
 # Three, not two: −s, 0 and s. The sign comes on top and *is not counted*, neither in the paper's bits per weight nor in
-# its compression. A "1-bit" layer is ternary, and takes log₂ 3 = 1.58 bits at least. Lesson 02 has the same trap.
+# its compression. A "1-bit" [layer ▸](#planes-23VYZPG-R44R) is ternary, and takes log₂ 3 = 1.58 bits at least. Lesson
+# 02 has the same trap.
 #
 # ## Check
 #

@@ -80,6 +80,8 @@ panel
 #
 # ## Explain
 #
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
+#
 # **Why does nothing move?** The public code holds a weight as whole digits. After *every* step the sum of the digits is
 # rounded to the grid and digits are formed anew; no fraction is kept. So a step that is shorter than half a grid step is
 # lost. This is the furthest one step can reach, in grid steps, for a learning rate of 0.1 and a steepest slope of ½:
@@ -89,17 +91,17 @@ for bits in (1, 2, 4, 6, 8):
     print(f"{bits} bits: {reach(0.5 / (2**bits - 1), bits, 0.0, 0.1):.2f}")
 
 # %% [markdown]
-# Below ½ nothing moves. The step grows as $2^b$, since the top digit is worth $2^{b-1}$ and digits move by powers of two. At
-# 2 and 4 bits only the scales, norms and biases are trained, which are floats.
+# Below ½ [nothing moves ▸](#precision-111HGPR-2TR4). The step grows as $2^b$, since the top digit is worth $2^{b-1}$
+# and digits move by powers of two. At 2 and 4 bits only the scales, norms and biases are trained, which are floats.
 
 # %%
 show_source(reach)
 
 # %% [markdown]
-# **What dealing changes.** The server ranks the layers by $\rho^{(l)} = M_l\,(\Delta b^{(l)} + 1)$. $\Delta b^{(l)}$ is what
-# the layer gave up on its own last time. Large layers, and those that gave bits up, are cut first and grown last. In this
-# network the two largest layers hold three weights of four. Drained to 1 bit, with the next one, they pay for the 8 bits
-# of all small layers on a 2-bit device:
+# **What dealing changes.** The server ranks the layers by $\rho^{(l)} = M_l\,(\Delta b^{(l)} + 1)$. $\Delta b^{(l)}$ is
+# what the layer gave up on its own last time. Large layers, and those that gave bits up, are cut first and grown last.
+# In this network the two largest layers hold three weights of four. Drained to 1 bit, with the next one,
+# [they pay ▸](#precision-54GBXRR-DVA5) for the 8 bits of all small layers on a 2-bit device:
 
 # %%
 widths = pruning_growing([8, 8, 8, 8, 7, 6, 5, 8], [0] * 8, SIZES, 2)
@@ -109,10 +111,11 @@ print(widths, f"mean {mean_bits(SIZES, widths):.2f} of 2 bits")
 show_source(moves)
 
 # %% [markdown]
-# **Where fractions are kept** (`update="latent"`: real planes, as in lesson 07), every layer trains, slowly, at any width. The
-# average is better than with whole digits, and dealing adds nothing to it. The weakest device's *own* model may still
-# gain: eight bits in its small layers are also a finer rounding. Two reasons, then, and the switch **Update** tells them
-# apart: with *frozen* nobody trains a code, and whatever dealing gains there is rounding alone.
+# **Where fractions are kept** (`update="latent"`: real planes, as in lesson 07),
+# [every layer trains ▸](#precision-16GTKXG-2TT3), slowly, at any width. The average is better than with whole digits,
+# and dealing adds nothing to it. The weakest device's *own* model may still gain: eight bits in its small layers are
+# also a finer rounding. Two reasons, then, and the switch **Update** tells them apart: with *frozen* nobody trains a
+# code, and whatever dealing gains there is rounding alone.
 #
 # **And the pruning?** Take a bell-shaped layer at 2, 4 and 8 bits, and cut its top plane by force:
 

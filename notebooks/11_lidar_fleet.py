@@ -53,8 +53,9 @@ reveal("11-rare-town")
 # %% [markdown]
 # ## Play
 #
-# Turn the street, lift the scanner, shorten its range. Below, every car has two columns: its own town on the left, the
-# seven others on the right. Squares are cars alone, dashes the common network.
+# Drag the street to turn and tilt it, lift the scanner, shorten its range. Below, every car has two columns: its own town
+# on the left, the seven others on the right. Squares are cars alone, dashes the common network. A click on one of them
+# goes to its town.
 
 # %% tags=["panel"]
 panel = fleet()
@@ -69,6 +70,8 @@ panel
 # 4. Press *3 bit, nearest*, then *3 bit, stochastic*. Every town loses. Which one loses far more, and what gives it back?
 #
 # ## Explain
+#
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
 #
 # **Points have no order.** A network for images would see another picture if two points changed places. PointNet computes
 # the same features $h(p)$ for every point $p$ and keeps the largest value of each:
@@ -97,14 +100,15 @@ print("objects of each car:", torch.bincount(data.groups).tolist())
 # [-2 ± 6](#claim-lidar-rare-home), which is nothing within the spread. The average weighs cars by objects. With 28 of
 # 1000 objects the canal has about 3 % of the say, and cyclists hardly stand anywhere else.
 #
-# **Who pays?** Quantize the uploads to 3 bits, with the range of the largest weight and nearest rounding. The other towns
-# lose [5 ± 2](#claim-lidar-lost-others) points on average, the canal [13 ± 5](#claim-lidar-lost-rare). A likely reason: a car that
-# moves a weight by less than half a step sees its move rounded away, in every round. Where seven cars push alike, enough
-# of them cross the edge. For cyclists one car pushes, with 3 % of the say. Stochastic rounding keeps every move in
-# expectation: the canal then loses [-4 ± 5](#claim-lidar-lost-rare-stochastic) points, nothing within the spread.
+# **Who pays?** [Quantize the uploads ▸](#fleet-656RETBW0-PKAC) to 3 bits, with the range of the largest weight and
+# nearest rounding. The other towns lose [5 ± 2](#claim-lidar-lost-others) points on average, the canal
+# [13 ± 5](#claim-lidar-lost-rare). A likely reason: a car that moves a weight by less than half a step sees its move
+# rounded away, in every round. Where seven cars push alike, enough of them cross the edge. For cyclists one car pushes,
+# with 3 % of the say. [Stochastic rounding ▸](#fleet-656RETCV8-1HMA) keeps every move in expectation: the canal then
+# loses [-4 ± 5](#claim-lidar-lost-rare-stochastic) points, nothing within the spread.
 #
-# **Fog.** An echo from range $r$ passes the fog twice. It comes back with chance $e^{-2\alpha r}$, where $\alpha$ here is
-# the attenuation of the air, not Dirichlet's concentration.
+# **Fog.** An echo from range $r$ passes [the fog ▸](#fleet-4DA97WG20-DGWW) twice. It comes back with chance
+# $e^{-2\alpha r}$, where $\alpha$ here is the attenuation of the air, not Dirichlet's concentration.
 
 # %%
 fog()

@@ -51,7 +51,8 @@ reveal("12-cheapest")
 #
 # The black staircase is the *front*: the runs that nobody beats. A run is beaten if another is at least as accurate
 # with at most its bytes, and better in one of the two. Your own run is the star; it trains when you move a control
-# under *Your run*, and earlier runs stay as hollow stars. A stored run is the mean of three seeds, yours is one.
+# under *Your run*, and earlier runs stay as hollow stars. A stored run is the mean of three seeds, yours is one. Point at a
+# mark to read what it is; click it, and the same setting runs as yours.
 
 # %% tags=["panel"]
 panel = frontier()
@@ -65,6 +66,8 @@ panel
 # 3. Is any system cheapest however one counts and whatever one asks for?
 #
 # ## Explain
+#
+# A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
 #
 # A *cost model* says which bytes count: the way up alone, or both; as sent, or entropy coded.
 
@@ -89,9 +92,10 @@ for family in ("fedavg", "clipped", "both", "aqfl", "fedmpq", "bsq"):
     )
 
 # %% [markdown]
-# Counted up alone, 2-bit uploads are [10.7](#claim-frontier-up) times lighter than FedAvg. Counted both ways it is
-# [1.8](#claim-frontier-both). The way down was half of the traffic, and now it is nearly all of it. Quantize it too, at
-# 4 bits, and the whole is [6.5](#claim-frontier-down) times lighter, for [0.018 ± 0.006](#claim-frontier-down-loss) of accuracy.
+# [Counted up alone ▸](#frontier-5J05078R-F0ZC), 2-bit uploads are [10.7](#claim-frontier-up) times lighter than FedAvg.
+# [Counted both ways ▸](#frontier-2PZE0VZ8R-6DH8) it is [1.8](#claim-frontier-both). The way down was half of the
+# traffic, and now it is nearly all of it. Quantize it too, at 4 bits, and the whole is [6.5](#claim-frontier-down)
+# times lighter, for [0.018 ± 0.006](#claim-frontier-down-loss) of accuracy.
 #
 # ## Check
 #

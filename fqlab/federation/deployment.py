@@ -12,8 +12,8 @@ from fqlab.federation.loop import build_simulation
 from fqlab.federation.records import History
 from fqlab.models import quantize_activations
 from fqlab.tensors import Weights
+from fqlab.training.ranges import RANGE_RULES, signed_round, signed_step
 from fqlab.training.sgd import accuracy
-from fqlab.training.transforms import RANGE_RULES, signed_round, signed_step
 
 __all__ = ["WIDTHS", "deploy", "robustness"]
 
@@ -23,10 +23,10 @@ WIDTHS = (32, 8, 6, 5, 4, 3, 2)
 def deploy(weights: Weights, layers: Sequence[str], bits: int, range_rule: str = "max_abs") -> Weights:
     """``weights`` with ``layers`` rounded to ``bits``; 32 leaves them as they are.
 
-    The quantizer is the signed one of :func:`fqlab.training.transforms.signed_step`.
+    The quantizer is the signed one of :func:`fqlab.training.ranges.signed_step`.
 
     Args:
-        range_rule: ``"max_abs"``, or ``"mse"`` for the step with the least squared error, found by a sweep of 100 steps.
+        range_rule: ``"max_abs"``, or ``"mse"`` for the least squared error.
 
     Raises:
         ConfigError: for another rule or a width that is neither 32 nor 1-8.
@@ -35,14 +35,8 @@ def deploy(weights: Weights, layers: Sequence[str], bits: int, range_rule: str =
     if bits == 32:
         return dict(weights)
     width = torch.tensor(float(in_range("bits", bits, 1, 8, integer=True)), dtype=torch.float32)
-    return {n: _round(w, width, range_rule) if n in layers else w for n, w in weights.items()}
-
-
-def _round(w: torch.Tensor, bits: torch.Tensor, range_rule: str) -> torch.Tensor:
-    widest = signed_step(w, bits)
-    shares = (1.0,) if range_rule == "max_abs" else torch.linspace(0.01, 1, 100, dtype=torch.float32).tolist()
-    tried = [signed_round(w, bits, widest * share) for share in shares]
-    return min(tried, key=lambda rounded: float((rounded - w).square().sum())).detach()
+    rounded = {n: signed_round(weights[n], width, signed_step(weights[n], width, range_rule)).detach() for n in layers}
+    return {**weights, **rounded}
 
 
 def robustness(

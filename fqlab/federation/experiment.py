@@ -19,6 +19,7 @@ __all__ = ["Experiment", "ENGINES", "Settings"]
 TABLES = ("options", "split", "reduce")
 """Fields of an experiment that are tables of settings."""
 ENGINES = ("serial", "vectorized", "threads", "auto", "flower")
+DEVICES = ("cpu", "auto", "cuda", "mps")
 LONGEST_FILE = 2**20
 """Bytes of the largest TOML file that is read."""
 
@@ -92,6 +93,9 @@ class Experiment:
             step of each of these and takes the quickest, or ``"flower"``, on machines of their own.
         workers: threads that clients, stacks and test images are shared among; with ``"flower"`` the nodes that clients
             live on.
+        device: where stacked clients are trained: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"``, which takes a GPU if
+            PyTorch has one. Only for engine ``"vectorized"`` and methods that train the weights as they are; random
+            draws are the same everywhere.
         reduce: the data set made smaller, settings of :func:`fqlab.data.reduce.reduced`:
             ``{"side": 14, "train": 4000, "test": 1000}``.
 
@@ -120,6 +124,7 @@ class Experiment:
     seed: int = 0
     engine: str = "serial"
     workers: int = 2
+    device: str = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=dict)
     reduce: Mapping[str, int] = field(default_factory=dict)
@@ -144,6 +149,8 @@ class Experiment:
         boolean("drop_last", self.drop_last)
         one_of("coding", self.coding, ("fixed", "zstd"))
         one_of("engine", self.engine, ENGINES)
+        if one_of("device", self.device, DEVICES) in ("cuda", "mps"):
+            one_of(f"engine (with device {self.device!r})", self.engine, ("vectorized", "auto"))
         for name in TABLES:
             if not isinstance(getattr(self, name), Settings):
                 raise ConfigError(f"{name} is {shown(getattr(self, name))}, but must be a table of settings by name.")

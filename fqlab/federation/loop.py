@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from fqlab.federation.guard import answers, judged
 from fqlab.federation.records import History, Round
 from fqlab.files import writable_file
 from fqlab.methods import Method, ReceivedUpdate, Server, State
+from fqlab.models import couples_samples
 from fqlab.models.statistics import with_fresh_statistics
 from fqlab.tensors import Weights
 
@@ -81,7 +82,9 @@ class Federation:
         self.simulation = replace(build_simulation(experiment, self.method, dataset, model), states_come_home=home)
         self.engine = experiment.engine
         self.step_seconds: dict[str, float] = {}
-        if self.engine == "auto":
+        if self.engine == "auto" and self.simulation.device.type != "cpu":
+            self.engine = "vectorized"
+        elif self.engine == "auto":
             self.engine, self.step_seconds = engines.choose(self.simulation)
         self.ledger = wire.Ledger()
         self.client_states: dict[int, State] = {}
@@ -231,19 +234,40 @@ class Federation:
 
     def model_of(self, client: int) -> Weights:
         """The weights of a client's own model, as :meth:`personal` evaluates them."""
-        return self._model_of(client, self.server, self.client_states)
+        return self._model_of(client, self.server, self.client_states, self.simulation.model)
 
-    def _model_of(self, client: int, server: Server, states: Mapping[int, State]) -> Weights:
+    def _model_of(self, client: int, server: Server, states: Mapping[int, State], model: torch.nn.Module) -> Weights:
         weights = self.method.personalized(server, client, states.get(client))
         if not self.method.fresh_statistics:
             return weights
         samples = self.simulation.train[client]
-        return with_fresh_statistics(self.simulation.model, weights, self.simulation.dataset.train_x[samples])
+        return with_fresh_statistics(model, weights, self.simulation.dataset.train_x[samples])
 
     def _personal(self, index: int, server: Server, states: Mapping[int, State]) -> list[float]:
-        models_of = (self._model_of(client, server, states) for client in range(self.experiment.clients))
-        model = self.simulation.model
-        return [self.simulation.accuracy(model, client, index, weights) for client, weights in enumerate(models_of)]
+        def judge(model: torch.nn.Module, clients: list[int]) -> list[float]:
+            weights = self._model_of(clients[0], server, states, model)
+            if len(clients) == 1:
+                return [self.simulation.accuracy(model, clients[0], index, weights)]
+            right = self.simulation.right(model, weights)
+            return [float(right[self.simulation.test[client]].float().mean()) for client in clients]
+
+        groups = self._alike(server, states)
+        found = self.simulation.crew.map(judge, groups)
+        accuracies = {
+            c: value
+            for group, values in zip(groups, found, strict=True)
+            for c, value in zip(group, values, strict=True)
+        }
+        return [accuracies[client] for client in range(self.experiment.clients)]
+
+    def _alike(self, server: Server, states: Mapping[int, State]) -> list[list[int]]:
+        """Clients in groups that share a model of their own, which is then judged once for all of them."""
+        own = self.method.fresh_statistics and couples_samples(self.simulation.model)
+        groups: dict[Hashable, list[int]] = {}
+        for client in range(self.experiment.clients):
+            key = None if own else self.method.alike(server, client, states.get(client))
+            groups.setdefault(("alone", client) if key is None else key, []).append(client)
+        return list(groups.values())
 
     def _mse(self, results: Sequence[ClientResult]) -> float:
         """Squared error averaged over clients and weights."""
@@ -274,7 +298,7 @@ class Federation:
 
     def _identity(self) -> str:
         """The experiment without what may differ between two halves of a run."""
-        free = ("engine", "workers", "rounds", "entropy")
+        free = ("engine", "workers", "device", "rounds", "entropy")
         return json.dumps({k: v for k, v in self.experiment.to_dict().items() if k not in free}, sort_keys=True)
 
 

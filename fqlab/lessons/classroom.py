@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from fqlab.errors import ConfigError
@@ -17,6 +18,8 @@ NAMED = 3
 """So many unreadable codes are named; of more only the number is said."""
 LONG = 20
 """Characters that are shown of each."""
+MOST = 1000
+"""So many codes are read: more than a lecture hall sends, and no flood of them keeps anybody waiting."""
 
 
 def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
@@ -25,7 +28,8 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
     Args:
         identity: a prediction's name, ``"05-two-bits"``.
         pasted: the chat, or any text with codes such as ``FQ05-5TQ-9K2M`` in it; everything else is skipped. Codes
-            that cannot be read, or answer another question, are named under the picture and not counted.
+            that cannot be read, or answer another question, are named under the picture and not counted, and so is
+            what follows the first 1,000.
         result: False leaves the result out, for before everybody has guessed.
 
     Raises:
@@ -46,7 +50,8 @@ def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
     guesses = []
     bad = []
     others = 0
-    for match in code.LOOKS.findall(pasted):
+    found = (match[0] for match in code.LOOKS.finditer(pasted))
+    for match in islice(found, MOST):
         guess = _read(identity, match)
         if guess is not None and p.low <= guess <= p.high:
             guesses.append(guess)
@@ -54,7 +59,7 @@ def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
             others += 1
         else:
             bad.append(match)
-    return tuple(guesses), _sentence(bad, others)
+    return tuple(guesses), _sentence(bad, others, flood=next(found, None) is not None)
 
 
 def _read(identity: str, text: str) -> float | None:
@@ -71,7 +76,7 @@ def _another(identity: str, text: str) -> bool:
     return any(_read(other, text) is not None for other in identities if other != identity)
 
 
-def _sentence(bad: list[str], others: int) -> str:
+def _sentence(bad: list[str], others: int, flood: bool) -> str:
     parts = []
     if bad:
         names = ", ".join(text if len(text) <= LONG else f"{text[:LONG]}…" for text in bad[:NAMED])
@@ -79,4 +84,6 @@ def _sentence(bad: list[str], others: int) -> str:
         parts.append(f"{len(bad)} mistyped ({names})")
     if others:
         parts.append(f"{others} for another question")
+    if flood:
+        parts.append(f"what follows the first {MOST:,} codes")
     return f"Not counted: {', '.join(parts)}." if parts else ""

@@ -160,6 +160,9 @@ class AQFL(Method):
     def personalized(self, server: Server, client: int, state: Any) -> Weights:
         return server.weights | {name: codes.dequantize() for name, codes in self.codes(server, client).items()}
 
+    def alike(self, server: Server, client: int, state: Any) -> tuple[int, ...]:
+        return tuple(server.state.bits[client].tolist())
+
     def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean ``bits`` of the next models, ``sent_bits`` of uploads, largest ``excess`` over a budget."""
         sizes = layer_sizes(server)

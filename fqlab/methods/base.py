@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -221,6 +221,11 @@ class Method:
     def personalized(self, server: Server, client: int, state: Any) -> Weights:
         """The client's own model, given what it keeps (None before its first round); for ``personal`` methods."""
         return server.weights
+
+    def alike(self, server: Server, client: int, state: Any) -> Hashable | None:
+        """What :meth:`personalized` depends on: clients for whom it is equal have the same model; None for a model that no
+        other has."""
+        return () if type(self).personalized is Method.personalized else None
 
     def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Further numbers for the round's record, such as the mean bit-width."""

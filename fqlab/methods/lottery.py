@@ -7,7 +7,7 @@ initial values. Only survivors travel. The server averages each weight over the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -232,6 +232,10 @@ class Lottery(Method):
     def personalized(self, server: Server, client: int, state: Ticket | None) -> Weights:
         """θ_g ⊙ m_k."""
         return masked(server.weights, {name: masks[client] for name, masks in server.state.masks.items()})
+
+    def alike(self, server: Server, client: int, state: Ticket | None) -> Hashable | None:
+        """Whoever has not pruned has the global model."""
+        return () if all(bool(masks[client].all()) for masks in server.state.masks.values()) else None
 
     def report(self, server: Server, updates: Sequence[ReceivedUpdate]) -> dict[str, float]:
         """Mean share of weights kept, over the round's clients, and the traffic as published (MiB, one direction)."""

@@ -15,7 +15,8 @@ import torch
 from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.methods.base import Client, LocalProblem, Method, ReceivedUpdate, Server, unless
 from fqlab.training.objectives import KurtosisPenalty, Objective, kurtosis
-from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise
+from fqlab.training.ranges import RANGE_RULES
+from fqlab.training.transforms import MultiBit, PseudoNoise
 from fqlab.wire import Payload
 
 __all__ = ["Robust"]
@@ -35,8 +36,7 @@ class Robust(Method):
     ========  =====================================================================================
 
     Layers are all Conv and Linear weights. KURE's code means by "all" the Conv weights but the first, which would be
-    none of an MLP's; ``range_rule`` and that of :func:`fqlab.federation.deployment.deploy` are the same rules by the
-    same names, though deployment can afford a finer search.
+    none of an MLP's; ``range_rule`` and that of :func:`fqlab.federation.deployment.deploy` are the same rules.
 
     Args:
         variant: see above.

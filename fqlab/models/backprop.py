@@ -18,12 +18,13 @@ class Buffers:
     never share memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
         self._memory: dict[object, Tensor] = {}
         self._views: dict[object, Tensor] = {}
 
     def __deepcopy__(self, memo: object) -> Buffers:
-        return Buffers()
+        return Buffers(self.device)
 
     def __call__(self, name: object, *shape: int) -> Tensor:
         """A float32 tensor of this shape; what is in it is left over."""
@@ -32,7 +33,7 @@ class Buffers:
             size = math.prod(shape)
             memory = self._memory.get(name)
             if memory is None or memory.numel() < size:
-                memory = self._memory[name] = torch.empty(size, dtype=torch.float32)
+                memory = self._memory[name] = torch.empty(size, dtype=torch.float32, device=self.device)
             view = self._views[name, shape] = memory[:size].view(shape)
         return view
 
@@ -66,9 +67,11 @@ class MLPGradient:
         Returns:
             The gradients by name and the losses ``[clients]``. The gradients are overwritten by the next call.
         """
+        if self.buffer.device != x.device:
+            self.buffer = Buffers(x.device)
         hidden = self._forward(weights, x.flatten(2))
         share = (
-            torch.tensor([[1 / y.shape[1]]], dtype=torch.float32)
+            torch.full((1, 1), 1 / y.shape[1], dtype=torch.float32, device=x.device)
             if weight is None
             else weight / weight.sum(1, keepdim=True).clamp(min=1)
         )

@@ -67,6 +67,7 @@ PANELS = {
     "packet": "PacketPanel",
     "fleet": "Fleet",
     "frontier": "Frontier",
+    "figures": "Figures",
 }
 """Module (and name) of every panel -> name of its class."""
 

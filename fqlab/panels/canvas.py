@@ -41,7 +41,7 @@ def png(pixels: np.ndarray) -> bytes:
 class Canvas:
     """Draws one :class:`~fqlab.plots.Picture` again and again, quickly.
 
-    The background is drawn anew only when an axis changes its limits or the resolution changes.
+    The background is drawn anew only when an axis changes its limits, the picture its scenery, or the resolution changes.
     """
 
     def __init__(self, picture: Picture, zoom: float = 1.0) -> None:
@@ -82,7 +82,7 @@ class Canvas:
     def _restore(self) -> None:
         """Bring back the background, drawn anew if its axes changed."""
         limits = [(*ax.get_xlim(), *ax.get_ylim(), ax.get_yscale()) for ax in self.figure.axes]
-        signature = (self.figure.dpi, *limits)
+        signature = (self.figure.dpi, self.picture.scenery, *limits)
         if signature == self._signature:
             self._canvas.restore_region(self._background)
             return

@@ -222,4 +222,4 @@ class Panel(Headless, w.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live widget, and beside it what a page without a kernel shows: the figure, a caption, a description."""
         self.wait(self.patience + 10)
-        return super()._repr_mimebundle_(**kwargs) | page.bundle(self.title, self.description, self.drawing(zoom=2))
+        return super()._repr_mimebundle_(**kwargs) | page.bundle(self.title, self.description, self.still())

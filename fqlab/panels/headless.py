@@ -96,6 +96,10 @@ class Headless:
         with self.lock:
             return self.gallery.drawing(zoom)
 
+    def still(self) -> Drawing:
+        """What a page without a kernel shows: all pictures, at twice their size."""
+        return self.drawing(zoom=2)
+
     def figure(self, zoom: float = 1.0) -> Any:
         """All pictures as they are now, as one Matplotlib figure."""
         return self.drawing(zoom).figure

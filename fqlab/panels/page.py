@@ -46,7 +46,7 @@ def table(ticket: str, state: Settings, rows: Sequence[Mapping[str, Any]]) -> st
 def bundle(title: str, description: str, drawing: Drawing) -> dict[str, str]:
     """The same panel for readers without widgets: HTML with figure and caption, PNG, and plain text.
 
-    The PNG is drawn at twice the layout size; the HTML shows it at layout size.
+    The PNG may be drawn larger than the layout; the HTML shows it at layout size.
     """
     picture = to_png(drawing)
     width = round(drawing.figure.bbox.width / drawing.figure.dpi * 72)

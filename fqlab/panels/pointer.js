@@ -4,6 +4,7 @@
   const fqlab = (globalThis.fqlab = globalThis.fqlab || {});
   if (fqlab.Pointer) return; // in the lab every panel brings this script along
   const REACH = 14, SLIP = 4; // pixels: how near a spot the pointer must be; how far a hand may move and still click
+  const WIDE = 500; // a finger does not drag a wider picture: on a phone it scrolls it
   let tip = null, asked = null; // the label, and the pointer that wrote it
 
   // One label for the whole document, above everything and out of the flow, so that nothing jumps. The alt text says the same.
@@ -58,7 +59,7 @@
     // What the picture shows now: its size, whether it can be dragged, and its spots as [x, y, label, whether a click acts].
     show([width, height, draggable, spots]) {
       Object.assign(this, { width, height, draggable, spots });
-      this.box.style.touchAction = draggable ? "pan-y" : "";
+      this.box.style.touchAction = draggable && width <= WIDE ? "pan-y" : "";
       this.point();
     }
 

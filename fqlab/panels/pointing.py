@@ -57,7 +57,7 @@ class Pointing:
 
 
 def dragged(kind: type[Picture], start: Settings, x: float, y: float) -> dict[str, Any]:
-    """The settings that a picture changes when it is dragged ``x`` pixels to the right and ``y`` down.
+    """The settings that a picture changes when it is dragged ``x`` pixels to the right and ``y`` down; none that do not act.
 
     >>> from fqlab.panels.views.fleet import State
     >>> from fqlab.plots.fleet import Street
@@ -66,7 +66,8 @@ def dragged(kind: type[Picture], start: Settings, x: float, y: float) -> dict[st
     """
     by_name = {c.name: c for c in controls(type(start))}
     ways = {"x": x, "y": y}
-    return {drag.setting: _moved(by_name[drag.setting], start, drag, ways[side]) for side, drag in kind.drag.items()}
+    acting = [(by_name[drag.setting], drag, ways[side]) for side, drag in kind.drag.items()]
+    return {c.name: _moved(c, start, drag, way) for c, drag, way in acting if c.when is None or c.when(start)}
 
 
 def _moved(control: Control, start: Settings, drag: Drag, way: float) -> Any:

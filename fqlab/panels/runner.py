@@ -79,6 +79,7 @@ class Runner:
         if self._panel.seconds(state) <= self._panel.patience:
             self.launch(state)
             return
+        self._jobs += 1  # what an earlier job still has to say is old
         self._panel.gallery.dim(True)
         self._panel.status.show_button("Run")
         self._panel.tell(f"{self._forecast(state)} Press Run.")

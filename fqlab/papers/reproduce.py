@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
 from fqlab.papers.claims.rows import utc
 
-__all__ = ["forget", "recipe_of", "refuse", "reproduce", "run_row", "this_commit", "versions"]
+__all__ = ["forget", "recipe_of", "refuse", "reproduce", "run_row", "seed_by_seed", "this_commit", "versions"]
 
 
 def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
@@ -44,15 +44,26 @@ def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> 
 
 def run_row(row: Row, scale: str) -> Result:
     """The result of a row, in seconds of processor time. Raises as :func:`reproduce`."""
+    *_, last = seed_by_seed(row, scale)
+    assert isinstance(last, Result)
+    return last
+
+
+def seed_by_seed(row: Row, scale: str) -> Iterator[float | Result]:
+    """Run a row: the share that is done after every seed but the last, then the result. Raises as :func:`reproduce`."""
     refuse(row, scale)
     recipe = recipe_of(row, scale)
     values: list[float] = []
     moment = datetime.now(timezone.utc)
-    began = time.process_time()
-    with one_thread():  # sums in one order, whatever the machine; engines that use more threads still do
-        for seed in range(row.seeds):
+    seconds = 0.0
+    for seed in range(row.seeds):
+        if seed:
+            yield seed / row.seeds
+        began = time.process_time()
+        with one_thread():  # sums in one order, whatever the machine; engines that use more threads still do
             values.append(float(recipe(seed)))
-    return Result(
+        seconds += time.process_time() - began
+    yield Result(
         id=row.id,
         scale=scale,
         value=float(np.mean(values)),
@@ -65,7 +76,7 @@ def run_row(row: Row, scale: str) -> Result:
         commit=this_commit(),
         versions=versions(),
         machine=f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
-        seconds=round(time.process_time() - began, 2),
+        seconds=round(seconds, 2),
     ).signed()
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Drag
 from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, style_for, title
 
 __all__ = ["Descent", "Origin", "Price", "more"]
@@ -51,6 +52,7 @@ class Descent(Picture):
         largest: float
 
     width, height = 686, 262
+    drag = {"x": Drag("clip", WIDEST / 612)}
 
     def build(self, fig: FigureBase) -> None:
         """One wide pair of axes; errors are multiples of the lowest."""

@@ -99,7 +99,7 @@ class Echoes(Picture):
         """Two logarithmic axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (2, 100), "ylim": (0.55, 9000)}
-        ax = axes(fig, 52, 42, 168, 222, xlabel="distance (m)", ylabel="echoes", yscale="log", grid="both", **limits)
+        ax = axes(fig, 52, 42, 162, 222, xlabel="distance (m)", ylabel="echoes", yscale="log", grid="both", **limits)
         ax.set_xscale("log")
         ax.minorticks_off()
         ax.set_xticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
@@ -112,7 +112,7 @@ class Echoes(Picture):
         self.live(self.missed)
         self.none = self.live(note(ax, "", x=2.15, y=0.9, color=MUTED))
         self.law = self.live(line(ax, "theory", linewidth=1.2))
-        self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=8, color="#a1477a"))
+        self.power = self.live(note(ax, "∝ exp(−2αr)/r²", x=10, color="#a1477a"))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         distance = data.distance

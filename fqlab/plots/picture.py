@@ -30,7 +30,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -54,6 +54,8 @@ class Picture:
     height: ClassVar[int] = 300
     drag: ClassVar[Mapping[str, Drag]] = {}
     """Side (``"x"``, ``"y"``) -> the setting that dragging along it changes."""
+    scenery: Hashable = ()
+    """What the background hangs on besides the limits of its axes; :meth:`update` may change it, but rarely."""
 
     def __init__(self) -> None:
         self.artists: list[Artist] = []

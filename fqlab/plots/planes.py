@@ -12,6 +12,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from fqlab.plots.picture import Picture
+from fqlab.plots.spots import Spot, Tip, spots_at
 from fqlab.plots.style import COLORS, INK, MUTED, axes, line, note, number_of, separate_labels, style_for, title
 
 __all__ = ["Stack", "Tradeoff", "Widths"]
@@ -193,11 +194,14 @@ class Tradeoff(Picture):
         self.here = self.live(line(ax, "full precision", linestyle="", marker="o", markersize=11, fillstyle="none"))
         self.level = self.live(note(ax, "8-bit start", x=0.1, ha="right", color=INK))
         self.words = self.live(note(ax, "", color="#00704f", fontweight="bold"))
+        self.axis = ax
+        self._way: list[tuple[float, float]] = []
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         bits = data.mean
         accuracy = data.accuracy
         held = data.held
+        self._way = list(zip(bits, accuracy, strict=True))
         self.start.set_data([8.4, 0], [accuracy[0]] * 2)
         self.level.set_y(accuracy[0] - 0.06)
         self.path.set_data(bits[: held + 1], accuracy[: held + 1])
@@ -219,3 +223,7 @@ class Tradeoff(Picture):
             f"Accuracy against mean bits, from {accuracy[0]:.1%} at 8 bits to {accuracy[-1]:.1%} at {bits[-1]:.2f} bits "
             f"after {number_of(len(bits) - 1, 'epoch')}."
         )
+
+    def spots(self) -> list[Spot]:
+        tips = [Tip(f"epoch {k}: {a:.1%} at {b:.2f} bits", {"epoch": k}) for k, (b, a) in enumerate(self._way)]
+        return spots_at(self.axis, self._way, tips)

@@ -11,6 +11,7 @@ from matplotlib.figure import FigureBase
 
 from fqlab.plots.picture import Picture
 from fqlab.plots.rounds import draw_curves
+from fqlab.plots.spots import Spot, Tip, spots_on
 from fqlab.plots.style import INK, MUTED, axes, line, note, number_of, separate_labels, style_for, title, untrained
 
 __all__ = ["CHIPS", "Deployed", "KurtosisPath", "Shape"]
@@ -62,6 +63,7 @@ class Deployed(Picture):
             for kind, color in (("before", MUTED), ("fedavg", INK), ("now", "#00704f"))
         }
         self.trained = self.live(note(ax, "", y=0.06, color="#a1477a"))
+        self._tips: list[Tip] = []
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         if data is None:
@@ -72,6 +74,10 @@ class Deployed(Picture):
         shown = [k for k in shown if k != "before" or ghost.accuracy not in (data.accuracy, data.fedavg)]
         curves = {kind: curves[kind] for kind in shown}
         draw_curves(self.lines, self.names, curves, words, (0.095, 0.05, 1.0), first=0)
+        self._tips = [
+            Tip(f"{name_of(data)} on {bits} bit: {accuracy:.1%}", {"chip": bits} if bits < CHIPS[-1] else {})
+            for bits, accuracy in zip(CHIPS, data.accuracy, strict=True)
+        ]
         at = CHIPS.index(data.chip)
         self.chip.set_data([at, at], [0, 1.03])
         self.here.set_data([at], [data.accuracy[at]])
@@ -81,6 +87,9 @@ class Deployed(Picture):
         return (
             f"Accuracy of {name_of(data)} by deployed bits: {listed}; FedAvg at {CHIPS[at]} bit {data.fedavg[at]:.1%}."
         )
+
+    def spots(self) -> list[Spot]:
+        return spots_on(self.lines["now"], self._tips) if self._tips else []
 
     def _draw_home(self, data: Data) -> None:
         on = data.method in ("qat", "apqn")

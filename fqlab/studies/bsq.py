@@ -1,8 +1,8 @@
-"""Numbers of BSQ: its accounting, and bit-level training of the digits network."""
+"""Numbers of BSQ: its accounting, bit-level training of the digits network, and the layers of a ResNet-8 on digits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,8 @@ from fqlab.models.resnet import ResNet
 from fqlab.quant import compression, mean_bits
 
 __all__ = [
-    "PLANES", "TUNING", "WARMUP", "experiment", "fewer_bits", "first_layer_gap", "found", "hawq", "outcome", "reweighing",
+    "LAYERS", "PLANES", "TUNING", "WARMUP", "experiment", "fewer_bits", "first_layer_gap", "found", "hawq", "layer_bits",
+    "outcome", "residual", "reweighing",
 ]  # fmt: skip
 
 WARMUP = 12
@@ -22,6 +23,10 @@ PLANES = 16
 """Epochs in the bit representation."""
 TUNING = 8
 """Epochs of fine-tuning at the widths that were found."""
+LAYERS = (
+    "conv", "stage1.0.conv1", "stage1.0.conv2", "stage2.0.conv1", "stage2.0.conv2", "stage3.0.conv1", "stage3.0.conv2", "fc",
+)  # fmt: skip
+"""The quantized layers of ResNet-8, from the input on."""
 
 
 def experiment(
@@ -94,3 +99,21 @@ def first_layer_gap(seed: int, penalty: float, reweigh: bool) -> float:
 def reweighing(seed: int, penalty: float) -> float:
     """How much larger that gap is without reweighing than with it."""
     return first_layer_gap(seed, penalty, False) - first_layer_gap(seed, penalty, True)
+
+
+def residual(penalty: float, reweigh: bool = True, seed: int = 0) -> Experiment:
+    """The same training of ResNet-8 on digits, four epochs more in the bit representation: layers of 144 to 36 864 weights."""
+    base = experiment(penalty, reweigh, seed=seed)
+    return replace(
+        base, model="resnet8", rounds=base.rounds + 4, options={**base.options, "finetune_after": PLANES + 4}
+    )
+
+
+@lru_cache(maxsize=32)
+def _residual_bits(penalty: float, seed: int, reweigh: bool) -> dict[str, float]:
+    return dict(fit(residual(penalty, reweigh, seed)).rounds[-1].extras)
+
+
+def layer_bits(seed: int, penalty: float, layer: str, reweigh: bool = True) -> float:
+    """Bits of the weights of one of :data:`LAYERS` at the end of :func:`residual`."""
+    return _residual_bits(penalty, seed, reweigh)[f"bits/{layer}.weight"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,10 +13,16 @@ from fqlab.federation import Experiment, fit
 from fqlab.methods import acting
 from fqlab.models import ClippedCNN
 from fqlab.quant import Grid, quantize
+from fqlab.studies.scale.clipped import TABLE
 
-__all__ = ["code_bits", "code_ratio", "digits", "tour", "traffic_by_formula", "traffic_in_packets"]
+__all__ = [
+    "ROUNDS", "code_bits", "code_ratio", "curve_experiment", "digits", "round_accuracy", "tour", "traffic_by_formula",
+    "traffic_in_packets",
+]  # fmt: skip
 
 MNIST_LAYERS = (144, 2304, 78400, 1000)
+ROUNDS = 20
+"""Of :func:`curve_experiment`."""
 
 
 def code_bits(bits: Sequence[int]) -> int:
@@ -57,3 +64,24 @@ def tour(seed: int, **settings: object) -> float:
     options = {"bits": 2, "level_aware": True, "averaging": "size", "qat": False, **settings}
     shared: dict[str, Any] = dict(batch_size=32, lr=0.3, rounds=30, seed=seed, engine="vectorized")
     return fit(Experiment(method="clipped", options=acting("clipped", options), **shared)).accuracy
+
+
+def curve_experiment(arm: str, seed: int = 0) -> Experiment:
+    """An arm of :data:`~fqlab.studies.scale.clipped.TABLE` on digits: the paper's network and optimiser, 10 clients."""
+    options = TABLE[arm]
+    shared: dict[str, Any] = dict(
+        model="clipped_cnn", partition="class_balanced", batch_size=16, rounds=ROUNDS, seed=seed
+    )
+    return Experiment(
+        method="clipped" if options else "fedavg", options=options, lr=0.01, momentum=0.9, weight_decay=1e-4, **shared
+    )
+
+
+@lru_cache(maxsize=32)
+def _curve(arm: str, seed: int) -> tuple[float, ...]:
+    return tuple(record.accuracy for record in fit(curve_experiment(arm, seed)).rounds)
+
+
+def round_accuracy(seed: int, arm: str, after: int) -> float:
+    """Accuracy in % of an arm of :func:`curve_experiment` after so many rounds."""
+    return 100 * _curve(arm, seed)[after - 1]

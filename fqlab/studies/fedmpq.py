@@ -1,4 +1,5 @@
-"""Numbers of FedMPQ on digits: the ablation, primal-dual sparsity, and how the MSBs of bell-shaped layers fall."""
+"""Numbers of FedMPQ on digits: the ablation, primal-dual sparsity, one setting at a time of the public code's method, and
+how the MSBs of bell-shaped layers fall."""
 
 from __future__ import annotations
 
@@ -8,14 +9,18 @@ from typing import Any
 
 import torch
 
-from fqlab.federation import Experiment, fit
+from fqlab.federation import Experiment, Federation, fit
+from fqlab.federation.engines.crew import one_thread
 from fqlab.methods import acting
 from fqlab.methods.fedmpq import ABLATION
+from fqlab.models.statistics import with_fresh_statistics
 from fqlab.quant import Codes, Grid, msb_density, narrow_bits, prune_msb, quantize
+from fqlab.training.sgd import accuracy
 
 __all__ = [
     "ARMS", "BUDGETS", "CLIENTS", "ETAS", "OURS", "ROUNDS", "SIZES", "ablation", "bell", "delta", "delta_after",
-    "experiment", "gain", "outcome", "planes_a_round", "primal_dual",
+    "experiment", "gain", "outcome", "planes_a_round", "primal_dual", "residual", "swept",
+    "width",
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
@@ -104,3 +109,42 @@ def gain(seed: int, arm: str, over: str) -> float:
 def primal_dual(seed: int, eta: float, what: str) -> float:
     """``"accuracy"`` or ``"bits"`` sent of primal-dual training, whose price of a bit moves by ``eta``."""
     return getattr(outcome(seed, penalty=0.0, epsilon=0.05, growing=False, dual_step=eta, budgets=BUDGETS), what)
+
+
+def residual(
+    method: str = "fedmpq", *, epochs: int = 2, clients: int = 10, seed: int = 0, **options: float
+) -> Experiment:
+    """FedMPQ, or AQFL, with the integer update of the public code: ResNet-8 on digits, 8 rounds.
+
+    Momentum, labels and budgets are that code's; ``options`` are ``epsilon`` and ``penalty``, where they differ.
+    """
+    shared: dict[str, Any] = dict(model="resnet8", rounds=8, batch_size=32, drop_last=True, lr=0.1, momentum=0.9)
+    return Experiment(
+        method=method, options={"budgets": BUDGETS, **options}, partition="dirichlet_capped", split={"alpha": 0.5},
+        clients=clients, epochs=epochs, evaluate_every=8, seed=seed, **shared,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _residual(seed: int, method: str, **settings: Any) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """Accuracy of the average, BatchNorm statistics taken anew on 1 000 training images, and the widths of all clients."""
+    federation = Federation(residual(method, seed=seed, **settings))
+    for _ in federation:
+        pass
+    model = federation.simulation.model
+    data = federation.simulation.dataset
+    with one_thread():
+        weights = with_fresh_statistics(model, federation.server.weights, data.train_x[:1000])
+        right = accuracy(model, weights, data.test_x, data.test_y)
+    return right, tuple(map(tuple, federation.server.state.bits.tolist()))
+
+
+def swept(seed: int, method: str = "fedmpq", **settings: Any) -> float:
+    """Accuracy in % of the average of :func:`residual`."""
+    return 100 * _residual(seed, method, **settings)[0]
+
+
+def width(seed: int, budget: int, layer: int) -> float:
+    """Bits of a layer, 0 to 7, of a device with that budget, after the last round of :func:`residual`."""
+    client = [int(bits) for bits in BUDGETS.split("-")].index(budget)
+    return float(_residual(seed, "fedmpq")[1][client][layer])

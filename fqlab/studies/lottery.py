@@ -14,7 +14,8 @@ from fqlab.methods import acting
 from fqlab.methods.lottery import kept_after, published_mib
 
 __all__ = [
-    "CLIENTS", "ROUNDS", "broadcast", "digits", "experiment", "fedavg_mib", "gain", "kept_end", "lost", "one_way", "own",
+    "CLIENTS", "ROUNDS", "broadcast", "digits", "experiment", "fedavg_mib", "gain", "kept_end", "lost",
+    "one_way", "own", "uploaded",
 ]  # fmt: skip
 
 ROUNDS = 40
@@ -68,6 +69,11 @@ def one_way(seed: int, target: float) -> float:
     """Cost over FedAvg's as the paper counts: the mean share of weights kept over all rounds."""
     rounds = digits(seed, target=target).rounds
     return sum(r.extras["kept"] for r in rounds) / len(rounds)
+
+
+def uploaded(seed: int, method: str) -> float:
+    """Bytes up of a baseline, whole packets, over FedAvg's."""
+    return digits(seed, method).bytes_up / digits(seed, "fedavg").bytes_up
 
 
 def broadcast(seed: int) -> float:

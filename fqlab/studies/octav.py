@@ -13,6 +13,7 @@ from fqlab.wire.entropy import entropy
 
 __all__ = [
     "aciq_clip", "coded_bits", "coded_mse", "digits_layers", "excess", "gain_over_max_abs", "laplace",
+    "layer_clip", "layer_mse", "layers_experiment",
     "level_aware_excess", "normal", "octav_clip", "sweep_over_octav",
 ]  # fmt: skip
 
@@ -31,13 +32,29 @@ def laplace(n: int = 1_000_000) -> torch.Tensor:
     return (-p.sign() * torch.log1p(-2 * p.abs())).float()
 
 
-@lru_cache(maxsize=1)
-def digits_layers() -> tuple[torch.Tensor, torch.Tensor]:
-    """The two layers of the digits network after ten federated rounds in full precision."""
+def layers_experiment(seed: int = 0) -> Experiment:
+    """Ten federated rounds of the digits network in full precision."""
     shared: dict[str, Any] = dict(model="mlp", lr=0.3, batch_size=32, rounds=10, clients=10, engine="vectorized")
-    trained = fit(Experiment(method="fedavg", **shared)).weights
-    first, second = (w for w in trained.values() if w.dim() > 1)
+    return Experiment(method="fedavg", seed=seed, **shared)
+
+
+@lru_cache(maxsize=4)
+def digits_layers(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two layers that :func:`layers_experiment` ends with."""
+    first, second = (w for w in fit(layers_experiment(seed)).weights.values() if w.dim() > 1)
     return first, second
+
+
+def layer_mse(seed: int, layer: int, clip: float, bits: int = 4) -> float:
+    """Squared error in σ² of a layer, 0 or 1, clipped at ``clip`` σ, on OCTAV's grid."""
+    w = digits_layers(seed)[layer].flatten()
+    return float(expected_mse(w / w.std(correction=0), torch.tensor(clip), Grid(bits, "octav")))
+
+
+def layer_clip(seed: int, layer: int, bits: int = 4) -> float:
+    """OCTAV's clip of a layer, in σ."""
+    w = digits_layers(seed)[layer].flatten()
+    return float(octav(w / w.std(correction=0), Grid(bits, "octav")))
 
 
 LAWS = {"normal": normal, "laplace": laplace}

@@ -15,8 +15,9 @@ from fqlab.federation.deployment import robustness
 from fqlab.methods import acting
 
 __all__ = [
-    "METHODS", "earlier_distance", "first_to_fall", "full_precision_loss", "mqat_against_kure", "quick", "quick_accuracy",
-    "quick_difference", "smoke", "smoke_accuracy", "smoke_difference", "worst_drop",
+    "METHODS", "WIDTHS", "earlier_distance", "first_to_fall", "full_precision_loss", "mqat_against_kure", "quick",
+    "quick_accuracy", "quick_difference", "smoke", "smoke_accuracy", "smoke_difference", "target_accuracy", "targeted",
+    "width_accuracy", "width_experiment", "worst_drop",
 ]  # fmt: skip
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -117,3 +118,39 @@ def quick_difference(
     """Points of one variant at one deployed width over another; what is not given is the same."""
     there = quick_accuracy(seed, other or variant, other_bits or bits, range_rule)
     return quick_accuracy(seed, variant, bits, range_rule) - there
+
+
+QUICK: dict[str, Any] = dict(lr=0.3, batch_size=32, rounds=20, evaluate_every=20, engine="vectorized")
+"""The lesson's federation: 64-64-10, 10 clients."""
+
+
+def width_experiment(method: str, seed: int = 0) -> Experiment:
+    """A row of :data:`METHODS` on the lesson's federation, max-abs ranges."""
+    options = METHODS[method]
+    return Experiment(method="robust" if options else "fedavg", options=options, seed=seed, **QUICK)
+
+
+@lru_cache(maxsize=32)
+def _widths(method: str, seed: int) -> dict[int, float]:
+    return robustness(fit(width_experiment(method, seed)), WIDTHS)
+
+
+def width_accuracy(seed: int, method: str, bits: int) -> float:
+    """Accuracy in % of :func:`width_experiment` at a deployed width of :data:`WIDTHS`."""
+    return 100 * _widths(method, seed)[bits]
+
+
+def targeted(target: float, seed: int = 0) -> Experiment:
+    """KURE with another kurtosis as its target, λ = 0.1, on the lesson's federation."""
+    options = {"variant": "kure", "penalty": 0.1, "target": target}
+    return Experiment(method="robust", options=options, seed=seed, **QUICK)
+
+
+@lru_cache(maxsize=16)
+def _targeted(target: float, seed: int, widths: tuple[int, ...] = (2, 3, 4, 5, 8, 32)) -> dict[int, float]:
+    return robustness(fit(targeted(target, seed)), widths)
+
+
+def target_accuracy(seed: int, target: float, bits: int) -> float:
+    """Accuracy in % of :func:`targeted` with weights of 2, 3, 4, 5, 8 or 32 bits, max-abs range."""
+    return 100 * _targeted(target, seed)[bits]

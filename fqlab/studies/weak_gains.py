@@ -10,7 +10,7 @@ import numpy as np
 from fqlab.studies.dealing import SIZES
 from fqlab.studies.weak_clients import BUDGETS, METHODS, SEEDS, curve
 
-__all__ = ["gain", "moved", "own_gain"]
+__all__ = ["gain", "moved", "own_gain", "width"]
 
 
 def gain(seed: int, setting: str = "unequal", update: str = "integer", kind: str = "refreshed") -> float:
@@ -36,6 +36,13 @@ def moved(seed: int, bits: int, update: str = "integer") -> float:
     """Percent of the weights of AQFL's clients with ``bits`` that the last local round changed."""
     shares = np.array(_of(bits, curve("unequal", "aqfl", update, SEEDS[seed]).moved))
     return 100 * float((shares @ np.array(SIZES)).mean() / sum(SIZES))
+
+
+def width(seed: int, bits: int, layer: int) -> float:
+    """Bits of a layer, 0 to 7, in the last round of FedMPQ's clients with a budget of ``bits``: they have the same."""
+    return float(
+        np.mean([widths[layer] for widths in _of(bits, curve("unequal", "fedmpq", "integer", SEEDS[seed]).widths)])
+    )
 
 
 def _of(bits: int, values: Sequence[Any]) -> list[Any]:

@@ -1,15 +1,18 @@
 """SGD on bit planes, written out: a plane's gradient is ±2^b times that of the net value, and never stored.
 
 A layer of n planes has 2n numbers a weight. By autograd they are read and written some twenty times a step, through tensors
-that are made and dropped; here they are passed over five times, where they lie.
+that are made and dropped; here they are passed over five times, where they lie. What is one number for a bit or a layer is
+worked out for all layers at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import pad
 
+from fqlab.models.backprop import Buffers
 from fqlab.tensors import Weights
 from fqlab.training.sgd import Training
 
@@ -34,30 +37,6 @@ def plane_pace(scale: torch.Tensor, signed: torch.Tensor, top: torch.Tensor) -> 
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """A layer in one step, its clients' numbers as columns ``[clients, 1]``.
-
-    Attributes:
-        planes: ``[clients, 2n, weights]``, the memory of the parameter itself; so is ``scale``.
-        signed: ±2^b, ``[clients, 2n]``.
-        codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
-        top: 2^n − 1.
-        norms: of every bit's group, ``[clients, n]``; None without a penalty.
-    """
-
-    planes: torch.Tensor
-    scale: torch.Tensor
-    signed: torch.Tensor
-    codes: torch.Tensor
-    top: torch.Tensor
-    norms: torch.Tensor | None
-
-    def pace(self) -> torch.Tensor:
-        """:func:`plane_pace`, as a column."""
-        return plane_pace(self.scale[:, 0], self.signed, self.top[:, 0]).unsqueeze(1)
-
-
-@dataclass(frozen=True)
 class PlaneSteps:
     """How planes and scales move: SGD on loss and group lasso, then the box [0, 2] (and, if ``proximal``, the shrinking).
 
@@ -68,103 +47,195 @@ class PlaneSteps:
     proximal: bool = False
     precondition: bool = False
 
-    def walk(self, context: Weights, training: Training) -> PlaneWalk | None:
-        """One round's steps; None with momentum, whose buffers would be as large as the planes."""
-        return None if training.momentum else PlaneWalk(self, context, training)
+    def walk(self, context: Weights, training: Training) -> PlaneWalk:
+        """One round's steps; momentum starts at zero."""
+        return PlaneWalk(self, context, training)
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Layer:
+    """A layer in one step.
+
+    Attributes:
+        planes: ``[clients, 2n, weights]``, the memory of the parameter itself.
+        scale: of the parameter as well, ``[clients]``.
+        top: 2^n − 1, ``[clients]``.
+        codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
+    """
+
+    planes: torch.Tensor
+    scale: torch.Tensor
+    top: torch.Tensor
+    codes: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """How fast a step moves planes, for all layers at once.
+
+    Attributes:
+        pace: κ, ``[layers, clients]``.
+        pull: of penalty and decay, what a plane is multiplied with in its gradient, ``[layers, clients, 1, n]``.
+        push: ±2^b, the factor of ∂/∂net in it, ``[layers, clients, 2, n]``.
+    """
+
+    pace: torch.Tensor
+    pull: torch.Tensor
+    push: torch.Tensor
+
+
 class PlaneWalk:
     """Moves planes in place: B ← clip(B − lr κ(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
 
     A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order.
     """
 
-    rule: PlaneSteps
-    context: Weights
-    training: Training
-    now: dict[str, _Layer] = field(default_factory=dict)
+    def __init__(self, rule: PlaneSteps, context: Weights, training: Training) -> None:
+        self.rule = rule
+        self.training = training
+        of_all = lambda kind: torch.stack([context[f"{name}/{kind}"].reshape(-1) for name in rule.layers])
+        self._stacked = context[f"{rule.layers[0]}/top"].dim() > 0
+        self._top = of_all("top")
+        self._price = of_all("threshold" if rule.proximal else "strength")
+        signed = [context[f"{name}/signed"].view(self._top.shape[1], 2, -1) for name in rule.layers]
+        self._widths = [each.shape[2] for each in signed]
+        missing = [max(self._widths) - width for width in self._widths]
+        self._signed = torch.stack([pad(each, (0, more)) for each, more in zip(signed, missing, strict=True)])
+        self._sides = torch.zeros_like(self._signed)
+        self._now: dict[str, _Layer] = {}
+        self._norms: torch.Tensor | None = None
+        self._velocity: Weights = {}
+        self._memory = Buffers()
 
     def weights(self, params: Weights, active: int | None) -> Weights:
         """What the model sees: s·Round[clip(net, ±(2^n − 1))]/(2^n − 1) in place of planes and scales."""
         seen = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
-        for name in self.rule.layers:
+        for k, name in enumerate(self.rule.layers):
             planes = params[f"{name}/planes"]
-            layer = self.now[name] = self._layer(name, planes, params[f"{name}/scale"])
             lead = params[f"{name}/scale"].dim()
-            seen[name] = (layer.codes * (layer.scale / layer.top)).view(planes.shape[:lead] + planes.shape[lead + 2 :])
+            layer = self._now[name] = self._layer(k, planes, params[f"{name}/scale"].view(-1))
+            step = (layer.scale / layer.top).unsqueeze(1)
+            out = torch.mul(layer.codes, step, out=self._memory((k, "seen"), *layer.codes.shape))
+            seen[name] = out.view(planes.shape[:lead] + planes.shape[lead + 2 :])
+        self._norms = None if self.rule.proximal else self._group_norms()
         return seen
 
     def pull_back(self, params: Weights, slopes: Weights) -> Weights:
         """Gradients of scales, and for ``name/planes`` that of the net value, from those in what the model sees."""
-        gradients = {name: slope for name, slope in slopes.items() if name not in self.now}
-        for name, layer in self.now.items():
-            slope = slopes[name].reshape(layer.codes.shape)
-            by_scale = (slope * layer.codes).sum(1, keepdim=True) / layer.top
-            gradients[f"{name}/planes"] = slope * (layer.scale / layer.top)
+        gradients = {name: slope for name, slope in slopes.items() if name not in self._now}
+        for k, (name, layer) in enumerate(self._now.items()):
+            shape = layer.codes.shape
+            slope = slopes[name].reshape(shape)
+            by_scale = torch.mul(slope, layer.codes, out=self._memory("product", *shape)).sum(1) / layer.top
+            step = (layer.scale / layer.top).unsqueeze(1)
+            gradients[f"{name}/planes"] = torch.mul(slope, step, out=self._memory((k, "slope"), *shape))
             gradients[f"{name}/scale"] = by_scale.view(params[f"{name}/scale"].shape)
         return gradients
 
     def cost(self) -> torch.Tensor | float:
         """The penalty of every client, Σ_l λ c_l Σ_b √(‖B_l^(b)‖² + 1e−8)."""
-        total: torch.Tensor | float = 0.0
-        for name, layer in self.now.items():
-            if layer.norms is not None:
-                each = (self._column(name, "strength", layer) * (layer.norms.square() + GUARD).sqrt()).sum(1)
-                total = total + (each if self.context[f"{name}/top"].dim() else each[0])
-        return total
+        if self._norms is None:
+            return 0.0
+        norms = zip(self._norms, self._widths, strict=True)
+        roots = torch.stack([(each[:, :width].square() + GUARD).sqrt().sum(1) for each, width in norms])
+        each = (self._price[:, : roots.shape[1]] * roots).sum(0)
+        return each if self._stacked else each[0]
 
     def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
         """Planes and scales after a step, in their own memory; ``gradients`` are from :meth:`pull_back`."""
-        moved = {}
-        for name, layer in self.now.items():
-            self._move(name, layer, gradients[f"{name}/planes"], gradients[f"{name}/scale"].reshape(-1, 1))
-            moved |= {key: params[key] for key in (f"{name}/planes", f"{name}/scale")}
-        return moved
-
-    def _column(self, name: str, kind: str, layer: _Layer) -> torch.Tensor:
-        return self.context[f"{name}/{kind}"].reshape(-1, 1)[: len(layer.scale)]
-
-    def _layer(self, name: str, planes: torch.Tensor, scale: torch.Tensor) -> _Layer:
-        scale = scale.view(-1, 1)
-        signed = self.context[f"{name}/signed"]
-        signed = signed.reshape(-1, signed.shape[-1])[: len(scale)]
-        top = self.context[f"{name}/top"].reshape(-1, 1)[: len(scale)]
-        flat = planes.view(len(scale), signed.shape[1], -1)
-        net = torch.bmm(signed.unsqueeze(1), flat).squeeze(1)
-        codes = torch.minimum(torch.maximum(net, -top), top).round_()
-        return _Layer(flat, scale, signed, codes, top, None if self.rule.proximal else _group_norms(flat))
-
-    def _move(self, name: str, layer: _Layer, slope: torch.Tensor, by_scale: torch.Tensor) -> None:
-        flat = layer.planes
-        pull = torch.full(flat.shape[:2], self.training.weight_decay, dtype=torch.float32)
-        if layer.norms is not None:
-            pull += _both(self._column(name, "strength", layer) / (layer.norms.square() + GUARD).sqrt())
-        rate = self.training.lr * (layer.pace() if self.rule.precondition else torch.ones_like(layer.scale))
-        flat.mul_((1 - rate * pull).unsqueeze(2))
-        flat.addcmul_((rate * layer.signed).unsqueeze(2), slope.unsqueeze(1), value=-1)
-        flat.clamp_(0, HIGHEST)
-        self._rescale(layer, by_scale)
+        rates = self._rates()
+        for k, (name, layer) in enumerate(self._now.items()):
+            self._move(k, layer, gradients[f"{name}/planes"], rates)
+        self._rescale(torch.stack([gradients[f"{name}/scale"].reshape(-1) for name in self._now]))
         if self.rule.proximal:
-            threshold = self._column(name, "threshold", layer) * (layer.pace() if self.rule.precondition else 1.0)
-            factor = (1 - threshold / _group_norms(flat).clamp(min=1e-30)).clamp(min=0)
-            flat.mul_(_both(factor).unsqueeze(2))
+            self._shrink()
+        return {key: params[key] for name in self._now for key in (f"{name}/planes", f"{name}/scale")}
 
-    def _rescale(self, layer: _Layer, slope: torch.Tensor) -> None:
-        """The scale's step; preconditioned, it moves by half of itself at most."""
-        slope = slope + self.training.weight_decay * layer.scale
+    def _layer(self, k: int, planes: torch.Tensor, scale: torch.Tensor) -> _Layer:
+        clients = len(scale)
+        top = self._top[k, :clients]
+        flat = planes.view(clients, 2 * self._widths[k], -1)
+        signed = self._signed[k, :clients, :, : self._widths[k]].reshape(clients, 1, -1)
+        net = torch.bmm(signed, flat, out=self._memory((k, "net"), clients, 1, flat.shape[2])).squeeze(1)
+        most = top.unsqueeze(1)
+        torch.minimum(torch.maximum(net, -most, out=net), most, out=net).round_()  # a clamp takes ten times as long
+        return _Layer(flat, scale, top, net)
+
+    def _group_norms(self) -> torch.Tensor:
+        """Norm of every bit's group, positive and negative part together: ``[layers, clients, n]``."""
+        clients = 0
+        for k, layer in enumerate(self._now.values()):
+            clients = len(layer.scale)
+            sides = self._sides[k, :clients, :, : self._widths[k]]
+            torch.linalg.vector_norm(layer.planes.unflatten(1, sides.shape[1:]), dim=3, out=sides)
+        return torch.linalg.vector_norm(self._sides[:, :clients], dim=2)
+
+    def _pace(self) -> torch.Tensor:
+        """κ of every layer: ``[layers, clients]``; 1 without preconditioning."""
+        scales = torch.stack([layer.scale for layer in self._now.values()])
+        if not self.rule.precondition:
+            return torch.ones_like(scales)
+        clients = scales.shape[1]
+        return plane_pace(scales, self._signed[:, :clients].flatten(2), self._top[:, :clients])
+
+    def _rates(self) -> _Rates:
+        pace = self._pace()
+        clients = pace.shape[1]
+        pull = torch.full((), self.training.weight_decay, dtype=torch.float32).expand(
+            *pace.shape, self._signed.shape[3]
+        )
+        if self._norms is not None:
+            pull = pull + self._price[:, :clients].unsqueeze(2) / (self._norms.square() + GUARD).sqrt()
+        return _Rates(pace, pull.unsqueeze(2), self._signed[:, :clients])
+
+    def _move(self, k: int, layer: _Layer, slope: torch.Tensor, rates: _Rates) -> None:
+        """One layer's planes; its factors are brought to the shape of planes."""
+        planes = layer.planes
+        slope = slope.unsqueeze(1)
+        pace = rates.pace[k].view(-1, 1, 1)
+        both = (len(planes), 2, self._widths[k])
+        pull, push = (
+            factor[k, ..., : self._widths[k]].expand(both).reshape(len(planes), -1, 1)
+            for factor in (rates.pull, rates.push)
+        )
+        if self.training.momentum:
+            velocity = self._momentum(f"{k}/planes", planes)
+            velocity.addcmul_(planes, pace * pull).addcmul_(pace * push, slope)
+            planes.sub_(velocity, alpha=self.training.lr)
+        else:
+            rate = self.training.lr * pace
+            planes.mul_(1 - rate * pull).addcmul_(rate * push, slope, value=-1)
+        planes.clamp_(0, HIGHEST)
+
+    def _momentum(self, key: str, like: torch.Tensor) -> torch.Tensor:
+        """What is left of the steps before: zeros at first."""
+        if key not in self._velocity:
+            self._velocity[key] = torch.zeros_like(like)
+        return self._velocity[key][: len(like)].mul_(self.training.momentum)
+
+    def _rescale(self, slopes: torch.Tensor) -> None:
+        """The scales' step, from slopes ``[layers, clients]``; preconditioned, they move by half of themselves at most."""
+        layers = list(self._now.values())
+        scales = torch.stack([layer.scale for layer in layers])
+        slopes = slopes + self.training.weight_decay * scales
         if self.rule.precondition:
-            energy = (layer.codes / layer.top).square().sum(1, keepdim=True)
-            most = layer.scale.abs() / (2 * self.training.lr)
-            slope = (slope / energy.clamp(min=1)).clamp(-most, most)
-        layer.scale.sub_(slope, alpha=self.training.lr)
+            energy = torch.stack([self._energy(layer) for layer in layers])
+            most = scales.abs() / (2 * self.training.lr)
+            slopes = (slopes / energy.clamp(min=1)).clamp(-most, most)
+        if self.training.momentum:
+            slopes = self._momentum("scales", slopes.T).add_(slopes.T).T
+        for layer, slope in zip(layers, slopes, strict=True):
+            layer.scale.sub_(slope, alpha=self.training.lr)
 
+    def _energy(self, layer: _Layer) -> torch.Tensor:
+        """Σ (codes/(2^n − 1))²: ``[clients]``."""
+        shares = torch.div(layer.codes, layer.top.unsqueeze(1), out=self._memory("product", *layer.codes.shape))
+        return shares.square_().sum(1)
 
-def _group_norms(flat: torch.Tensor) -> torch.Tensor:
-    """Norm of every bit's group, positive and negative part together: ``[clients, 2n, weights]`` → ``[clients, n]``."""
-    return torch.linalg.vector_norm(torch.linalg.vector_norm(flat, dim=2).unflatten(1, (2, -1)), dim=1)
-
-
-def _both(each: torch.Tensor) -> torch.Tensor:
-    """A number for every bit, for its positive and its negative part: ``[clients, n]`` → ``[clients, 2n]``."""
-    return torch.cat([each, each], 1)
+    def _shrink(self) -> None:
+        """Group soft-threshold of all planes, at the pace of the scales as they are now."""
+        norms = self._group_norms()
+        threshold = (self._price[:, : norms.shape[1]] * self._pace()).unsqueeze(2)
+        factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)
+        for each, width, layer in zip(factor, self._widths, self._now.values(), strict=True):
+            layer.planes.mul_(each[:, :width].repeat(1, 2).unsqueeze(2))

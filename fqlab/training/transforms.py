@@ -7,20 +7,17 @@ from typing import Any, ClassVar
 
 import torch
 
-from fqlab.quant import Grid, clips_for, fake_quantize, straight_through
-from fqlab.quant.recursion import octav_update
+from fqlab.quant import Grid, clips_for, fake_quantize
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Stacked
+from fqlab.training.ranges import signed_round, signed_step
 
 __all__ = [
-    "RANGE_RULES",
     "FakeQuantize",
     "HoldMasked",
     "MultiBit",
     "PseudoNoise",
     "masked",
-    "signed_round",
-    "signed_step",
 ]
 
 
@@ -74,94 +71,6 @@ class FakeQuantize:
             return {}
         draw = lambda w: torch.rand(w.shape, dtype=torch.float32, generator=generator)
         return {name: draw(params[name]) for name, _ in self.grids}
-
-
-RANGE_RULES = ("max_abs", "mse")
-"""How the signed quantizer finds its step, in training and at deployment."""
-
-
-FAR = 16.0
-"""A layer with a weight beyond so many times (E√|w|)² has outliers: normal layers reach 7, Laplacian ones 13."""
-STARTS = 24
-"""Steps tried for a layer with outliers."""
-
-
-def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs") -> torch.Tensor:
-    """Step Δ of the signed quantizer Q(w) = Δ·clip(round(w/Δ), −2^(b−1), 2^(b−1)−1), as a constant.
-
-    Args:
-        w: a layer, or with ``bits`` of shape [clients] the stacked layers ``[clients, ...]`` of many.
-        bits: b, 1-8, a tensor: it may differ by client.
-        range_rule: ``"max_abs"`` for Δ = max|w|/(2^(b−1)−1), which clips nothing and leaves the lowest level empty (at one
-            bit Δ = max|w|); ``"mse"`` for the least squared error: OCTAV's recursion for the start, then three times
-            the best Δ for the codes of the last one, Δ ← ⟨w, q⟩/⟨q, q⟩. Where weights lie far out, the best of
-            :data:`STARTS` starts between the bulk and the farthest comes before that. Quick enough for every step of
-            training, but a local optimum. Over the least error, at 1-8 bits: of bell-shaped, flat and trained layers of
-            thousands of weights 1 % in the median and up to 11 %, of hundreds up to 35 %, with outliers up to a hundred
-            times farther out than the bulk no more; of tens of weights, or outliers beyond that, many times. Within
-            2 % everywhere takes steps 0.4 % apart, six times the time: :func:`fqlab.federation.deployment.deploy` sweeps.
-
-    Returns:
-        Of the shape of ``bits``.
-    """
-    w = w.detach().flatten(bits.dim())
-    top = (2.0 ** (bits - 1) - 1).clamp(min=1)
-    if range_rule == "max_abs":
-        return (torch.maximum(w.amax(-1), -w.amin(-1)) / top).clamp(min=1e-30)
-    size = w.abs()
-    step = _start(w, size, bits, _octav_clip(size, 1 / (12 * top.square())) / top)
-    for _ in (1, 2, 3):
-        q = _signed_codes(w, bits, step)
-        best = (w * q).sum(-1) / q.square().sum(-1).clamp(min=1)
-        step = torch.where(best > 0, best, step)
-    return step
-
-
-def _start(w: torch.Tensor, size: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    """``step``, or a better one for the layers in which a weight lies beyond :data:`FAR` times the bulk."""
-    bulk = size.sqrt().mean(-1).square()
-    peak = size.amax(-1)
-    far = peak > FAR * bulk
-    if not bool(far.any()):
-        return step
-    top = (2.0 ** (bits - 1) - 1).clamp(min=1)
-    most = _explained(w, bits, step)
-    best = step
-    for k in range(STARTS):
-        other = (bulk * (peak / bulk) ** (k / (STARTS - 1)) / top).clamp(min=1e-30)
-        explained = _explained(w, bits, other)
-        best = torch.where(far & (explained > most), other, best)
-        most = torch.maximum(most, explained)
-    return best
-
-
-def _explained(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    """⟨w, q⟩²/⟨q, q⟩: how much of Σw² the codes at ``step`` leave no error of, with the Δ that is best for them."""
-    q = _signed_codes(w, bits, step)
-    return (w * q).sum(-1).square() / q.square().sum(-1).clamp(min=1)
-
-
-def _octav_clip(size: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """OCTAV's clip for magnitudes ``size`` [..., n] and granular noise variance ``noise``·clip², from their mean."""
-    clip = size.mean(-1)
-    nonzero = size.sign().sum(-1).clamp(min=1)  # of zeros alone the clip is zero, not 0 / 0
-    for _ in range(12):
-        excess = (size - clip.unsqueeze(-1)).relu()
-        outside = excess.sign().sum(-1)
-        clip = octav_update(excess.sum(-1) + clip * outside, outside, noise * (nonzero - outside), 1.0)
-    return clip.clamp(min=1e-30)
-
-
-def _signed_codes(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    half = expand_like(2.0 ** (bits - 1), w)
-    codes = (w / expand_like(step, w)).round_()
-    return torch.minimum(torch.maximum(codes, -half, out=codes), half - 1, out=codes)
-
-
-def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    value = _signed_codes(w.detach(), bits, step).mul_(expand_like(step, w))
-    return straight_through(w, value) if torch.is_grad_enabled() else value
 
 
 def masked(params: Weights, masks: Weights) -> Weights:

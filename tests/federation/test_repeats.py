@@ -104,7 +104,7 @@ def test_bad_flags_get_one_sentence(flags, sentence, capsys):
     assert message.count("\n") == 1
 
 
-TRAINED = {"tour", "drift", "clipped", "robustness", "precision", "lottery", "frontier"}
+TRAINED = {"tour", "drift", "clipped", "robustness", "precision", "lottery", "frontier", "figures"}
 
 
 @pytest.mark.parametrize("name", PANELS)

@@ -67,6 +67,14 @@ def test_predict_shows_the_code_and_the_class_counts_it():
     assert "it is" not in drawing.alt
 
 
+def test_a_flood_of_codes_is_cut_off_and_said():
+    flood = " ".join([code.write(QUESTION, 20)] * 999 + [code.write(QUESTION, 30), "FQ00-5XX-0000"])
+    guesses, left_out = gather(QUESTION, flood)
+    assert guesses == (20,) * 999 + (30,)
+    assert left_out == "Not counted: what follows the first 1,000 codes."
+    assert gather(QUESTION, flood.removesuffix(" FQ00-5XX-0000")) == (guesses, "")
+
+
 def test_the_picture_counts_like_a_histogram_and_marks_the_result():
     p = contents.prediction("03-clip-gain")
     said = [0.5, 1, 1, 4.2, 4.2, 4.3, 9.9, 10]

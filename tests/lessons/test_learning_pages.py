@@ -269,6 +269,17 @@ def test_a_class_is_counted_as_in_the_notebook(reader: Reader) -> None:
         assert page.evaluate(script, [p.low, p.high, numbers]) == np.histogram(numbers, edges)[0].tolist()
 
 
+def test_a_flood_of_codes_is_cut_off_as_in_the_notebook(reader: Reader) -> None:
+    page = reader.open("INSTRUCTORS")
+    page.get_by_label("Question").select_option(GUESS)
+    chat = f"FQ03-J0 {code.write(GUESS, 4.2)} " * 600
+    page.get_by_label("The chat, with codes").fill(chat)
+    guesses, left_out = gather(GUESS, chat)
+    assert "first 1,000 codes" in left_out
+    assert left_out in page.locator(".learn-poll").inner_text()
+    assert f"{len(guesses)} guesses" in page.locator(".learn-poll").inner_text()
+
+
 TYPED = [
     "50", " 50 ", "60 %", "60%", "93,5", "1,000", "1,000.5", ".5", "5.", "1e1", "1E1", "−3", "-3", "+3", "", " ", "x", "5 x",
     "0x10", "nan", "inf", "1e999", "0.5", "0.5 %", "101", "50 points", "50 point", "1 2", "1,2,3", "٣", "5" * 41, "0", "100",

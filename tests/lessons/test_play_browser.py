@@ -114,6 +114,15 @@ def test_a_ticket_is_a_link(context, site):
     assert panel.errors == []
 
 
+def test_a_link_of_the_text_sets_the_panel_as_often_as_it_is_followed(played):
+    link = played.page.locator("a", has_text="1.3-fold")
+    wanted = changed(panels.quantizer.State(), panels.quantizer.presets["By levels"])
+    for _ in range(2):
+        link.click()
+        played.page.wait_for_function("place => String(fqlab.players[0].now.entry.place) === place", arg=joined(wanted))
+        played.reset()
+
+
 def test_a_ticket_can_be_pasted_and_a_wrong_one_is_refused(played):
     field = played.page.locator("#fq-ticket-quantizer")
     before = field.input_value()
@@ -178,6 +187,21 @@ def test_a_drag_moves_its_control_from_stop_to_stop(played):
     assert played.page.locator(".fq-snap").count() == 0
 
 
+TURN = """([start, rate, way]) => {
+    const wanted = [], stops = [0, 9, 18, 27], now = { entry: { place: [5, start] }, off: new Set() };
+    const about = { controls: [{}, { count: 36, stops }] };
+    const player = { about, now, show: (place) => wanted.push(place[1]), expect: () => null };
+    fqlab.players[0].pull.call(player, [[1, rate, true], 0], 7, way, 99, true);
+    return wanted[0];
+}"""
+
+
+@pytest.mark.parametrize(("way", "stop"), [(0, 27), (4, 27), (5, 0), (14, 9), (-40, 27), (41, 0)])
+def test_a_drag_goes_round_in_a_circle(played, way, stop):
+    """From position 27 of 36; the stop nearest in the circle."""
+    assert played.page.evaluate(TURN, [27, 1, way]) == stop
+
+
 def test_a_finger_asks_first_and_goes_with_its_second_tap(browser, site):
     context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 844})
     panel = open_panel(context, site, STEMS[0])
@@ -191,6 +215,12 @@ def test_a_finger_asks_first_and_goes_with_its_second_tap(browser, site):
     panel.page.wait_for_function("() => fqlab.players[0].now.entry.place[0] === 0")
     panel.page.touchscreen.tap(5, 5)
     assert panel.page.evaluate(TIP) is None
+    x, y = on_picture(panel, "Staircase", 200, 120)
+    finger = context.new_cdp_session(panel.page)
+    for kind, way in (("touchStart", 0), *(("touchMove", -20 * k) for k in range(1, 8)), ("touchEnd", None)):
+        points = [] if way is None else [{"x": x + way, "y": y}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    panel.page.wait_for_function("() => fqlab.players[0].now.entry.place[4] === 0")
     assert panel.errors == []
     live.close()
     context.close()

@@ -141,6 +141,26 @@ def test_personal_accuracy_is_that_of_the_quantized_models():
     assert 0 <= record.personal <= 1
 
 
+def test_a_model_that_clients_share_is_judged_once_with_everybodys_accuracy(monkeypatch):
+    """Five clients with the widths 1 and 8 in turn have two models; with BatchNorm statistics of their own they have five."""
+    federation = Federation(experiment(rounds=1, partition="dirichlet", options={"budgets": "1-8"}))
+    federation.step()
+    simulation = federation.simulation
+    models_of = [federation.model_of(client) for client in range(5)]
+    expected = [simulation.accuracy(simulation.model, c, 1, weights) for c, weights in enumerate(models_of)]
+    judged = []
+    personalized = AQFL.personalized
+    spy = lambda self, server, client, state: judged.append(client) or personalized(self, server, client, state)
+    monkeypatch.setattr(AQFL, "personalized", spy)
+    assert federation.personal(1) == pytest.approx(expected, abs=1e-6)
+    assert len(set(expected)) > 2
+    assert sorted(judged) == [0, 1]
+    judged.clear()
+    own = Federation(experiment(model="resnet8", rounds=1, options={"budgets": "1-8"}, lr=0.01))
+    own.personal(1)
+    assert sorted(judged) == [0, 1, 2, 3, 4]
+
+
 def test_a_clients_own_model_has_statistics_from_its_own_samples():
     federation = Federation(experiment(model="resnet8", rounds=1, clients=2, epochs=1, engine="serial"))
     first = federation.model_of(0)

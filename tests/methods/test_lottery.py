@@ -109,6 +109,16 @@ def test_traffic_is_never_below_the_bound_of_pruning_at_every_participation():
         assert r.extras["kept"] >= bound - 0.002
 
 
+def test_clients_that_have_not_pruned_share_a_model():
+    federation = Federation(Experiment(**{**RUN, "rounds": 2}, options={"gate": 0.3}))
+    of = lambda: [federation.method.alike(federation.server, c, federation.client_states.get(c)) for c in range(6)]
+    assert of() == [()] * 6
+    list(federation)
+    whole = [all(bool(m[c].all()) for m in federation.server.state.masks.values()) for c in range(6)]
+    assert not all(whole)
+    assert of() == [() if each else None for each in whole]
+
+
 @pytest.mark.parametrize("method", ["lottery", "standalone", "lg_fedavg"])
 def test_engines_agree_and_a_resumed_run_is_the_whole_one(method, tmp_path):
     options = {"gate": 0.3} if method == "lottery" else {}

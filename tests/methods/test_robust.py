@@ -13,7 +13,8 @@ from fqlab.federation.deployment import deploy, robustness
 from fqlab.federation.engines import ClientTask
 from fqlab.methods.robust import Robust
 from fqlab.training.objectives import KurtosisPenalty, kurtosis
-from fqlab.training.transforms import RANGE_RULES, MultiBit, PseudoNoise, signed_round, signed_step
+from fqlab.training.ranges import RANGE_RULES, signed_round, signed_step
+from fqlab.training.transforms import MultiBit, PseudoNoise
 
 N = 1_000_001
 MIDPOINTS = (torch.arange(N, dtype=torch.float64) + 0.5) / N

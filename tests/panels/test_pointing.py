@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fqlab import panels
 from fqlab.panels.canvas import Canvas
 from fqlab.panels.frame import Frame, Panel, Settings, control
 from fqlab.panels.gallery import picture_class
 from fqlab.panels.pointing import dragged
+from fqlab.panels.state import changed
+from fqlab.plots.clipping import Descent
 from fqlab.plots.picture import Picture, PictureView, mosaic
 from fqlab.plots.spots import Drag, Spot, Tip, spots_at, spots_on
 from fqlab.plots.style import axes, line
@@ -147,6 +150,12 @@ def test_a_drag_counts_from_where_the_hand_took_hold(panel):
     assert (panel.state.turn, panel.state.tilt) == (40, 0.7)
     pull(panel, 2, 30, -99)
     assert (panel.state.turn, panel.state.tilt) == (340, 0.0)
+
+
+def test_a_drag_leaves_alone_what_does_not_act():
+    clip = panels.clipping.State(clip=2.0)
+    assert dragged(Descent, clip, 153, 0) == {"clip": 4.0}
+    assert dragged(Descent, changed(clip, {"rule": "octav"}), 153, 0) == {}
 
 
 @given(turn=st.integers(0, 35), x=st.floats(-1000, 1000), y=st.floats(-1000, 1000))

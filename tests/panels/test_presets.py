@@ -25,6 +25,7 @@ RUN = r"Your run: ([\d.]+)%"
 BITS = r"([\d.]+) bits a weight and a sign"
 ERROR = r"error ([\d.]+) σ²"
 ROUNDING = r"rounding ([\d.]+)"
+POINT = r": ([\d.]+)(?: ± [\d.]+| \(\w+\))?\.$"
 UP = r"([\d.]+) bit a value up"
 
 HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
@@ -142,6 +143,14 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Two digits each": (RUN, 78, 96),
         "... by their own": (RUN, 78, 96),
         "FedAvg again": (RUN, 92, 98),
+    },
+    "figures": {
+        "OCTAV": (POINT, 0.38, 0.45),
+        "Clipped": (POINT, 40, 65),
+        "Robust": (POINT, 90, 95),
+        "BSQ": (POINT, 8, 8),
+        "FedMPQ": (POINT, 8, 8),
+        "LotteryFL": (POINT, 90.72, 90.72),
     },
 }  # fmt: skip
 

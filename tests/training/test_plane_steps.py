@@ -46,10 +46,17 @@ def batches(clients: tuple[int, ...]) -> list[Batch]:
     ]
 
 
-@given(st.integers(0, 9), st.integers(1, 4), st.booleans(), st.booleans(), st.sampled_from([0.0, 0.05]))
-def test_one_client_moves_as_by_autograd(client, bits, proximal, precondition, decay):
+@given(
+    client=st.integers(0, 9),
+    bits=st.integers(1, 4),
+    proximal=st.booleans(),
+    precondition=st.booleans(),
+    decay=st.sampled_from([0.0, 0.05]),
+    momentum=st.sampled_from([0.0, 0.9]),
+)
+def test_one_client_moves_as_by_autograd(client, bits, proximal, precondition, decay, momentum):
     params, objective = problem(client, bits, proximal, precondition)
-    training = Training(lr=0.2, weight_decay=decay)
+    training = Training(lr=0.2, weight_decay=decay, momentum=momentum)
     model = MLP(4, [5], 3)
     walk = objective.walk(training)
     assert isinstance(walk, WrittenWalk)
@@ -64,9 +71,9 @@ def test_one_client_moves_as_by_autograd(client, bits, proximal, precondition, d
         assert torch.allclose(walked[name], value, rtol=1e-3, atol=1e-4), name
 
 
-@given(st.booleans(), st.integers(1, 3))
-def test_stacked_clients_move_as_each_alone_and_stand_still_when_done(proximal, active):
-    training = Training(lr=0.2, weight_decay=0.01)
+@given(st.booleans(), st.integers(1, 3), st.sampled_from([0.0, 0.9]))
+def test_stacked_clients_move_as_each_alone_and_stand_still_when_done(proximal, active, momentum):
+    training = Training(lr=0.2, weight_decay=0.01, momentum=momentum)
     model = MLP(4, [5], 3)
     problems = [problem(c, 3, proximal, True) for c in (0, 2, 4)]
     objective = replace(problems[0][1], context=stack([o.context for _, o in problems]))
@@ -85,9 +92,29 @@ def test_stacked_clients_move_as_each_alone_and_stand_still_when_done(proximal, 
             assert torch.allclose(together[name][c], value, rtol=1e-3, atol=1e-4), name
 
 
-def test_momentum_goes_the_long_way():
-    _, objective = problem(0, 3, False)
-    assert objective.walk(Training(momentum=0.9)) is None
+def test_layers_of_different_widths_move_as_each_alone():
+    """Planes that a narrower layer lacks have no penalty, no norm and no cost."""
+    training = Training(lr=0.2, weight_decay=0.01)
+    draw = torch.Generator().manual_seed(0)
+    codes = {}
+    for name, bits in (("a", 2), ("b", 4)):
+        grid = Grid(bits, "sign_magnitude")
+        values = torch.randint(grid.low, grid.high + 1, (7,), generator=draw).to(torch.int16)
+        codes[name] = Codes(values, grid, torch.tensor(0.5))
+    slope = torch.randn(7, generator=draw)
+    ends = []
+    for layers in (codes, {"a": codes["a"]}, {"b": codes["b"]}):
+        objective = bitplanes.plane_objective(layers, [0.3] * len(layers), lr=0.2, precondition=True)
+        params = bitplanes.plane_params(layers)
+        walk = objective.walk(training)
+        for _ in range(3):
+            seen = walk.weights(params, None)
+            cost = walk.cost()
+            walk.step(params, walk.pull_back(params, dict.fromkeys(seen, slope)), {}, None)
+        ends.append((params, float(cost)))
+    together, total = ends[0]
+    assert total == pytest.approx(ends[1][1] + ends[2][1], rel=1e-6)
+    assert all(torch.equal(together[key], value) for params, _ in ends[1:] for key, value in params.items())
 
 
 def test_leading_members():

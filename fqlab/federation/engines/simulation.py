@@ -14,6 +14,7 @@ from fqlab import data, methods, models, partition, seeds, wire
 from fqlab.data import Dataset
 from fqlab.data.reduce import reduced
 from fqlab.errors import ConfigError
+from fqlab.federation.engines import device as devices
 from fqlab.federation.engines.crew import Crew
 from fqlab.federation.engines.memory import keep_memory
 from fqlab.federation.engines.services import Services
@@ -62,6 +63,7 @@ class Simulation:
     Attributes:
         train, validation, test: sample numbers of every client; ``test`` counts in the test set.
         crew: the threads that work.
+        device: where stacks are trained, and the global model is evaluated.
         services: what the engine has started and keeps from round to round.
         states_come_home: where clients run on other machines, a copy of what they keep comes along with every upload.
     """
@@ -75,6 +77,7 @@ class Simulation:
     validation: list[np.ndarray]
     test: list[np.ndarray]
     crew: Crew
+    device: torch.device = devices.CPU
     services: Services = field(default_factory=Services)
     states_come_home: bool = True
 
@@ -107,8 +110,22 @@ class Simulation:
 
     def logits(self, weights: Weights, x: torch.Tensor) -> torch.Tensor:
         """Logits ``[n, classes]``, worked out by all threads if there is much to do."""
+        if self.device.type != "cpu":
+            return infer(self.model, devices.moved(weights, self.device), x.to(self.device)).cpu()
         seen = channels_last(weights)
         return torch.cat(list(self.crew.map(lambda model, part: infer(model, seen, part), x.split(EVALUATED_AT_ONCE))))
+
+    def samples_on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Training samples, flattened ``[n, numbers]``, and their labels; on a GPU they stay."""
+        return (self.dataset.train_x.flatten(1), self.dataset.train_y) if device == devices.CPU else self._resident
+
+    @cached_property
+    def _resident(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.dataset.train_x.flatten(1).to(self.device), self.dataset.train_y.to(self.device)
+
+    def right(self, model: torch.nn.Module, weights: Weights) -> torch.Tensor:
+        """Which test samples are classified right, bool ``[n]``."""
+        return infer(model, channels_last(weights), self.dataset.test_x).argmax(1) == self.dataset.test_y
 
     @cached_property
     def smallest_batch(self) -> int:
@@ -225,7 +242,8 @@ def build_simulation(
     train, held = zip(*(_hold_back(part, experiment, c) for c, part in enumerate(parts)), strict=True)
     test = partition.personal_test(dataset, parts)
     crew = Crew(model, experiment.workers)
-    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test, crew)
+    device = devices.find(experiment, model)
+    return Simulation(experiment, method, model, spec, dataset, list(train), list(held), test, crew, device)
 
 
 def _hold_back(part: np.ndarray, experiment: Experiment, client: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fqlab.federation.engines.device import CPU, moved, suited
 from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
@@ -91,22 +92,24 @@ def _shapes(*tensors: Weights) -> Hashable:
 def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module) -> list[ClientResult]:
     """Train one stack of clients and send their results."""
     problems = [problem for _, problem, _ in members]
-    context = stack([problem.objective.context for problem in problems])
+    device = suited(simulation.device, problems[0].objective, simulation.experiment)
+    context = moved(stack([problem.objective.context for problem in problems]), device)
     objective = replace(problems[0].objective, context=context)
-    buffers = stack([problem.buffers for problem in problems])
+    buffers = moved(stack([problem.buffers for problem in problems]), device)
     model.train()
 
     training = members[0][0].training
     walk = objective.walk(training)
     grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
-    start = stack([problem.params for problem in problems])
+    start = moved(stack([problem.params for problem in problems]), device)
     hooks = (_projection(objective), _preconditioner(objective), walk)
-    params, losses = sgd(grad, start, _batches(simulation, members), training, *hooks)
-    total = torch.zeros(len(members), dtype=torch.float32)
+    params, losses = sgd(grad, start, _batches(simulation, members, device), training, *hooks)
+    total = torch.zeros(len(members), dtype=torch.float32, device=device)
     for loss in losses:
         total[: len(loss)] += loss
     means = [value / (len(plan) or math.nan) for value, (_, _, plan) in zip(total.tolist(), members, strict=True)]
-    return simulation.send([client for client, _, _ in members], problems, params, buffers, means)
+    clients = [client for client, _, _ in members]
+    return simulation.send(clients, problems, moved(params, CPU), moved(buffers, CPU), means)
 
 
 def _projection(objective: Objective) -> Callable[[Weights], Weights] | None:
@@ -125,12 +128,12 @@ def _preconditioner(objective: Objective) -> Callable[[Weights, Weights], Weight
     return lambda slopes, params: scaled(slopes, params, leading(objective.context, len(next(iter(params.values())))))
 
 
-def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
+def _batches(simulation: Simulation, members: list[Member], device: torch.device) -> Iterator[Batch]:
     """The minibatches of the clients that still have one side by side, the shorter ones padded with weight 0."""
     plans = [plan for _, _, plan in members]
-    data = simulation.dataset
-    memory = Buffers()
-    inputs = data.train_x.flatten(1)
+    shape = simulation.dataset.train_x.shape[1:]
+    inputs, labels = simulation.samples_on(device)
+    memory = Buffers(device)
     noises = _noises(members)
     for s in range(len(plans[0])):
         rows = [plan[s] for plan in plans if s < len(plan)]
@@ -138,13 +141,13 @@ def _batches(simulation: Simulation, members: list[Member]) -> Iterator[Batch]:
         width = int(lengths.max())
         if int(lengths.min()) < width:
             rows = [np.concatenate([row, np.zeros(width - len(row), row.dtype)]) for row in rows]
-            weight = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.float32))
+            weight = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.float32)).to(device)
         else:
             weight = None
-        index = torch.from_numpy(np.concatenate(rows))
+        index = torch.from_numpy(np.concatenate(rows)).to(device)
         x = torch.index_select(inputs, 0, index, out=memory("x", len(index), inputs.shape[1]))
-        x = x.view(len(rows), width, *data.train_x.shape[1:])
-        y = torch.index_select(data.train_y, 0, index).view(len(rows), width)
+        x = x.view(len(rows), width, *shape)
+        y = torch.index_select(labels, 0, index).view(len(rows), width)
         yield Batch(x, y, weight, len(rows) if len(rows) < len(plans) else None, next(noises))
 
 

@@ -9,14 +9,19 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fqlab import panels
 from fqlab.lessons.notebook import CLAIM, PANEL
 from fqlab.lessons.website.learn.asking import part, stub
 from fqlab.lessons.website.markup import Markup, highlight
 from fqlab.lessons.website.play.section import section
+from fqlab.panels.ticket import write
 
 __all__ = ["Block", "Place", "blocks", "picture"]
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+PANEL_MADE = re.compile(r"\w+ = (\w+)\(((?:\w+=\"[^\"]*\"(?:, )?)*)\)\n")
+SETTING = re.compile(r"(\w+)=\"([^\"]*)\"")
+"""A panel, and the choices that it starts with."""
 KERNEL = re.compile(r"\brun the next cell\b|^Stuck\? `hint\(", re.IGNORECASE)
 """Paragraphs that speak of cells and calls: on a page there are buttons in their place."""
 
@@ -73,10 +78,19 @@ def blocks(book: Any, markup: Markup, place: Place = Place()) -> Iterator[Block]
 
 def _played(block: Block, place: Place) -> Block:
     """A panel whose states are stored as one that plays; everything else as it is."""
-    match = re.match(r"\w+ = (\w+)\(\)\n", block.source)
-    if block.kind != "panel" or match is None or match[1] not in place.plays:
+    made = PANEL_MADE.match(block.source)
+    if block.kind != "panel" or made is None or made[1] not in place.plays:
         return block
-    return replace(block, html=section(match[1], place.stem, block.html, folder=f"{place.root}play/"))
+    ticket = _ticket(made[1], dict(SETTING.findall(made[2])))
+    return replace(block, html=section(made[1], place.stem, block.html, folder=f"{place.root}play/", ticket=ticket))
+
+
+def _ticket(name: str, settings: Mapping[str, str]) -> str:
+    """The ticket of a panel that is made with these settings; empty for its default."""
+    if not settings:
+        return ""
+    panel = getattr(panels, name)
+    return write(name, panel.version, panel.State(**settings))
 
 
 def _without_kernel(source: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from fqlab.errors import one_of
+from fqlab.papers.charts import CHARTS
 from fqlab.plots.picture import Drawing
 
 __all__ = ["FIGURES", "figure"]
@@ -24,7 +25,9 @@ FIGURES: dict[str, str] = {
     "11-fog": "fleet:fog",
     "12-lottery": "frontier:lottery",
 }
-"""Name -> ``module:function`` in :mod:`fqlab.plots`; every function returns a :class:`~fqlab.plots.Drawing`."""
+"""Name -> ``module:function`` in this package; every function returns a :class:`~fqlab.plots.Drawing`."""
+FIGURES |= dict.fromkeys(CHARTS, "rebuilt:drawn")
+"""The charts, too: axis by axis as in the papers, from stored points; ``drawn`` takes the name."""
 
 
 def figure(name: str) -> Drawing:
@@ -34,4 +37,5 @@ def figure(name: str) -> Drawing:
         ConfigError: for an unknown name.
     """
     module, _, function = FIGURES[one_of("figure", name, tuple(FIGURES))].partition(":")
-    return getattr(importlib.import_module(f"fqlab.papers.figures.{module}"), function)()
+    draw = getattr(importlib.import_module(f"fqlab.papers.figures.{module}"), function)
+    return draw(name) if name in CHARTS else draw()

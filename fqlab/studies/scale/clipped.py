@@ -8,7 +8,7 @@ from typing import Any
 from fqlab.federation import Experiment
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "accuracy", "experiment", "gain", "traffic"]
+__all__ = ["ARMS", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
 
 TWO: dict[str, Any] = {"bits": "2-2-2-2", "averaging": "size"}
 TABLE: dict[str, dict[str, Any]] = {
@@ -43,6 +43,12 @@ ARMS |= {
 def accuracy(seed: int, scale: str, arm: str) -> float:
     """Accuracy in % after the last round."""
     return 100 * obtain(ARMS[scale, arm], seed).curve["accuracy"][-1]
+
+
+def round_accuracy(seed: int, scale: str, arm: str, after: int) -> float:
+    """Accuracy in % after so many rounds, one of those that were evaluated."""
+    curve = obtain(ARMS[scale, arm], seed).curve
+    return 100 * curve["accuracy"][curve["round"].index(after)]
 
 
 def gain(seed: int, scale: str, arm: str, over: str) -> float:

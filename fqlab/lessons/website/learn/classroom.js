@@ -2,22 +2,23 @@
 (() => {
   "use strict";
   const { learn } = window.fqlab, { make } = learn;
-  const BINS = 20, WIDE = 24, NAMED = 3, LONG = 20;
+  const BINS = 20, WIDE = 24, NAMED = 3, LONG = 20, MOST = 1000;
 
   // The guesses in a text, and a sentence about the codes that were not counted.
   function gather(item, predictions, pasted) {
-    const guesses = [], bad = [];
+    const guesses = [], bad = [], codes = learn.codes.find(pasted, MOST + 1);
     let others = 0;
-    for (const code of learn.codes.find(pasted)) {
+    for (const code of codes.slice(0, MOST)) {
       const guess = learn.codes.read(item.id, code);
-      const another = predictions.some(({ id }) => id !== item.id && learn.codes.read(id, code) !== null);
+      const another = () => predictions.some(({ id }) => id !== item.id && learn.codes.read(id, code) !== null);
       if (guess !== null && item.low <= guess && guess <= item.high) guesses.push(guess);
-      else if (another) others += 1;
+      else if (another()) others += 1;
       else bad.push(code.length > LONG ? `${code.slice(0, LONG)}…` : code);
     }
     const more = bad.length > NAMED ? ` and ${bad.length - NAMED} more` : "";
     const parts = bad.length ? [`${bad.length} mistyped (${bad.slice(0, NAMED).join(", ")}${more})`] : [];
     if (others) parts.push(`${others} for another question`);
+    if (codes.length > MOST) parts.push(`what follows the first ${MOST.toLocaleString("en")} codes`);
     return { guesses, leftOut: parts.length ? `Not counted: ${parts.join(", ")}.` : "" };
   }
 

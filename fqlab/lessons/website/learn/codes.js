@@ -39,5 +39,12 @@
     return mantissa < 10 ** DIGITS ? Number(`${sign}${mantissa}e${(whole % EXPONENTS) + LOWEST}`) : null;
   }
 
-  learn.codes = { write, read, find: (text) => text.match(LOOKS) || [] };
+  // What may be a code in a text, the first ``most`` of them.
+  function find(text, most) {
+    const found = [];
+    for (const [code] of text.matchAll(LOOKS)) if (found.push(code) === most) break;
+    return found;
+  }
+
+  learn.codes = { write, read, find };
 })();

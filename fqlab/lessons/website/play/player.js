@@ -6,6 +6,7 @@
   const { element } = inputs;
   const BINDER = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/";
   const WIDTH = 960, HEIGHT = 616, WIDE = 720, EDGE = 20;
+  const FITS = 500; // a picture that a finger can drag shrinks to a phone, a wider one is scrolled
 
   class Player {
     constructor(section, about, shelf) {
@@ -93,6 +94,7 @@
       if (turn !== this.turn) Object.assign(this, { turn, start: this.now.entry.place });
       const [side, way] = across && (!down || Math.abs(x) >= Math.abs(y)) ? [across, x] : [down, y];
       const [control, rate, wraps] = side;
+      if (this.now.off.has(control)) return;
       const { count, stops } = this.about.controls[control];
       const wanted = this.start[control] + rate * way;
       const away = (stop) => (wraps ? Math.abs(((((stop - wanted) % count) + 1.5 * count) % count) - count / 2) : Math.abs(stop - wanted));
@@ -207,6 +209,7 @@
   function frame([name, width, height, sides], hand) {
     const sheet = element("canvas");
     const box = element("div", { class: `fq-picture fq-p-${name.toLowerCase()}`, style: `--w:${width}; --h:${height}`, role: "img" }, sheet);
+    if (sides && width <= FITS) box.classList.add("fq-turns");
     const pointer = new fqlab.Pointer(box, hand(sides));
     async function ready(picture, before) {
       const other = before && before.ghost && before.greyAxes === picture.axes && !picture.stale;
@@ -235,7 +238,7 @@
       const { about } = await shelf.file(0);
       const player = new Player(section, about, shelf);
       players.push(player);
-      await player.go(linked(about) || about.bases[0]);
+      await player.go(linked(about) || states.place(about, section.dataset.start || "") || about.bases[0]);
       performance.mark("fqlab:first");
       if (linked(about)) section.scrollIntoView();
     } catch (wrong) {
@@ -254,7 +257,14 @@
     }
   }
 
+  // A link that was followed before changes no hash.
+  function again(event) {
+    const link = event.target.closest("a[href^='#']");
+    if (link && link.hash === location.hash) follow();
+  }
+
   addEventListener("hashchange", follow);
+  addEventListener("click", again);
   addEventListener("resize", () => players.forEach((player) => player.fit()));
   addEventListener("DOMContentLoaded", () => document.querySelectorAll("section.fq-panel").forEach(start));
   fqlab.players = players;

@@ -1,0 +1,52 @@
+"""The figures that the papers' digests describe, axis by axis, with our points and the published ones.
+
+Each is a :class:`~fqlab.papers.charts.model.Chart`; :mod:`fqlab.papers.charts.drawing` draws it, the panel ``figures`` plays it.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from fqlab.errors import one_of
+from fqlab.papers.charts.model import Axis, Chart, Point, Published
+
+__all__ = ["CHARTS", "TITLES", "Axis", "Chart", "Point", "Published", "chart"]
+
+CHARTS: dict[str, str] = {
+    "03-mse": "octav",
+    "05-rounds": "clipped",
+    "05-rounds-mnist": "clipped",
+    "06-widths": "robust",
+    "06-widths-fashion": "robust",
+    "06-kurtosis": "robust",
+    "07-layers": "bsq",
+    "07-reweighing": "bsq",
+    "08-layers": "fedmpq",
+    "09-accuracy": "lottery",
+    "09-bytes": "lottery",
+}
+"""Name -> the module of this package that has it in its ``CHARTS``."""
+TITLES = {
+    "03-mse": "OCTAV: error by clip",
+    "05-rounds": "Clipped: by rounds, digits",
+    "05-rounds-mnist": "Clipped: by rounds, MNIST",
+    "06-widths": "Robust: by bits, digits",
+    "06-widths-fashion": "Robust: by bits, Fashion",
+    "06-kurtosis": "KURE: by bits and target",
+    "07-layers": "BSQ: bits by layer, by α",
+    "07-reweighing": "BSQ: bits, reweighed or not",
+    "08-layers": "FedMPQ: bits by layer",
+    "09-accuracy": "LotteryFL: accuracy",
+    "09-bytes": "LotteryFL: cost",
+}
+"""Name -> a few words."""
+
+
+def chart(name: str) -> Chart:
+    """A figure by its name.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    module = importlib.import_module(f"fqlab.papers.charts.{CHARTS[one_of('figure', name, CHARTS)]}")
+    return module.CHARTS[name]

@@ -1,0 +1,53 @@
+"""BSQ, Figures 2 and 3: bits of every layer, with and without reweighing, and by the penalty α."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from fqlab.papers.charts.model import Axis, Chart, Point
+from fqlab.studies import bsq
+
+__all__ = ["CHARTS"]
+
+ALPHAS = (0.003, 0.005, 0.007, 0.01, 0.02)
+"""Of the paper's Table 1, in its order."""
+WEIGHED = {"with reweighing": True, "without": False}
+ALPHA = 0.02
+"""Of Figure 2 here; the paper takes two that compress alike."""
+SETUP = "Ours: digits, ResNet-8, 12 + 20 + 8 epochs, 3 seeds. In the paper: ResNet-20, CIFAR-10; its bits by layer are not public."
+LAYERS = Axis.categories("layer", "stem", "1a", "1b", "2a", "2b", "3a", "3b", "fc", say="layer {}")
+BITS = Axis("bits a weight", tuple((b, str(b)) for b in range(0, 9, 2)), 0, 8.9)
+
+
+def _points(arm: str, claim: str, penalty: float, reweigh: bool) -> list[Point]:
+    experiment = partial(bsq.residual, penalty, reweigh)
+    return [
+        Point(arm, k, "bsq:layer_bits", {"penalty": penalty, "layer": layer, "reweigh": reweigh}, experiment, claim)
+        for k, layer in enumerate(bsq.LAYERS)
+    ]
+
+
+def _largest(values: Mapping[tuple[str, float], float]) -> str:
+    low, high = (values[f"α = {alpha:g}", 6] for alpha in (ALPHAS[0], ALPHAS[-1]))
+    return f"Large layers pay: the last convolution keeps {low:.1f} bits at α = {ALPHAS[0]:g}, {high:.1f} at {ALPHAS[-1]:g}"
+
+
+def _weighed(values: Mapping[tuple[str, float], float]) -> str:
+    """The spans between the stem and the largest layer."""
+    spans = [values[arm, 0] - values[arm, 6] for arm in WEIGHED]
+    return f"With reweighing the stem keeps {spans[0]:.1f} bits more than the largest layer, without {spans[1]:.1f}"
+
+
+CHARTS = {
+    "07-layers": Chart(
+        "07-layers", "BSQ, Figure 3: bits by layer, one line an α", "bsq", SETUP, LAYERS, BITS,
+        tuple(f"α = {alpha:g}" for alpha in ALPHAS),
+        tuple(p for alpha in ALPHAS for p in _points(f"α = {alpha:g}", "bsq-order", alpha, True)), _largest,
+    ),
+    "07-reweighing": Chart(
+        "07-reweighing", f"BSQ, Figure 2: bits by layer with and without reweighing, α = {ALPHA:g}", "bsq", SETUP, LAYERS,
+        BITS, tuple(WEIGHED),
+        tuple(p for arm, weighed in WEIGHED.items() for p in _points(arm, "bsq-reweighing", ALPHA, weighed)), _weighed,
+    ),
+}  # fmt: skip

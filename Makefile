@@ -68,7 +68,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST is read from FQLAB_DATA.
+# Seconds and bytes, not tests: make bench BENCH=rounds ARGS=5 takes one. MNIST is read from FQLAB_DATA. BENCH=table writes what a
+# round costs as a table and a picture (build/bench/speed.md, speed.svg).
 BENCH ?= quantizer rounds methods growth tour panels
 bench: $(READY)
 	@[ -n "$$FQLAB_DATA" ] || echo "FQLAB_DATA names no folder: rows of MNIST are left out, unless it was fetched (fqlab data fetch mnist)."

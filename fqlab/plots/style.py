@@ -126,7 +126,7 @@ def figure(width: float, height: float, zoom: float = 1.0) -> Figure:
 
 def size(fig: FigureBase) -> tuple[float, float]:
     """Width and height of a figure or subfigure in layout pixels (1/72 inch)."""
-    dpi = fig.figure.dpi if isinstance(fig, Figure) else fig.get_figure(root=True).dpi
+    dpi = fig.dpi  # type: ignore[attr-defined]  # of figures and subfigures alike
     return fig.bbox.width * 72 / dpi, fig.bbox.height * 72 / dpi
 
 

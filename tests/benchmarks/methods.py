@@ -14,6 +14,7 @@ import resource
 import statistics
 import sys
 import time
+from dataclasses import dataclass
 
 from fqlab.errors import DataError
 from fqlab.federation import Experiment, Federation
@@ -38,38 +39,57 @@ def cpu() -> tuple[float, float, int]:
     return used.ru_utime, used.ru_stime, used.ru_minflt
 
 
-def main(repeats: int, model: str, words: list[str]) -> None:
+@dataclass(frozen=True)
+class Cost:
+    """One round: least CPU seconds with the part spent in the system and its page faults, median seconds on the clock."""
+
+    busy: float
+    system: float
+    faults: int
+    wall: float
+
+
+def federations(model: str, words: list[str]) -> dict[str, Federation]:
+    """A federation of every row that one of ``words`` is in, or of all; FedAvg always."""
     engine = "vectorized" if model == "mlp" else "threads"
     shared = dict(dataset="mnist", model=model, clients=100, participants=10, rounds=10_000, batch_size=32, lr=0.01)
-    chosen = [name for name in METHODS if name == "fedavg" or not words or any(word in name for word in words)]
     runs = {}
-    for name in chosen:
-        method, options, momentum = METHODS[name]
-        held = 0.1 if method == "lottery" else 0.0
-        how = dict(engine=engine, momentum=momentum, validation=held, evaluate_every=10)
-        experiment = Experiment(method=method, options=options, **how, **shared)
-        runs[name] = Federation(experiment)
-    seen: dict[str, list[tuple[float, ...]]] = {name: [] for name in runs}
+    for name, (method, options, momentum) in METHODS.items():
+        if name == "fedavg" or not words or any(word in name for word in words):
+            held = 0.1 if method == "lottery" else 0.0
+            how = dict(engine=engine, momentum=momentum, validation=held, evaluate_every=10)
+            runs[name] = Federation(Experiment(method=method, options=options, **how, **shared))
+    return runs
+
+
+def measure(repeats: int, model: str, words: list[str]) -> dict[str, Cost]:
+    """What a round of each method costs; they take turns."""
+    runs = federations(model, words)
+    seen: dict[str, list[tuple[float, float, int, float]]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, federation in runs.items():
             before = cpu()
             began = time.perf_counter()
             federation.step()
             wall = time.perf_counter() - began
-            after = cpu()
-            if turn:
-                used = [new - old for new, old in zip(after, before, strict=True)]
-                seen[name].append((used[0] + used[1], wall, used[1], used[2]))
-    least = {name: min(rows) for name, rows in seen.items()}
-    wall = {name: statistics.median(row[1] for row in rows) for name, rows in seen.items()}
-    print(f"{model}, {engine}: 10 of 100 clients, one epoch in batches of 32")
-    for name, (busy, _, system, faults) in least.items():
-        ratio = busy / least["fedavg"][0]
-        clock = wall[name] / wall["fedavg"]
+            user, system, faults = (new - old for new, old in zip(cpu(), before, strict=True))
+            if turn:  # the first is a warm-up
+                seen[name].append((user + system, system, int(faults), wall))
+    walls = {name: statistics.median(row[3] for row in rows) for name, rows in seen.items()}
+    return {name: Cost(*min(rows)[:3], walls[name]) for name, rows in seen.items()}
+
+
+def main(repeats: int, model: str, words: list[str]) -> None:
+    costs = measure(repeats, model, words)
+    print(f"{model}: 10 of 100 clients, one epoch in batches of 32")
+    for name, cost in costs.items():
+        ratio = cost.busy / costs["fedavg"].busy
+        clock = cost.wall / costs["fedavg"].wall
         print(
-            f"{name:17} {1000 * busy:8.0f} ms CPU {ratio:6.2f} x   {1000 * wall[name]:8.0f} ms {clock:6.2f} x", end=""
+            f"{name:17} {1000 * cost.busy:8.0f} ms CPU {ratio:6.2f} x   {1000 * cost.wall:8.0f} ms {clock:6.2f} x",
+            end="",
         )
-        print(f"   system {system / busy:4.0%}, {faults:7,.0f} page faults")
+        print(f"   system {cost.system / cost.busy:4.0%}, {cost.faults:7,.0f} page faults")
 
 
 if __name__ == "__main__":

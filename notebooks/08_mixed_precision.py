@@ -23,7 +23,7 @@
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
-from fqlab.panels import precision
+from fqlab.panels import figures, precision
 from fqlab.papers import table
 from fqlab.papers.figures import figure
 from fqlab.quant import mean_bits, moves, msb_density, narrow_bits, prune_msb, pruning_growing
@@ -216,7 +216,19 @@ figure("08-ablation")
 # [7.97 ± 0.05](#claim-fedmpq-dual-tiny-bits) bits for a budget of 5. η = 0.05 sends [3.76 ± 0.17](#claim-fedmpq-dual-good-bits) bits
 # and reaches [0.862 ± 0.026](#claim-fedmpq-dual-good). Worst is the middle: with η = 0.005 the price goes on adding up while
 # the bits hesitate, and is too high when they fall. The accuracy is [0.685 ± 0.173](#claim-fedmpq-dual-slow).
-#
+
+# %% [markdown]
+# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-1B10-BJGJ), [ε ▸](#figures-108R-93BE)
+# and [λ ▸](#figures-13VG-4B32). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
+# [bits by layer ▸](#figures-WP0-TKCE) of the runs above with the authors' own as stars. Hover over a point for its
+# set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
+# experiment, and *Run it again* computes it here and now.
+
+# %% tags=["panel"]
+paper = figures(figure="08-epochs")
+paper
+
+# %% [markdown]
 # ## Quiz
 
 # %%

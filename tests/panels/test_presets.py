@@ -149,7 +149,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Clipped": (POINT, 40, 65),
         "Robust": (POINT, 90, 95),
         "BSQ": (POINT, 8, 8),
-        "FedMPQ": (POINT, 8, 8),
+        "FedMPQ": (POINT, 10, 70),
         "LotteryFL": (POINT, 90.72, 90.72),
     },
 }  # fmt: skip

@@ -60,6 +60,8 @@ def test_links_arrive(path: Path):
     for target, name in LINK.findall(prose(path)):
         if name.startswith("claim-"):
             continue  # tests/papers holds these
+        if name.partition("-")[0] in panels.PANELS:
+            continue  # the ticket of a panel: test_moving_prose.py
         page = (FOLDER / target).resolve() if target else path
         assert page.exists(), f"{path.name} links to {target}, which is not there"
         if name:

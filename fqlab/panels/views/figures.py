@@ -62,7 +62,7 @@ class Figures(Panel):
         "FedMPQ": {"figure": "08-epochs"},
         "LotteryFL": {"figure": "09-accuracy"},
     }
-    handles = ("point", "seed", "arm")
+    handles = ("point", "seed", "again")
     trains = "presets"
 
     def instant(self, state: State) -> Frame:

@@ -97,7 +97,7 @@ CHARTS = {
     ),
     "08-lambda": _sweep(
         "08-lambda", "penalty", "λ (group lasso)", "λ = {}", (0.0, 0.001, 0.01, 0.1),
-        _far("Accuracy against λ: {:.0f} % at 0.001, {:.0f} % at 0.1", 1, 3), both=False,
+        _far("Over λ the seeds differ more than the means: {:.0f} % at 0.001, {:.0f} % at 0.1", 1, 3), both=False,
     ),
     "08-epochs": _sweep(
         "08-epochs", "epochs", "local epochs", "{} local epochs", (1, 2, 4),

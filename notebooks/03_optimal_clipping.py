@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
-from fqlab.panels import clipping
+from fqlab.panels import clipping, figures
 from fqlab.papers import table
 from fqlab.papers.figures import figure
 from fqlab.quant import Grid, clip_for, expected_mse, octav, octav_update, quantize
@@ -204,7 +204,18 @@ figure("03-clips")
 # small weights become zero. OCTAV cannot see it. A sweep can, and clips [6.4](#claim-octav-outliers) times further out
 # in our example; for the activations of a layer of BERT it was [4.75](#claim-octav-outliers) times. The paper found that networks
 # train better with OCTAV's.
-#
+
+# %% [markdown]
+# The same figure once more, with points that answer: the error of both layers at twelve clips. The stars ([the
+# first ▸](#figures-1G-CYHR)) are where OCTAV stops on two layers of the paper's ResNet-50, read off a public
+# reproduction. Hover over a point for its set-up. Click one, or walk along with *Point*: the card names the row above
+# that it bears on, the line below holds its experiment, and *Run it again* computes it here and now.
+
+# %% tags=["panel"]
+paper = figures(figure="03-mse")
+paper
+
+# %% [markdown]
 # ## Quiz
 
 # %%

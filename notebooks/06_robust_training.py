@@ -25,7 +25,7 @@
 import numpy as np
 
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
-from fqlab.panels import robustness
+from fqlab.panels import figures, robustness
 from fqlab.papers import table
 from fqlab.papers.figures import figure
 from fqlab.training.objectives import KurtosisPenalty, kurtosis
@@ -154,7 +154,18 @@ figure("06-targets")
 # %% [markdown]
 # *Left: ResNet-18 on ImageNet, weights only, values of the authors' notebook. Ours, right: digits, 10 clients, 20
 # rounds, λ = 0.1, range of the largest weight, mean of two seeds.*
-#
+
+# %% [markdown]
+# And the figure that the federated paper is about: accuracy against the bits of the chip, one line a method, on digits
+# and [on Fashion-MNIST ▸](#figures-EB0-0ZWV). The target once more, [theirs as stars ▸](#figures-HXR-VEY6). Hover over
+# a point for its set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line
+# below holds its experiment, and *Run it again* computes it here and now.
+
+# %% tags=["panel"]
+paper = figures(figure="06-widths")
+paper
+
+# %% [markdown]
 # ## Quiz
 
 # %%

@@ -23,7 +23,7 @@
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
-from fqlab.panels import planes
+from fqlab.panels import figures, planes
 from fqlab.panels.views.planes import recording
 from fqlab.papers import table
 from fqlab.papers.figures import figure
@@ -176,7 +176,18 @@ figure("07-penalty")
 # %% [markdown]
 # The left half rebuilds the statement of the paper's Table 1: a larger α, fewer bits. The points and bars are ours
 # (digits, three seeds); the star is the published ResNet-20. The right half is ours alone.
-#
+
+# %% [markdown]
+# The paper's Figure 3 asks which layers pay, and its Figure 2 what [the reweighing ▸](#figures-S38-7140) has to do with
+# it. Here are both for a ResNet-8 on digits; the paper's own bits by layer are not public. Hover over a point for its
+# set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
+# experiment, and *Run it again* computes it here and now.
+
+# %% tags=["panel"]
+paper = figures(figure="07-layers")
+paper
+
+# %% [markdown]
 # ## Quiz
 
 # %%

@@ -27,7 +27,7 @@ import numpy as np
 from fqlab.aggregate import masked_mean
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution
 from fqlab.methods.lottery import Lottery, prune
-from fqlab.panels import lottery
+from fqlab.panels import figures, lottery
 from fqlab.papers import table
 from fqlab.papers.figures import figure
 
@@ -149,7 +149,17 @@ figure("09-cost")
 # %% [markdown]
 # *Left and middle: LotteryFL's Table 2, 20 clients a round. Right, ours: digits, 10 clients, 40 rounds, three seeds;
 # cost one way, as in the paper.*
-#
+
+# %% [markdown]
+# The table once more as bars, row by row: accuracy here, and the [cost ▸](#figures-1J6G-1VXB). The stars are the
+# printed values. Hover over a point for its set-up. Click one, or walk along with *Point*: the card names the row above
+# that it bears on, the line below holds its experiment, and *Run it again* computes it here and now.
+
+# %% tags=["panel"]
+paper = figures(figure="09-accuracy")
+paper
+
+# %% [markdown]
 # ## Quiz
 
 # %%

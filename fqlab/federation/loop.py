@@ -115,6 +115,10 @@ class Federation:
         Raises:
             StoreError: if the checkpoint can't be written; the round itself counts.
         """
+        with one_thread():  # workers have one each as well; idle threads of the main one would spin beside them
+            return self._step()
+
+    def _step(self) -> Round | None:
         began = time.perf_counter()
         index = len(self.rounds) + 1
         tasks, down = self._download(index, self._participants(index))
@@ -122,12 +126,11 @@ class Federation:
         results = answers(tasks, run(self.simulation, tasks, self.cancelled, self.experiment.workers))
         if results is None:
             return None
-        with one_thread():
-            updates, left_out = self._receive(results)
-            server = self.method.aggregate(self.server, updates) if updates else self.server
-            states = self._states([result for result in results if result.client not in left_out])
-            accuracy, personal = self._evaluate(index, server, states)
-            extras = self.method.report(server, updates) if updates else {}
+        updates, left_out = self._receive(results)
+        server = self.method.aggregate(self.server, updates) if updates else self.server
+        states = self._states([result for result in results if result.client not in left_out])
+        accuracy, personal = self._evaluate(index, server, states)
+        extras = self.method.report(server, updates) if updates else {}
         up = {result.client: result.size for result in results if result.size is not None}
         record = Round(
             index,

@@ -267,5 +267,5 @@ def _folded(text: str, letters: int = 96) -> list[str]:
     """A text in lines of at most so many letters, two at most."""
     from textwrap import wrap
 
-    lines = wrap(text, letters) or [""]
+    lines = wrap(text, letters, break_on_hyphens=False) or [""]
     return lines if len(lines) <= 2 else [lines[0], f"{lines[1][: letters - 1]}…"]

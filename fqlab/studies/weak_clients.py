@@ -139,8 +139,8 @@ def _accuracies(federation: Federation) -> dict[str, float]:
     """Of the average, in evaluation mode and with fresh statistics, and of the weakest client's own model."""
     data = federation.simulation.dataset
     average = federation.server.weights
-    weights = federation.method.personalized(federation.server, WEAKEST, None)
     with one_thread():
+        weights = federation.method.personalized(federation.server, WEAKEST, None)
         plain = accuracy(federation.simulation.model, average, data.test_x, data.test_y)
     return {"accuracy": plain, "refreshed": _refreshed(federation, average), "weakest": _refreshed(federation, weights)}
 

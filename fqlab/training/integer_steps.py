@@ -61,7 +61,8 @@ class _Layer:
         if not momentum and reach(abs(unit) * steepest, self.bits, float(self.pull.max()), lr) < NO_MOVE:
             return
         inwards = torch.mul(slope, self.sign, out=of.memory("inwards", len(r))).mul_(unit)
-        draws = torch.rand(len(r), generator=torch.Generator().manual_seed(seed), out=of.memory("draws", len(r)))
+        drawn = torch.Generator().manual_seed(seed)
+        draws = torch.rand(len(r), generator=drawn, dtype=torch.float32, out=of.memory("draws", len(r)))
         if momentum:
             if self.buffer is None:
                 self.buffer = torch.zeros(self.bits, len(r), dtype=torch.float32)

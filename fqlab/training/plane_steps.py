@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
 
 from fqlab.models.backprop import Buffers
@@ -24,7 +25,7 @@ GUARD = 1e-8
 """Under the root of the group norms; it bounds the penalty's slope at 0."""
 
 
-def plane_pace(scale: torch.Tensor, signed: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
+def plane_pace(scale: Tensor, signed: Tensor, top: Tensor) -> Tensor:
     """κ = 1/(s² Σ_b (2^b/(2^n − 1))²): with κ times the learning rate, planes move weights as plain SGD does.
 
     Args:
@@ -63,10 +64,10 @@ class _Layer:
         codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
     """
 
-    planes: torch.Tensor
-    scale: torch.Tensor
-    top: torch.Tensor
-    codes: torch.Tensor
+    planes: Tensor
+    scale: Tensor
+    top: Tensor
+    codes: Tensor
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class _Rates:
         push: ±2^b, the factor of ∂/∂net in it, ``[layers, clients, 2, n]``.
     """
 
-    pace: torch.Tensor
-    pull: torch.Tensor
-    push: torch.Tensor
+    pace: Tensor
+    pull: Tensor
+    push: Tensor
 
 
 class PlaneWalk:
@@ -99,11 +100,12 @@ class PlaneWalk:
         self._price = of_all("threshold" if rule.proximal else "strength")
         signed = [context[f"{name}/signed"].view(self._top.shape[1], 2, -1) for name in rule.layers]
         self._widths = [each.shape[2] for each in signed]
+        self._used = [int(top.max()).bit_length() for top in self._top]
         missing = [max(self._widths) - width for width in self._widths]
         self._signed = torch.stack([pad(each, (0, more)) for each, more in zip(signed, missing, strict=True)])
         self._sides = torch.zeros_like(self._signed)
         self._now: dict[str, _Layer] = {}
-        self._norms: torch.Tensor | None = None
+        self._norms: Tensor | None = None
         self._velocity: Weights = {}
         self._memory = Buffers()
 
@@ -132,7 +134,7 @@ class PlaneWalk:
             gradients[f"{name}/scale"] = by_scale.view(params[f"{name}/scale"].shape)
         return gradients
 
-    def cost(self) -> torch.Tensor | float:
+    def cost(self) -> Tensor | float:
         """The penalty of every client, Σ_l λ c_l Σ_b √(‖B_l^(b)‖² + 1e−8)."""
         if self._norms is None:
             return 0.0
@@ -151,7 +153,7 @@ class PlaneWalk:
             self._shrink()
         return {key: params[key] for name in self._now for key in (f"{name}/planes", f"{name}/scale")}
 
-    def _layer(self, k: int, planes: torch.Tensor, scale: torch.Tensor) -> _Layer:
+    def _layer(self, k: int, planes: Tensor, scale: Tensor) -> _Layer:
         clients = len(scale)
         top = self._top[k, :clients]
         flat = planes.view(clients, 2 * self._widths[k], -1)
@@ -161,16 +163,17 @@ class PlaneWalk:
         torch.minimum(torch.maximum(net, -most, out=net), most, out=net).round_()  # a clamp takes ten times as long
         return _Layer(flat, scale, top, net)
 
-    def _group_norms(self) -> torch.Tensor:
+    def _group_norms(self) -> Tensor:
         """Norm of every bit's group, positive and negative part together: ``[layers, clients, n]``."""
         clients = 0
         for k, layer in enumerate(self._now.values()):
             clients = len(layer.scale)
-            sides = self._sides[k, :clients, :, : self._widths[k]]
-            torch.linalg.vector_norm(layer.planes.unflatten(1, sides.shape[1:]), dim=3, out=sides)
+            used = self._used[k]
+            planes = layer.planes.unflatten(1, (2, -1))[:, :, :used]
+            torch.linalg.vector_norm(planes, dim=3, out=self._sides[k, :clients, :, :used])
         return torch.linalg.vector_norm(self._sides[:, :clients], dim=2)
 
-    def _pace(self) -> torch.Tensor:
+    def _pace(self) -> Tensor:
         """κ of every layer: ``[layers, clients]``; 1 without preconditioning."""
         scales = torch.stack([layer.scale for layer in self._now.values()])
         if not self.rule.precondition:
@@ -188,7 +191,7 @@ class PlaneWalk:
             pull = pull + self._price[:, :clients].unsqueeze(2) / (self._norms.square() + GUARD).sqrt()
         return _Rates(pace, pull.unsqueeze(2), self._signed[:, :clients])
 
-    def _move(self, k: int, layer: _Layer, slope: torch.Tensor, rates: _Rates) -> None:
+    def _move(self, k: int, layer: _Layer, slope: Tensor, rates: _Rates) -> None:
         """One layer's planes; its factors are brought to the shape of planes."""
         planes = layer.planes
         slope = slope.unsqueeze(1)
@@ -198,8 +201,19 @@ class PlaneWalk:
             factor[k, ..., : self._widths[k]].expand(both).reshape(len(planes), -1, 1)
             for factor in (rates.pull, rates.push)
         )
+        for rows in self._rows(k):
+            self._push(f"{k}/{rows.start}", planes[:, rows], slope, pace, pull[:, rows], push[:, rows])
+
+    def _rows(self, k: int) -> list[slice]:
+        """Where planes lie that any client uses; the others are zero and stay zero."""
+        used = self._used[k]
+        width = self._widths[k]
+        return [slice(0, 2 * width)] if used == width else [slice(0, used), slice(width, width + used)]
+
+    def _push(self, key: str, planes: Tensor, slope: Tensor, pace: Tensor, pull: Tensor, push: Tensor) -> None:
+        """Planes ``[clients, some, weights]`` after a step; ``key`` finds their momentum."""
         if self.training.momentum:
-            velocity = self._momentum(f"{k}/planes", planes)
+            velocity = self._momentum(key, planes)
             velocity.addcmul_(planes, pace * pull).addcmul_(pace * push, slope)
             planes.sub_(velocity, alpha=self.training.lr)
         else:
@@ -207,13 +221,13 @@ class PlaneWalk:
             planes.mul_(1 - rate * pull).addcmul_(rate * push, slope, value=-1)
         planes.clamp_(0, HIGHEST)
 
-    def _momentum(self, key: str, like: torch.Tensor) -> torch.Tensor:
+    def _momentum(self, key: str, like: Tensor) -> Tensor:
         """What is left of the steps before: zeros at first."""
         if key not in self._velocity:
             self._velocity[key] = torch.zeros_like(like)
         return self._velocity[key][: len(like)].mul_(self.training.momentum)
 
-    def _rescale(self, slopes: torch.Tensor) -> None:
+    def _rescale(self, slopes: Tensor) -> None:
         """The scales' step, from slopes ``[layers, clients]``; preconditioned, they move by half of themselves at most."""
         layers = list(self._now.values())
         scales = torch.stack([layer.scale for layer in layers])
@@ -227,7 +241,7 @@ class PlaneWalk:
         for layer, slope in zip(layers, slopes, strict=True):
             layer.scale.sub_(slope, alpha=self.training.lr)
 
-    def _energy(self, layer: _Layer) -> torch.Tensor:
+    def _energy(self, layer: _Layer) -> Tensor:
         """Σ (codes/(2^n − 1))²: ``[clients]``."""
         shares = torch.div(layer.codes, layer.top.unsqueeze(1), out=self._memory("product", *layer.codes.shape))
         return shares.square_().sum(1)

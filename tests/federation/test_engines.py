@@ -13,6 +13,7 @@ from fqlab.federation import Experiment, Federation, fit
 from fqlab.federation.engines import auto, vectorized
 from fqlab.federation.engines.memory import keep_memory
 from fqlab.federation.engines.serial import ClientError
+from fqlab.methods.lottery import Lottery
 
 CASES = {
     "fedavg": dict(method="fedavg"),
@@ -32,6 +33,25 @@ CASES = {
 
 def experiment(case: str, **changes) -> Experiment:
     return Experiment(rounds=2, **CASES[case], **changes)
+
+
+@pytest.mark.parametrize("engine", ["serial", "vectorized", "threads"])
+@pytest.mark.parametrize("hook", ["download", "prepare", "upload", "aggregate", "personalized"])
+def test_no_hook_of_a_method_runs_on_more_than_one_thread_of_its_own(hook, engine, monkeypatch):
+    """Idle threads beside the workers spin: on a busy machine they took three quarters of a round of LotteryFL."""
+    seen = []
+    plain = getattr(Lottery, hook)
+    spy = lambda self, *args: seen.append(torch.get_num_threads()) or plain(self, *args)
+    monkeypatch.setattr(Lottery, hook, spy)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        federation = Federation(Experiment(method="lottery", clients=3, rounds=1, validation=0.2, engine=engine))
+        federation.step()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -23,13 +23,15 @@ def assert_alike(stored: np.ndarray, live: np.ndarray) -> None:
     assert (off > FAR).mean() < SHARE
 
 
-STATE = "fqlab.players[0].now"
+# The player of a panel, or of the first on the page.
+PLAYER = """((name) => window.fqlab && fqlab.players && fqlab.players.find(({ section }) =>
+    section === document.querySelector(`section.fq-panel${name && `[data-panel="${name}"]`}`)))"""
 # The newest wish is drawn, in every picture.
-WHOLE = """() => fqlab.players[0].painted === fqlab.players[0].asked
-    && [...document.querySelectorAll('.fq-picture canvas')].every((sheet) => sheet.width > 300 || sheet.height > 150)"""
+WHOLE = f"""(name) => {{ const player = {PLAYER}(name); return player.painted === player.asked
+    && [...player.section.querySelectorAll('.fq-picture canvas')].every((sheet) => sheet.width > 300 || sheet.height > 150); }}"""
 # Milliseconds from the change of a slider to the drawn pictures of the next state, for every stop it can reach.
-LATENCY = """async (name) => {
-    const player = fqlab.players[0], row = document.querySelector(`[data-control="${name}"] input[type=range]`), taken = [];
+LATENCY = """async ([panel, name]) => {
+    const { section } = PLAYER(panel), row = section.querySelector(`[data-control="${name}"] input[type=range]`), taken = [];
     for (let at = 0; at <= Number(row.max); at++) {
         row.value = at;
         const began = performance.now();
@@ -40,7 +42,7 @@ LATENCY = """async (name) => {
     }
     row.dispatchEvent(new Event('change'));
     return taken;
-}"""
+}""".replace("PLAYER", PLAYER)
 
 
 class Played:
@@ -48,13 +50,17 @@ class Played:
 
     Attributes:
         page: the Playwright page.
+        name: of the panel; empty for the first on the page.
+        section: the panel on the page.
         about: the specification in the panel's script file.
         errors: uncaught errors of scripts.
         outside: addresses that the page asked for outside its folder.
     """
 
-    def __init__(self, page: Any, site: Path) -> None:
+    def __init__(self, page: Any, site: Path, name: str = "") -> None:
         self.page = page
+        self.name = name
+        self.section = page.locator(f'section.fq-panel[data-panel="{name}"]' if name else "section.fq-panel").first
         self.errors: list[str] = []
         self.outside: list[str] = []
         page.on("pageerror", lambda wrong: self.errors.append(str(wrong)))
@@ -66,28 +72,28 @@ class Played:
 
     def wait(self) -> None:
         """Until the panel stands and its pictures are drawn."""
-        self.page.wait_for_function("() => window.fqlab && fqlab.players && fqlab.players[0] && fqlab.players[0].now")
-        self.page.wait_for_function(WHOLE)
-        self.about = self.page.evaluate("fqlab.players[0].about")
+        self.page.wait_for_function(f"(name) => {PLAYER}(name) && {PLAYER}(name).now", arg=self.name)
+        self.page.wait_for_function(WHOLE, arg=self.name)
+        self.about = self.page.evaluate(f"(name) => {PLAYER}(name).about", self.name)
 
     @property
     def place(self) -> list[int]:
         """Positions of all controls in the state that is shown."""
-        return self.page.evaluate(f"{STATE}.entry.place")
+        return self.page.evaluate(f"(name) => {PLAYER}(name).now.entry.place", self.name)
 
     @property
     def status(self) -> str:
-        return self.page.locator(".fq-status").inner_text()
+        return self.section.locator(".fq-status").inner_text()
 
     def press_presets(self) -> None:
         """Press every preset: its state is shown, whole."""
         for number, name in enumerate(self.about["presets"], 1):
-            button = self.page.locator(".fq-presets button").nth(number - 1)
+            button = self.section.locator(".fq-presets button").nth(number - 1)
             button.click()
             self._until(self.about["bases"][number])
             assert self.status, f"{name} says nothing"
-            assert not self.page.locator(".fq-stale").count(), f"{name} shows a pale picture"
-            pressed = self.page.locator('.fq-presets [aria-pressed="true"]')
+            assert not self.section.locator(".fq-stale").count(), f"{name} shows a pale picture"
+            pressed = self.section.locator('.fq-presets [aria-pressed="true"]')
             assert pressed.count() == 1
 
     def slide_to_both_ends(self) -> None:
@@ -96,7 +102,7 @@ class Played:
             if "words" in control or control["box"]:
                 continue
             self.reset()
-            field = self.page.locator(f'[data-control="{control["name"]}"] input')
+            field = self.section.locator(f'[data-control="{control["name"]}"] input')
             if field.is_disabled():
                 continue
             for key, stop in (("End", control["count"] - 1), ("Home", 0)):
@@ -113,7 +119,7 @@ class Played:
                 continue
             for at, words in enumerate(control["words"]):
                 self.reset()
-                field = self.page.locator(f'[data-control="{control["name"]}"] select')
+                field = self.section.locator(f'[data-control="{control["name"]}"] select')
                 if field.is_disabled():
                     break
                 wanted = list(self.place)
@@ -123,22 +129,23 @@ class Played:
 
     def reset(self) -> None:
         """Press Reset."""
-        self.page.get_by_role("button", name="Reset").click()
+        self.section.get_by_role("button", name="Reset").click()
         self._until(self.about["bases"][0])
 
     def latency(self, name: str) -> list[float]:
         """Milliseconds until the pictures are drawn, for every stop of a slider."""
-        return self.page.evaluate(LATENCY, name)
+        return self.page.evaluate(LATENCY, [self.name, name])
 
     def _until(self, place: list[int]) -> None:
-        self.page.wait_for_function(f"place => String({STATE}.entry.place) === String(place)", arg=place)
-        self.page.wait_for_function(WHOLE)
+        there = f"([name, place]) => String({PLAYER}(name).now.entry.place) === String(place)"
+        self.page.wait_for_function(there, arg=[self.name, place])
+        self.page.wait_for_function(WHOLE, arg=self.name)
 
 
-def open_panel(context: Any, site: Path, stem: str, anchor: str = "") -> Played:
-    """Open a page of the site from its file, without network."""
+def open_panel(context: Any, site: Path, stem: str, anchor: str = "", name: str = "") -> Played:
+    """Open a page of the site from its file, without network, for the panel ``name`` on it or the first one."""
     context.set_offline(True)
-    played = Played(context.new_page(), site)
+    played = Played(context.new_page(), site, name)
     played.page.goto((site / f"{stem}.html").as_uri() + anchor)
     played.wait()
     return played

@@ -22,5 +22,6 @@ LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
 def test_a_lesson_takes_the_memory_that_its_header_says(path, own_progress):
     _, megabytes = measured(path)
     said = int(re.search(r"in (\d+) MB of memory", path.read_text(encoding="utf-8"))[1])
+    print(f"{path.stem}: {megabytes:.0f} MB, its header says {said}")
     assert megabytes <= MOST_MEMORY
     assert megabytes == pytest.approx(said, rel=0.25)

@@ -15,6 +15,8 @@ from playing import assert_alike
 
 from fqlab import panels
 from fqlab.errors import DataError
+from fqlab.lessons.website import cells
+from fqlab.lessons.website.markup import Markup
 from fqlab.lessons.website.play import animation, states, visits
 from fqlab.lessons.website.play.animation import scenes
 from fqlab.lessons.website.play.cache import Cache
@@ -23,6 +25,7 @@ from fqlab.lessons.website.play.pictures import encode
 from fqlab.lessons.website.play.states import bases, moved, places, stops, sweeps
 from fqlab.lessons.website.play.store import Writer
 from fqlab.lessons.website.play.visit import SHARP, Visit, Visitor
+from fqlab.panels import ticket
 from fqlab.panels.canvas import Canvas
 from fqlab.panels.state import changed, controls
 from fqlab.plots.tour import TrainingCurve
@@ -279,3 +282,25 @@ def test_the_animation_needs_a_built_site(tmp_path, capsys):
     assert animation.main(["--site", str(tmp_path), "--film", str(tmp_path / "a.webp")]) == 2
     assert "must be a built site" in capsys.readouterr().err
     assert not (tmp_path / "a.webp").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "changes"),
+    [("quantizer()", None), ('figures(figure="09-bytes")', {"figure": "09-bytes"}), ("tour(bits=2)", ...)],
+)
+def test_a_panel_on_a_page_starts_where_the_notebook_starts_it(made, changes):
+    """With choices as arguments the section names the ticket; what a page cannot read stays a still picture."""
+    cell = {
+        "cell_type": "code", "source": f"paper = {made}\npaper", "metadata": {"tags": ["panel"]},
+        "outputs": [{"output_type": "display_data", "data": {"text/html": "<figure>still</figure>"}, "metadata": {}}],
+    }  # fmt: skip
+    *_, block = cells.blocks({"cells": [cell]}, Markup(), cells.Place(plays=NAMES))
+    name = made.partition("(")[0]
+    panel = getattr(panels, name)
+    assert "<figure>still</figure>" in block.html
+    assert (f'data-panel="{name}"' in block.html) == (changes is not ...)
+    start = re.search(r'data-start="([^"]*)"', block.html)
+    if changes is None or changes is ...:
+        assert start is None
+    else:
+        assert ticket.read(name, panel.version, panel.State, start[1]) == panel.State(**changes)

@@ -34,13 +34,13 @@ def stem(site: Path, name: str) -> str:
 
 def slider(played: Played) -> str:
     """A slider that acts in the default state."""
-    rows = played.page.locator(".fq-slider:has(input:not(:disabled))")
+    rows = played.section.locator(".fq-slider:has(input:not(:disabled))")
     return str(rows.first.get_attribute("data-control"))
 
 
 @pytest.mark.parametrize("name", panels.PANELS)
 def test_a_panel_plays(context, site, name):
-    played = open_panel(context, site, stem(site, name))
+    played = open_panel(context, site, stem(site, name), name=name)
     played.press_presets()
     played.slide_to_both_ends()
     played.choose_everything()
@@ -53,7 +53,7 @@ def test_the_first_picture_comes_soon(context, site, name, record_property):
     page = stem(site, name)
     files = [site / f"{page}.html", site / "fqlab.js", site / "style.css", site / "play" / f"{name}.js"]
     size = sum(file.stat().st_size for file in files)
-    played = open_panel(context, site, page)
+    played = open_panel(context, site, page, name=name)
     waits = []
     for _ in range(3):
         played.page.reload()

@@ -61,6 +61,9 @@ def test_the_claim_on_the_card_is_the_one_of_the_ledger(panel, name):
     for number, mark in zip(walk(name), marks(chart(name)), strict=True):
         panel.set(figure=name, point=number)
         lines = card(panel)
+        shown = [words.get_text() for words in panel.gallery.picture(Card).words]
+        assert shown[-1] == "" or shown[-1] in " ".join(lines.values()), "the card has no line to spare"
+        assert " ".join(shown).split() == " ".join(text for head, text in lines.items() if head).split()
         if not mark.point.claim:
             assert "no row" in lines["claim"]
             continue

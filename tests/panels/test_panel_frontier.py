@@ -148,6 +148,7 @@ def test_a_ticket_says_own_and_holds_no_method():
     empty = frontier(method="fedavg", rounds=2)
     last_of(mine)
     assert ",own," in mine.csv()
+    assert mine.csv().splitlines()[0].endswith(",accuracy,spread")
     empty.restore(mine.ticket)
     assert empty.wait()
     assert empty.error is None
@@ -171,3 +172,52 @@ def test_toml_of_a_class_in_a_notebook_says_what_to_do():
     methods.METHODS._lent.clear()  # another process knows nothing of it
     with pytest.raises(ConfigError, match="put it into a module of its own"):
         Experiment.from_toml(text)
+
+
+# ------------------------------------------------------------------------------------------------ the points as spots
+
+
+@pytest.fixture(scope="module")
+def tips():
+    """Label -> tip of every stored point, evenly dealt, bytes up."""
+    panel = frontier(rounds=2)
+    found = [spot.tip for spot in panel.gallery.spots[Plane]]
+    panel.close()
+    return {tip.label: tip for tip in found}
+
+
+def test_every_stored_point_says_what_it_is(tips):
+    stored = [p for p in points() if p.labels == "even"]
+    assert len(tips) == len(stored)
+    assert tips["FedAvg, 2 rounds\n65.7 ± 5.2 %, 389 kB up"].changes["method"] == "fedavg"
+    for p in stored:
+        (label,) = [each for each in tips if each.startswith(f"{p.name}, {p.round} rounds\n")]
+        assert f"\n{100 * p.everyone:.1f} ± {100 * p.spread[0]:.1f} %, " in label
+
+
+@pytest.mark.parametrize("name", ["FedAvg", "clipped, 2 bit, clip 1.3", "both ways, 3 bit", "AQFL, 2 bit", "FedPAQ, 1 bit",
+                                  "UVeQFed, 2 bit", "EDEN, 1 bit", "sign, majority vote", "LG-FedAvg"])  # fmt: skip
+def test_a_click_runs_the_stored_setting(tips, name):
+    """Packets of the same setting weigh the same, whatever the seed, but for a digit more or less in a header."""
+    (tip,) = [tip for label, tip in tips.items() if label.startswith(f"{name}, 2 rounds\n")]
+    (point,) = [p for p in points() if (p.name, p.labels, p.round) == (name, "even", 2)]
+    last = list(trace(own(State(**tip.changes))))[-1]
+    assert last["round"] == 2
+    assert last["bytes_up"] == pytest.approx(point.bytes_up, rel=1e-3)
+    assert last["bytes_down"] == pytest.approx(point.bytes_down, rel=1e-3)
+
+
+def test_what_the_controls_cannot_run_is_not_clicked(tips):
+    """A range by the largest weight, other options of a method: there is no control for them."""
+    for name in ("clipped, 2 bit, max-abs", "both ways, differences, 2 bit", "BSQ, gentle", "LotteryFL, 50% left"):
+        assert [tip.changes for label, tip in tips.items() if label.startswith(f"{name}, ")] == [{}] * len(STOPS)
+
+
+def test_who_is_cheapest_says_for_how_much_and_a_click_counts_that_way():
+    panel = frontier(rounds=2)
+    spots = panel.gallery.spots[Cheapest]
+    for family in FAMILIES:
+        found = [cheapest(family, "even", "everyone", 0.9, cost) for cost in COSTS]
+        said = [spot.tip for spot in spots if spot.tip.label.startswith(f"{FAMILIES[family]}, ")]
+        assert [tip.changes for tip in said] == [{"cost": cost} for cost in COSTS if all(found)]
+    panel.close()

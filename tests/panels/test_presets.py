@@ -146,10 +146,10 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
     },
     "figures": {
         "OCTAV": (POINT, 0.38, 0.45),
-        "Clipped": (POINT, 40, 65),
+        "Clipped": (POINT, 38, 40),
         "Robust": (POINT, 90, 95),
         "BSQ": (POINT, 8, 8),
-        "FedMPQ": (POINT, 8, 8),
+        "FedMPQ": (POINT, 10, 70),
         "LotteryFL": (POINT, 90.72, 90.72),
     },
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -22,8 +22,8 @@ from fqlab.plots.spots import Tip
 
 __all__ = ["Figures", "State", "picked"]
 
-MOST = 48
-"""Points of the figure that has most."""
+MOST = 51
+"""Where the slider ends: the largest figure has 48 points, and pages store every third one."""
 SEEDS = {"mean": "mean ± spread", "0": "the first", "1": "the second", "2": "the third"}
 
 
@@ -51,7 +51,7 @@ class State(Settings):
 class Figures(Panel):
     """Pick a point: what is it, what was published, does it come out again?"""
 
-    name, title = "figures", "The papers' figures, axis by axis"
+    name, title = "figures", "Figures of the papers, axis by axis"
     State = State
     rows = ((Rebuilt,), (Card,))
     presets = {
@@ -59,7 +59,7 @@ class Figures(Panel):
         "Clipped": {"figure": "05-rounds"},
         "Robust": {"figure": "06-widths"},
         "BSQ": {},
-        "FedMPQ": {"figure": "08-layers"},
+        "FedMPQ": {"figure": "08-epochs"},
         "LotteryFL": {"figure": "09-accuracy"},
     }
     handles = ("point", "seed", "again")
@@ -89,6 +89,10 @@ class Figures(Panel):
     def experiment(cls, state: State) -> Experiment | None:
         point = picked(state).point
         return point.experiment(seed=max(_seed(state), 0)) if isinstance(point, Point) else None
+
+    @classmethod
+    def training(cls, state: State) -> Hashable:
+        return (state.figure, state.arm, state.point) if state.again else "nothing is run"
 
     def seconds(self, state: State) -> float:
         row = _again(state)
@@ -197,7 +201,7 @@ def _card(state: State, shown: Chart, here: Mark, fresh: Result | None) -> Card.
         lines.append(("run again", _fresh(shown, point, here, fresh)))
     else:
         lines = [("published", f"{point.provenance}: {point.where}"), *_ledger(point.ledger)]
-    paper = source(shown.source).papers[0]
+    paper = source(shown.source).papers[shown.paper]
     lines.append(("paper", f"{paper.title} ({paper.year}), arXiv {paper.arxiv}"))
     return Card.Data(headline, tuple(lines))
 
@@ -221,7 +225,7 @@ def _ledger(row: Row | None) -> list[tuple[str, str]]:
     ours = value_text(row, told.result) if told.result else "-"
     return [
         ("claim", f"{row.says} [{row.id}]"),
-        ("verdict", f"{told.verdict} ({told.scale}): published {published}, ours {ours}"),
+        ("verdict", f"{told.verdict} ({told.scale}); published: {published}; ours: {ours}"),
     ]
 
 

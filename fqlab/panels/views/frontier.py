@@ -172,12 +172,13 @@ class Frontier(Panel):
         needs = {family: _needs(family, state.labels, state.metric, state.target / 100) for family in LOOKS}
         race = Cheapest.Data(needs, FAMILIES, state.target, state.cost)
         rows = [
-            dict(setting=p.name, round=p.round, kilobytes=p.cost(state.cost) / 1000, accuracy=getattr(p, state.metric))
+            dict(setting=p.name, round=p.round, kilobytes=x, accuracy=y, spread=_spread(p, state.metric))
             for p in points()
+            for x, y in [_place(p, state.metric, state.cost)]
             if p.labels == state.labels
         ]
         rows += [
-            dict(setting=who.lower() if who == YOURS else who, round=f["round"], kilobytes=x, accuracy=y)
+            dict(setting=who.lower() if who == YOURS else who, round=f["round"], kilobytes=x, accuracy=y, spread="")
             for f, (x, y) in zip(done, path, strict=True)
         ]
         message = f"{who}: {path[-1][1]:.1%} for {path[-1][0]:.0f} kB, {words}." if path else ""
@@ -258,11 +259,15 @@ def _tips(labels: str, metric: str, cost: str) -> dict[str, list[Tip]]:
 
 def _tip(point: Point, metric: str, cost: str) -> Tip:
     """``FedPAQ, 2 bit, 10 rounds``, below it ``90.1 ± 0.8 %, 412 kB up``, and the settings that run it once more."""
-    spread = point.spread[0 if metric == "everyone" else 1]
     size = size_words(point.cost(cost) / 1000)
-    measured = f"{100 * getattr(point, metric):.1f} ± {100 * spread:.1f} %, {size} {WAYS[cost]}"
+    measured = f"{100 * getattr(point, metric):.1f} ± {100 * _spread(point, metric):.1f} %, {size} {WAYS[cost]}"
     again = _again(point.name, point.labels)
     return Tip(f"{point.name}, {point.round} rounds\n{measured}", again | {"rounds": point.round} if again else {})
+
+
+def _spread(point: Point, metric: str) -> float:
+    """Standard deviation of an accuracy over seeds."""
+    return point.spread[0 if metric == "everyone" else 1]
 
 
 @lru_cache(maxsize=1024)

@@ -22,6 +22,10 @@ CHARTS: dict[str, str] = {
     "07-layers": "bsq",
     "07-reweighing": "bsq",
     "08-layers": "fedmpq",
+    "08-epsilon": "fedmpq",
+    "08-lambda": "fedmpq",
+    "08-epochs": "fedmpq",
+    "08-clients": "fedmpq",
     "09-accuracy": "lottery",
     "09-bytes": "lottery",
 }
@@ -36,6 +40,10 @@ TITLES = {
     "07-layers": "BSQ: bits by layer, by α",
     "07-reweighing": "BSQ: bits, reweighed or not",
     "08-layers": "FedMPQ: bits by layer",
+    "08-epsilon": "FedMPQ: by ε",
+    "08-lambda": "FedMPQ: by λ",
+    "08-epochs": "FedMPQ: by local epochs",
+    "08-clients": "FedMPQ: by clients",
     "09-accuracy": "LotteryFL: accuracy",
     "09-bytes": "LotteryFL: cost",
 }

@@ -32,7 +32,7 @@ CLAIMS = {
     "max-abs-stochastic": "clipped-mnist-stochastic-max-abs",
     "4224": "clipped-mnist-near-4224",
 }
-PERCENT = tuple((p, f"{p} %") for p in range(40, 101, 20))
+PERCENT = tuple((p, f"{p} %") for p in range(0, 101, 25))
 
 
 def _with_seed(arm: str, seed: int = 0) -> Experiment:
@@ -51,7 +51,7 @@ CHARTS = {
     "05-rounds": Chart(
         "05-rounds", "Clipped quantization: accuracy against rounds, digits", "clipped",
         "Ours: digits, the paper's network and optimiser, 10 clients with even labels, 3 seeds. No figure of the paper is public.",
-        Axis.categories("communication round", *map(str, SEEN), say="round {}"), Axis("test accuracy (%)", PERCENT, 30, 102),
+        Axis.categories("communication round", *map(str, SEEN), say="round {}"), Axis("test accuracy (%)", PERCENT, 0, 104),
         tuple(NAMES.values()),
         tuple(
             Point(name, k, "clipped:round_accuracy", {"arm": arm, "after": after},
@@ -63,7 +63,7 @@ CHARTS = {
     "05-rounds-mnist": Chart(
         "05-rounds-mnist", "Clipped quantization: accuracy against rounds, MNIST", "clipped",
         "Ours: MNIST, 30 clients with 200 images, the paper's network and optimiser, 10 of its 200 rounds, 3 seeds.",
-        Axis.categories("communication round", "5", "10", say="round {}"), Axis("test accuracy (%)", PERCENT, 30, 102),
+        Axis.categories("communication round", "5", "10", say="round {}"), Axis("test accuracy (%)", PERCENT, 0, 104),
         tuple(NAMES.values()),
         tuple(
             Point(name, k, "scale.clipped:round_accuracy", {"arm": arm, "after": after}, partial(_with_seed, arm),

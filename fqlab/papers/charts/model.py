@@ -113,6 +113,7 @@ class Chart:
         finding: writes the headline.
         bars: columns from zero instead of lines.
         seeds: of each point.
+        paper: which of the source's papers it is of.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Chart:
     scale: str = "demo"
     bars: bool = False
     seeds: int = 3
+    paper: int = 0
 
     def id(self, point: Point) -> str:
         """Name of a point in the store: ``07-layers/α = 0.02/6``."""

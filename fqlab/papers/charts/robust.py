@@ -84,5 +84,6 @@ CHARTS = {
             Published(f"target {t:g}, KURE", k, value, "code", "KURE's notebook of experiments, ablation of the target")
             for t, row in PUBLISHED.items() for k, value in enumerate(row)
         ),
+        paper=1,
     ),
 }  # fmt: skip

@@ -33,12 +33,12 @@ class VoteShares(Picture):
         bits: Mapping[str, tuple[int, int]]  # layer -> (fine, coarse)
         by: str  # rule of averaging
 
-    width, height = 338, 260
+    width, height = 338, 250
 
     def build(self, fig: FigureBase) -> None:
         """One axis: two stacked bars from 0 to 100 %."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 14, 40, 310, 176, xlim=(0, 1), ylim=(0, 4), grid="x", spines=("bottom",))
+        ax = axes(fig, 14, 40, 310, 166, xlim=(0, 1), ylim=(0, 4), grid="x", spines=("bottom",))
         ax.set_xlabel("share of the average", fontsize=11.5, labelpad=3)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         ax.get_xticklabels()[-1].set_ha("right")
@@ -102,12 +102,12 @@ class Digits(Picture):
         full: Sequence[float]  # the same in full precision, may be empty
         rare: int  # the rare digit
 
-    width, height = 338, 260
+    width, height = 338, 250
 
     def build(self, fig: FigureBase) -> None:
         """One axis with ten bars; dashes are full precision, grey ticks the previous run."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 48, 40, 278, 170, xlabel="digit", ylabel="read right", xlim=(-0.6, 9.6), ylim=(0, 1.16))
+        ax = axes(fig, 48, 40, 278, 160, xlabel="digit", ylabel="read right", xlim=(-0.6, 9.6), ylim=(0, 1.16))
         ax.yaxis.labelpad = -2
         ax.set_xticks(range(10))
         ax.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
@@ -159,13 +159,13 @@ class Rounds(Picture):
         coarse_up: int
         down: int
 
-    width, height = 686, 226
+    width, height = 686, 216
 
     def build(self, fig: FigureBase) -> None:
         """Two axes: curves against rounds, and bytes a packet."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0.5, 30.5), "ylim": (0, 1.03)}
-        ax = axes(fig, 64, 38, 340, 140, xlabel="communication round", ylabel="test accuracy", **limits)
+        ax = axes(fig, 64, 38, 340, 130, xlabel="communication round", ylabel="test accuracy", **limits)
         ax.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         seven = {"color": SEVEN, "linestyle": (0, (2, 1.2))}
         ways = {"previous": {}, "full precision": {}, "accuracy": {}, "sevens": seven}
@@ -180,7 +180,7 @@ class Rounds(Picture):
         self._build_bytes(fig)
 
     def _build_bytes(self, fig: FigureBase) -> None:
-        ax = axes(fig, 588, 38, 84, 140, xlabel="kB", xlim=(0, 22), ylim=(-0.5, 2.65), grid="x")
+        ax = axes(fig, 588, 38, 84, 130, xlabel="kB", xlim=(0, 22), ylim=(-0.5, 2.65), grid="x")
         ax.set_xticks([0, 10, 20])
         note(ax, "a device's packet", x=22, y=2.74, ha="right", va="bottom", color=MUTED, halo=False)
         self.bars, self.values = build_bytes(ax, ("fine, up", "coarse, up", "down"), (1.0, 0.65, 0.3))

@@ -51,14 +51,14 @@ class Descent(Picture):
         level_aware: bool
         largest: float
 
-    width, height = 686, 262
+    width, height = 686, 250
     drag = {"x": Drag("clip", WIDEST / 612)}
 
     def build(self, fig: FigureBase) -> None:
         """One wide pair of axes; errors are multiples of the lowest."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0, WIDEST), "ylim": (LOW, HIGH), "yscale": "log"}
-        ax = axes(fig, 62, 40, 612, 184, xlabel="clip s (σ)", ylabel="error, × the lowest", **limits)
+        ax = axes(fig, 62, 40, 612, 172, xlabel="clip s (σ)", ylabel="error, × the lowest", **limits)
         ax.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         ax.minorticks_off()
         self.here = self.live(line(ax, "error", linewidth=1.1))
@@ -180,12 +180,12 @@ class Origin(Picture):
         cut: float  # share of weights beyond the grid
         widest: float
 
-    width, height = 338, 228
+    width, height = 338, 216
 
     def build(self, fig: FigureBase) -> None:
         """Two axes with one scale of weights."""
         self.title = self.live(title(fig))
-        self.axes = [self._axes(fig, 118, 74, "weights (log)"), self._axes(fig, 38, 62, "error")]
+        self.axes = [self._axes(fig, 114, 66, "weights (log)"), self._axes(fig, 38, 58, "error")]
         self.axes[0].set(yscale="log", ylim=(5e-5, 1))
         self.axes[0].set_yticks([])
         self.axes[0].minorticks_off()
@@ -255,7 +255,7 @@ class Price(Picture):
         coded: float
         mse: float
 
-    width, height = 338, 228
+    width, height = 338, 216
     STYLES = (
         ("max_abs", 0, {"color": MUTED, "linestyle": "-", "marker": "s", "linewidth": 1.6}),
         ("octav", 0, {"color": PURPLE, "linestyle": "-", "marker": "^", "linewidth": 1.6}),
@@ -267,7 +267,7 @@ class Price(Picture):
         """One pair of axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0.8, 9.2), "ylim": (5e-5, 3), "yscale": "log"}
-        ax = axes(fig, 58, 40, 268, 150, xlabel="bits a weight", ylabel="error (σ²)", grid="both", **limits)
+        ax = axes(fig, 58, 40, 268, 138, xlabel="bits a weight", ylabel="error (σ²)", grid="both", **limits)
         ax.set_yticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
         ax.minorticks_off()
         self.lines = [self.live(line(ax, "error", markersize=4, **style)) for _, _, style in self.STYLES]

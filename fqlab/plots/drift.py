@@ -30,19 +30,19 @@ class Holdings(Picture):
         counts: np.ndarray  # int [clients, digits]
         skew: str  # in words
 
-    width, height = 338, 268
+    width, height = 338, 254
 
     def build(self, fig: FigureBase) -> None:
         """Two axes over one scale of clients."""
         self.title = self.live(title(fig))
-        top = axes(fig, 52, 186, 274, 48, xlim=(-0.6, 9.6), ylim=(0, 1), grid="", spines=("bottom",), ylabel="images")
+        top = axes(fig, 52, 172, 274, 48, xlim=(-0.6, 9.6), ylim=(0, 1), grid="", spines=("bottom",), ylabel="images")
         top.set_xticks([])
         top.set_yticks([])
         empty = (np.zeros(10), np.arange(11) - 0.5)
         self.bars = self.live(top.stairs(*empty, fill=True, color=style_for("weights").color))
         self.counts = [self.live(note(top, "", x=k, y=0.0, ha="center", va="bottom", halo=False)) for k in range(10)]
         ax = axes(
-            fig, 52, 38, 274, 144, xlim=(-0.6, 9.6), ylim=(9.6, -0.6), grid="both", xlabel="client", ylabel="digit"
+            fig, 52, 38, 274, 130, xlim=(-0.6, 9.6), ylim=(9.6, -0.6), grid="both", xlabel="client", ylabel="digit"
         )
         ax.set_xticks(range(10))
         ax.set_yticks(range(10))
@@ -77,13 +77,13 @@ class ClientDrift(Picture):
         scatter: Sequence[float]  # by round
         moved: float
 
-    width, height = 338, 268
+    width, height = 338, 254
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes with fixed limits, so that settings compare."""
         self.title = self.live(title(fig))
         names = {"xlabel": "along the first average step", "ylabel": "across: main disagreement"}
-        self.axes = axes(fig, 52, 40, 274, 194, grid="both", xlim=(-1, 11), ylim=(-3.2, 3.2), **names)
+        self.axes = axes(fig, 52, 40, 274, 180, grid="both", xlim=(-1, 11), ylim=(-3.2, 3.2), **names)
         self.old = self.live(LineCollection([], colors="#d5dae0", linewidths=0.8))
         self.fan = self.live(LineCollection([], colors=CLIENT, linewidths=1.5))
         self.axes.add_collection(self.old)
@@ -138,13 +138,13 @@ class Progress(Picture):
         average: Sequence[float]  # accuracy by round, from 1
         clients: Sequence[Sequence[float]]  # [rounds, clients]
 
-    width, height = 686, 222
+    width, height = 686, 212
 
     def build(self, fig: FigureBase) -> None:
         """One wide pair of axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0.4, 20.4), "ylim": (0, 1.03)}
-        ax = axes(fig, 64, 38, 472, 146, xlabel="communication round", ylabel="test accuracy", **limits)
+        ax = axes(fig, 64, 38, 472, 136, xlabel="communication round", ylabel="test accuracy", **limits)
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         ax.set_xticks([1, 5, 10, 15, 20])
         self.spans = self.live(LineCollection([], colors="#cfe6f5", linewidths=5))

@@ -31,12 +31,12 @@ class PersonalAccuracy(Picture):
         kept: float  # share of the weights
         accuracy: float  # of the shared model on all digits
 
-    width, height = 338, 250
+    width, height = 338, 238
 
     def build(self, fig: FigureBase) -> None:
         """One axes."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 56, 42, 186, 164, xlabel="communication round", ylabel="accuracy on own digits",
+        ax = axes(fig, 56, 42, 186, 152, xlabel="communication round", ylabel="accuracy on own digits",
                   xlim=(0.5, ROUNDS + 0.5), ylim=(0, 1.03))  # fmt: skip
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         looks = {"before": "previous", "alone": "theory", "fedavg": "full precision", "now": "accuracy"}
@@ -70,7 +70,7 @@ class Costs(Picture):
         lottery: Mapping[str, float]  # bill -> megabytes
         fedavg: Mapping[str, float]
 
-    width, height = 338, 250
+    width, height = 338, 238
     BILLS = (
         ("one way", "one way, weights only (paper)"),
         ("both ways", "both ways, masks and headers too"),
@@ -85,7 +85,7 @@ class Costs(Picture):
             14,
             42,
             300,
-            172,
+            160,
             xlabel="megabytes, whole run",
             xlim=(0, 20),
             ylim=(-0.45, 2.75),
@@ -131,7 +131,7 @@ class Masks(Picture):
         labels: Sequence[str]  # what each client holds
         client: int  # that is marked
 
-    width, height = 686, 240
+    width, height = 686, 228
 
     def build(self, fig: FigureBase) -> None:
         """Ten small pixel maps in two rows, and a histogram."""
@@ -142,7 +142,7 @@ class Masks(Picture):
         self.frames = []
         for c in range(CLIENTS):
             ax = axes(
-                fig, 12 + 74 * (c % 5), 118 - 96 * (c // 5), 64, 64, grid="", spines=("left", "right", "top", "bottom")
+                fig, 12 + 74 * (c % 5), 112 - 90 * (c // 5), 64, 58, grid="", spines=("left", "right", "top", "bottom")
             )
             ax.set(xticks=[], yticks=[])
             image = ax.imshow(np.zeros((8, 8)), cmap=ramp, vmin=0, vmax=1, extent=(0, 1, 0, 1), aspect="auto")
@@ -157,7 +157,7 @@ class Masks(Picture):
             446,
             42,
             226,
-            148,
+            136,
             xlabel="clients that keep the weight",
             ylabel="% of a ticket",
             xlim=(0.4, 10.6),

@@ -172,7 +172,7 @@ class Rates(Picture):
         mse: float
         gain: tuple[float, ...]
 
-    width, height = 338, 228
+    width, height = 338, 194
 
     def build(self, fig: FigureBase) -> None:
         """One axis with four curves, and a marker for each way to count this packet."""
@@ -183,7 +183,7 @@ class Rates(Picture):
             56,
             40,
             270,
-            152,
+            118,
             xlabel="bits a weight",
             ylabel="squared error (σ²)",
             yscale="log",
@@ -256,14 +256,14 @@ class Overhead(Picture):
         weights: int  # of this packet
         share: float
 
-    width, height = 338, 228
+    width, height = 338, 194
 
     def build(self, fig: FigureBase) -> None:
         """One logarithmic axis, a dot a network."""
         self.title = self.live(title(fig))
         limits = {"xlim": (20, 1e6), "ylim": (1e-3, 1.3)}
         ax = axes(
-            fig, 56, 40, 270, 152, xlabel="weights in the packet", ylabel="header's share", yscale="log", **limits
+            fig, 56, 40, 270, 118, xlabel="weights in the packet", ylabel="header's share", yscale="log", **limits
         )
         ax.set_xscale("log")
         ax.minorticks_off()

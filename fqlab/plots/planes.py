@@ -122,14 +122,14 @@ class Widths(Picture):
         epoch: int  # shown
         run: Any  # what the run depends on
 
-    width, height = 338, 284
+    width, height = 338, 270
     DASHES = ("-", (0, (1.2, 1.2)), (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes with steps."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0, 24), "ylim": (0, 8.8)}
-        ax = axes(fig, 40, 40, 234, 202, xlabel="epoch of bit-level training", ylabel="bits", **limits)
+        ax = axes(fig, 40, 40, 234, 188, xlabel="epoch of bit-level training", ylabel="bits", **limits)
         ax.set_yticks(range(0, 9, 2))
         ax.set_xticks(range(0, 25, 8))
         ax.add_patch(Rectangle((16, 0), 8, 8.8, color="#f3f4f6", linewidth=0, zorder=0))
@@ -176,13 +176,13 @@ class Tradeoff(Picture):
         held: int  # epochs before fine-tuning
         run: Any  # what the run depends on
 
-    width, height = 338, 284
+    width, height = 338, 270
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes; bits fall to the right."""
         self.title = self.live(title(fig))
         limits = {"xlim": (8.4, 0.0), "ylim": (0, 1.03)}
-        ax = axes(fig, 54, 40, 272, 202, xlabel="bits a weight (mean)", ylabel="test accuracy", **limits)
+        ax = axes(fig, 54, 40, 272, 188, xlabel="bits a weight (mean)", ylabel="test accuracy", **limits)
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         ax.set_xticks([8, 6, 4, 2, 1])
         self.start = self.live(line(ax, "full precision"))

@@ -127,7 +127,7 @@ class _Curve(Picture):
         against: Sequence[float] = ()  # stored beside it, in place of the last setting
         other: str = "before"  # what that is called
 
-    width, height = 338, 232
+    width, height = 338, 216
     whose: ClassVar[str]
     short: ClassVar[str]
 
@@ -135,7 +135,7 @@ class _Curve(Picture):
         """One axis."""
         self.title = self.live(title(fig))
         ax = axes(
-            fig, 58, 40, 204, 152, xlabel="communication round", ylabel="accuracy", xlim=(0.5, 8.5), ylim=(0, 1.04)
+            fig, 58, 40, 204, 136, xlabel="communication round", ylabel="accuracy", xlim=(0.5, 8.5), ylim=(0, 1.04)
         )
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         ax.set_xticks([2, 4, 6, 8])

@@ -47,14 +47,14 @@ class Ladders(Picture):
         chosen: str
         histogram: tuple[np.ndarray, np.ndarray]
 
-    width, height = 686, 262
+    width, height = 686, 250
     drag = {"x": Drag("weight", 2 * WIDEST / 374)}
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes with a row for each grid."""
         self.title = self.live(title(fig))
         limits = {"xlim": (-WIDEST, WIDEST), "ylim": (0, 5.05)}
-        ax = axes(fig, 138, 40, 374, 180, xlabel="weight (σ)", grid="", spines=("bottom",), **limits)
+        ax = axes(fig, 138, 40, 374, 168, xlabel="weight (σ)", grid="", spines=("bottom",), **limits)
         ax.set_yticks([])
         ax.hlines(range(1, 5), -WIDEST, WIDEST, colors=RULE, linewidth=0.8)
         empty = (np.zeros(80), np.linspace(-WIDEST, WIDEST, 81))
@@ -144,14 +144,14 @@ class Staircase(Picture):
         step: float
         name: str
 
-    width, height = 338, 228
+    width, height = 338, 216
     drag = {"x": Drag("weight", 2 * WIDEST / 280)}
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes, weights in and levels out."""
         self.title = self.live(title(fig))
         limits = {"xlim": (-WIDEST, WIDEST), "ylim": (-WIDEST, WIDEST)}
-        ax = axes(fig, 46, 40, 280, 150, xlabel="weight (σ)", ylabel="level (σ)", **limits)
+        ax = axes(fig, 46, 40, 280, 138, xlabel="weight (σ)", ylabel="level (σ)", **limits)
         ax.plot([-WIDEST, WIDEST], [-WIDEST, WIDEST], color=style_for("previous").color, linewidth=1.2)
         self.stairs = self.live(line(ax, "bits", linewidth=1.8))
         self.miss = self.live(line(ax, "error", linewidth=2.2))
@@ -188,13 +188,13 @@ class Fair(Picture):
         bits: int
         names: Mapping[str, str]
 
-    width, height = 338, 228
+    width, height = 338, 216
 
     def build(self, fig: FigureBase) -> None:
         """One pair of axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (-0.3, 9.3), "ylim": (1.2e-5, 2.5), "yscale": "log"}
-        ax = axes(fig, 58, 40, 268, 150, ylabel="least error (σ²)", grid="both", **limits)
+        ax = axes(fig, 58, 40, 268, 138, ylabel="least error (σ²)", grid="both", **limits)
         ax.set_yticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
         ax.minorticks_off()
         self.unit = self.live(fig.text(192 / 338, 8 / 228, "", fontsize=11.5, color=INK, ha="center", va="bottom"))

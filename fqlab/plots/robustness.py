@@ -42,13 +42,13 @@ class Deployed(Picture):
         bits: int  # trained at
         chip: int
 
-    width, height = 686, 246
+    width, height = 686, 234
 
     def build(self, fig: FigureBase) -> None:
         """One axes, the widths as categories."""
         self.title = self.live(title(fig))
         ax = axes(
-            fig, 64, 42, 500, 164, xlabel="bits of the deployed weights", ylabel="test accuracy",
+            fig, 64, 42, 500, 152, xlabel="bits of the deployed weights", ylabel="test accuracy",
             xlim=(-0.35, len(CHIPS) - 0.65), ylim=(0, 1.03),
         )  # fmt: skip
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
@@ -124,12 +124,12 @@ class Shape(Picture):
         zeros: float
         kurtosis: float
 
-    width, height = 338, 252
+    width, height = 338, 232
 
     def build(self, fig: FigureBase) -> None:
         """One axes: histogram below, levels across, shares above."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 16, 42, 306, 170, xlabel="first layer: weight / largest weight", xlim=(-1.08, 1.08), ylim=(0, 1.25),
+        ax = axes(fig, 16, 42, 306, 150, xlabel="first layer: weight / largest weight", xlim=(-1.08, 1.08), ylim=(0, 1.25),
                   grid="", spines=("bottom",))  # fmt: skip
         ax.set_yticks([])
         ax.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
@@ -174,12 +174,12 @@ class KurtosisPath(Picture):
         bits: int
         chip: int
 
-    width, height = 338, 252
+    width, height = 338, 232
 
     def build(self, fig: FigureBase) -> None:
         """One axes with the kurtosis of the uniform and of the normal law marked."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 40, 42, 236, 170, xlabel="communication round", ylabel="kurtosis", xlim=(0, ROUNDS), ylim=(1, PEAK),
+        ax = axes(fig, 40, 42, 236, 150, xlabel="communication round", ylabel="kurtosis", xlim=(0, ROUNDS), ylim=(1, PEAK),
                   grid="")  # fmt: skip
         for height, law, up in ((1.8, "uniform", -0.25), (3.0, "normal", 0.2), (6.0, "Laplace", 0.2)):
             ax.axhline(height, color="#e4e7eb", linewidth=1)

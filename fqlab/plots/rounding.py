@@ -87,14 +87,14 @@ class Crossing(Picture):
         mse: Sequence[float]
         cross: float | None
 
-    width, height = 338, 276
+    width, height = 338, 240
 
     def build(self, fig: FigureBase) -> None:
         """One pair of logarithmic axes with fixed limits."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0.9, 1.15 * MOST), "ylim": (LOW, HIGH), "yscale": "log"}
         names = {"xlabel": "clients M", "ylabel": "squared error of the mean"}
-        ax = axes(fig, 60, 40, 266, 194, **limits, **names)
+        ax = axes(fig, 60, 40, 266, 158, **limits, **names)
         ax.set_xscale("log")
         ax.set_xticks([1, 2, 5, 10, 30, 100], ["1", "2", "5", "10", "30", "100"])
         ax.set_yticks([1e-6, 1e-4, 1e-2, 1])
@@ -160,13 +160,13 @@ class Shares(Picture):
         parts: Sequence[tuple[float, float]]  # bias, chance: one client nearest, stochastic; mean nearest, stochastic
         clients: int
 
-    width, height = 338, 276
+    width, height = 338, 240
 
     def build(self, fig: FigureBase) -> None:
         """Two pairs of bars: one client, and the mean of M."""
         self.title = self.live(title(fig))
         ax = axes(
-            fig, 100, 40, 226, 186, xlim=(0, 1), ylim=(3.95, -0.8), grid="x", xlabel="squared error, of the largest"
+            fig, 100, 40, 226, 150, xlim=(0, 1), ylim=(3.95, -0.8), grid="x", xlabel="squared error, of the largest"
         )
         ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
         ax.set_yticks([0, 1, 2.5, 3.5], ["nearest", "stochastic"] * 2)
@@ -182,7 +182,7 @@ class Shares(Picture):
             self.bias.append(self.live(ax.add_patch(solid)))
             self.chance.append(self.live(ax.add_patch(open_)))
             self.values.append(self.live(note(ax, "", y=y)))
-        fig.text(100 / 338, 1 - 40 / 276, "■ bias: stays     ▨ chance: divided by M", fontsize=11, color=MUTED)
+        fig.text(100 / self.width, 1 - 40 / self.height, "■ bias: stays     ▨ chance: divided by M", fontsize=11, color=MUTED)
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         parts = data.parts

@@ -46,7 +46,7 @@ class Levels(Picture):
         exact: bool  # nothing is quantized
         sent: str  # "weights" or "differences"
 
-    width, height = 338, 280
+    width, height = 338, 264
 
     def build(self, fig: FigureBase) -> None:
         """Two axes: the histogram, and the two kinds of error with their sum."""
@@ -55,7 +55,7 @@ class Levels(Picture):
         self._build_mse(fig)
 
     def _build_weights(self, fig: FigureBase) -> None:
-        ax = axes(fig, 52, 176, 274, 72, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
+        ax = axes(fig, 52, 164, 274, 68, xlim=(-WIDEST, WIDEST), ylim=(0, 1.3), grid="", spines=("bottom",))
         ax.set_yticks([])
         style = {"ha": "center", "rotation": 90, "fontsize": 11.5, "halo": False}
         self.sent = self.live(note(ax, "", x=-1.18 * WIDEST, y=0.65, **style))
@@ -74,7 +74,7 @@ class Levels(Picture):
 
     def _build_mse(self, fig: FigureBase) -> None:
         limits = {"xlim": (0, WIDEST), "ylim": (FLOOR, CEILING)}
-        ax = axes(fig, 52, 40, 274, 106, xlabel="clip (σ)", ylabel="error (σ²)", yscale="log", **limits)
+        ax = axes(fig, 52, 40, 274, 98, xlabel="clip (σ)", ylabel="error (σ²)", yscale="log", **limits)
         ax.set_yticks([1e-4, 1e-2, 1])
         ax.minorticks_off()
         self.cut = self.live(line(ax, "clipping", linewidth=1.4))
@@ -163,7 +163,7 @@ class PlaneDensity(Picture):
         epsilon: float
         on: bool  # whether epsilon acts
 
-    width, height = 338, 280
+    width, height = 338, 264
 
     def build(self, fig: FigureBase) -> None:
         """Two axes: steps of bits against ε, and a matrix of layers and planes."""
@@ -173,7 +173,7 @@ class PlaneDensity(Picture):
 
     def _build_steps(self, fig: FigureBase) -> None:
         limits = {"xlim": (0, MOST_EPSILON), "ylim": (0, MOST_BITS + 0.9)}
-        ax = axes(fig, 40, 156, 246, 80, ylabel="bits kept", **limits)
+        ax = axes(fig, 40, 146, 246, 74, ylabel="bits kept", **limits)
         ax.set_yticks([2, 4, 6, 8])
         ax.set_xticks([0, 0.05, 0.1, 0.15, 0.2], ["0", "0.05", "0.1", "0.15", "0.2"])
         dashes = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
@@ -185,7 +185,7 @@ class PlaneDensity(Picture):
         self.ends = [self.live(note(ax, "", x=0.205, color=style_for("bits").color, halo=False)) for _ in dashes]
 
     def _build_matrix(self, fig: FigureBase) -> None:
-        ax = axes(fig, 40, 26, 286, 84, xlim=(0, 1), ylim=(0, 1), grid="", spines=())
+        ax = axes(fig, 40, 26, 286, 78, xlim=(0, 1), ylim=(0, 1), grid="", spines=())
         ax.set_xticks([])
         ax.set_yticks([])
         ramp = LinearSegmentedColormap.from_list("ones", ["#ffffff", style_for("bits").color]).with_extremes(
@@ -286,13 +286,13 @@ class TrainingCurve(Picture):
         down: int
         full_up: int
 
-    width, height = 686, 206
+    width, height = 686, 202
 
     def build(self, fig: FigureBase) -> None:
         """Two axes: accuracy against rounds, and bytes a round."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0.5, 30.5), "ylim": (0, 1.03)}
-        ax = axes(fig, 64, 38, 350, 130, xlabel="communication round", ylabel="test accuracy", **limits)
+        ax = axes(fig, 64, 38, 350, 126, xlabel="communication round", ylabel="test accuracy", **limits)
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         self.curves = {kind: self.live(line(ax, kind)) for kind in ("previous", "full precision", "accuracy")}
         self.end = self.live(line(ax, "accuracy", markers=True, linestyle=""))
@@ -305,7 +305,7 @@ class TrainingCurve(Picture):
         self._build_bytes(fig)
 
     def _build_bytes(self, fig: FigureBase) -> None:
-        ax = axes(fig, 580, 38, 92, 130, xlabel="of 32 bit", xlim=(0, 1.15), ylim=(-0.5, 2.65), grid="x")
+        ax = axes(fig, 580, 38, 92, 126, xlabel="of 32 bit", xlim=(0, 1.15), ylim=(-0.5, 2.65), grid="x")
         ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
         note(ax, "bytes a round, all clients", x=1.15, y=2.86, ha="right", va="bottom", color=MUTED, halo=False)
         self.bars, self.values = build_bytes(ax, ("up", "up, coded", "down"), (1.0, 0.6, 0.3))

@@ -71,6 +71,7 @@ def test_the_pins_satisfy_the_package() -> None:
             assert needed.specifier.contains(pins[needed.name])
 
 
+@pytest.mark.skipif(not find_spec("jupyterlab"), reason="needs JupyterLab: pip install 'fqlab[lab]'")
 def test_postbuild_stops_at_the_first_failure_installs_only_the_package_and_saves_as_make_lab_does() -> None:
     lines = (BINDER / "postBuild").read_text(encoding="utf-8").splitlines()
     commands = [line for line in lines if line and not line.startswith("#")]

@@ -24,7 +24,7 @@ NOISE = 0.4
 
 RESENT = "on the slowest line TCP sent a tenth more bytes than on a free one, and rounds took longer still"
 STEPS = "rounds at one megabit a second already took a second more than over a free line; part of the delay fits into that waiting"
-WINDOWS = "by a hundredth of a second: a long packet waits for as many windows of TCP as were allowed for, and noise is not idle"
+WINDOWS = "by a hundredth of a second, which is less than these rounds differ"
 ALIKE = "five per cent cost two to three seconds at every width: 40 kB of each round are Flower's own small messages, lost as often"
 DIFFERS = {
     "rate": {(0.1, bits): RESENT for bits in (32, 4, 2)},

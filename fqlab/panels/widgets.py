@@ -40,14 +40,14 @@ STYLE = """
 .fqlab-panel .fqlab-control > .widget-label { text-align: left; overflow: visible; }
 .fqlab-panel .fqlab-control select, .fqlab-panel .fqlab-control input { font-size: var(--fqlab-font, 12px); height: 26px; line-height: 24px; }
 .fqlab-panel .fqlab-control.widget-dropdown, .fqlab-panel .fqlab-control.widget-text { height: 28px; }
-.fqlab-panel .fqlab-slider, .fqlab-panel .fqlab-tall { display: grid; grid-template-columns: 1fr auto; height: 40px;
-  grid-template-rows: 19px 21px; align-items: center; }
+.fqlab-panel .fqlab-slider, .fqlab-panel .fqlab-tall { display: grid; grid-template-columns: 1fr auto; height: 30px;
+  grid-template-rows: 19px 11px; align-items: center; }
 .fqlab-panel .fqlab-control.fqlab-tall { height: 47px; grid-template-rows: 19px 28px; }
 .fqlab-panel .fqlab-slider > .widget-label, .fqlab-panel .fqlab-tall > .widget-label { grid-area: 1 / 1; width: auto !important;
   height: 19px; line-height: 19px; margin: 0; }
 .fqlab-panel .fqlab-slider > .widget-readout { grid-area: 1 / 2; height: 19px; line-height: 19px; min-width: 40px; margin: 0;
   font-weight: 600; font-variant-numeric: tabular-nums; text-align: right; }
-.fqlab-panel .fqlab-slider > .slider-container { grid-area: 2 / 1 / 3 / 3; margin: 0 8px; width: auto; height: 21px; }
+.fqlab-panel .fqlab-slider > .slider-container { grid-area: 2 / 1 / 3 / 3; margin: 0 8px; width: auto; height: 11px; }
 .fqlab-panel .fqlab-tall > select, .fqlab-panel .fqlab-tall > input { grid-area: 2 / 1 / 3 / 3; }
 .fqlab-panel .fqlab-picture { box-shadow: 0 0 0 1px var(--jp-border-color2, #d0d7de); border-radius: 5px; background: #fff;
   object-fit: fill; margin: 0; border: 0; padding: 0; }

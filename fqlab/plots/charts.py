@@ -74,12 +74,12 @@ class Rebuilt(Picture):
         again: tuple[float, float] | None = None  # value and spread of the picked point, run again
         tips: Sequence[Sequence[Tip]] = field(default=())  # of every point, arm by arm
 
-    width, height = 686, 316
+    width, height = 686, 300
 
     def build(self, fig: FigureBase) -> None:
         """One axes, the arms' names in a column on its right."""
         self.title = self.live(title(fig))
-        self.ax = axes(fig, 58, 58, 460, 212)
+        self.ax = axes(fig, 58, 58, 460, 196)
         self.bars = self.live(LineCollection([], capstyle="butt", zorder=1.5))
         self.spreads = self.live(LineCollection([], linewidths=1.3, zorder=2.2))
         self.ax.add_collection(self.bars)
@@ -243,14 +243,14 @@ class Card(Picture):
         headline: str
         lines: tuple[tuple[str, str], ...]  # (what, words)
 
-    width, height = 686, 182
+    width, height = 686, 166
     LINES = 8
 
     def build(self, fig: FigureBase) -> None:
         """A headline and lines in two columns."""
         self.title = self.live(title(fig))
         style = {"fontsize": 11.5, "va": "top", "ha": "left"}
-        tops = [1 - (34 + 18 * k) / self.height for k in range(self.LINES)]
+        tops = [1 - (32 + 17 * k) / self.height for k in range(self.LINES)]
         self.heads = [self.live(fig.text(10 / 686, top, "", color=MUTED, **style)) for top in tops]
         self.words = [self.live(fig.text(92 / 686, top, "", color=INK, **style)) for top in tops]
 

@@ -87,11 +87,11 @@ class State(Settings):
         label="Show",
         low=0,
         high=LAST,
-        group="Look",
+        group="Look and run",
         help="0: what the last round moved; 1: as sent; 2: common base; then bit by bit",
         when=_live,
     )
-    seed: int = control(0, label="Seed", low=0, high=999, box=True, group="Run", when=_live)
+    seed: int = control(0, label="Seed", low=0, high=999, box=True, when=_live)
 
 
 class Precision(Panel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import re
 import signal
 import sys
@@ -275,7 +276,7 @@ def _parser(method: str, command: str, about: str) -> _Parser:
     for name, default in partition.settings().items():
         _flag(group, "split", name, default, partition.split.__doc__)
     group = parser.add_argument_group(f"method {method}")
-    described = "".join(kind.__doc__ or "" for kind in type(methods.make(method)).__mro__)
+    described = "\n".join(inspect.cleandoc(kind.__doc__ or "") for kind in type(methods.make(method)).__mro__)
     for name, field in methods.options(method).items():
         _flag(group, "option", name, field.default, described)
     return parser
@@ -284,7 +285,8 @@ def _parser(method: str, command: str, about: str) -> _Parser:
 def _flag(group: Any, part: str, name: str, default: Any, doc: str | None) -> None:
     """A flag for one setting, explained by the ``Args:`` line of its docstring."""
     parse = str if isinstance(default, str) else _number_or_text
-    line = re.search(rf"^ {{8}}[\w, ]*\b{name}\b[\w, ]*: (.*(?:\n {{12}}.*)*)", doc or "", re.MULTILINE)
+    clean = inspect.cleandoc(doc or "")  # from Python 3.13 on docstrings come without their indentation
+    line = re.search(rf"^ {{4}}[\w, ]*\b{name}\b[\w, ]*: (.*(?:\n {{8}}.*)*)", clean, re.MULTILINE)
     words = re.sub(r":\w+:(?=`)|`", "", " ".join(line[1].split())).replace("%", "%%") if line else name
     shape = "true|false" if isinstance(default, bool) else "VALUE"
     text = f"{words.rstrip('.')} (default: {default!r})"

@@ -31,6 +31,7 @@ def lessons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed")
 def test_the_tour_opens_by_default_and_options_are_passed_on(lessons: Path) -> None:
     line = launcher.command(["--no-browser"])
     assert line[:3] == [sys.executable, "-m", "jupyterlab"]
@@ -39,6 +40,7 @@ def test_the_tour_opens_by_default_and_options_are_passed_on(lessons: Path) -> N
     assert "--no-browser" in line
 
 
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed")
 def test_a_lesson_can_be_named_by_its_number(lessons: Path) -> None:
     line = launcher.command(["03", "--port", "9999"])
     assert "--LabApp.default_url=/lab/tree/03_optimal_clipping.ipynb" in line
@@ -80,6 +82,7 @@ def test_what_is_no_lesson_is_one_sentence(course: Path, name: str) -> None:
     assert len(str(told.value)) < 300
 
 
+@pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed")
 def test_an_unknown_lesson_is_one_sentence(lessons: Path) -> None:
     with pytest.raises(FqlabError, match="lesson is '77', but must be one of 00_tour, 03_optimal_clipping."):
         launcher.command(["77"])

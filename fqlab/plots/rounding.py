@@ -182,7 +182,9 @@ class Shares(Picture):
             self.bias.append(self.live(ax.add_patch(solid)))
             self.chance.append(self.live(ax.add_patch(open_)))
             self.values.append(self.live(note(ax, "", y=y)))
-        fig.text(100 / self.width, 1 - 40 / self.height, "■ bias: stays     ▨ chance: divided by M", fontsize=11, color=MUTED)
+        fig.text(
+            100 / self.width, 1 - 40 / self.height, "■ bias: stays     ▨ chance: divided by M", fontsize=11, color=MUTED
+        )
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         parts = data.parts

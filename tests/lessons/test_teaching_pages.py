@@ -122,7 +122,9 @@ def test_the_tour_closes_with_its_bytes():
         panel = panels.tour()
         panel.preset(preset)
         assert panel.wait(60)
-        kilobytes.append([float(x) for x in re.search(r"([\d.]+) kB up.*?([\d.]+) kB down", panel.description).groups()])
+        kilobytes.append(
+            [float(x) for x in re.search(r"([\d.]+) kB up.*?([\d.]+) kB down", panel.description).groups()]
+        )
         panel.close()
     (up, down), (up_1, down_1) = kilobytes
     assert 15.5 < up / up_1 < 16

@@ -72,8 +72,8 @@ panel
 #    almost 90 %. What did the middle one change?
 # 2. At *Stochastic* move the clip from 1 to 1.3. The squared error grows. What does the accuracy do? Try it at *1 bit*,
 #    up to 1.5.
-# 3. *Differences*, one bit too, has the largest squared error of all, 42 times the best, and the accuracy of full precision. Now
-#    set *Send* to *weights*. Which of the two was it, the range or what is sent?
+# 3. *Differences*, one bit too, has the largest squared error of all, over 40 times the best, and full precision's accuracy.
+#    Now set *Send* to *weights*. Which of the two was it, the range or what is sent?
 # 4. Press *ε = 0.1*. The clip is twice too wide, so the top bit is rarely used. What does ε give back, and what does it
 #    cost?
 #

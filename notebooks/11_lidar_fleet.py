@@ -67,7 +67,7 @@ panel
 # 1. Echoes fall as $1/r^2$ with distance $r$. Why do poles lie below the line?
 # 2. Press *Fog*. The dashed law bends: what is added to $1/r^2$?
 # 3. Press *High scanner*, then set the lift to 0. Who profits from a tall lorry, and which ring of ground goes dark?
-# 4. Press *3 bit, nearest*, then *3 bit, stochastic*. Every town loses. Which one loses far more, and what gives it back?
+# 4. Press *3 bit, nearest*: every town loses. Which one loses far more? Then press *3 bit, stochastic*: what is given back?
 #
 # ## Explain
 #

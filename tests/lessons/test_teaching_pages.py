@@ -101,6 +101,36 @@ def test_named_presets_are_buttons_in_this_order(number: str):
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "words", "identity", "low", "high"),
+    [
+        ("00", "The answer is 10 %", "00-one-bit", 5, 15),
+        ("05", "says 99 %", "05-one-fine-device", 98.5, 99.5),
+        ("10", "375 is the wrong right answer", "10-thousand-codes", 376, 1000),
+    ],
+)
+def test_answers_said_are_the_answers(number: str, words: str, identity: str, low: float, high: float):
+    assert words in sections()[number]
+    assert low <= contents.prediction(identity).result() <= high
+
+
+def test_the_tour_closes_with_its_bytes():
+    """Sixteen times fewer up, less than twice fewer in all; the packets' headers are counted."""
+    assert "sixteen times fewer up, less than twice fewer in all" in sections()["00"]
+    kilobytes = []
+    for preset in ("Float", "1 bit, clip × 1.5"):
+        panel = panels.tour()
+        panel.preset(preset)
+        assert panel.wait(60)
+        kilobytes.append(
+            [float(x) for x in re.search(r"([\d.]+) kB up.*?([\d.]+) kB down", panel.description).groups()]
+        )
+        panel.close()
+    (up, down), (up_1, down_1) = kilobytes
+    assert 15.5 < up / up_1 < 16
+    assert 1.8 < (up + down) / (up_1 + down_1) < 2
+
+
 def test_the_examples_work():
     codes = re.search(r'classroom\("([^"]+)", """(.*?)"""', INSTRUCTORS, re.DOTALL)
     guesses, left_out = gather(codes[1], codes[2])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -155,6 +156,9 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
 }  # fmt: skip
 
 
+INSTRUCTORS = Path(__file__).resolve().parents[2] / "notebooks" / "INSTRUCTORS.md"
+
+
 @pytest.fixture(scope="module", params=list(HEADLINES))
 def panel(request: pytest.FixtureRequest) -> Iterator[Panel]:
     panel = getattr(panels, request.param)()
@@ -166,6 +170,16 @@ def test_every_panel_and_every_preset_has_a_headline() -> None:
     assert set(HEADLINES) == set(panels.PANELS)
     for name, rows in HEADLINES.items():
         assert list(rows) == list(getattr(panels, name).presets), name
+
+
+def test_the_five_minutes_say_numbers_of_these_ranges() -> None:
+    text = INSTRUCTORS.read_text(encoding="utf-8")
+    table = text.partition("### Five minutes")[2].partition("### Ninety minutes")[0]
+    said = re.findall(r"\*([^*]+)\*(?:, 1 bit)?: (\d+) %", table)
+    assert [preset for preset, _ in said] == list(HEADLINES["tour"])[1:8]
+    for preset, percent in said:
+        _, low, high = HEADLINES["tour"][preset]
+        assert low <= int(percent) <= high, preset
 
 
 def test_headlines(panel: Panel) -> None:

@@ -96,7 +96,7 @@ class Rebuilt(Picture):
         new = {"marker": "X", "markersize": 10, "markerfacecolor": "#ffffff", "markeredgecolor": INK}
         self.new = self.live(line(self.ax, 0, linestyle="", zorder=3.2, **new))
         self.names = [self.live(note(self.ax, "", halo=False, va="center")) for _ in range(MOST)]
-        self.setup: Text = self.live(fig.text(10 / 686, 9 / 316, "", fontsize=11, color=MUTED))
+        self.setup: Text = self.live(fig.text(10 / self.width, 9 / self.height, "", fontsize=11, color=MUTED))
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         self._axes(data)
@@ -251,8 +251,8 @@ class Card(Picture):
         self.title = self.live(title(fig))
         style = {"fontsize": 11.5, "va": "top", "ha": "left"}
         tops = [1 - (32 + 17 * k) / self.height for k in range(self.LINES)]
-        self.heads = [self.live(fig.text(10 / 686, top, "", color=MUTED, **style)) for top in tops]
-        self.words = [self.live(fig.text(92 / 686, top, "", color=INK, **style)) for top in tops]
+        self.heads = [self.live(fig.text(10 / self.width, top, "", color=MUTED, **style)) for top in tops]
+        self.words = [self.live(fig.text(92 / self.width, top, "", color=INK, **style)) for top in tops]
 
     def update(self, data: Data, ghost: Data | None = None) -> str:
         self.title.set_text(data.headline)

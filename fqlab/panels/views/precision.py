@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -207,8 +208,8 @@ def frame(state: State, steps: list[Step]) -> Frame:
 
 def stored(state: State) -> Frame:
     """The study of weak clients, trained beforehand with the integer update: FedMPQ where bits are dealt, else AQFL."""
-    method = "fedmpq" if state.scheme == "full" else "aqfl"
-    curves = weak_clients.curves("unequal", method, "integer")
+    method = "FedMPQ" if state.scheme == "full" else "AQFL"
+    curves = weak_clients.curves("unequal", method.lower(), "integer")
     first = curves[0]
     stage = f"Stored: bits, and the share of weights moved, in round {len(first.accuracy)} (seed {first.seed})"
     pictures = {
@@ -216,11 +217,10 @@ def stored(state: State) -> Frame:
         Weakest: _beside(state, [c.weakest for c in curves], "weakest"),
         Average: _beside(state, [c.refreshed for c in curves], "refreshed"),
     }
-    average, own = (
-        sum(c[-1] for c in kind) / len(curves) for kind in zip(*((c.refreshed, c.weakest) for c in curves), strict=True)
-    )
+    average = fmean(c.refreshed[-1] for c in curves)
+    own = fmean(c.weakest[-1] for c in curves)
     message = (
-        f"Stored, not trained here: {method.upper().replace('FEDMPQ', 'FedMPQ')} on Fashion-MNIST at 14 × 14, ResNet-8, "
+        f"Stored, not trained here: {method} on Fashion-MNIST at 14 × 14, ResNet-8, "
         f"{len(curves)} seeds: accuracy {average:.1%}, the weakest device's own model {own:.1%}."
     )
     rows = [

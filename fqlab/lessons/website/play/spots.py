@@ -23,8 +23,8 @@ def stored(spots: Sequence[Spot], state: Settings) -> list[StoredSpot]:
 
 def _changes(spot: Spot, state: Settings) -> list[list[int]] | int:
     after = changed(state, spot.tip.changes)
-    numbers = [(k, c.index(getattr(after, c.name))) for k, c in enumerate(controls(type(state)))]
-    return [list(pair) for pair in numbers if controls(type(state))[pair[0]].name in spot.tip.changes] or 0
+    turned = [(k, c) for k, c in enumerate(controls(type(state))) if c.name in spot.tip.changes]
+    return [[k, c.index(getattr(after, c.name))] for k, c in turned] or 0
 
 
 def drags(panel: type[Panel], kind: type[Picture]) -> list[Any] | int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 from fqlab.federation.engines.crew import one_thread
 from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
@@ -85,9 +85,9 @@ def refuse(row: Row, scale: str) -> None:
     one_of("scale", scale, SCALES)
     if scale not in row.scales:
         has = ", ".join(row.scales) or "none"
-        raise ConfigError(f"scale is {scale!r}, but {row.id!r} has no set-up of that scale (it has {has}).")
+        raise ConfigError(f"scale is {shown(scale)}, but {shown(row.id)} has no set-up of that scale (it has {has}).")
     if not row.recipe:
-        raise ConfigError(f"claim is {row.id!r}, but it has no recipe: {row.not_run[scale]}.")
+        raise ConfigError(f"claim is {shown(row.id)}, but it has no recipe: {row.not_run[scale]}.")
 
 
 def recipe_of(row: Row, scale: str) -> Callable[[int], Any]:

@@ -115,7 +115,7 @@ def in_range(
     number: Any = value if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     within = (number > low if open_low else number >= low) and number <= high
     whole = isinstance(value, numbers.Integral)
-    long = whole and abs(value) > MOST
+    long = whole and abs(number) > MOST
     if not within or long or (integer and not whole):
         kind = "a whole number" if integer else "a number"
         hint = "; 64 bits must hold it" if long else f"; write {int(number)}" if within and number % 1 == 0 else ""

@@ -57,8 +57,7 @@ class Crew:
             return
         if self._pool is None:
             # The threads know no crew: one that nobody holds any more ends them, closed or not.
-            prepare = dict(initializer=_prepare, initargs=(self._own, self.model))
-            self._pool = ThreadPoolExecutor(self.workers, "fqlab-client", **prepare)
+            self._pool = ThreadPoolExecutor(self.workers, "fqlab-client", _prepare, (self._own, self.model))
         yield from self._pool.map(lambda item: work(self._own.model, item), items)
 
     def close(self) -> None:

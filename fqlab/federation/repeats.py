@@ -127,8 +127,9 @@ def read_run(path: Path) -> Stored:
     Raises:
         ConfigError: if the file cannot be read or holds no run.
     """
+    place = files.expand(path, "run")
     try:
-        stored = json.loads(files.read_bytes(path, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
+        stored = json.loads(files.read_bytes(place, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
         runs = stored.get("runs", [stored])
         seeds = ", ".join(str(run["experiment"]["seed"]) for run in runs)
         return Stored(

@@ -53,6 +53,20 @@ def test_each_seed_resumes_from_a_checkpoint_of_its_own(tmp_path):
     assert strip("a.json") == strip("b.json")
 
 
+def test_runs_at_home_are_found_and_what_is_no_file_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run("--rounds", "1", "--out", "~/a.json") == 0
+    assert main(["compare", "~/a.json", "~/a.json"]) == 0
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    capsys.readouterr()
+    for name in ("~/loop", "~", "", "\ud800", "a\0b", "x" * 5000, "/dev/null", "~nobody-of-this-name/x"):
+        assert main(["compare", name, "~/a.json"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("fqlab: run is ")
+        assert said.count("\n") == 1
+        assert len(said) < 250
+
+
 def test_two_runs_side_by_side(tmp_path, capsys):
     left, right = tmp_path / "a.json", tmp_path / "b.json"
     assert run("--out", str(left), "--entropy", "true") == 0

@@ -22,6 +22,7 @@ from fqlab.papers.charts.model import Point
 from fqlab.papers.claims.table import value_text
 from fqlab.papers.reproduce import run_row, seed_by_seed
 from fqlab.plots.charts import Card, Rebuilt
+from wording import outside
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,14 @@ def test_the_claim_on_the_card_is_the_one_of_the_ledger(panel, name):
         assert lines["verdict"].startswith(f"{told.verdict} ({told.scale})")
         assert told.result is None or value_text(row, told.result) in lines["verdict"]
         assert row.published is None or f"{row.published:.10g}" in lines["verdict"]
+    panel.reset()
+
+
+@pytest.mark.parametrize("name", list(CHARTS))
+def test_no_word_reaches_over_the_edge(panel, name):
+    for number in walk(name):
+        panel.set(figure=name, point=number)
+        assert outside(panel) == [], number
     panel.reset()
 
 

@@ -8,6 +8,7 @@ import io
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wording import outside
 
 from fqlab import panels
 from fqlab.errors import ConfigError
@@ -22,7 +23,6 @@ from fqlab.papers.charts.model import Point
 from fqlab.papers.claims.table import value_text
 from fqlab.papers.reproduce import run_row, seed_by_seed
 from fqlab.plots.charts import Card, Rebuilt
-from wording import outside
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wording import outside
 
 from fqlab import panels
 from fqlab.panels.frame import Panel
-from wording import outside
 
 ACCURACY = r"[Aa]ccuracy ([\d.]+)%"
 REACHES = r"reaches ([\d.]+)%"

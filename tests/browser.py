@@ -100,7 +100,7 @@ def write_notebook(path: Path, cells: list[str]) -> Path:
 class Server:
     """A JupyterLab of its own: own port, token, settings and runtime files, all under one folder."""
 
-    def __init__(self, home: Path, root: Path) -> None:
+    def __init__(self, home: Path, root: Path, hook: bool = True) -> None:
         self.token = secrets.token_hex(16)
         self.log = home / "server.log"
         with socket.socket() as probe:
@@ -122,7 +122,7 @@ class Server:
             f"--ServerApp.ip={HOST}", f"--ServerApp.port={self.url.rsplit(':')[-1]}",
             "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={self.token}",
-            "--ContentsManager.pre_save_hook=fqlab.lessons.notebook.before_saving",  # as make lab has it
+            *["--ContentsManager.pre_save_hook=fqlab.lessons.notebook.before_saving"] * hook,  # as make lab has it
         ]  # fmt: skip
         environment = os.environ | {key: str(path) for key, path in places.items()}
         with self.log.open("w") as log:
@@ -365,8 +365,11 @@ class Lab:
             self.sheets.pop().close()
 
 
-def lab_fixture(notebooks: Path, home: Path) -> Iterator[Lab]:
-    """The body of the ``lab`` fixture: copy ``notebooks``, start server and browser, clean up after."""
+def lab_fixture(notebooks: Path, home: Path, *, hook: bool = True) -> Iterator[Lab]:
+    """The body of the ``lab`` fixture: copy ``notebooks``, start server and browser, clean up after.
+
+    Without ``hook`` the server is one that knows nothing of fqlab.
+    """
     chromium = find_chromium()
     if chromium is None:
         looked = ", ".join(BROWSERS)
@@ -377,7 +380,7 @@ def lab_fixture(notebooks: Path, home: Path) -> Iterator[Lab]:
     folder = home / "notebooks"
     notebooks.mkdir(exist_ok=True)
     shutil.copytree(notebooks, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.py"))
-    server = Server(home, folder)
+    server = Server(home, folder, hook)
     try:
         server.wait()
         with playwright.sync_playwright() as driver:

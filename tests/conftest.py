@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -42,6 +43,20 @@ def somebodys_matplotlib() -> Callable[[], contextlib.AbstractContextManager[Non
         "axes.unicode_minus": False, "axes.formatter.use_mathtext": True, "xtick.top": True, "image.cmap": "jet",
     }  # fmt: skip
     return lambda: matplotlib.style.context(["dark_background", theirs])
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str, Any]]]:
+    """Call it with what ends a cell: the outputs that a notebook gets, each as text by MIME type."""
+    outputs: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: outputs.append(data))
+
+    def shown(value: Any) -> list[dict[str, Any]]:
+        outputs.clear()
+        value._ipython_display_()
+        return list(outputs)
+
+    return shown
 
 
 @pytest.fixture(scope="session")

@@ -38,9 +38,19 @@ class Ask(Card):
     def __repr__(self) -> str:
         return "\n".join(filter(None, [Card.__repr__(self), self.sentence]))
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        words = {"text/plain": Card.__repr__(self), "text/html": self._repr_html_()}
-        return words if reading() else (self.widget()._repr_mimebundle_(**kwargs) or {}) | words
+    def without_kernel(self) -> dict[str, str]:
+        """By MIME type the question alone."""
+        return {"text/plain": Card.__repr__(self), "text/html": self._repr_html_()}
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        from fqlab.panels import beside
+
+        if reading():
+            display(self.without_kernel(), raw=True)
+        else:
+            beside.show(self.widget(), self.without_kernel())
 
     def widget(self) -> VBox:
         """The question, the slider, the button, and the place where the answer to the guess appears."""

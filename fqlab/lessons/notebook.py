@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fqlab.panels.beside import VIEW
+
 __all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "shows", "tidy"]
 
 CLAIM = "nbval-check-output"
 PANEL = "panel"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 HOME = "mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/"
 """Where a lesson's Binder badge leads, before the lesson's own file name."""
 STATIC = ("text/html", "image/svg+xml", "image/png")
@@ -23,6 +24,8 @@ SHOWS = re.compile(
     r"""(?:\w+\.)*(?:predict\("[\w-]+"\)|quiz\("\d\d"\)|figure\("[\w-]+"\)|show_source\([^\n]+\))""", re.ASCII
 )
 """A cell that asks or shows the same to everybody; a guess typed into it is the learner's own."""
+RULE = re.compile(r'<style class="fqlab-still">.*?</style>', re.DOTALL)
+"""What hides a still behind its widget; where there is no widget, nothing is hidden."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -55,7 +58,9 @@ def _kept(output: dict[str, Any], cell: dict[str, Any]) -> bool:
     tags = cell["metadata"].get("tags", ())
     data = output.get("data", {})
     has_picture = any(kind in data for kind in STATIC)
-    if PANEL in tags and "data" in output and (has_picture or WIDGET not in data):
+    if set(data) == {VIEW}:
+        return False
+    if PANEL in tags and "data" in output and (has_picture or VIEW not in data):
         return True
     return CLAIM in tags or (shows(cell) and (has_picture or "text/markdown" in data))
 
@@ -73,7 +78,7 @@ def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _strip(output: dict[str, Any], number: int) -> None:
-    output.get("data", {}).pop(WIDGET, None)
+    _without_view(output)
     size = output.get("metadata", {}).get("image/png")
     output.get("metadata", {}).clear()
     if size:
@@ -86,31 +91,21 @@ def before_saving(model: dict[str, Any], path: str, **_: Any) -> None:
     """Hook of the Jupyter server: a lesson one has played with is saved as the repository stores it.
 
     Only the course's own lessons are tidied; what was typed into their cells stays. Whatever else lies in the folder, a
-    copy under another name or a lesson that somebody made into an assignment, is saved as it is, but for views of widgets
-    that nobody could open: see :func:`_leave_stills`.
+    copy under another name or a lesson that somebody made into an assignment, is saved as it is.
     """
     name = path.rpartition("/")[2]
     if model.get("type") != "notebook" or not isinstance(model.get("content"), dict):
         return
     if _is_lesson(model["content"], name):
         tidy(model["content"])
-    else:
-        _leave_stills(model["content"])
 
 
-def _leave_stills(book: dict[str, Any]) -> None:
-    """Take a widget's view out of every output that has a still picture of it, unless the file holds the widget itself.
-
-    Without a kernel Jupyter shows the view, "Error displaying widget: model not found", and not the picture beside it.
-    """
-    metadata = book.get("metadata")
-    if isinstance(metadata, dict) and metadata.get("widgets"):
-        return
-    for cell in book.get("cells", ()):
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            if WIDGET in data and any(kind in data for kind in STATIC):
-                del data[WIDGET]
+def _without_view(output: dict[str, Any]) -> None:
+    """Leave of an output what is seen without a kernel."""
+    data = output.get("data", {})
+    data.pop(VIEW, None)
+    if RULE.search(text := _text(data, "text/html")):
+        data["text/html"] = RULE.sub("", text)
 
 
 def _is_lesson(book: Any, name: str) -> bool:

@@ -35,12 +35,16 @@ def quiz(number: str) -> VBox:
     """The three questions of a lesson; an answer is judged as soon as it is picked."""
     import ipywidgets as w
 
+    from fqlab.panels import beside
+
     class Quiz(w.VBox):
         """Questions as widgets, and as text where there is no kernel."""
 
-        def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-            bundle = super()._repr_mimebundle_(**kwargs) or {}
-            return {**bundle, "text/plain": as_text(number), "text/html": as_page(number)}
+        def without_kernel(self) -> dict[str, str]:
+            return {"text/plain": as_text(number), "text/html": as_page(number)}
+
+        def _ipython_display_(self) -> None:
+            beside.show(self, self.without_kernel())
 
     box = Quiz([_row(number, i, q) for i, q in enumerate(lesson(number).questions, 1)])
     box.add_class("fqlab-quiz")

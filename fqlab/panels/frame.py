@@ -17,7 +17,7 @@ import ipywidgets as w
 
 from fqlab.errors import in_range
 from fqlab.federation import Experiment
-from fqlab.panels import page, stage
+from fqlab.panels import beside, stage
 from fqlab.panels.assist import assistant
 from fqlab.panels.controls import Controls
 from fqlab.panels.gallery import GAP, Gallery
@@ -219,7 +219,8 @@ class Panel(Headless, w.VBox):
         presets = [self.controls.presets] if self.presets else []
         return [style, *presets, body, self.status.widget, self._assistant]
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The live widget, and beside it what a page without a kernel shows: the figure, a caption, a description."""
+    def _ipython_display_(self) -> None:
+        """The live widget at once, and when it has shown its result what a page without a kernel shows in its place."""
+        beside.view(self)
         self.wait(self.patience + 10)
-        return super()._repr_mimebundle_(**kwargs) | page.bundle(self.title, self.description, self.still())
+        beside.behind(self.without_kernel())

@@ -105,6 +105,10 @@ class Headless:
         """What a page without a kernel shows: all pictures, at twice their size."""
         return self.drawing(zoom=2)
 
+    def without_kernel(self) -> dict[str, str]:
+        """By MIME type what a page without a kernel shows: the still, a caption, a description."""
+        return page.bundle(self.title, self.description, self.still())
+
     def figure(self, zoom: float = 1.0) -> Any:
         """All pictures as they are now, as one Matplotlib figure."""
         return self.drawing(zoom).figure

@@ -62,7 +62,7 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
 
 def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    value = _codes(w.detach() / expand_like(step, w), expand_like(bits, w)).mul_(expand_like(step, w))
+    value = _clipped((w.detach() / expand_like(step, w)).round_(), expand_like(bits, w)).mul_(expand_like(step, w))
     return straight_through(w, value) if torch.is_grad_enabled() else value
 
 
@@ -70,9 +70,9 @@ def _top(bits: torch.Tensor) -> torch.Tensor:
     return (2.0 ** (bits - 1) - 1).clamp(min=1)
 
 
-def _codes(x: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+def _clipped(codes: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+    """To [−2^(b−1), 2^(b−1) − 1], in place."""
     half = 2.0 ** (bits - 1)
-    codes = x.round()
     return torch.minimum(torch.maximum(codes, -half, out=codes), half - 1, out=codes)
 
 
@@ -147,7 +147,7 @@ def _fit_ranked(ranked: Ranked, bits: torch.Tensor, steps: torch.Tensor) -> tupl
 def _fit_rounded(w: torch.Tensor, bits: torch.Tensor, steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """With remainders r = w/Δ₀ − q: Δ₀²(⟨r, r⟩ − ⟨r, q⟩²/⟨q, q⟩) and Δ₀(1 + ⟨r, q⟩/⟨q, q⟩), where nothing cancels."""
     x = w.unsqueeze(1) / steps.unsqueeze(-1)
-    q = _codes(x, bits.reshape(-1, 1, 1))
+    q = _clipped(x.round(), bits.reshape(-1, 1, 1))
     rest = x.sub_(q)
     size = q.square().sum(-1).clamp(min=1)
     along = (rest * q).sum(-1)

@@ -18,6 +18,7 @@ from fqlab.lessons import store
 from fqlab.lessons.asking import step as asking_step
 from fqlab.lessons.contents import prediction
 from fqlab.lessons.number import understood
+from fqlab.panels.beside import VIEW
 
 PREDICTIONS = [p for n in lessons.LESSONS for p in lessons.lesson(n).predictions]
 PERCENT = "00-one-bit"
@@ -202,19 +203,19 @@ def test_what_a_file_keeps_of_a_question_is_the_same_for_everybody():
     kept = []
     for play in (lambda: None, lambda: lessons.predict(p.id, 50), lambda: lessons.reveal(p.id)):
         play()
-        bundle = lessons.predict(p.id)._repr_mimebundle_()
+        bundle = lessons.predict(p.id).without_kernel()
         kept.append((bundle["text/plain"], bundle["text/html"]))
     assert kept[0] == kept[1] == kept[2]
 
 
-def test_a_question_is_text_where_there_is_no_kernel(monkeypatch):
-    view = "application/vnd.jupyter.widget-view+json"
-    bundle = lessons.predict(PERCENT)._repr_mimebundle_()
-    assert view in bundle
-    assert prediction(PERCENT).question in bundle["text/plain"]
+def test_a_question_is_text_where_there_is_no_kernel(monkeypatch, displayed):
+    view, still = displayed(lessons.predict(PERCENT))
+    assert list(view) == [VIEW]
+    assert prediction(PERCENT).question in still["text/plain"]
     monkeypatch.setenv("FQLAB_READING", "1")
-    assert view not in lessons.predict(PERCENT)._repr_mimebundle_()
-    assert lessons.predict(PERCENT)._repr_mimebundle_()["text/html"].startswith("<div")
+    (still,) = displayed(lessons.predict(PERCENT))
+    assert still == lessons.predict(PERCENT).without_kernel()
+    assert still["text/html"].startswith("<div")
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(1, 10**9))

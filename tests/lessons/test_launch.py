@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import os
@@ -18,7 +19,8 @@ import pytest
 from browser import write_notebook
 from fqlab.errors import FqlabError
 from fqlab.lessons import launch as launcher
-from fqlab.lessons.notebook import HOME, before_saving, tidy
+from fqlab.lessons.notebook import CLAIM, HOME, PANEL, before_saving, tidy
+from fqlab.panels.beside import RULE, VIEW
 
 
 @pytest.fixture
@@ -162,26 +164,16 @@ def test_a_copy_of_a_lesson_under_another_name_is_saved_as_it_is(name: str) -> N
     assert json.dumps(book) == before
 
 
-VIEW = "application/vnd.jupyter.widget-view+json"
-
-
-def with_view(**other: str) -> dict[str, Any]:
-    """A notebook whose one cell shows a widget, and what stands beside it for readers without a kernel."""
-    data = {VIEW: {"model_id": "x", "version_major": 2, "version_minor": 0}, **other}
-    output = {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": 1}
-    return {"metadata": {}, "cells": [{"cell_type": "code", "source": "panel", "metadata": {}, "outputs": [output]}]}
-
-
-def test_a_copy_keeps_the_picture_that_can_be_seen_without_a_kernel() -> None:
-    for still in ({"text/html": "<img>"}, {"image/png": "AAAA", "text/plain": "a panel"}):
-        before_saving({"type": "notebook", "content": (book := with_view(**still))}, "mine.ipynb")
-        assert book["cells"][0]["outputs"][0]["data"] == still
-    alone = with_view(**{"text/plain": "IntSlider()"})
-    stored = with_view(**{"text/html": "<img>"}) | {"metadata": {"widgets": {"state": {"x": {}}}}}
-    for book in (alone, stored):
-        before = json.dumps(book)
-        before_saving({"type": "notebook", "content": book}, "mine.ipynb")
-        assert json.dumps(book) == before
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_still_that_hides_behind_its_widget_is_stored_alone_and_in_sight(lines: bool) -> None:
+    text = f"<img>\n{RULE}"
+    still = {"text/html": text.splitlines(keepends=True) if lines else text, "text/plain": "a panel"}
+    outputs = [{"output_type": "display_data", "data": data, "metadata": {}} for data in ({VIEW: {}}, still)]
+    for tags, source in ([], "p"), ([PANEL], "p"), ([PANEL, CLAIM], "p"), ([], 'quiz("03")'):
+        cell = {"cell_type": "code", "source": source, "metadata": {"tags": tags}, "outputs": copy.deepcopy(outputs)}
+        tidy({"metadata": {}, "cells": [cell]})
+        kept = [output["data"] for output in cell["outputs"]]
+        assert kept == [{"text/html": "<img>\n", "text/plain": "a panel"}] * (bool(tags) or source != "p")
 
 
 def test_an_assignment_made_of_a_lesson_keeps_its_points() -> None:

@@ -64,7 +64,7 @@ def test_quiz_widgets_judge_at_once_and_read_as_text():
         lessons.answer("03", 1, 0)
     with pytest.raises(ConfigError, match="question is 4"):
         lessons.answer("03", 4, 1)
-    bundle = box._repr_mimebundle_()
+    bundle = box.without_kernel()
     assert bundle["text/plain"] == as_text("03")
     assert as_text("03").count("\n") >= 11
 

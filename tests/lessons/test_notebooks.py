@@ -73,7 +73,7 @@ def test_what_a_lesson_asks_and_shows_is_stored_as_it_is_now(path: Path) -> None
     assert len(shown) >= 2
     for cell in shown:
         value = eval(cell.source, space)
-        words = value._repr_mimebundle_() if hasattr(value, "_repr_mimebundle_") else {}
+        words = value.without_kernel() if hasattr(value, "without_kernel") else {}
         words |= {"text/markdown": value._repr_markdown_()} if hasattr(value, "_repr_markdown_") else {}
         (output,) = cell.outputs
         for kind, text in output.data.items():

@@ -228,7 +228,7 @@ def test_a_reader_opens_answers_instead_of_being_asked(monkeypatch, tmp_path):
     monkeypatch.setenv("FQLAB_READING", "1")
     assert f"It is {float(prediction.result()):.4g}" in lessons.reveal(prediction.id)._repr_html_()
     assert lessons.check(exercise.id, ...)._repr_html_().count("<details>") == 4
-    page = lessons.quiz("03")._repr_mimebundle_()["text/html"]
+    page = lessons.quiz("03").without_kernel()["text/html"]
     assert page.count("<details>") == sum(len(q.options) for q in lessons.lesson("03").questions)
     assert page.count("✓") == 3
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fqlab import panels
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment
+from fqlab.panels.beside import RULE, VIEW
 from fqlab.panels.frame import Panel
 from fqlab.panels.gallery import Gallery
 from fqlab.panels.state import changed, controls, words
@@ -127,13 +128,15 @@ def test_bad_settings_get_one_sentence_and_change_nothing(panel):
     assert panel.state == before
 
 
-def test_files_and_the_page_without_a_kernel(panel):
+def test_files_and_the_page_without_a_kernel(panel, displayed):
     rows = list(csv.DictReader(io.StringIO(panel.csv())))
     assert rows[0]["ticket"] == panel.ticket
     assert {c.name for c in controls(panel.State)} <= set(rows[0])
     assert panel.svg().startswith("<?xml")
-    bundle = panel._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in bundle
+    view, bundle = displayed(panel)
+    assert list(view) == [VIEW]
+    assert RULE in bundle["text/html"]
+    assert RULE not in panel.without_kernel()["text/html"]
     assert panel.title in bundle["text/html"]
     assert bundle["text/plain"] == panel.description
     assert len(panel.description) > 100

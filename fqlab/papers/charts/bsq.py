@@ -15,7 +15,9 @@ ALPHAS = (0.003, 0.005, 0.007, 0.01, 0.02)
 WEIGHED = {"with reweighing": True, "without": False}
 ALPHA = 0.02
 """Of Figure 2 here; the paper takes two that compress alike."""
-SETUP = "Ours: digits, ResNet-8, 12 + 20 + 8 epochs, 3 seeds. Paper: ResNet-20, CIFAR-10; its bits by layer are not public."
+SETUP = (
+    "Ours: digits, ResNet-8, 12 + 20 + 8 epochs, 3 seeds. In the paper: ResNet-20, CIFAR-10; bits by layer not public."
+)
 LAYERS = Axis.categories("layer", "stem", "1a", "1b", "2a", "2b", "3a", "3b", "fc", say="layer {}")
 BITS = Axis("bits a weight", tuple((b, str(b)) for b in range(0, 9, 2)), 0, 8.9)
 

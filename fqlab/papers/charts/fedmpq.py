@@ -13,10 +13,7 @@ from fqlab.studies import fedmpq, weak_clients
 __all__ = ["CHARTS"]
 
 ARMS = {"fedmpq": "FedMPQ", "aqfl": "AQFL"}
-SETUP = (
-    "Ours: digits, ResNet-8, 10 clients, Dirichlet 0.5, budgets of 2 to 8 bits, 8 rounds, 3 seeds. "
-    "The paper's are not public."
-)
+SETUP = "Ours: digits, ResNet-8, 10 clients, Dirichlet 0.5, budgets of 2 to 8 bits, 8 rounds, 3 seeds. The paper's: not public."
 ACCURACY = Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(0, 101, 25)), 0, 104)
 DEFAULTS = {"epsilon": 0.02, "penalty": 0.001, "epochs": 2, "clients": 10}
 """The public code's ε and λ, and what the others are where one is moved."""

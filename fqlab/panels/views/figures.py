@@ -31,7 +31,7 @@ SEEDS = {"mean": "mean ± spread", "0": "the first", "1": "the second", "2": "th
 class State(Settings):
     """Everything the pictures depend on."""
 
-    figure: str = control("07-layers", label="Paper and figure", choices=TITLES, group="Figure")
+    figure: str = control("07-layers", label="Figure", choices=TITLES, group="Figure")
     arm: int = control(0, label="Arm (0: all)", low=0, high=8, help="looks at one arm; the point then walks along it")
     seed: str = control("mean", label="Seeds", choices=SEEDS)
     point: int = control(

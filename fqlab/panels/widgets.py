@@ -57,7 +57,7 @@ STYLE = """
 .fqlab-panel .fqlab-status { margin: 0 4px; flex: 1 1 auto; overflow: hidden; }
 .fqlab-panel .fqlab-status .widget-html-content { font-size: var(--fqlab-font, 12px); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .fqlab-panel .fqlab-text { display: inline-block; width: 250px; max-width: 60%; height: 34px; margin: 0; padding: 1px 4px;
-  overflow: auto; vertical-align: top; font-size: 10px; line-height: 16px; user-select: all; border: 1px solid var(--jp-border-color2, #ccc); }
+  overflow: auto; vertical-align: top; font-size: 11px; line-height: 16px; user-select: all; border: 1px solid var(--jp-border-color2, #ccc); }
 .fqlab-panel button:focus-visible, .fqlab-panel .noUi-handle:focus, .fqlab-panel select:focus-visible {
   outline: 2px solid #0072B2; outline-offset: 1px; }
 """

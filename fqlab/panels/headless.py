@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 from fqlab.panels import page, ticket
 from fqlab.panels.state import changed, words
 from fqlab.plots.picture import Drawing, to_svg
@@ -134,7 +134,9 @@ class Headless:
         """
         experiment = type(self).experiment(self._state)
         if experiment is None:
-            raise ConfigError(f"panel {self.name!r} trains no federation that could run by itself with these settings.")
+            raise ConfigError(
+                f"panel {shown(self.name)} trains no federation that could run by itself with these settings."
+            )
         return experiment.to_toml()
 
     def copy(self) -> None:

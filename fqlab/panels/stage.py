@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 
 __all__ = ["Teaching", "choose", "hidden", "now"]
 
@@ -62,5 +62,5 @@ def hidden(hide: Any, allowed: Callable[[], Collection[str]]) -> frozenset[str]:
     if isinstance(hide, str):
         hide = (hide,)
     if not isinstance(hide, Collection):
-        raise ConfigError(f"hide is {hide!r}, but must be a name or a list of names.")
+        raise ConfigError(f"hide is {shown(hide)}, but must be a name or a list of names.")
     return frozenset(one_of("hide", name, allowed()) for name in hide)

@@ -67,7 +67,9 @@ def test_no_cell_takes_the_name_of_a_learners_function(path: Path) -> None:
 def test_a_lesson_asks_all_that_it_has_and_something_on_paper(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     whole = lesson(path.stem[:2])
-    assert 2 <= len(whole.exercises) <= (4 if path.stem[:2] == OWN_LESSON else 3), "in lesson 13 a class takes two steps"
+    assert 2 <= len(whole.exercises) <= (4 if path.stem[:2] == OWN_LESSON else 3), (
+        "in lesson 13 a class takes two steps"
+    )
     for each in whole.exercises:
         assert f'check("{each.id}", ' in text
     for each in whole.predictions:
@@ -192,9 +194,14 @@ def code(source: str) -> Callable[[str], str]:
             "three goals",
         ),
         (lambda text: text.replace("**Needs** lesson 02.", ""), "needs"),
-        (lambda text: text.replace("**Minutes** 20 to read, about 4 seconds to run in 300 MB of memory", ""), "minutes"),
         (
-            lambda text: text.replace("**Minutes** 20 to read, about 4 seconds to run in 300 MB of memory", "**Minutes** few"),
+            lambda text: text.replace("**Minutes** 20 to read, about 4 seconds to run in 300 MB of memory", ""),
+            "minutes",
+        ),
+        (
+            lambda text: text.replace(
+                "**Minutes** 20 to read, about 4 seconds to run in 300 MB of memory", "**Minutes** few"
+            ),
             "minutes",
         ),
         (lambda text: text.replace("about 4 seconds", "4 s"), "how many seconds"),

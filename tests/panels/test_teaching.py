@@ -118,7 +118,9 @@ def test_tables_figures_and_the_class_are_enlarged_too(sheet: Sheet):
         drawn = pictures.nth(k).evaluate("img => img.getBoundingClientRect().width")  # Playwright's box leaves zoom out
         assert drawn == pytest.approx(1.5 * int(pictures.nth(k).get_attribute("width")), abs=1)
     line = sheet.page.locator(f"{output} table.claims td").nth(0)
-    size = line.evaluate("td => { const r = document.createRange(); r.selectNodeContents(td); return r.getClientRects()[0].height; }")
+    size = line.evaluate(
+        "td => { const r = document.createRange(); r.selectNodeContents(td); return r.getClientRects()[0].height; }"
+    )
     assert size >= 1.4 * 13, "a table's letters are 13 px at zoom 1"
 
 

@@ -157,7 +157,7 @@ def _figures(out: str, form: str) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as wrong:
-        raise ConfigError(f"out is {out!r}, but no folder can be made there: {wrong.strerror}.") from None
+        raise ConfigError(f"out is {shown(out)}, but no folder can be made there: {wrong.strerror}.") from None
     failed = 0
     with tqdm(sorted(FIGURES), unit="figure", leave=False) as bar:
         for name in bar:

@@ -34,15 +34,24 @@ def expand(path: str | Path, name: str) -> Path:
     """``path`` with ``~`` as the home folder; ``name`` is the argument that it came with.
 
     Raises:
-        ConfigError: if it is empty, holds a NUL, or names a home that is not there.
+        ConfigError: if it is empty, holds a NUL or half a character, or names a home that is not there.
     """
     text = os.fspath(path)
-    if not text or "\0" in text:
+    if not text or "\0" in text or not _encodes(text):
         raise ConfigError(f"{name} is {shown(text)}, but must be the name of a file or a folder.")
     try:
         return Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{name} is {shown(text)}, but there is no such home folder.") from None
+
+
+def _encodes(text: str | bytes) -> bool:
+    """Whether the file system has bytes for a name; for half a character of two it has none."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_bytes(path: Path, most: int) -> bytes:

@@ -89,7 +89,7 @@ def _at(rows: Sequence[Row], scale: str, whose: str) -> dict[str, str]:
     scales = {r.id: scale for r in rows if scale in r.scales and has_set_up(r, scale)}
     if not scales:
         has = sorted({s for r in rows for s in r.scales if has_set_up(r, s)}, key=list(SCALES).index)
-        raise ConfigError(f"scale is {scale!r}, but {whose} has no row of that scale (it has {', '.join(has)}).")
+        raise ConfigError(f"scale is {shown(scale)}, but {whose} has no row of that scale (it has {', '.join(has)}).")
     return scales
 
 

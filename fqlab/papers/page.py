@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, shown
 from fqlab.files import atomic_write
 from fqlab.papers.claims import VERDICTS, Claim, Observation, by_verdict, list_observations, result, ruling, source
 from fqlab.papers.claims.sums import PAGE, sentence
@@ -98,7 +98,7 @@ def with_sum(readme: str, folder: str = "notebooks/") -> str:
     """
     place = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not place.search(readme):
-        raise ConfigError(f"readme has no place for the sum: it needs {BEGIN!r} and {END!r}.")
+        raise ConfigError(f"readme has no place for the sum: it needs {shown(BEGIN)} and {shown(END)}.")
     return place.sub(lambda _: f"{BEGIN}\n{sentence(folder + PAGE)}\n{END}", readme)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 from fqlab.federation.engines.crew import one_thread
 from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
@@ -95,9 +95,11 @@ def refuse(row: Row, scale: str) -> None:
     one_of("scale", scale, SCALES)
     if scale not in row.scales:
         has = ", ".join(row.scales) or "none"
-        raise ConfigError(f"scale is {scale!r}, but {row.id!r} has no set-up of that scale (it has {has}).")
+        raise ConfigError(f"scale is {shown(scale)}, but {shown(row.id)} has no set-up of that scale (it has {has}).")
     if not has_set_up(row, scale):
-        raise ConfigError(f"claim is {row.id!r}, but it has no set-up of scale {scale!r}: {row.not_run[scale]}.")
+        raise ConfigError(
+            f"claim is {shown(row.id)}, but it has no set-up of scale {shown(scale)}: {row.not_run[scale]}."
+        )
 
 
 def has_set_up(row: Row, scale: str) -> bool:

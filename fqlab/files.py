@@ -22,7 +22,7 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 __all__ = [
-    "UntilClosed", "atomic_write", "expand", "read_bytes", "tomllib", "writable_file", "writable_folder", "write_or_keep",
+    "UntilClosed", "atomic_write", "discard", "expand", "read_bytes", "tomllib", "writable_file", "writable_folder", "write_or_keep",
 ]  # fmt: skip
 
 
@@ -202,7 +202,12 @@ class UntilClosed:
         try:
             return action(*arguments)
         except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            discard(self._stream)
             return None
+
+
+def discard(stream: Any) -> None:
+    """Let whatever is still written to an open stream vanish, what its buffer holds included."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

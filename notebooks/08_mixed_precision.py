@@ -113,8 +113,8 @@ show_source(moves)
 # %% [markdown]
 # **Where fractions are kept** (`update="latent"`: real planes, as in lesson 07),
 # [every layer trains ▸](#precision-16GTKXG-2TT3), slowly, at any width. The average is better than with whole digits,
-# and dealing adds nothing to it. The weakest device's *own* model may still gain: eight bits in its small layers are
-# also a finer rounding. Two reasons, then, and the switch **Update** tells them apart: with *frozen* nobody trains a
+# and dealing adds no more to it than seeds differ. The weakest device's *own* model may still gain: eight bits in its
+# small layers are also a finer rounding. Two reasons, then, and the switch **Update** tells them apart: with *frozen* nobody trains a
 # code, and whatever dealing gains there is rounding alone.
 #
 # **And the pruning?** Take a bell-shaped layer at 2, 4 and 8 bits, and cut its top plane by force:

@@ -23,6 +23,11 @@ class Headless:
         return self._state
 
     @property
+    def home(self) -> Any:
+        """The state that *Reset* goes back to and presets start from."""
+        return self.State()
+
+    @property
     def ticket(self) -> str:
         """The code that restores the current settings."""
         return ticket.write(self.name, self.version, self._state)
@@ -63,12 +68,12 @@ class Headless:
         Raises:
             ConfigError: for a name that is none.
         """
-        self._set_state(changed(self.State(), self.presets[one_of("preset", name, self.presets)]))
+        self._set_state(changed(self.home, self.presets[one_of("preset", name, self.presets)]))
         return self
 
     def reset(self: Own) -> Own:
-        """Back to the default settings."""
-        self._set_state(self.State())
+        """Back to the settings it starts from."""
+        self._set_state(self.home)
         return self
 
     def wait(self, timeout: float | None = 60) -> bool:

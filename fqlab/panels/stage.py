@@ -19,13 +19,14 @@ class Teaching:
     hide: frozenset[str] = frozenset()
 
     def css(self) -> str:
-        """Style sheet that enlarges the text of a notebook; empty at zoom 1."""
+        """Style sheet that enlarges text, tables and figures of a notebook; empty at zoom 1."""
         if self.zoom == 1:
             return ""
         fonts = "".join(f"--jp-content-font-size{i}:{14 * self.zoom * 1.2 ** (i - 1):.1f}px;" for i in range(6))
         return (
             f".jp-Notebook{{{fonts}--jp-code-font-size:{13 * self.zoom:.1f}px;}}"
-            f".jp-Notebook .fqlab-quiz{{zoom:{self.zoom:g};}}"
+            ".jp-Notebook .fqlab-quiz, .jp-Notebook .jp-OutputArea .jp-RenderedHTMLCommon :is(img, table)"
+            f"{{zoom:{self.zoom:g};}}"
         )
 
     def words(self) -> str:

@@ -17,12 +17,12 @@ from fqlab import panels
 from fqlab.errors import DataError
 from fqlab.lessons.website import cells
 from fqlab.lessons.website.markup import Markup
-from fqlab.lessons.website.play import animation, states, visits
+from fqlab.lessons.website.play import animation, clicks, states, visits
 from fqlab.lessons.website.play.animation import scenes
 from fqlab.lessons.website.play.cache import Cache
 from fqlab.lessons.website.play.ghosts import axes_of, ghost
 from fqlab.lessons.website.play.pictures import encode
-from fqlab.lessons.website.play.states import bases, moved, places, stops, sweeps
+from fqlab.lessons.website.play.states import bases, moved, opened, places, stops, sweeps, swept, trained
 from fqlab.lessons.website.play.store import Writer
 from fqlab.lessons.website.play.visit import SHARP, Visit, Visitor
 from fqlab.panels import ticket
@@ -40,14 +40,14 @@ def pixels_of(body: bytes, mode: str = "RGB") -> np.ndarray:
 
 @pytest.mark.parametrize("panel", PANELS, ids=NAMES)
 def test_the_states_are_the_default_the_presets_and_one_control_moved(panel):
-    found = states.visits(panel)
+    found = clicks.visits(panel)
     named = bases(panel)
     assert named == (panel.State(), *(changed(panel.State(), changes) for changes in panel.presets.values()))
     assert all(found[state] for state in named), "every state with a name is trained"
     names = [c.name for c in controls(panel.State)]
     assert len(panel.handles) == 3
     assert set(panel.handles) <= set(names)
-    for state in found:
+    for state in swept(panel):
         least = min(sum(a != b for a, b in zip(places(state), places(base), strict=True)) for base in named)
         assert least <= 1
     for sweep in sweeps(panel):
@@ -205,7 +205,7 @@ def test_the_script_files_hold_every_state_once_and_every_picture_once(tmp_path,
             place[sweep["control"]] = stop
             assert tuple(place) not in known
             known.add(tuple(place))
-    assert known == {places(state) for state in states.visits(Trial)}
+    assert known == {places(state) for state in clicks.visits(Trial)}
     again = tmp_path / "again"
     again.mkdir()
     Writer(Trial, seen.__getitem__).write(again)
@@ -245,7 +245,7 @@ def test_a_state_that_cannot_be_shown_is_named(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _fresh():
     yield
-    for each in (stops, sweeps):
+    for each in (stops, sweeps, swept, opened, trained, clicks.clicks):
         each.cache_clear()
 
 

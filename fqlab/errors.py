@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
 from collections.abc import Iterable
@@ -19,6 +20,14 @@ __all__ = [
     "one_of",
     "shown",
 ]
+
+
+MOST = 2**63 - 1
+"""The largest whole number that tensors and files hold."""
+LISTED = 700
+"""Characters that a list of what is allowed may have ..."""
+NEAREST = 6
+"""... or else so many of them are named."""
 
 
 class FqlabError(ValueError):
@@ -69,8 +78,17 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     except Exception:
         listed = False
     if not listed:
-        raise ConfigError(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, allowed))}.")
+        raise ConfigError(f"{name} is {shown(value)}, but must be one of {_listed(value, allowed)}.")
     return value
+
+
+def _listed(value: Any, allowed: list[Any]) -> str:
+    """All that is allowed; of a long list what looks most like ``value``, and how many more there are."""
+    words = [str(one) for one in allowed]
+    if sum(map(len, words)) <= LISTED:
+        return ", ".join(words)
+    near = difflib.get_close_matches(shown(value).strip("'"), words, n=NEAREST, cutoff=0) or words[:NEAREST]
+    return f"{len(words)}, such as {', '.join(near)}"
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -89,7 +107,7 @@ def in_range(
 ) -> Any:
     """``value`` as Python's own int or float, if it is a number in ``[low, high]`` (``(low, high]`` with ``open_low``).
 
-    NumPy's numbers are numbers. A whole number is written without a point: 4, not 4.0.
+    NumPy's numbers are numbers. A whole number is written without a point: 4, not 4.0; 64 bits hold it.
 
     Raises:
         ConfigError: otherwise (NaN, a boolean or a non-number included).
@@ -97,9 +115,10 @@ def in_range(
     number: Any = value if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     within = (number > low if open_low else number >= low) and number <= high
     whole = isinstance(value, numbers.Integral)
-    if not within or (integer and not whole):
+    long = whole and abs(number) > MOST
+    if not within or long or (integer and not whole):
         kind = "a whole number" if integer else "a number"
-        hint = f"; write {int(number)}" if within and number % 1 == 0 else ""
+        hint = "; 64 bits must hold it" if long else f"; write {int(number)}" if within and number % 1 == 0 else ""
         raise ConfigError(f"{name} is {shown(value)}, but must be {kind} {_bounds(low, high, open_low)}{hint}.")
     return int(number) if whole else float(number)
 

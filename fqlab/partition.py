@@ -54,7 +54,7 @@ def check_settings(name: str, values: Mapping[str, Any]) -> None:
         one_of("split key", key, tuple(settings()))
         if key not in USES[name]:
             owners = " or ".join(repr(other) for other, keys in USES.items() if key in keys)
-            raise ConfigError(f"{key} is {shown(value)}, but partition {name!r} does not use it; choose {owners}.")
+            raise ConfigError(f"{key} is {shown(value)}, but partition {shown(name)} does not use it; choose {owners}.")
         if isinstance(settings()[key], bool):
             boolean(key, value)
 
@@ -159,7 +159,7 @@ def personal_test(dataset: Dataset, parts: Parts, *, by: str = "labels") -> Part
     if by == "groups":
         train, test = dataset.groups, dataset.test_groups
     if train is None or test is None:
-        raise ConfigError(f"by is 'groups', but dataset {dataset.name!r} does not have them in both sets.")
+        raise ConfigError(f"by is 'groups', but dataset {shown(dataset.name)} does not have them in both sets.")
     train, test = np.asarray(train), np.asarray(test)
     return [np.flatnonzero(np.isin(test, train[part])) for part in parts]
 
@@ -216,7 +216,7 @@ def _quantity_skew(samples: int, clients: int, alpha: float, draw: np.random.Gen
 
 def _by_writer(dataset: Dataset, clients: int, draw: np.random.Generator) -> Parts:
     if dataset.groups is None:
-        raise ConfigError(f"partition 'by_writer' needs owners (groups), but dataset {dataset.name!r} has none.")
+        raise ConfigError(f"partition 'by_writer' needs owners (groups), but dataset {shown(dataset.name)} has none.")
     groups = np.asarray(dataset.groups)
     owners = np.unique(groups)
     in_range("clients", clients, 1, len(owners), integer=True)
@@ -232,9 +232,10 @@ def _class_balanced(labels: np.ndarray, clients: int) -> Parts:
 
 
 def _by_label(labels: np.ndarray, clients: int, holds: str, draw: np.random.Generator) -> Parts:
-    entries = str(holds).split("-") if holds else []
+    entries = holds.split("-") if isinstance(holds, str) else [shown(holds)]
+    entries = entries if holds else []
     if not all(entry.isascii() and entry.isdigit() for entry in entries):
-        raise ConfigError(f"holds is {holds!r}, but must be label numbers by client such as '012-0123456789'.")
+        raise ConfigError(f"holds is {shown(holds)}, but must be label numbers by client such as '012-0123456789'.")
     shares: list[Parts] = [[] for _ in range(clients)]
     for label in np.unique(labels):
         holders = [k for k in range(clients) if not entries or str(label) in entries[min(k, len(entries) - 1)]]
@@ -244,7 +245,7 @@ def _by_label(labels: np.ndarray, clients: int, holds: str, draw: np.random.Gene
     parts = [np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64) for pieces in shares]
     empty = next((k for k, part in enumerate(parts) if not len(part)), None)
     if empty is not None:
-        raise ConfigError(f"holds is {holds!r}, but leaves client {empty} without samples.")
+        raise ConfigError(f"holds is {shown(holds)}, but leaves client {empty} without samples.")
     return parts
 
 
@@ -260,7 +261,7 @@ def _n_class(
     in_range("classes_per_client", n, 1, integer=True)
     in_range("samples_per_class", size, 1, integer=True)
     in_range("balance", balance, 0, 1, open_low=True)
-    shards = [row[: len(row) // size * size].reshape(-1, size) for row in _rows(labels)]
+    shards = [row[: len(row) // size * size].reshape(-1, min(size, len(labels))) for row in _rows(labels)]
     left = np.array([len(rows) for rows in shards])
     possible = int(np.minimum(left, clients).sum() if distinct else left.sum())
     if clients * n > possible:

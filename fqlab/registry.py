@@ -8,13 +8,15 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 
 __all__ = ["GROUPS", "Registry", "load", "register"]
 
 GROUPS = {"method": "fqlab.methods", "model": "fqlab.models", "dataset": "fqlab.data"}
 """Kind -> the module that knows it, which is also its group of entry points."""
 
+LONGEST = 60
+"""Characters that a name may have: tables and messages list them."""
 _REGISTRIES: dict[str, Registry] = {}
 
 
@@ -69,7 +71,7 @@ class Registry:
             place = self._builtin[name]
             return load(self.kind, place) if isinstance(place, str) else place
         if name in self._former and name not in self._plugins:
-            raise ConfigError(f"{self.kind} is {name!r}, but {self._former[name]}.")
+            raise ConfigError(f"{self.kind} is {shown(name)}, but {self._former[name]}.")
         place = self._plugins.get(name) or (name if ":" in name else None)
         if place is None:
             one_of(self.kind, name, self.names)
@@ -83,10 +85,12 @@ class Registry:
         Raises:
             ConfigError: if the name is taken or no plain word, or the thing is not of this kind.
         """
-        if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
-            raise ConfigError(f"name is {name!r}, but must be one word of letters, digits, '_' and '-'.")
+        if not isinstance(name, str) or len(name) > LONGEST or not name.replace("-", "_").isidentifier():
+            raise ConfigError(
+                f"name is {shown(name)}, but must be one word of at most {LONGEST} letters, digits, '_' and '-'."
+            )
         if name in self.names and not _same(self._added.get(name), thing):
-            raise ConfigError(f"name is {name!r}, but this {self.kind} exists already; choose another name.")
+            raise ConfigError(f"name is {shown(name)}, but this {self.kind} exists already; choose another name.")
         self._check(name, thing)
         self._added[name] = thing
 
@@ -131,7 +135,7 @@ def load(kind: str, place: str) -> Any:
     module, _, attribute = place.partition(":")
     if module == "__main__" or "<locals>" in attribute:
         raise ConfigError(
-            f"{kind} is {place!r}, but what a notebook, a script or a function defines has no address; "
+            f"{kind} is {shown(place)}, but what a notebook, a script or a function defines has no address; "
             "put it into a module of its own."
         )
     try:
@@ -139,7 +143,9 @@ def load(kind: str, place: str) -> Any:
         for part in attribute.split("."):
             thing = getattr(thing, part)
     except Exception as error:
-        raise ConfigError(f"{kind} is {place!r}, but cannot be loaded: {type(error).__name__}: {error}.") from error
+        raise ConfigError(
+            f"{kind} is {shown(place)}, but cannot be loaded: {type(error).__name__}: {str(error)[:200]}."
+        ) from error
     return thing
 
 

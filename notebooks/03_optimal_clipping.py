@@ -17,7 +17,7 @@
 #
 # - See the two errors that a clip trades against each other.
 # - Find the best clip in a few steps, without sorting and without a sweep.
-# - Know when the recipe is wrong: another grid, outliers, an entropy coder.
+# - Know when the recipe is wrong: another grid, outliers.
 #
 # **Needs** lesson 02. **Minutes** 25 to read and play, about 16 seconds to run in 490 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
@@ -29,8 +29,7 @@ from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solut
 from fqlab.panels import clipping, figures
 from fqlab.papers import table
 from fqlab.papers.figures import figure
-from fqlab.quant import Grid, clip_for, expected_mse, octav, octav_update, quantize
-from fqlab.wire.entropy import entropy
+from fqlab.quant import Grid, clip_for, expected_mse, octav, octav_update
 
 # %% [markdown]
 # Four bits are sixteen levels. Where do you put them? The obvious answer: stretch them to the largest weight, so that
@@ -92,7 +91,8 @@ for rule in ("max_abs", "percentile", "aciq_gauss", "octav"):
 
 # %% [markdown]
 # Over five such samples clipping makes the error [3.0 ± 0.2](#claim-octav-gain-4) times smaller. The more weights there are,
-# the larger the largest of them, and the more there is to gain.
+# the larger the largest of them, and the more there is to gain. In bits: at the same error, the panel's 4096 weights take
+# [0.55 bit ▸](#clipping-18797K0-400V) more each if nothing is clipped (lower right).
 #
 # ### OCTAV in one line
 #
@@ -133,27 +133,6 @@ for rounding in ("nearest", "stochastic"):
 # with stochastic rounding [85.8](#claim-octav-textbook-dithered) %. Stochastic rounding doubles the noise, and the
 # constant does not know. One number mends both: with its own $c$ OCTAV is within [1.6](#claim-octav-level-aware) % of
 # the best on this grid.
-#
-# ### The coder was there first
-#
-# Codes can be *entropy coded*: frequent codes get short words. The number of bits is then not $b$ but the entropy of
-# the codes. A grid stretched to max |w| uses its outer levels hardly ever, so its codes are cheap.
-
-# %% tags=["nbval-check-output"]
-for rule, bits in (("max_abs", 4), ("octav", 3)):
-    clip = clip_for(rule, weights, Grid(bits))
-    codes = quantize(weights, clip, Grid(bits))
-    print(
-        f"{bits}-bit {rule:7}  {entropy(codes):.2f} bit coded, error {expected_mse(weights, clip, Grid(bits)):.3f} σ²"
-    )
-
-# %% [markdown]
-# Four bits without a clip and three bits with OCTAV are the same point: [2.69 ± 0.04](#claim-octav-coded-max-abs-4)
-# against [2.75](#claim-octav-coded-octav-3) bit a weight, with [0.94 ± 0.05](#claim-octav-coded-error) times the error.
-# At fixed length a clip saves most of a bit, and less in a small layer, whose largest weight stands out less (half a
-# bit for 4096 weights). Behind an entropy coder it saves nothing: the coder had it already. The panel's picture at the
-# lower right says it for its weights: without a clip [0.55 bit ▸](#clipping-18797K0-400V) more at fixed length, and
-# 0.14 less behind a coder.
 #
 # ## Check
 #
@@ -226,9 +205,10 @@ quiz("03")
 #
 # - A clip trades a large error of few weights for a small error of many, and mostly wins.
 # - OCTAV finds the best clip in a few steps, if its constant $c$ belongs to the grid and the rounding in use.
-# - The gain is one of fixed-length codes: an entropy coder takes most of it before the clip does.
+# - The gain is one of codes of fixed length. Dotted, in the panel: an entropy coder would have it without a clip.
 #
 # ## Next
 #
 # The clip is best for *one* tensor, *once*. In a federation the weights are clipped in every round, always towards
-# zero. Lesson 04 makes rounding fair, and lesson 05 shows what clipping thirty times does.
+# zero. Lesson 04 makes rounding fair, and lesson 05 shows what clipping thirty times does. What a clip is worth behind an
+# entropy coder is a question for lesson 10.

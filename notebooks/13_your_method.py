@@ -75,7 +75,8 @@ class MyMethod(Method):
 
 
 # %% [markdown]
-# Below is lesson 12's plane, and the star is your method. Change the cell above, run it, run this one again.
+# Below is lesson 12's plane, and the star is your method. Change the cell above, run it, run this one again. Presets and
+# *Reset* start from your method, too.
 
 # %% tags=["panel"]
 panel = frontier(method=MyMethod())
@@ -109,8 +110,10 @@ for method in (MyMethod(), make("fedpaq", {"bits": 1}), make("eden", {"bits": 1}
 #
 # $$w \leftarrow w_0 + \frac{\sum_k n_k\, Q(w_k - w_0)}{\sum_k n_k}.$$
 #
-# This is FedPAQ, by Reisizadeh and others ([arXiv 1909.13014](https://arxiv.org/abs/1909.13014)). In the library the
-# server's half is
+# This is FedPAQ, by Reisizadeh and others ([arXiv 1909.13014](https://arxiv.org/abs/1909.13014)). A link with ▸ sets the
+# panel above to what it speaks of, and *Reset* brings your method back. FedPAQ at one bit reads
+# [95.3 % ▸](#frontier-5K4VVE4R-ABR0). For the same bytes *clipped both ways* reads [83 % ▸](#frontier-5HWBF24R-28Z0). Count
+# up and down, and FedPAQ's run is at [6209 kB ▸](#frontier-2Q0JQQ64R-QP04). In the library the server's half is
 
 # %%
 show_source(METHODS["fedpaq"].aggregate)

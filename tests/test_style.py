@@ -69,6 +69,29 @@ def test_the_rule_tells_pairs_from_strangers(source, lines):
     assert mixed(source) == lines
 
 
+def unbounded(source: str) -> list[int]:
+    """Lines of errors that repeat a value at any length: ``{value!r}``, where ``{shown(value)}`` has an end."""
+    return [
+        part.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and "Attribute" not in ast.unparse(node.exc)
+        for part in ast.walk(node.exc)
+        if isinstance(part, ast.FormattedValue) and part.conversion == ord("r") and not cut(part.value)
+    ]
+
+
+def cut(value: ast.expr) -> bool:
+    """Whether it is a piece of something: ``text[:40]``."""
+    return isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice)
+
+
+def test_no_error_repeats_what_somebody_gave_at_any_length():
+    ours = [path for path in SOURCES if path.is_relative_to(ROOT / "fqlab")]
+    found = {path: unbounded(path.read_text(encoding="utf-8")) for path in ours}
+    assert [f"{path.relative_to(ROOT)}:{line}" for path, lines in found.items() for line in lines] == []
+    assert unbounded('raise ConfigError(f"x is {x!r}")\nraise ConfigError(f"x is {shown(x)}, {x[:9]!r}")') == [1]
+
+
 def test_what_contributors_are_sent_to_is_there():
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:fqlab|notebooks|tests)/[\w./]+)`", page)

@@ -24,7 +24,9 @@ __all__ = ["DATASETS", "Dataset", "fetch", "load"]
 def _check(name: str, loader: Any) -> None:
     """A data set is a function that gives one."""
     if not callable(loader):
-        raise ConfigError(f"dataset {name!r} is {loader!r}, but must be a function that returns a fqlab.data.Dataset.")
+        raise ConfigError(
+            f"dataset {shown(name)} is {shown(loader)}, but must be a function that returns a fqlab.data.Dataset."
+        )
 
 
 DATASETS = Registry(

@@ -19,7 +19,7 @@ import numpy as np
 from fqlab.data.scanner import Solids, first_hits
 from fqlab.data.shapes import CLASSES
 from fqlab.data.street import LANE, Town, furnish, towns
-from fqlab.errors import ConfigError, DataError, in_range, one_of
+from fqlab.errors import ConfigError, DataError, in_range, one_of, shown
 
 if TYPE_CHECKING:
     from fqlab.data import Dataset
@@ -200,10 +200,10 @@ def _checked(town: Town | str) -> Town:
         in_range(name, getattr(town, name), least, most, integer=True)
     low, high = town.elevation
     if not -85 <= low <= high <= 85:
-        raise ConfigError(f"elevation is {town.elevation!r}, but must rise and lie from -85 to 85 degrees.")
+        raise ConfigError(f"elevation is {shown(town.elevation)}, but must rise and lie from -85 to 85 degrees.")
     mix = town.class_mix
     if len(mix) != len(CLASSES) or min(mix) < 0 or not 0 < sum(mix) < np.inf:
-        raise ConfigError(f"class_mix is {mix!r}, but must be {len(CLASSES)} numbers from 0, not all 0.")
+        raise ConfigError(f"class_mix is {shown(mix)}, but must be {len(CLASSES)} numbers from 0, not all 0.")
     return town
 
 
@@ -266,5 +266,5 @@ def _drive(town: Town, seed: int, first: int, count: int, size: int, min_points:
         drawn = drawn + len(x)
         scene = scene + 1
         if drawn == 0 and scene - first == 50:
-            raise DataError(f"town {town.name!r} shows no object with {min_points} echoes in 50 scenes.")
+            raise DataError(f"town {shown(town.name)} shows no object with {min_points} echoes in 50 scenes.")
     return np.concatenate(xs)[:count], np.concatenate(ys)[:count]

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as encode
 
-from fqlab.errors import ConfigError, DataError, StoreError
+from fqlab.errors import ConfigError, DataError, StoreError, shown
 from fqlab.federation.records import Round
 from fqlab.files import atomic_write
 from fqlab.methods import Method, Server, State
@@ -59,7 +59,7 @@ def write(path: Path, saved: Saved) -> None:
         save(path, tensors, notes | {"rounds": json.dumps([asdict(r) for r in saved.rounds])})
     except OSError as error:
         rounds = f"{len(saved.rounds)} round" + "s" * (len(saved.rounds) != 1)
-        raise StoreError(f"checkpoint {str(path)!r} can't be written after {rounds}: {error.strerror}.") from error
+        raise StoreError(f"checkpoint {shown(str(path))} can't be written after {rounds}: {error.strerror}.") from error
 
 
 def read(path: Path, experiment: str, start: Server, method: Method) -> Saved:
@@ -77,9 +77,9 @@ def read(path: Path, experiment: str, start: Server, method: Method) -> Saved:
     """
     tensors, notes = load(path)
     if notes.get("format") != FORMAT:
-        raise ConfigError(f"checkpoint is {str(path)!r}, but of an older form; choose another file.")
+        raise ConfigError(f"checkpoint is {shown(str(path))}, but of an older form; choose another file.")
     if notes.get("experiment") != experiment:
-        raise ConfigError(f"checkpoint is {str(path)!r}, but belongs to another experiment; choose another file.")
+        raise ConfigError(f"checkpoint is {shown(str(path))}, but belongs to another experiment; choose another file.")
     try:
         stored = with_prefix(tensors, "weights/")
         weights = {name: _like(stored[name], value) for name, value in start.weights.items()}  # in the model's order
@@ -88,7 +88,9 @@ def read(path: Path, experiment: str, start: Server, method: Method) -> Saved:
         rounds = [_round(values, i) for i, values in enumerate(_list(notes["rounds"]), 1)]
         ledger = Ledger([Entry.of(row) for row in tensors["ledger"].tolist()])
     except Exception as error:  # whoever writes such a file can make anything of it
-        raise DataError(f"checkpoint {str(path)!r} can't be read: {type(error).__name__}: {error}.") from None
+        raise DataError(
+            f"checkpoint {shown(str(path))} can't be read: {type(error).__name__}: {str(error)[:200]}."
+        ) from None
     return Saved(experiment, start.next(weights, state), states, rounds, ledger)
 
 
@@ -101,7 +103,7 @@ def _list(text: str) -> list[Any]:
 
 def _client(tensors: Weights, client: Any, start: Server, method: Method) -> State:
     if type(client) is not int or not 0 <= client < start.clients:
-        raise ValueError(f"there is no client {client!r}")
+        raise ValueError(f"there is no client {shown(client)}")
     return method.ClientState.unflatten(with_prefix(tensors, f"client/{client}/"))
 
 
@@ -147,14 +149,15 @@ def load(path: Path) -> tuple[Weights, dict[str, str]]:
     """
     try:
         if not path.is_file():
-            raise OSError(0, "there is no such file")
+            raise OSError(0, "there is no plain file" if path.exists() else "there is no such file")
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
             notes = file.metadata() or {}
     except (OSError, SafetensorError, ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"checkpoint {str(path)!r} can't be read: {error}.") from None
+        why = getattr(error, "strerror", None) or str(error)[:200]
+        raise DataError(f"checkpoint {shown(str(path))} can't be read: {why}.") from None
     if "sum" in notes and notes.pop("sum") != _sum(tensors, notes):
-        raise DataError(f"checkpoint {str(path)!r} can't be read: it is damaged, its checksum does not match.")
+        raise DataError(f"checkpoint {shown(str(path))} can't be read: it is damaged, its checksum does not match.")
     return tensors, notes
 
 

@@ -150,7 +150,7 @@ class Experiment:
         one_of("coding", self.coding, ("fixed", "zstd"))
         one_of("engine", self.engine, ENGINES)
         if one_of("device", self.device, DEVICES) in ("cuda", "mps"):
-            one_of(f"engine (with device {self.device!r})", self.engine, ("vectorized", "auto"))
+            one_of(f"engine (with device {shown(self.device)})", self.engine, ("vectorized", "auto"))
         for name in TABLES:
             if not isinstance(getattr(self, name), Settings):
                 raise ConfigError(f"{name} is {shown(getattr(self, name))}, but must be a table of settings by name.")
@@ -197,6 +197,8 @@ class Experiment:
         Raises:
             ConfigError: if the file is missing, is not TOML in UTF-8 of at most 1 MiB, or holds an unknown key.
         """
+        if not isinstance(source, (str, Path)):
+            raise ConfigError(f"config is {shown(source)}, but must be a Path or TOML text.")
         try:
             data = files.read_bytes(source, LONGEST_FILE) if isinstance(source, Path) else source.encode()
             values = tomllib.loads(data.removeprefix(BOM_UTF8).decode())

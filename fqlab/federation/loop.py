@@ -15,7 +15,7 @@ import torch
 
 from fqlab import methods, models, seeds, wire
 from fqlab.data import Dataset
-from fqlab.errors import ConfigError, WireError
+from fqlab.errors import ConfigError, WireError, shown
 from fqlab.federation import checkpoint as files
 from fqlab.federation import engines
 from fqlab.federation.checkpoint import Saved
@@ -106,8 +106,9 @@ class Federation:
             self.close()
 
     def close(self) -> None:
-        """End what the engine has started, such as processes; a further round would start it anew."""
+        """End what the engine has started, processes and threads; a further round would start them anew."""
         self.simulation.services.close()
+        self.simulation.crew.close()
 
     def step(self) -> Round | None:
         """Run one more round; None if it was cancelled. Until a round is complete nothing changes, whatever ends it.
@@ -291,7 +292,7 @@ class Federation:
         saved = files.read(path, self._identity(), self.server, self.method)
         if len(saved.rounds) > self.experiment.rounds:
             raise ConfigError(
-                f"rounds is {self.experiment.rounds}, but checkpoint {str(path)!r} already has {len(saved.rounds)}; "
+                f"rounds is {self.experiment.rounds}, but checkpoint {shown(str(path))} already has {len(saved.rounds)}; "
                 "ask for as many or more, or choose another file."
             )
         self.server = saved.server

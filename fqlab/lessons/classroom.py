@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, shown
 from fqlab.lessons import code
 from fqlab.lessons.contents import LESSONS, lesson, prediction, truth
 
@@ -33,7 +33,7 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
         result: False leaves the result out, for before everybody has guessed.
 
     Raises:
-        ConfigError: for an unknown prediction.
+        ConfigError: for an unknown prediction, or if ``pasted`` is no text.
     """
     from fqlab.plots import draw
     from fqlab.plots.guesses import Guesses, Poll
@@ -45,8 +45,14 @@ def classroom(identity: str, pasted: str, *, result: bool = True) -> Drawing:
 
 
 def gather(identity: str, pasted: str) -> tuple[tuple[float, ...], str]:
-    """The guesses in a pasted text, and a sentence about the codes that were not counted (empty if there are none)."""
+    """The guesses in a pasted text, and a sentence about the codes that were not counted (empty if there are none).
+
+    Raises:
+        ConfigError: for an unknown prediction, or if ``pasted`` is no text.
+    """
     p = prediction(identity)
+    if not isinstance(pasted, str):
+        raise ConfigError(f"pasted is {shown(pasted)}, but must be the text of a chat.")
     guesses = []
     bad = []
     others = 0

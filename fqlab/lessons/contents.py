@@ -14,7 +14,6 @@ __all__ = ["LESSONS", "exercise", "lesson", "prediction", "truth"]
 LESSONS = tuple(f"{n:02d}" for n in range(14))
 
 
-@cache
 def lesson(number: str) -> Lesson:
     """The checkable content of lesson ``"00"`` to ``"13"``.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fqlab.errors import ConfigError, DataError, shown
-from fqlab.files import atomic_write
+from fqlab.files import atomic_write, expand
 from fqlab.lessons import store
 from fqlab.lessons.card import Card, counted
 from fqlab.lessons.contents import prediction
@@ -54,10 +54,10 @@ def _file(name: str, value: Any) -> Path:
         ConfigError: if it is no path of a file.
     """
     try:
-        path = Path(os.fspath(value)).expanduser()
-        if "\0" not in str(path) and not os.path.isdir(path):
+        path = expand(value, name)
+        if not os.path.isdir(path):
             return path
-    except (TypeError, ValueError, OSError, RuntimeError):
+    except (TypeError, ValueError, OSError):  # ours, a ConfigError, is a ValueError
         pass
     raise ConfigError(f"{name} is {shown(value)}, but must be the path of a file.")
 

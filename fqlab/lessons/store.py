@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fqlab.errors import DataError
+from fqlab.errors import DataError, shown
 from fqlab.files import atomic_write
 
 __all__ = ["Progress", "empty", "load", "path", "read", "record", "replace"]
@@ -70,7 +70,7 @@ def load(source: Path) -> Progress:
             raise ValueError
         return _checked(json.loads(source.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, RecursionError):
-        raise DataError(f"progress file {str(source)!r} can't be read; delete it, or import another.") from None
+        raise DataError(f"progress file {shown(str(source))} can't be read; delete it, or import another.") from None
 
 
 def _checked(stored: Any) -> Progress:

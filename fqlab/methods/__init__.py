@@ -19,9 +19,11 @@ __all__ = [
 def _check(name: str, cls: Any) -> None:
     """A method is a frozen dataclass with the hooks."""
     if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise ConfigError(f"method {name!r} is {cls!r}, but must be a class derived from fqlab.methods.Method.")
+        raise ConfigError(
+            f"method {shown(name)} is {shown(cls)}, but must be a class derived from fqlab.methods.Method."
+        )
     if "__dataclass_fields__" not in vars(cls) and vars(cls).get("__annotations__"):
-        raise ConfigError(f"method {name!r} has settings, but lacks @dataclass(frozen=True) above its class.")
+        raise ConfigError(f"method {shown(name)} has settings, but lacks @dataclass(frozen=True) above its class.")
 
 
 METHODS = Registry(
@@ -91,7 +93,7 @@ def _made(name: str, settings: Mapping[str, Any]) -> Method:
     for key in settings:
         if key not in declared:
             allowed = ", ".join(declared) or "nothing"
-            raise ConfigError(f"option {shown(key)} of method {name!r} is unknown; allowed: {allowed}.")
+            raise ConfigError(f"option {shown(key)} of method {shown(name)} is unknown; allowed: {allowed}.")
         if isinstance(declared[key].default, bool):
             boolean(key, settings[key])
     return METHODS[name](**dict(settings))
@@ -105,7 +107,7 @@ def describe(method: Method) -> tuple[str, dict[str, Any]]:
     """
     if not isinstance(method, Method):
         hint = f"; write {method.__name__}()" if isinstance(method, type) else ""
-        raise ConfigError(f"method is {method!r}, but must be an object of a class derived from Method{hint}.")
+        raise ConfigError(f"method is {shown(method)}, but must be an object of a class derived from Method{hint}.")
     name = METHODS.name_of(type(method))
     settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
     defaults = {field.name: field.default for field in dataclasses.fields(method)}

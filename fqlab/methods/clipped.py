@@ -146,7 +146,7 @@ class Clipped(Method):
         if self.limit:
             in_range("limit", self.limit, 1)
         if self.epsilon and self.grid != "sign_magnitude":
-            raise ConfigError(f"epsilon is {self.epsilon!r}, but pruning MSBs needs grid 'sign_magnitude'.")
+            raise ConfigError(f"epsilon is {shown(self.epsilon)}, but pruning MSBs needs grid 'sign_magnitude'.")
         bits_per_layer(self.bits)
         if self.client_bits:
             bits_per_client(self.client_bits)

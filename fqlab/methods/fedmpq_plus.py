@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from fqlab.aggregate import AVERAGES, Form, decode_all, inverse_error, mean
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.methods.aqfl import Widths, layer_sizes, sent_widths
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, ReceivedUpdate, Server, State, unless
 from fqlab.methods.changes import Held, Known, receive
@@ -101,7 +101,7 @@ class FedMPQPlus(FedMPQ):
         one_of("downlink", self.downlink, ("full", "changes"))
         if self.dual_step and self.growing:
             raise ConfigError(
-                f"dual_step is {self.dual_step!r}, but with growing the budget is kept already: set it False."
+                f"dual_step is {shown(self.dual_step)}, but with growing the budget is kept already: set it False."
             )
 
     def idle(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from fqlab.aggregate import decode_all
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
 from fqlab.methods.standalone import Kept, Seen
 from fqlab.tensors import Weights
@@ -55,7 +55,7 @@ class LGFedAvg(Method):
     def start(self, server: Server) -> Server:
         layers = len(server.spec.quantizable)
         if self.shared > layers:
-            raise ConfigError(f"shared is {self.shared}, but the model has {layers} Conv and Linear layers.")
+            raise ConfigError(f"shared is {shown(self.shared)}, but the model has {layers} Conv and Linear layers.")
         return server.next(server.weights, Seen.nobody(server.clients))
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from fqlab.aggregate import Form, masked_mean, median, trimmed_mean
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
 from fqlab.tensors import Weights, with_prefix
 from fqlab.training.objectives import Objective
@@ -145,7 +145,7 @@ class Lottery(Method):
     def check(self, experiment: Any) -> None:
         if self.gate_on == "validation" and not experiment.validation:
             raise ConfigError(
-                f"gate_on is 'validation', but validation is {experiment.validation!r}, so that no client would ever "
+                f"gate_on is 'validation', but validation is {shown(experiment.validation)}, so that no client would ever "
                 "prune; hold samples back with validation (0.1), or set gate_on to 'test'."
             )
 

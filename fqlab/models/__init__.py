@@ -85,7 +85,9 @@ _MODELS = {
 def _check(name: str, build: Any) -> None:
     """A model is a function of input shape and number of classes."""
     if not callable(build):
-        raise ConfigError(f"model {name!r} is {build!r}, but must be a function of input shape and number of classes.")
+        raise ConfigError(
+            f"model {shown(name)} is {shown(build)}, but must be a function of input shape and number of classes."
+        )
 
 
 MODELS = Registry("model", _MODELS, _check)
@@ -111,7 +113,7 @@ def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
     shape = dataset.input_shape
     if isinstance(entry, _Entry) and not entry.fits(shape):
         raise ConfigError(
-            f"model {name!r} needs {entry.needs}, but dataset {dataset.name!r} has inputs of shape {shape}."
+            f"model {shown(name)} needs {entry.needs}, but dataset {shown(dataset.name)} has inputs of shape {shape}."
         )
     return build(lambda: _made(name, entry, shape, len(dataset.classes)), torch.Generator().manual_seed(seed))
 
@@ -121,9 +123,11 @@ def _made(name: str, entry: Callable[..., Any], shape: tuple[int, ...], classes:
     try:
         model = entry(shape, classes)
     except TypeError as error:
-        raise ConfigError(f"model {name!r} can't be made of shape {shape} and {classes} classes: {error}.") from error
+        raise ConfigError(
+            f"model {shown(name)} can't be made of shape {shape} and {classes} classes: {error}."
+        ) from error
     if not isinstance(model, nn.Module):
-        raise ConfigError(f"model {name!r} gives {shown(model)}, but must give a torch.nn.Module.")
+        raise ConfigError(f"model {shown(name)} gives {shown(model)}, but must give a torch.nn.Module.")
     return model
 
 

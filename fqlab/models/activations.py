@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.quant import straight_through
 
 __all__ = ["QuantizedActivation", "quantize_activations"]
@@ -67,7 +67,7 @@ def quantize_activations(model: nn.Module, bits: int) -> nn.Module:
         if isinstance(child, ACTIVATIONS)
     ]
     if not sites:
-        raise ConfigError(f"activation_bits is {bits!r}, but {type(model).__name__} has no activation modules.")
+        raise ConfigError(f"activation_bits is {shown(bits)}, but {type(model).__name__} has no activation modules.")
     for parent, name, child in sites:
         setattr(parent, name, QuantizedActivation(child, bits))
     model.__dict__["stacked"] = None  # the batch maximum is one client's: only vmap keeps clients apart

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, shown
 from fqlab.tensors import Weights
 
 __all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "smallest_batch", "stacked_linear",
@@ -152,4 +152,4 @@ def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None
     elif isinstance(layer, (nn.GroupNorm, nn.LayerNorm)):
         nn.init.ones_(layer.weight), nn.init.zeros_(layer.bias)
     elif [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:
-        raise ConfigError(f"layer {name!r} is a {type(layer).__name__} and has no initialise(generator) method.")
+        raise ConfigError(f"layer {shown(name)} is a {type(layer).__name__} and has no initialise(generator) method.")

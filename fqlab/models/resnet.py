@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 from fqlab.models.layers import BatchNorm
 
 __all__ = ["Block", "ResNet"]
@@ -107,7 +107,7 @@ class ResNet(nn.Module):
         one_of("norm", norm, ("batch", "group"))
         blocks, rest = divmod(depth - 2, 6)
         if rest or blocks < 1:
-            raise ConfigError(f"depth is {depth!r}, but must be 8, 14, 20 or another 6n + 2.")
+            raise ConfigError(f"depth is {shown(depth)}, but must be 8, 14, 20 or another 6n + 2.")
         conv = HeConv if he_start else _plain
         self.conv = conv(channels, 16)
         self.norm = _norm(norm, 16)

@@ -55,7 +55,7 @@ class Controls:
         self._ticket = self._ticket_box()
         self.column = column(shown, self.widgets, WIDTH)
         self.column.children += (self._tools(),)
-        self._targets = {name: changed(panel.State(), changes) for name, changes in panel.presets.items()}
+        self._targets = {name: changed(panel.home, changes) for name, changes in panel.presets.items()}
         self._buttons = {name: self._preset(name) for name in panel.presets}
         layout = w.Layout(width="auto", grid_gap="6px", margin="0 0 6px 0", overflow="visible")
         self.presets = w.HBox(list(self._buttons.values()), layout=layout)

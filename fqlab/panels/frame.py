@@ -203,9 +203,9 @@ class Panel(Headless, w.VBox):
             self.status.attempt(self.start)
 
     def _sharpen(self, factor: float) -> None:
-        """The browser has said how sharp its screen is."""
+        """The browser has said how sharp its screen is: 1 to 2, whatever it says."""
         with self.lock:
-            self.gallery.sharpen(factor)
+            self.gallery.sharpen(min(2.0, factor) if factor >= 1 else 1.0)
 
     # ------------------------------------------------------------------ on the page
 

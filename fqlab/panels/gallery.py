@@ -72,13 +72,9 @@ class Gallery:
             if spots or kind.drag
         }
 
-    def named(self, css_class: str) -> type[Picture]:
-        """The picture with a CSS class.
-
-        Raises:
-            KeyError: if none has it.
-        """
-        return {picture_class(kind): kind for kind in self._canvases}[css_class]
+    def named(self, css_class: str) -> type[Picture] | None:
+        """The picture with a CSS class, if there is one."""
+        return {picture_class(kind): kind for kind in self._canvases}.get(css_class)
 
     def picture(self, kind: type[Picture]) -> Picture:
         """The live picture of a class, with its artists as they are drawn now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 from fqlab.panels import page, ticket
 from fqlab.panels.state import changed, words
 from fqlab.plots.picture import Drawing, to_svg
@@ -21,6 +21,11 @@ class Headless:
     def state(self) -> Any:
         """The current settings."""
         return self._state
+
+    @property
+    def home(self) -> Any:
+        """The state that *Reset* goes back to and presets start from."""
+        return self.State()
 
     @property
     def ticket(self) -> str:
@@ -63,12 +68,12 @@ class Headless:
         Raises:
             ConfigError: for a name that is none.
         """
-        self._set_state(changed(self.State(), self.presets[one_of("preset", name, self.presets)]))
+        self._set_state(changed(self.home, self.presets[one_of("preset", name, self.presets)]))
         return self
 
     def reset(self: Own) -> Own:
-        """Back to the default settings."""
-        self._set_state(self.State())
+        """Back to the settings it starts from."""
+        self._set_state(self.home)
         return self
 
     def wait(self, timeout: float | None = 60) -> bool:
@@ -129,7 +134,9 @@ class Headless:
         """
         experiment = type(self).experiment(self._state)
         if experiment is None:
-            raise ConfigError(f"panel {self.name!r} trains no federation that could run by itself with these settings.")
+            raise ConfigError(
+                f"panel {shown(self.name)} trains no federation that could run by itself with these settings."
+            )
         return experiment.to_toml()
 
     def copy(self) -> None:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Pointing", "dragged"]
 
+FARTHEST = 1e6
+"""Pixels that no hand moves; what is no such number (NaN among them) is none of ours either."""
+
 
 class Pointing:
-    """What the page reports about the pointer, done to the panel.
+    """What the page reports about the pointer, done to the panel; a report that no page of ours makes is passed over.
 
     Args:
         panel: whose pictures they are.
@@ -33,27 +36,34 @@ class Pointing:
         assistant.on_msg(lambda _, content, buffers: self._told(content))
         assistant.observe(lambda change: self._pulled(change["new"]), "hand")
 
-    def _told(self, content: Mapping[str, Any]) -> None:
-        if "ticket" in content:
-            self._panel.status.attempt(lambda: self._panel.restore(content["ticket"]))
-        elif "spot" in content:
-            self._panel.status.attempt(lambda: self._click(content["picture"], content["spot"], content["label"]))
+    def _told(self, content: Any) -> None:
+        match content:
+            case {"ticket": ticket}:
+                self._panel.status.attempt(lambda: self._panel.restore(ticket))
+            case {"picture": str(picture), "spot": int(number), "label": str(label)}:
+                self._panel.status.attempt(lambda: self._click(picture, number, label))
 
     def _click(self, picture: str, number: int, label: str) -> None:
         """Click on a spot, unless the picture has moved on since the page showed it."""
         with self._panel.lock:
-            spots = self._panel.gallery.spots[self._panel.gallery.named(picture)]
-            if number < len(spots) and spots[number].tip.label == label:
+            kind = self._panel.gallery.named(picture)
+            spots = self._panel.gallery.spots.get(kind, []) if kind else []
+            if 0 <= number < len(spots) and spots[number].tip.label == label:
                 self._panel.clicked(spots[number].tip)
 
     def _pulled(self, hand: Mapping[str, Any]) -> None:
         """The hand moves; where it took hold, the settings were those of the first report."""
-        if hand["turn"] != self._turn:
-            self._turn = hand["turn"]
-            self._start = self._panel.state
-        kind = self._panel.gallery.named(hand["picture"])
-        changes = dragged(kind, self._start, hand["x"], hand["y"])
-        self._panel.status.attempt(lambda: self._panel.set(**changes))
+        match hand:
+            case {"turn": int(turn), "picture": str(picture), "x": int() | float() as x, "y": int() | float() as y}:
+                if turn != self._turn:
+                    self._turn = turn
+                    self._start = self._panel.state
+                self._panel.status.attempt(lambda: self._drag(picture, x, y))
+
+    def _drag(self, picture: str, x: float, y: float) -> None:
+        kind = self._panel.gallery.named(picture)
+        if kind is not None and abs(x) < FARTHEST and abs(y) < FARTHEST:
+            self._panel.set(**dragged(kind, self._start, x, y))
 
 
 def dragged(kind: type[Picture], start: Settings, x: float, y: float) -> dict[str, Any]:

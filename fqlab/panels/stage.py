@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 
 __all__ = ["Teaching", "choose", "hidden", "now"]
 
@@ -19,13 +19,14 @@ class Teaching:
     hide: frozenset[str] = frozenset()
 
     def css(self) -> str:
-        """Style sheet that enlarges the text of a notebook; empty at zoom 1."""
+        """Style sheet that enlarges text, tables and figures of a notebook; empty at zoom 1."""
         if self.zoom == 1:
             return ""
         fonts = "".join(f"--jp-content-font-size{i}:{14 * self.zoom * 1.2 ** (i - 1):.1f}px;" for i in range(6))
         return (
             f".jp-Notebook{{{fonts}--jp-code-font-size:{13 * self.zoom:.1f}px;}}"
-            f".jp-Notebook .fqlab-quiz{{zoom:{self.zoom:g};}}"
+            ".jp-Notebook .fqlab-quiz, .jp-Notebook .jp-OutputArea .jp-RenderedHTMLCommon :is(img, table)"
+            f"{{zoom:{self.zoom:g};}}"
         )
 
     def words(self) -> str:
@@ -61,5 +62,5 @@ def hidden(hide: Any, allowed: Callable[[], Collection[str]]) -> frozenset[str]:
     if isinstance(hide, str):
         hide = (hide,)
     if not isinstance(hide, Collection):
-        raise ConfigError(f"hide is {hide!r}, but must be a name or a list of names.")
+        raise ConfigError(f"hide is {shown(hide)}, but must be a name or a list of names.")
     return frozenset(one_of("hide", name, allowed()) for name in hide)

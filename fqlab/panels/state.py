@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of, shown
 
 __all__ = ["Control", "Settings", "changed", "control", "controls", "words"]
 
@@ -152,7 +152,7 @@ def changed(state: Settings, changes: Mapping[str, Any]) -> Settings:
     try:
         return dataclasses.replace(state, **changes)
     except TypeError as wrong:
-        raise ConfigError(f"The settings {dict(changes)!r} cannot be read: {wrong}.") from None
+        raise ConfigError(f"The settings {shown(dict(changes))} cannot be read: {wrong}.") from None
 
 
 def words(state: Settings) -> str:

@@ -9,7 +9,7 @@
 
 A panel is 960 px wide times the zoom: 1.5 fits a screen of 1600 px and more once Lab's side bar is closed (Ctrl-B).
 Panels take the setting over when they are made, so run the panel's cell after this one. A hidden control keeps its
-value: presets and tickets still move it. Prose, code and quiz grow at once, in the open notebook only.
+value: presets and tickets still move it. Prose, code, quiz, tables and figures grow at once, in the open notebook only.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ export default {
 
 
 def teach(zoom: float | bool = True, *, hide: str | Sequence[str] = ()) -> Any:
-    """Enlarge text and panels for a projector and hide chosen controls; ``teach(False)`` goes back.
+    """Enlarge text, tables, figures and panels for a projector and hide chosen controls; ``teach(False)`` goes back.
 
     Args:
         zoom: how many times as large, 1 to 3; True is 1.5.

@@ -15,7 +15,7 @@ LONG_LABEL = 11
 """Letters of a label that fit beside its control; a longer one stands above it, as with sliders."""
 
 STYLE = """
-.fqlab-panel { overflow: visible; container-type: inline-size; }
+.fqlab-panel { overflow: visible; container-type: inline-size; --jp-widgets-slider-handle-size: 14px; }
 @container (min-width: 880px) and (max-width: 959px) { .fqlab-panel > * { zoom: .916; } }
 @container (min-width: 800px) and (max-width: 879px) { .fqlab-panel > * { zoom: .833; } }
 @container (min-width: 720px) and (max-width: 799px) { .fqlab-panel > * { zoom: .75; } }
@@ -25,7 +25,7 @@ STYLE = """
   .fqlab-panel .fqlab-picture { flex: 0 1 auto !important; min-width: 0; max-width: 100%; height: auto !important; }
   .fqlab-panel .fqlab-column { width: 100% !important; }
   .fqlab-panel .fqlab-presets, .fqlab-panel .fqlab-bar { flex-wrap: wrap; }
-  .fqlab-panel .fqlab-presets .fqlab-preset { flex: 1 1 30%; }
+  .fqlab-panel .fqlab-presets .fqlab-preset { flex: 1 1 auto; }
   .fqlab-panel .fqlab-bar, .fqlab-panel .fqlab-bar .fqlab-status { height: auto !important; }
   .fqlab-panel .fqlab-bar .fqlab-status { min-height: 34px; flex: 1 1 100%; }
 }
@@ -44,7 +44,7 @@ STYLE = """
   grid-template-rows: 19px 11px; align-items: center; }
 .fqlab-panel .fqlab-control.fqlab-tall { height: 47px; grid-template-rows: 19px 28px; }
 .fqlab-panel .fqlab-slider > .widget-label, .fqlab-panel .fqlab-tall > .widget-label { grid-area: 1 / 1; width: auto !important;
-  height: 19px; line-height: 19px; margin: 0; }
+  height: 19px; line-height: 17px; margin: 0; }
 .fqlab-panel .fqlab-slider > .widget-readout { grid-area: 1 / 2; height: 19px; line-height: 19px; min-width: 40px; margin: 0;
   font-weight: 600; font-variant-numeric: tabular-nums; text-align: right; }
 .fqlab-panel .fqlab-slider > .slider-container { grid-area: 2 / 1 / 3 / 3; margin: 0 8px; width: auto; height: 11px; }
@@ -57,7 +57,7 @@ STYLE = """
 .fqlab-panel .fqlab-status { margin: 0 4px; flex: 1 1 auto; overflow: hidden; }
 .fqlab-panel .fqlab-status .widget-html-content { font-size: var(--fqlab-font, 12px); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .fqlab-panel .fqlab-text { display: inline-block; width: 250px; max-width: 60%; height: 34px; margin: 0; padding: 1px 4px;
-  overflow: auto; vertical-align: top; font-size: 10px; line-height: 16px; user-select: all; border: 1px solid var(--jp-border-color2, #ccc); }
+  overflow: auto; vertical-align: top; font-size: 11px; line-height: 16px; user-select: all; border: 1px solid var(--jp-border-color2, #ccc); }
 .fqlab-panel button:focus-visible, .fqlab-panel .noUi-handle:focus, .fqlab-panel select:focus-visible {
   outline: 2px solid #0072B2; outline-offset: 1px; }
 """

@@ -15,13 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from fqlab.errors import ConfigError, one_of
+from fqlab.errors import ConfigError, one_of, shown
 from fqlab.federation.engines.crew import one_thread
 from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
 from fqlab.papers.claims.rows import utc
 
-__all__ = ["forget", "recipe_of", "refuse", "reproduce", "run_row", "seed_by_seed", "this_commit", "versions"]
+__all__ = [
+    "forget",
+    "has_set_up",
+    "recipe_of",
+    "refuse",
+    "reproduce",
+    "run_row",
+    "seed_by_seed",
+    "this_commit",
+    "versions",
+]
 
 
 def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
@@ -85,9 +95,19 @@ def refuse(row: Row, scale: str) -> None:
     one_of("scale", scale, SCALES)
     if scale not in row.scales:
         has = ", ".join(row.scales) or "none"
-        raise ConfigError(f"scale is {scale!r}, but {row.id!r} has no set-up of that scale (it has {has}).")
-    if not row.recipe:
-        raise ConfigError(f"claim is {row.id!r}, but it has no recipe: {row.not_run[scale]}.")
+        raise ConfigError(f"scale is {shown(scale)}, but {shown(row.id)} has no set-up of that scale (it has {has}).")
+    if not has_set_up(row, scale):
+        raise ConfigError(
+            f"claim is {shown(row.id)}, but it has no set-up of scale {shown(scale)}: {row.not_run[scale]}."
+        )
+
+
+def has_set_up(row: Row, scale: str) -> bool:
+    """Whether a row can be run at one of its scales; a study of long runs needs an arm of that scale."""
+    if not row.recipe.startswith("scale."):
+        return bool(row.recipe)
+    arms = importlib.import_module(f"fqlab.studies.{row.recipe.partition(':')[0]}").ARMS
+    return scale in {at for at, _ in arms}
 
 
 def recipe_of(row: Row, scale: str) -> Callable[[int], Any]:

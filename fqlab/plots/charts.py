@@ -129,7 +129,6 @@ class Rebuilt(Picture):
             getattr(ax, f"set_{name}ticks")([place for place, _ in scale.ticks], [words for _, words in scale.ticks])
             getattr(ax, f"set_{name}label")(scale.label)
         ax.minorticks_off()
-        ax.tick_params(axis="x", labelsize=11 if sum(len(words) for _, words in data.x.ticks) < 70 else 9.5)
 
     def _places(self, data: Data, k: int) -> np.ndarray:
         """Where the points of an arm are drawn, ``[n, 2]``."""

@@ -107,7 +107,7 @@ class Digits(Picture):
     def build(self, fig: FigureBase) -> None:
         """One axis with ten bars; dashes are full precision, grey ticks the previous run."""
         self.title = self.live(title(fig))
-        ax = axes(fig, 48, 40, 278, 160, xlabel="digit", ylabel="read right", xlim=(-0.6, 9.6), ylim=(0, 1.16))
+        ax = axes(fig, 54, 40, 272, 160, xlabel="digit", ylabel="read right", xlim=(-0.6, 9.6), ylim=(0, 1.16))
         ax.yaxis.labelpad = -2
         ax.set_xticks(range(10))
         ax.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])

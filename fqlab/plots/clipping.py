@@ -267,7 +267,7 @@ class Price(Picture):
         """One pair of axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (0.8, 9.2), "ylim": (5e-5, 3), "yscale": "log"}
-        ax = axes(fig, 58, 40, 268, 138, xlabel="bits a weight", ylabel="error (σ²)", grid="both", **limits)
+        ax = axes(fig, 62, 40, 264, 138, xlabel="bits a weight", ylabel="error (σ²)", grid="both", **limits)
         ax.set_yticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
         ax.minorticks_off()
         self.lines = [self.live(line(ax, "error", markersize=4, **style)) for _, _, style in self.STYLES]

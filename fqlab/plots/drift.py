@@ -83,7 +83,7 @@ class ClientDrift(Picture):
         """One pair of axes with fixed limits, so that settings compare."""
         self.title = self.live(title(fig))
         names = {"xlabel": "along the first average step", "ylabel": "across: main disagreement"}
-        self.axes = axes(fig, 52, 40, 274, 180, grid="both", xlim=(-1, 11), ylim=(-3.2, 3.2), **names)
+        self.axes = axes(fig, 52, 40, 274, 180, grid="both", xlim=(-1, 12), ylim=(-3.2, 3.2), **names)
         self.old = self.live(LineCollection([], colors="#d5dae0", linewidths=0.8))
         self.fan = self.live(LineCollection([], colors=CLIENT, linewidths=1.5))
         self.axes.add_collection(self.old)

@@ -181,8 +181,8 @@ class Tradeoff(Picture):
     def build(self, fig: FigureBase) -> None:
         """One pair of axes; bits fall to the right."""
         self.title = self.live(title(fig))
-        limits = {"xlim": (8.4, 0.0), "ylim": (0, 1.03)}
-        ax = axes(fig, 54, 40, 272, 188, xlabel="bits a weight (mean)", ylabel="test accuracy", **limits)
+        limits = {"xlim": (8.4, -0.3), "ylim": (0, 1.03)}
+        ax = axes(fig, 58, 40, 268, 188, xlabel="bits a weight (mean)", ylabel="test accuracy", **limits)
         ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
         ax.set_xticks([8, 6, 4, 2, 1])
         self.start = self.live(line(ax, "full precision"))
@@ -202,7 +202,7 @@ class Tradeoff(Picture):
         accuracy = data.accuracy
         held = data.held
         self._way = list(zip(bits, accuracy, strict=True))
-        self.start.set_data([8.4, 0], [accuracy[0]] * 2)
+        self.start.set_data([8.4, -0.3], [accuracy[0]] * 2)
         self.level.set_y(accuracy[0] - 0.06)
         self.path.set_data(bits[: held + 1], accuracy[: held + 1])
         self.tuned.set_data(bits[held:], accuracy[held:])
@@ -217,8 +217,8 @@ class Tradeoff(Picture):
         y = (accuracy[held] + accuracy[-1]) / 2 if tuning else accuracy[-1] - 0.08
         self.words.set(text="fine-tuning" if tuning else "", x=bits[-1] + (0.25 if right else -0.25),
                        y=min(max(y, 0.06), 0.8), ha="right" if right else "left")  # fmt: skip
-        ratio = 32 / bits[-1] if bits[-1] else float("inf")
-        self.title.set_text(f"{accuracy[-1]:.1%} at {bits[-1]:.1f} bits, {ratio:.1f} × smaller")
+        smaller = f"{32 / bits[-1]:.1f} × smaller" if bits[-1] else "nothing is left"
+        self.title.set_text(f"{accuracy[-1]:.1%} at {bits[-1]:.1f} bits, {smaller}")
         return (
             f"Accuracy against mean bits, from {accuracy[0]:.1%} at 8 bits to {accuracy[-1]:.1%} at {bits[-1]:.2f} bits "
             f"after {number_of(len(bits) - 1, 'epoch')}."

@@ -194,7 +194,7 @@ class Fair(Picture):
         """One pair of axes."""
         self.title = self.live(title(fig))
         limits = {"xlim": (-0.3, 9.3), "ylim": (1.2e-5, 2.5), "yscale": "log"}
-        ax = axes(fig, 58, 40, 268, 138, ylabel="least error (σ²)", grid="both", **limits)
+        ax = axes(fig, 62, 40, 264, 138, ylabel="least error (σ²)", grid="both", **limits)
         ax.set_yticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
         ax.minorticks_off()
         self.unit = self.live(fig.text(192 / 338, 8 / 228, "", fontsize=11.5, color=INK, ha="center", va="bottom"))

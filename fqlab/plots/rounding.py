@@ -46,6 +46,8 @@ class Redrawn(Picture):
             ax.set_yticks([])
             shown = ax.imshow(np.zeros((2, 2)), cmap="gray", vmin=-1, vmax=1, extent=(0, 1, 0, 1), aspect="auto")
             self.images.append(self.live(shown))
+            for edge in ax.spines.values():  # a white picture on white paper needs all four, and over the image
+                self.live(edge)
             ink = (INK, PURPLE, RED, PURPLE)[k]
             note(ax, name, x=0, y=1.05, va="bottom", color=ink, halo=False)
             self.words.append(self.live(note(ax, "", x=0, y=-0.04, va="top", color=MUTED, halo=False)))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from scipy import optimize, special
 
-from fqlab.errors import ConfigError, in_range, one_of
+from fqlab.errors import ConfigError, in_range, one_of, shown
 from fqlab.quant.grids import Grid
 from fqlab.quant.ranked import SMALL, ascending
 from fqlab.quant.recursion import octav, octav_layers
@@ -165,5 +165,5 @@ def clips_for(
         chosen.update(zip(names, clips, strict=True))
     for name in layers if check else ():
         if not bool(chosen[name].isfinite().all()):
-            raise ConfigError(f"layer {name!r} holds NaN or infinity, but a clip needs finite values.")
+            raise ConfigError(f"layer {shown(name)} holds NaN or infinity, but a clip needs finite values.")
     return {name: chosen[name] for name in layers}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 
@@ -25,7 +25,7 @@ def magnitudes(codes: Codes) -> torch.Tensor:
         ConfigError: for another grid.
     """
     if codes.grid.kind != "sign_magnitude":
-        raise ConfigError(f"grid is {codes.grid.kind!r}, but bit planes need 'sign_magnitude'.")
+        raise ConfigError(f"grid is {shown(codes.grid.kind)}, but bit planes need 'sign_magnitude'.")
     return codes.values.to(torch.int32).abs()
 
 
@@ -108,7 +108,7 @@ def narrow_bits(codes: Codes, bits: int) -> Codes:
     grid = Grid(bits, "sign_magnitude")
     largest = int(magnitudes(codes).max()) if codes.values.numel() else 0
     if largest > grid.high:
-        raise ConfigError(f"bits is {bits!r}, but must be enough for the magnitude {largest}.")
+        raise ConfigError(f"bits is {shown(bits)}, but must be enough for the magnitude {largest}.")
     return Codes(codes.values, grid, codes.clip * (grid.high / codes.grid.high))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, shown
 from fqlab.tensors import dense_real
 
 __all__ = ["TURNS", "WASTE", "hadamard", "pieces", "random_signs", "rotate", "rotate_back"]
@@ -64,7 +64,7 @@ def pieces(entries: int) -> tuple[int, ...]:
         ConfigError: for no entries.
     """
     if entries < 1:
-        raise ConfigError(f"entries is {entries!r}, but a rotation needs at least one.")
+        raise ConfigError(f"entries is {shown(entries)}, but a rotation needs at least one.")
     lengths = []
     left = entries
     while left > 0:

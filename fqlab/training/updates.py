@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, shown
 from fqlab.quant import MAX_BITS, Codes, max_abs, quantize
 from fqlab.tensors import Weights
 from fqlab.training import bitplanes
@@ -99,4 +99,4 @@ def trained_codes(
     if isinstance(transform, FakeQuantize):
         rounded = {name: quantize(params[name], max_abs(params[name], grid), grid) for name, grid in transform.grids}
         return {name: (codes, params[name]) for name, codes in rounded.items()}
-    raise ConfigError(f"objective has the transform {transform!r}, but must be one that local_form makes.")
+    raise ConfigError(f"objective has the transform {shown(transform)}, but must be one that local_form makes.")

@@ -28,7 +28,7 @@ from zlib import crc32
 
 import numpy as np
 
-from fqlab.errors import WireError
+from fqlab.errors import WireError, shown
 from fqlab.quant.grids import KINDS, Grid
 from fqlab.wire.entropy import compress, decompress
 from fqlab.wire.symbols import group_bytes, stored_planes, to_groups
@@ -143,7 +143,7 @@ class Layout:
 
 def fail(client: object, field: str, why: str) -> NoReturn:
     """Raise the :class:`~fqlab.errors.WireError` that names client and field."""
-    sender = "Packet" if client is None else f"Packet of client {client}"
+    sender = "Packet" if client is None else f"Packet of client {shown(client)}"
     raise WireError(f"{sender}: {field} cannot be used, because {why}.")
 
 
@@ -231,7 +231,7 @@ def _row(columns: list[Any]) -> Row:
     named = type(row.name) is str and (row.coded or row.type in INTS or row.type == "float32")
     shaped = type(columns[1]) is list and all(type(n) is int and 0 <= n <= MAX_ENTRIES for n in row.shape)
     if not named or not shaped or type(row.used) is not int or not 0 <= row.used < 1 << max(row.code_bits, 1):
-        raise ValueError(f"the row of {row.name!r} makes no sense")
+        raise ValueError(f"the row of {shown(row.name)} makes no sense")
     return row
 
 
@@ -247,7 +247,7 @@ def _meaning(header: bytes) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row 
         raise ValueError("names repeat or entries are too many")
     floats = sum(4 * row.count if row.type == "float32" else 4 * bool(row.grid) for row in rows)
     ints = sum(INTS.get(row.type, 0) * row.count for row in rows)
-    coded = [(f"the codes of {r.name!r}", len(stored_planes(r.used)) * r.plane_size, r) for r in rows if r.coded]
+    coded = [(f"the codes of {shown(r.name)}", len(stored_planes(r.used)) * r.plane_size, r) for r in rows if r.coded]
     return rows, (("floats", floats, None), ("ints", ints, None), *coded)
 
 

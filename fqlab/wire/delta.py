@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fqlab.errors import ConfigError, in_range
+from fqlab.errors import ConfigError, in_range, shown
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
 
@@ -15,7 +15,7 @@ def _aligned(old: torch.Tensor, bits: int, width: int) -> torch.Tensor:
     """Magnitudes of ``old`` (int16, ``bits`` bits), shifted so that their MSB is that of ``width`` bits."""
     magnitude = old.to(torch.int64).abs()
     if magnitude.numel() and int(magnitude.max()) >= 1 << in_range("bits", bits, 1, 8, integer=True):
-        raise ConfigError(f"bits is {bits!r}, but must be enough for the magnitude {int(magnitude.max())}.")
+        raise ConfigError(f"bits is {shown(bits)}, but must be enough for the magnitude {int(magnitude.max())}.")
     return magnitude >> (bits - width) if bits > width else magnitude << (width - bits)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fqlab.errors import ConfigError, WireError, one_of
+from fqlab.errors import ConfigError, WireError, one_of, shown
 from fqlab.quant.codes import Codes
 from fqlab.tensors import Weights, dense_real
 from fqlab.wire.container import INTS, MAX_ENTRIES, Part, Row, Segment, fail, load, read, write
@@ -50,7 +50,9 @@ class Payload(Mapping[str, "Codes | torch.Tensor"]):
     def __post_init__(self) -> None:
         twice = self.codes.keys() & self.tensors.keys()
         if twice:
-            raise ConfigError(f"payload has {min(twice)!r} twice, as codes and as a tensor; every name stands once.")
+            raise ConfigError(
+                f"payload has {shown(min(twice))} twice, as codes and as a tensor; every name stands once."
+            )
 
     def __getitem__(self, name: str) -> Codes | torch.Tensor:
         return self.codes[name] if name in self.codes else self.tensors[name]
@@ -76,20 +78,20 @@ _TYPES = {getattr(torch, name): name for name in ("float32", "bool", *INTS)}
 def checked_row(name: str, value: Any) -> Row:
     """The row of an entry, its ``used`` planes still unknown."""
     if not isinstance(name, str):
-        raise ConfigError(f"payload has the key {name!r}, but every key must be a string.")
+        raise ConfigError(f"payload has the key {shown(name)}, but every key must be a string.")
     if isinstance(value, Codes):
         if value.clip.dim():
             shape = list(value.clip.shape)
             raise ConfigError(
-                f"payload[{name!r}].clip has shape {shape}, but a packet is one client's: use codes[client]."
+                f"payload[{shown(name)}].clip has shape {shape}, but a packet is one client's: use codes[client]."
             )
         return Row(name, tuple(value.shape), value.grid.kind, value.grid.bits)
     if isinstance(value, torch.Tensor):
-        dense_real(f"payload[{name!r}]", value)
+        dense_real(f"payload[{shown(name)}]", value)
     if not isinstance(value, torch.Tensor) or value.dtype not in _TYPES:
         kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
         allowed = ", ".join(_TYPES.values())
-        raise ConfigError(f"payload[{name!r}] is {kind}, but must be Codes or a tensor of {allowed}.")
+        raise ConfigError(f"payload[{shown(name)}] is {kind}, but must be Codes or a tensor of {allowed}.")
     return Row(name, tuple(value.shape), _TYPES[value.dtype])
 
 

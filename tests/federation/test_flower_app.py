@@ -78,6 +78,34 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, capsys, argument
     assert not (tmp_path / "app").exists()
 
 
+@pytest.mark.parametrize("place", ["DIR", "certificate"])
+def test_special_files_are_refused_in_a_sentence(tmp_path, capsys, place):
+    """A link to itself, a file for a folder and a folder for a file, names that no file system takes."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for name in ("loop", "file" if place == "DIR" else "folder", "x" * 300, "\ud800", "a\0b"):
+        folder = tmp_path / name if place == "DIR" else tmp_path / "app"
+        arguments = [] if place == "DIR" else ["--certificate", str(tmp_path / name)]
+        assert cli.main(["flower", "app", str(folder), *RUN, *arguments]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"fqlab: {place} is ")
+        assert said.count("\n") == 1
+    assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.parametrize("name", ["loop", "file", "file/x", "x" * 300, "\ud800", "a\0b", ""])
+def test_figures_go_into_a_folder_or_are_refused_in_a_sentence(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").touch()
+    assert cli.main(["figures", "--out", name]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("fqlab: out is ")
+    assert len(said) < 200
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
+
+
 def test_without_flower_a_run_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(network, "find_spec", lambda name: None)
     assert cli.main(["run", "--engine", "flower", "--rounds", "1"]) == 2

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import threading
+import time
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from fqlab import methods
 from fqlab.errors import ConfigError
-from fqlab.federation import Experiment
+from fqlab.federation import Experiment, Federation, fit
 
 ROUNDS = """
 import resource
@@ -29,6 +34,47 @@ print(early, late)
 
 def test_a_thousand_rounds_take_no_more_memory_than_two_hundred():
     subprocess.run([sys.executable, "-c", ROUNDS], check=True, timeout=900)
+
+
+def workers_left(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Threads of clients that still run, given some time to end."""
+    end = time.monotonic() + 20
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.05)
+    return left
+
+
+@pytest.mark.parametrize("how", ["cancelled", "left", "stepped"])
+@pytest.mark.parametrize("engine", ["threads", "vectorized"])
+def test_ten_runs_started_and_cancelled_leave_no_thread_and_no_tensor(engine, how):
+    """Cancelled in round 2, left by who iterates, or dropped after single steps without a word."""
+    wanted = Experiment(clients=4, rounds=50, batch_size=500, engine=engine, workers=2, evaluate_every=50)
+    before = set(threading.enumerate())
+    for _ in range(10):
+        stop = threading.Event()
+        federation = Federation(wanted, cancelled=stop.is_set)
+        if how == "stepped":
+            federation.step()
+        else:
+            for _ in federation:
+                assert engine != "threads" or set(threading.enumerate()) - before, "nobody worked"
+                if how == "left":
+                    break
+                stop.set()
+        model = weakref.ref(federation.simulation.model)
+        del federation
+    assert workers_left(before) == set()
+    assert model() is None
+
+
+def test_a_closed_federation_goes_on():
+    wanted = Experiment(clients=4, rounds=3, batch_size=500, engine="threads", workers=2)
+    federation = Federation(wanted)
+    for _ in range(3):
+        federation.step()
+        federation.close()
+    torch.testing.assert_close(federation.history().weights, fit(wanted).weights, rtol=0, atol=0)
 
 
 OFFLINE = """
@@ -118,8 +164,6 @@ def test_sentences_are_true(options, sentence):
 
 
 def test_widths_by_layer():
-    from fqlab.federation import Federation, fit
-
     two = Experiment(method="clipped", options={"bits": [4, 2]}, rounds=1, engine="vectorized")
     assert fit(two).rounds[0].code_bits == 10 * (4 * 64 * 64 + 2 * 64 * 10)
     assert (

@@ -35,10 +35,13 @@ __all__ = [
     "MAX_CELLS",
     "MAX_LINES",
     "MOST_MEMORY",
+    "MOST_SECONDS",
+    "OWN_LESSON",
     "SECTIONS",
     "TYPED",
     "bound",
     "problems",
+    "seconds",
     "stored_problems",
 ]
 
@@ -46,6 +49,8 @@ SECTIONS = ("predict", "play", "explain", "check", "paper", "quiz", "remember", 
 MAX_CELLS = 45
 MOST_MEMORY = 800
 """Megabytes of a lesson's process at its peak: Binder promises 1000."""
+MOST_SECONDS = 60
+"""Of a lesson run from the top; all of them take five minutes at most."""
 MAX_LINES = 8
 MAX_OWN_LINES = 14
 BADGE = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/{name}.ipynb"
@@ -84,9 +89,17 @@ def _head(book: NotebookNode, name: str) -> Iterator[str]:
         r"\d", opening.lower().partition("minutes")[2]
     ):
         yield "the opening says how many minutes the lesson takes"
+    if not 0 < seconds(opening) <= MOST_SECONDS:
+        yield f"the opening says about how many seconds the run takes, at most {MOST_SECONDS}"
     memory = re.search(r"\b(\d+) MB of memory\b", opening)
     if memory is None or int(memory[1]) > MOST_MEMORY:
         yield f"the opening says how much memory the run takes, at most {MOST_MEMORY} MB"
+
+
+def seconds(opening: str) -> int:
+    """What a lesson's opening says its run takes; 0 if it says nothing."""
+    said = re.search(r"\babout (\d+) seconds to run\b", opening)
+    return int(said[1]) if said else 0
 
 
 def _before(book: NotebookNode, kind: str) -> Iterator[NotebookNode]:

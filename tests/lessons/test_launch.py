@@ -94,7 +94,7 @@ def test_no_lessons_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launcher, "__file__", str(tmp_path / "fqlab" / "lessons" / "launch.py"))
     with pytest.raises(FqlabError, match="there are no lessons in"):
-        launcher.command([])
+        launcher.find_lesson("00")
 
 
 def test_no_jupyterlab_is_one_sentence(lessons: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,6 @@ from fqlab.panels.frame import Panel
 from fqlab.panels.state import Settings
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
-PLAYED = [path for path in NOTEBOOKS if not path.stem.startswith("13")]
-"""Lesson 13's panel holds a method of the learner's own, which no ticket can name and no page can show."""
 LINK = re.compile(r"\[([^\]]*?)\u00a0▸\]\(#([a-z]+)-([0-9A-Z-]+)\)")
 SIGN = "A link with ▸ sets the panel above to what it speaks of"
 NUMBER = re.compile(r"\d[\d.]*")
@@ -53,7 +51,7 @@ def state_of(name: str, code: str) -> Settings:
     return ticket.read(name, panel.version, panel.State, code)
 
 
-@pytest.mark.parametrize("path", PLAYED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_explanation_moves_the_lessons_own_panel(path):
     found = links(path)
     explained = text_of(path).partition("## Explain")[2].partition("## Check")[0]
@@ -63,7 +61,7 @@ def test_the_explanation_moves_the_lessons_own_panel(path):
     assert explained.count("▸") == len(LINK.findall(explained)) + 1, "a link is written otherwise"
 
 
-@pytest.mark.parametrize("path", PLAYED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_link_leads_to_a_state_that_pages_have_whole(path):
     for words, name, code in links(path):
         panel = getattr(panels, name)
@@ -97,7 +95,7 @@ def numbers(said: str, name: str, code: str) -> tuple[float, list[float], float]
     return float(number), found, slack + 0.5000001 * 10**-digits
 
 
-NUMBERED = [(path.stem[:2], *link) for path in PLAYED for link in links(path) if NUMBER.search(link[0])]
+NUMBERED = [(path.stem[:2], *link) for path in NOTEBOOKS for link in links(path) if NUMBER.search(link[0])]
 
 
 @pytest.mark.parametrize(("lesson", "said", "name", "code"), NUMBERED, ids=lambda x: x)

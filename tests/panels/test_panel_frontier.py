@@ -132,6 +132,20 @@ def test_a_method_of_ones_own_is_the_same_run_as_by_its_name():
         panel.close()
 
 
+def test_presets_and_reset_start_from_the_method_that_the_panel_was_given():
+    mine = frontier(method=FedPAQ(bits=1), rounds=2)
+    wanted = {"Bytes up": ("own", 1), "Two digits each": ("own", 1), "FedPAQ, 1 bit": ("fedpaq", 1)}
+    for preset, seen in wanted.items():
+        mine.preset(preset)
+        mine.stop()
+        assert (mine.state.method, mine.state.bits) == seen, preset
+        assert mine.controls._buttons[preset]._dom_classes[-1] == "fqlab-on"
+    mine.reset()
+    mine.stop()
+    assert mine.state == State(method="own", bits=1)
+    mine.close()
+
+
 def test_a_method_without_bits_and_a_registered_one():
     ends = []
     for method in (Quiet(), "quiet-one", "fedavg"):

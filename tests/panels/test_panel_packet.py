@@ -32,7 +32,7 @@ def test_every_byte_shown_is_a_byte_sent(panel):
         assert shown.at == round(at / 1000 * (len(sent) - 1))
     header = 8 + int.from_bytes(sent[:8], "little")
     sizes = {name: size for _, name, _, size in shown.parts}
-    assert sizes == {"header": header, "plain numbers": 4 * (64 + 10 + 2), "fc1.weight": 4 * 64 * 64 // 8,
+    assert sizes == {"header": header, "floats": 4 * (64 + 10 + 2), "fc1.weight": 4 * 64 * 64 // 8,
                      "fc2.weight": 4 * 640 // 8, "signs": (4096 + 640) // 8}  # fmt: skip
     assert sum(sizes.values()) == len(sent)
     ends = [0, *(f[1] for f in shown.fields)]

@@ -183,6 +183,35 @@ def test_on_a_phone_pictures_come_first_and_fit(sheet: Sheet, name: str) -> None
         sheet.page.set_viewport_size({"width": 1280, "height": 720})
 
 
+CUT = """name => {
+  const panel = document.querySelector(`.fqlab-${name}`);
+  const words = panel.querySelectorAll('.widget-label, .widget-readout, button, .fqlab-heading, .fqlab-status');
+  const cut = [...words].filter(x => x.offsetParent)
+    .filter(x => x.scrollWidth > x.clientWidth || x.scrollHeight > x.clientHeight + 1).map(x => x.innerText);
+  for (const select of panel.querySelectorAll('select')) {
+    const free = select.cloneNode(true);  // as wide as its longest option
+    free.style.cssText = 'width: max-content; flex: none; position: absolute;';
+    select.parentNode.append(free);
+    if (free.offsetWidth > select.offsetWidth)
+      cut.push([...select.options].map(o => o.text).sort((a, b) => b.length - a.length)[0]);
+    free.remove();
+  }
+  return cut;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", list(panels.PANELS))
+def test_no_word_of_a_control_is_cut_off(sheet: Sheet, name: str, width: int) -> None:
+    sheet.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    try:
+        sheet.page.set_viewport_size({"width": width, "height": 720})
+        sheet.page.wait_for_timeout(200)
+        assert sheet.page.evaluate(CUT, name) == []
+    finally:
+        sheet.page.set_viewport_size({"width": 1280, "height": 720})
+
+
 @pytest.mark.parametrize("name", list(panels.PANELS))
 def test_a_panel_is_not_too_high(sheet: Sheet, name: str) -> None:
     """At its full width, whole on a projector."""

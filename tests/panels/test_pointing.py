@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fqlab import panels
@@ -165,6 +166,42 @@ def test_a_drag_turns_in_a_circle_and_ends_at_the_ends(turn, x, y):
     assert changes == dragged(Dots, start, x + 180, y) or abs(x % 5 - 2.5) < 1e-6  # a whole turn is 180 pixels
     assert 0 <= changes["tilt"] <= 1
     assert State(**changes).turn == changes["turn"]
+
+
+NUMBERS = st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.none(), st.booleans(), st.lists(st.integers()))
+ENTRIES = st.sampled_from(["ticket", "picture", "spot", "label", "turn", "x", "y", "sharp"])
+NAMES = st.sampled_from([picture_class(Dots), "", "fqlab-p-none", "20, 0.2"])
+REPORTS = st.dictionaries(ENTRIES, st.one_of(NUMBERS, NAMES)) | NUMBERS
+
+
+@given(report=REPORTS, hand=st.dictionaries(ENTRIES, st.one_of(NUMBERS, NAMES)))
+@example(report=0, hand={"picture": picture_class(Dots), "turn": 1, "x": math.nan, "y": 0.0})
+@example(report=[], hand={"picture": picture_class(Dots), "turn": 1, "x": 0, "y": -math.inf})
+@example(report=None, hand={"picture": picture_class(Dots), "turn": 1, "x": 10**400, "y": 0})
+@example(report={"picture": picture_class(Dots), "spot": -1, "label": "20, 0.2"}, hand={})
+def test_what_no_page_of_ours_reports_does_nothing(report, hand):
+    """A page may be another version's, or be typed by hand: nothing escapes, nothing is said to be broken."""
+    panel = kept()
+    before = panel.state
+    panel.pointing._told(report)
+    panel.pointing._pulled(hand)
+    assert "broke" not in panel.status.text
+    assert len(panel.status.text) < 400
+    moved = all(isinstance(hand.get(name), (int, float)) for name in ("turn", "x", "y"))
+    assert panel.state == before or (moved and hand.get("picture") == picture_class(Dots))
+
+
+@cache
+def kept() -> Panel:
+    return Turned()
+
+
+@pytest.mark.parametrize("told", [0.0, -3.0, math.nan, math.inf, 1e6, 1.5])
+def test_a_screen_is_as_sharp_as_one_or_two(panel, told):
+    panel._assistant.sharp = told
+    assert panel.gallery._canvases[Dots].figure.dpi == pytest.approx(
+        72 * (1.5 if told == 1.5 else 2 if told > 2 else 1)
+    )
 
 
 def test_the_page_hears_what_answers(panel):

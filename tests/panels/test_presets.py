@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wording import outside
 
 from fqlab import panels
 from fqlab.panels.frame import Panel
@@ -144,6 +145,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
         "Two digits each": (RUN, 78, 96),
         "... by their own": (RUN, 78, 96),
         "FedAvg again": (RUN, 92, 98),
+        "FedPAQ, 1 bit": (RUN, 92, 98),
     },
     "figures": {
         "OCTAV": (POINT, 0.38, 0.45),
@@ -191,4 +193,6 @@ def test_headlines(panel: Panel) -> None:
         number = re.search(pattern, panel.frame.message)
         if number is None or not low <= float(number[1]) <= high:
             broken[preset] = panel.frame.message
+        if cut := outside(panel):
+            broken[f"{preset}, words cut off"] = "; ".join(cut)
     assert not broken

@@ -90,7 +90,11 @@ def test_bad_input_is_one_sentence():
 
 @pytest.fixture(scope="module")
 def sheet(lab: Lab) -> Sheet:
-    cells = ["import fqlab", "fqlab.teach(hide=('grid', 'seed'))", "fqlab.panels.tour()", "fqlab.lessons.quiz('00')"]
+    cells = [
+        "import fqlab", "fqlab.teach(hide=('grid', 'seed'))", "fqlab.panels.tour()", "fqlab.lessons.quiz('00')",
+        "fqlab.lessons.classroom('03-clip-gain', 'FQ03-J0-5056')", "fqlab.papers.table('octav')",
+        "from fqlab.papers.figures import figure", "figure('03-clips')",
+    ]  # fmt: skip
     lab.write("class", cells)
     return lab.open("class", width=1900, height=1000)
 
@@ -104,6 +108,20 @@ def test_on_the_wall(sheet: Sheet):
     assert "hidden: grid, seed" in sheet.page.locator("body").inner_text()
     size = "name => getComputedStyle(document.querySelector('.jp-Notebook')).getPropertyValue(name)"
     assert sheet.page.evaluate(size, "--jp-content-font-size1") == "21.0px"
+
+
+def test_tables_figures_and_the_class_are_enlarged_too(sheet: Sheet):
+    output = ".jp-OutputArea .jp-RenderedHTMLCommon"
+    pictures = sheet.page.locator(f"{output} img[width]")
+    assert pictures.count() == 2, "the guesses and the figure"
+    for k in range(2):
+        drawn = pictures.nth(k).evaluate("img => img.getBoundingClientRect().width")  # Playwright's box leaves zoom out
+        assert drawn == pytest.approx(1.5 * int(pictures.nth(k).get_attribute("width")), abs=1)
+    line = sheet.page.locator(f"{output} table.claims td").nth(0)
+    size = line.evaluate(
+        "td => { const r = document.createRange(); r.selectNodeContents(td); return r.getClientRects()[0].height; }"
+    )
+    assert size >= 1.4 * 13, "a table's letters are 13 px at zoom 1"
 
 
 def test_panels_fit_into_a_narrower_page(sheet: Sheet):

@@ -207,6 +207,12 @@ def result_of(values):
     return dataclasses.replace(stored, values=values, seeds=tuple(range(n)), value=mean, spread=spread)
 
 
+@pytest.mark.parametrize("r", ROWS, ids=lambda r: r.id)
+def test_a_unit_stands_apart_from_its_number(r):
+    """Only ``×`` follows at once: ``3.4 points``, ``95 %``, ``2.7×``."""
+    assert r.unit in ("", "×") or r.unit[0] == " " != r.unit[1]
+
+
 def test_results_are_plain_json():
     for file in (Path(papers.__file__).parent / "results").glob("*.json"):
         assert json.loads(file.read_text(encoding="utf-8"))["id"] == file.name.split(".")[0]

@@ -56,9 +56,18 @@ class Crew:
                 yield result
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers, "fqlab-client", initializer=self._prepare)
+            # The threads know no crew: one that nobody holds any more ends them, closed or not.
+            self._pool = ThreadPoolExecutor(self.workers, "fqlab-client", _prepare, (self._own, self.model))
         yield from self._pool.map(lambda item: work(self._own.model, item), items)
 
-    def _prepare(self) -> None:
-        torch.set_num_threads(1)
-        self._own.model = copy.deepcopy(self.model)
+    def close(self) -> None:
+        """End the threads, each after what it works on; :meth:`map` starts them anew."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _prepare(own: threading.local, model: nn.Module) -> None:
+    """A thread begins: one intra-op thread, and a copy of the network."""
+    torch.set_num_threads(1)
+    own.model = copy.deepcopy(model)

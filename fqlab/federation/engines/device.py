@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from fqlab.errors import ConfigError
+from fqlab.errors import ConfigError, shown
 from fqlab.federation.experiment import Experiment
 from fqlab.models import uses_noise
 from fqlab.tensors import Weights
@@ -31,9 +31,9 @@ def find(experiment: Experiment, model: nn.Module) -> torch.device:
         useful = there and experiment.engine in ("vectorized", "auto") and not uses_noise(model)
         name = there[0] if useful else "cpu"
     if name != "cpu" and name not in there:
-        raise ConfigError(f"device is {name!r}, but PyTorch has none here; 'cpu' and 'auto' work everywhere.")
+        raise ConfigError(f"device is {shown(name)}, but PyTorch has none here; 'cpu' and 'auto' work everywhere.")
     if name != "cpu" and uses_noise(model):
-        raise ConfigError(f"device is {name!r}, but the network has dropout, and such clients are never stacked.")
+        raise ConfigError(f"device is {shown(name)}, but the network has dropout, and such clients are never stacked.")
     if name == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # convolutions would round to ten bits
     return torch.device(name)
@@ -53,7 +53,9 @@ def suited(device: torch.device, objective: Objective, experiment: Experiment) -
         return device
     if experiment.device == "auto":
         return CPU
-    raise ConfigError(f"device is {device.type!r}, but {experiment.method!r} trains its clients on the CPU alone.")
+    raise ConfigError(
+        f"device is {shown(device.type)}, but {shown(experiment.method)} trains its clients on the CPU alone."
+    )
 
 
 def moved(tensors: Weights, device: torch.device) -> Weights:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fqlab.errors import ConfigError, DataError, FqlabError, one_of
+from fqlab.errors import ConfigError, DataError, FqlabError, one_of, shown
 from fqlab.lessons.website import cells, pages, runs, slides
 from fqlab.lessons.website.learn.words import Word, glossary
 from fqlab.lessons.website.markup import Markup
@@ -105,7 +105,9 @@ def _emptied(out: Path) -> None:
     """An empty folder, unless something is there that was not built here."""
     if out.exists():
         if not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).exists()):
-            raise ConfigError(f"out is {str(out)!r}, but must be a new or empty folder, or one that was built here.")
+            raise ConfigError(
+                f"out is {shown(str(out))}, but must be a new or empty folder, or one that was built here."
+            )
         shutil.rmtree(out)
     out.mkdir(parents=True)
     (out / MARKER).touch()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from fqlab.errors import DataError
+from fqlab.errors import DataError, shown
 
 __all__ = ["REPOSITORY", "Heading", "Markup", "highlight", "mathml", "slug"]
 
@@ -45,11 +45,11 @@ def mathml(formula: str, *, block: bool = False) -> str:
     try:
         markup = convert(formula.replace("{aligned}", "{align*}"), display="block" if block else "inline")
     except Exception as wrong:
-        raise DataError(f"formula is {formula!r}, but cannot be read: {type(wrong).__name__} {wrong}.") from None
+        raise DataError(f"formula is {shown(formula)}, but cannot be read: {type(wrong).__name__} {wrong}.") from None
     unknown = re.search(r"\\[A-Za-z]+", markup)
     if unknown or "<mi>&</mi>" in markup:
         what = unknown[0] if unknown else "&"
-        raise DataError(f"formula is {formula!r}, but {what} has no MathML here: write it in another way.")
+        raise DataError(f"formula is {shown(formula)}, but {what} has no MathML here: write it in another way.")
     return BARS.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', markup)
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fqlab.errors import ConfigError, DataError
+from fqlab.errors import ConfigError, DataError, shown
 from fqlab.files import atomic_write
 from fqlab.lessons.contents import LESSONS, lesson, truth
 
@@ -31,7 +31,7 @@ def notebooks(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.ipynb"))
     if not paths:
         raise ConfigError(
-            f"folder is {str(folder)!r}, but holds no notebook; run this inside a clone of the repository."
+            f"folder is {shown(str(folder))}, but holds no notebook; run this inside a clone of the repository."
         )
     return paths
 

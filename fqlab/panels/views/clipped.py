@@ -86,7 +86,7 @@ class ClippedFederation(Panel):
         shown = VoteShares.Data(shares=rows, fine=state.fine, bits=bits(state), by=state.averaging)
         most = max(sum(row[: state.fine]) for row in rows.values())
         devices = "device has" if state.fine == 1 else "devices have together"
-        message = f"{state.fine} fine {devices} up to {most:.4g} of a layer's average."
+        message = f"{state.fine} fine {devices} up to {most:.1%} of a layer's average."
         table = [
             {"layer": name, "device": k + 1, "share": share}
             for name, row in rows.items()

@@ -95,7 +95,7 @@ class Frontier(Panel):
 
     Args:
         method: a choice of the control, a method of one's own, or the name under which one is registered; the slider then
-            sets its field ``bits``, if it has one.
+            sets its field ``bits``, if it has one, and presets start from it.
         settings: as of every panel.
 
     >>> from fqlab.methods.fedpaq import FedPAQ
@@ -115,6 +115,7 @@ class Frontier(Panel):
         "Two digits each": {"labels": "two", "cost": "both"},
         "... by their own": {"labels": "two", "metric": "own", "cost": "both"},
         "FedAvg again": {"method": "fedavg"},
+        "FedPAQ, 1 bit": {"method": "fedpaq", "bits": 1},
     }
     handles = ("cost", "cap", "target")
     trains = "default"
@@ -127,7 +128,13 @@ class Frontier(Panel):
         if self._mine is not None:
             methods.describe(self._mine)  # refuses what is no method
             settings = {"bits": getattr(self._mine, "bits", State.bits), **settings}
+        self._bits = settings.get("bits", State.bits)
         super().__init__(method=method if self._mine is None else "own", **settings)
+
+    @property
+    def home(self) -> State:
+        """With a method of one's own, that method at the bits it came with."""
+        return State() if self._mine is None else State(method="own", bits=self._bits)
 
     def instant(self, state: State) -> Frame:
         done = self._runs.get(_key(state)) or []

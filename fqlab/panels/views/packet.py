@@ -133,7 +133,7 @@ def _finding(state: State, opening: Opened) -> str:
     if state.coding == "zstd":
         return f"{size.total:,} bytes entropy coded, {size.fixed_bytes:,} at fixed length"
     shares = [100 * n / size.total for n in (size.code_bytes, size.float_bytes, size.overhead_bytes)]
-    return f"{size.total:,} bytes: {shares[0]:.0f} % codes, {shares[1]:.0f} % plain numbers, {shares[2]:.0f} % header"
+    return f"{size.total:,} bytes: {shares[0]:.0f} % codes, {shares[1]:.0f} % floats, {shares[2]:.0f} % header"
 
 
 # ----------------------------------------------------------------------------------------------------- the payload
@@ -213,7 +213,7 @@ def _fields(packet: bytes, size: wire.Size) -> tuple[tuple, ...]:
 def _parts(fields: tuple[tuple, ...], size: wire.Size) -> tuple[tuple, ...]:
     """Kind, name, detail and bytes of header, numbers, each coded layer and the signs of all."""
     rows = [("header", "header", "names, checksums", size.overhead_bytes)]
-    rows += [("numbers", "plain numbers", "clips, biases", size.float_bytes)]
+    rows += [("numbers", "floats", "clips, biases", size.float_bytes)]
     layers: dict[str, list[int]] = {}
     for start, stop, kind, name, _ in fields:
         if "plane" in kind:

@@ -43,8 +43,8 @@ class State(Settings):
     interval: int = control(4, label="Adjust every", unit="epochs", low=1, high=8)
     strip: str = control(
         "both",
-        label="Cut",
-        choices={"both": "empty planes, both ends", "msb": "empty planes, top", "none": "nothing"},
+        label="Cut empty planes",
+        choices={"both": "at both ends", "msb": "at the top only", "none": "never"},
         group="Precision adjustment",
     )
     threshold: float = control(

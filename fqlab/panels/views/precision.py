@@ -26,7 +26,7 @@ __all__ = ["LAST", "Precision", "State", "described", "options", "walk"]
 LAST = 48
 """Moves that the slider goes through; no device of the lesson needs more."""
 WORLDS = {"digits": "digits, trained now", "stored": "Fashion-MNIST, stored"}
-FLEETS = {BUDGETS: "2 to 8 bits, mean 5", "2-4-8": "sensor 2, watch 4, phone 8", "2": "all 2 bits"}
+FLEETS = {BUDGETS: "2 to 8 bits, mean 5", "2-4-8": "2, 4 and 8 bits", "2": "all 2 bits"}
 SCHEMES = {
     "fixed": "all layers alike (AQFL)",
     "full": "dealt (FedMPQ)",

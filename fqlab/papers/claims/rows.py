@@ -151,7 +151,7 @@ def _claim(source: str, given: dict[str, Any]) -> Claim:
     if claim.criterion and (claim.fixed is None or claim.fixed.tzinfo is None):
         raise ConfigError(f"fixed of {spot} is {shown(claim.fixed)}, but must be a time with its zone.")
     if (claim.provenance == "second-hand") != bool(claim.whose):
-        raise ConfigError(f"whose of {spot} is {claim.whose!r}, but exactly a second-hand number has one.")
+        raise ConfigError(f"whose of {spot} is {shown(claim.whose)}, but exactly a second-hand number has one.")
     if open_scales and claim.chance and claim.seeds < LEAST_SEEDS:
         raise ConfigError(f"seeds of {spot} is {claim.seeds}, but a verdict where chance plays needs {LEAST_SEEDS}.")
     return claim
@@ -165,7 +165,7 @@ def _by_scale(given: Any, scales: tuple[str, ...]) -> dict[str, str]:
 def _observation(source: str, given: dict[str, Any]) -> Observation:
     seen = _row(Observation, source, {**given, "range": tuple(given.get("range", ()))})
     if len(seen.range) != 2 or not seen.range[0] <= seen.range[1]:
-        raise ConfigError(f"range of observation {seen.id!r} is {seen.range}, but must be [low, high].")
+        raise ConfigError(f"range of observation {shown(seen.id)} is {seen.range}, but must be [low, high].")
     return seen
 
 
@@ -180,7 +180,7 @@ def _row(kind: Any, source: str, given: dict[str, Any]) -> Any:
     for scale in row.scales:
         one_of(f"scale of {row.id!r}", scale, SCALES)
     if ":" not in row.recipe and set(row.scales) - set(row.not_run):
-        raise ConfigError(f"recipe of {row.id!r} is {row.recipe!r}, but must be module:function.")
+        raise ConfigError(f"recipe of {shown(row.id)} is {shown(row.recipe)}, but must be module:function.")
     return row
 
 

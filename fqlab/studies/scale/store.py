@@ -20,7 +20,7 @@ import torch
 
 import fqlab
 from fqlab.data.sources import cache_folder
-from fqlab.errors import DataError
+from fqlab.errors import DataError, shown
 from fqlab.federation import Experiment, Federation, Round
 from fqlab.files import atomic_write
 
@@ -101,7 +101,7 @@ def read(path: Path) -> Run:
     try:
         return Run(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"run {str(path)!r} can't be read: {error}.") from None
+        raise DataError(f"run {shown(str(path))} can't be read: {error}.") from None
 
 
 def run(arm: Arm, seed: int, folder: Path, scratch: Path, after: Callable[[Round], object] = lambda _: None) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,14 +97,14 @@ class Server:
             ConfigError: if a certificate is named, but cannot be read.
         """
         if certificate is None:
-            return cls(address, folder.resolve() / "certificate.pem")
+            return cls(address, Path(os.path.realpath(folder)) / "certificate.pem")
         place = expand(certificate, "certificate")
         try:
             read_bytes(place, LARGEST_CERTIFICATE)
         except OSError as error:
             message = f"certificate is {shown(certificate)}, but no readable file is there ({error.strerror})."
             raise ConfigError(message) from None
-        return cls(address, place.resolve())
+        return cls(address, Path(os.path.realpath(place)))
 
     def settings(self) -> str:
         """Flower's settings for whoever runs the app, as TOML."""

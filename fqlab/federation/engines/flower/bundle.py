@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from fqlab.errors import WireError
+from fqlab.errors import WireError, shown
 
 __all__ = ["Bundle", "from_records", "to_records"]
 
@@ -47,7 +47,9 @@ class Bundle:
             lengths = header.pop("lengths")
             whole = [length for length in lengths if type(length) is int and length >= 0]
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-            raise WireError(f"a message of {len(data)} bytes has a header that can't be read ({error!r}).") from None
+            raise WireError(
+                f"a message of {len(data)} bytes has a header that can't be read ({shown(error)})."
+            ) from None
         if whole != lengths or end + sum(lengths) != len(data):
             raise WireError(f"a message has {len(data)} bytes, but its header speaks of others.")
         packets: list[bytes] = []

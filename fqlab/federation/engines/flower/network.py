@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from fqlab.errors import ConfigError, NetworkError, in_range
+from fqlab.errors import ConfigError, NetworkError, in_range, shown
 from fqlab.federation.engines.flower import ground
 from fqlab.federation.engines.flower.app import write_app
 from fqlab.federation.engines.flower.bundle import Bundle
@@ -54,7 +54,7 @@ def timeout_seconds() -> float:
     try:
         return in_range(TIMEOUT, float(said), 1, 86400)
     except ValueError:
-        raise ConfigError(f"{TIMEOUT} is {said!r}, but must be a number of seconds from 1 to 86400.") from None
+        raise ConfigError(f"{TIMEOUT} is {shown(said)}, but must be a number of seconds from 1 to 86400.") from None
 
 
 def free_ports(count: int) -> list[int]:

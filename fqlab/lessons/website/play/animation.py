@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from fqlab.errors import ConfigError, FqlabError
+from fqlab.errors import ConfigError, FqlabError, shown
 
 __all__ = ["film", "main", "scenes", "social"]
 
@@ -152,7 +152,9 @@ def _page(site: Path, size: tuple[int, int]) -> Iterator[Any]:
         raise ConfigError("The animation needs Playwright: pip install playwright") from None
     browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if browser is None or not (site / "play" / "tour.js").exists():
-        raise ConfigError(f"site is {str(site)!r}, but must be a built site (make site), and Chromium be on the path.")
+        raise ConfigError(
+            f"site is {shown(str(site))}, but must be a built site (make site), and Chromium be on the path."
+        )
     with sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         page = started.new_page(viewport={"width": size[0], "height": size[1]})

@@ -119,7 +119,7 @@ audit: $(READY)
 
 clean:
 	rm -rf .venv .venv-lowest .venv-newest .venv-flower .venv-pfl .venv-ray build *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find fqlab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints -o -name .virtual_documents \) -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \

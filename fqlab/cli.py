@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import inspect
 import math
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fqlab.errors import ConfigError, FqlabError, shown
+from fqlab.files import discard
 
 __all__ = ["main"]
 
@@ -41,7 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "" not in sys.path:
         sys.path.append("")  # so that --method package.module:Class finds what lies in the working directory
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where it can still be said that the disk is full
+        return status
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        discard(sys.stdout)
+        print(f"fqlab: output cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     except FqlabError as error:
         print(f"fqlab: {error}", file=sys.stderr)
         return 2
@@ -89,11 +99,13 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _compare(left: Path, right: Path) -> int:
     from fqlab.federation.repeats import compare, read_run
+    from fqlab.files import UntilClosed
 
     comparison = compare(read_run(left), read_run(right))
-    print(f"{'':<26} {left.name:>20} {right.name:>20}")
-    for line in comparison.lines():
-        print(line)
+    with redirect_stdout(UntilClosed(sys.stdout)):
+        print(f"{'':<26} {left.name:>20} {right.name:>20}")
+        for line in comparison.lines():
+            print(line)
     return 0
 
 

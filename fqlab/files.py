@@ -22,7 +22,7 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 __all__ = [
-    "UntilClosed", "atomic_write", "expand", "read_bytes", "tomllib", "writable_file", "writable_folder", "write_or_keep",
+    "UntilClosed", "atomic_write", "discard", "expand", "read_bytes", "tomllib", "writable_file", "writable_folder", "write_or_keep",
 ]  # fmt: skip
 
 
@@ -30,14 +30,14 @@ BLOCK = 2**20
 """Bytes that are read at a time."""
 
 
-def expand(path: str | Path, name: str) -> Path:
+def expand(path: Any, name: str) -> Path:
     """``path`` with ``~`` as the home folder; ``name`` is the argument that it came with.
 
     Raises:
-        ConfigError: if it is empty, holds a NUL or half a character, or names a home that is not there.
+        ConfigError: if it is neither text nor a path, is empty, holds a NUL or half a character, or names a home that is not there.
     """
-    text = os.fspath(path)
-    if not text or "\0" in text or not _encodes(text):
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str) or not text or "\0" in text or not _encodes(text):
         raise ConfigError(f"{name} is {shown(text)}, but must be the name of a file or a folder.")
     try:
         return Path(text).expanduser()
@@ -45,7 +45,7 @@ def expand(path: str | Path, name: str) -> Path:
         raise ConfigError(f"{name} is {shown(text)}, but there is no such home folder.") from None
 
 
-def _encodes(text: str | bytes) -> bool:
+def _encodes(text: str) -> bool:
     """Whether the file system has bytes for a name; for half a character of two it has none."""
     try:
         os.fsencode(text)
@@ -202,7 +202,12 @@ class UntilClosed:
         try:
             return action(*arguments)
         except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            discard(self._stream)
             return None
+
+
+def discard(stream: Any) -> None:
+    """Let whatever is still written to an open stream vanish, what its buffer holds included."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

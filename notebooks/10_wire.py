@@ -121,7 +121,7 @@ packets = [bytearray(pack(payload("digits", seed=seed))) for seed in range(3)]
 packets[1][2000] ^= 1
 done = loopback.exchange([bytes(p) for p in packets])
 print("packets", [len(p) for p in packets], "on the socket", done.sent, "the server heard", done.heard)
-print("way down", done.received, "server is process", done.server)
+print("way down", done.received, "from another process:", done.apart)
 print(*done.left_out)
 
 # %% [markdown]

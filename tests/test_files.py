@@ -86,9 +86,10 @@ def test_two_writers_leave_one_whole_file(tmp_path):
     assert names(tmp_path) == ["shared"]
 
 
-@pytest.mark.parametrize(
-    "path, words", [("", "out is ''"), ("a\0b", "out is 'a.x00b'"), ("~nobody-of-this-name/x", "home")]
-)
+@pytest.mark.parametrize("path, words", [
+    ("", "out is ''"), ("a\0b", "out is 'a.x00b'"), ("~nobody-of-this-name/x", "home"), ("\ud800", "out is '.ud800'"),
+    (5, "out is 5"), (None, "out is None"), (b"x", "out is b'x'"), (["x"], "out is .'x'"),
+])  # fmt: skip
 def test_names_that_are_none(path, words):
     for check in (expand, writable_file, writable_folder):
         with pytest.raises(ConfigError, match=words):

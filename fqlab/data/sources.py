@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fqlab import files
-from fqlab.errors import DataError, one_of
+from fqlab.errors import DataError, one_of, shown
 
 __all__ = ["FILES", "Source", "cache_folder", "fetch", "find", "folders", "missing", "read"]
 
@@ -123,7 +123,7 @@ def _is_file(place: Path) -> bool:
 
 def missing(path: str) -> DataError:
     """The error for a file that is nowhere: which one, where it was looked for, and how to get it."""
-    places = " or ".join(str(folder) for folder in folders())
+    places = " or ".join(shown(str(folder), 200) for folder in folders())
     hint = f"`fqlab data fetch {path.split('/')[0]}`"
     return DataError(f"File {path} was not found in {places}: run {hint}, or point FQLAB_DATA at its folder.")
 

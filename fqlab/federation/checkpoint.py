@@ -88,7 +88,9 @@ def read(path: Path, experiment: str, start: Server, method: Method) -> Saved:
         rounds = [_round(values, i) for i, values in enumerate(_list(notes["rounds"]), 1)]
         ledger = Ledger([Entry.of(row) for row in tensors["ledger"].tolist()])
     except Exception as error:  # whoever writes such a file can make anything of it
-        raise DataError(f"checkpoint {shown(str(path))} can't be read: {type(error).__name__}: {error}.") from None
+        raise DataError(
+            f"checkpoint {shown(str(path))} can't be read: {type(error).__name__}: {str(error)[:200]}."
+        ) from None
     return Saved(experiment, start.next(weights, state), states, rounds, ledger)
 
 
@@ -147,12 +149,13 @@ def load(path: Path) -> tuple[Weights, dict[str, str]]:
     """
     try:
         if not path.is_file():
-            raise OSError(0, "there is no such file")
+            raise OSError(0, "there is no plain file" if path.exists() else "there is no such file")
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
             notes = file.metadata() or {}
     except (OSError, SafetensorError, ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"checkpoint {shown(str(path))} can't be read: {error}.") from None
+        why = getattr(error, "strerror", None) or str(error)[:200]
+        raise DataError(f"checkpoint {shown(str(path))} can't be read: {why}.") from None
     if "sum" in notes and notes.pop("sum") != _sum(tensors, notes):
         raise DataError(f"checkpoint {shown(str(path))} can't be read: it is damaged, its checksum does not match.")
     return tensors, notes

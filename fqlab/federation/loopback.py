@@ -59,6 +59,11 @@ class Exchange:
     server: int
     seconds: float
 
+    @property
+    def apart(self) -> bool:
+        """Whether the server was another process than this one."""
+        return self.server != os.getpid()
+
 
 def send(line: socket.socket, packet: bytes) -> int:
     """Put length and packet on a socket; returns the bytes that this took."""

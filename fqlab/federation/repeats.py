@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -127,17 +128,26 @@ def read_run(path: Path) -> Stored:
     Raises:
         ConfigError: if the file cannot be read or holds no run.
     """
+    place = files.expand(path, "run")
     try:
-        stored = json.loads(files.read_bytes(path, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
+        stored = json.loads(files.read_bytes(place, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
         runs = stored.get("runs", [stored])
-        seeds = ", ".join(str(run["experiment"]["seed"]) for run in runs)
         return Stored(
-            _flat({**runs[0]["experiment"], "seed": seeds}), _finite(_measured([run["rounds"] for run in runs]))
+            _settings([run["experiment"] for run in runs]), _finite(_measured([run["rounds"] for run in runs]))
         )
     except OSError as error:
         raise ConfigError(f"run is {shown(str(path))}, but no readable file is there ({error.strerror}).") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise ConfigError(f"run is {shown(str(path))}, but must be a file that 'fqlab run --out' wrote.") from None
+
+
+def _settings(experiments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all of them have, ``seed`` being one text for all seeds; ValueError if they differ in anything else."""
+    seeds = [operator.index(experiment["seed"]) for experiment in experiments]
+    first, *others = ({**_flat(experiment), "seed": ", ".join(map(str, seeds))} for experiment in experiments)
+    if any(other != first for other in others):
+        raise ValueError("several experiments")
+    return first
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Panel(Headless, w.VBox):
     patience: ClassVar[float] = 20.0
     handles: ClassVar[Sequence[str]] = ()
     trains: ClassVar[Literal["everywhere", "default", "presets"]] = "everywhere"
+    opens: ClassVar[Sequence[str]] = ()
 
     def instant(self, state: Any) -> Frame:
         """What can be shown at once; runs in the callback on every change of a control."""

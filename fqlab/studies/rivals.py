@@ -106,7 +106,7 @@ class Row:
 def experiment(name: str, data: str) -> Experiment:
     """The federation of a setting, with the first seed."""
     _, method, options = SETTINGS[name]
-    shared = DATA[data] | {"lr": RATES.get((data, options.get("update", "")), DATA[data]["lr"])}
+    shared: dict[str, Any] = DATA[data] | {"lr": RATES.get((data, options.get("update", "")), DATA[data]["lr"])}
     return Experiment(
         method=method,
         options=options,

@@ -151,3 +151,17 @@ def test_a_checkpoint_that_cannot_be_written_says_so_and_the_round_counts(tmp_pa
     assert len(federation.rounds) == 2
     assert (tmp_path / "run").read_bytes() == first
     assert os.listdir(tmp_path) == ["run"]
+
+
+def test_what_is_no_plain_file_is_no_checkpoint(tmp_path):
+    """Nothing hangs, nothing is trained first, and the sentence is true: something is there."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for place, words in (
+        (tmp_path / "pipe", "no plain file"), ("/dev/null", "no plain file"), (tmp_path / "loop", "symbolic links"),
+        (tmp_path, "that is a folder"), (5, "checkpoint is 5"), (b"run", "checkpoint is b'run'"), ("\ud800", "checkpoint is"),
+    ):  # fmt: skip
+        with pytest.raises((ConfigError, DataError), match=words) as told:
+            Federation(SHORT, checkpoint=place)
+        assert "Errno" not in str(told.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop", "pipe"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,6 +34,8 @@ def test_a_round_between_two_processes():
     broken[-1] ^= 1
     done = exchange([packets[0], bytes(broken), packets[2]])
     assert done.server != os.getpid()
+    assert done.apart
+    assert not replace(done, server=os.getpid()).apart
     assert done.sent == done.heard
     assert sum(done.sent) == ledger.total(direction="up") + 3 * PREFIX
     assert done.received == done.spoken

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +57,20 @@ def test_each_seed_resumes_from_a_checkpoint_of_its_own(tmp_path):
     assert strip("a.json") == strip("b.json")
 
 
+def test_runs_at_home_are_found_and_what_is_no_file_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run("--rounds", "1", "--out", "~/a.json") == 0
+    assert main(["compare", "~/a.json", "~/a.json"]) == 0
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    capsys.readouterr()
+    for name in ("~/loop", "~", "", "\ud800", "a\0b", "x" * 5000, "/dev/null", "~nobody-of-this-name/x"):
+        assert main(["compare", name, "~/a.json"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("fqlab: run is ")
+        assert said.count("\n") == 1
+        assert len(said) < 250
+
+
 def test_two_runs_side_by_side(tmp_path, capsys):
     left, right = tmp_path / "a.json", tmp_path / "b.json"
     assert run("--out", str(left), "--entropy", "true") == 0
@@ -73,6 +91,19 @@ def test_two_runs_side_by_side(tmp_path, capsys):
     assert lines["bytes up, entropy-coded"][-1] == "-"  # the one measured it, the other did not
     assert main(["compare", str(right), str(right)]) == 0
     assert "coded" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [{"method": "fedpaq"}, {"seed": "0"}, {"seed": [0]}, {"options": {"bits": 2}}])
+def test_a_file_of_several_experiments_is_no_run(change, tmp_path):
+    """Put together by hand: the mean of two methods is the accuracy of neither."""
+    path = tmp_path / "runs.json"
+    assert run("--method", "eden", "--bits", "1", "--seeds", "2", "--out", str(path)) == 0
+    assert read_run(path).settings["seed"] == "0, 1"
+    stored = json.loads(path.read_text())
+    stored["runs"][1]["experiment"].update(change)
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ConfigError, match="must be a file that 'fqlab run --out' wrote"):
+        read_run(path)
 
 
 @pytest.mark.parametrize("seeds", ["1", "2"])
@@ -129,3 +160,21 @@ def test_a_panels_ticket_gives_its_federation_or_says_that_it_has_none(name):
     else:
         with pytest.raises(ConfigError, match=f"the panel '{name}' trains no federation"):
             experiment_of(code)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(("command", "unbuffered"), [(["run", *FLAGS], "1"), (["compare"], "")])
+def test_a_full_disk_is_one_sentence(command, unbuffered, tmp_path):
+    if command == ["compare"]:
+        out = tmp_path / "run.json"
+        assert run("--out", str(out)) == 0
+        command = ["compare", str(out), str(out)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fqlab.cli", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("fqlab: output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr

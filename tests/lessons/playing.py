@@ -45,6 +45,14 @@ LATENCY = """async ([panel, name]) => {
 }""".replace("PLAYER", PLAYER)
 
 
+# Labels of the marks in the state that is shown which lead to a state that is not stored.
+LOST = """(name) => { const { all, now } = PLAYER(name);
+    const reached = (changes) => changes.reduce((sum, [control, at]) => sum.with(control, at), now.entry.place);
+    return now.pictures.flatMap(({ spots }) => spots).filter(([, , , changes]) => changes && !all.has(String(reached(changes))))
+      .map(([, , label]) => label);
+}""".replace("PLAYER", PLAYER)
+
+
 class Played:
     """One panel on one page, moved by hand.
 
@@ -126,6 +134,10 @@ class Played:
                 wanted[number] = at
                 field.select_option(label=words)
                 self._until(wanted)
+
+    def lost_marks(self) -> list[str]:
+        """Labels of the marks in the state that is shown whose click would lead to a stored state beside them."""
+        return self.page.evaluate(LOST, self.name)
 
     def reset(self) -> None:
         """Press Reset."""

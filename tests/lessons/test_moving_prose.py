@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fqlab import panels
-from fqlab.lessons.website.play import states
+from fqlab.lessons.website.play import clicks
 from fqlab.panels import ticket
 from fqlab.panels.frame import Panel
 from fqlab.panels.state import Settings
@@ -65,7 +65,7 @@ def test_the_explanation_moves_the_lessons_own_panel(path):
 def test_a_link_leads_to_a_state_that_pages_have_whole(path):
     for words, name, code in links(path):
         panel = getattr(panels, name)
-        kept = states.visits(panel)
+        kept = clicks.visits(panel)
         state = state_of(name, code)
         assert ticket.write(name, panel.version, state) == code, words
         assert kept.get(state), f"{words}: {state} is not among the stored states, or its run is not computed"

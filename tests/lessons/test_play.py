@@ -17,12 +17,12 @@ from fqlab import panels
 from fqlab.errors import DataError
 from fqlab.lessons.website import cells
 from fqlab.lessons.website.markup import Markup
-from fqlab.lessons.website.play import animation, states, visits
+from fqlab.lessons.website.play import animation, clicks, states, visits
 from fqlab.lessons.website.play.animation import scenes
 from fqlab.lessons.website.play.cache import Cache
 from fqlab.lessons.website.play.ghosts import axes_of, ghost
 from fqlab.lessons.website.play.pictures import encode
-from fqlab.lessons.website.play.states import bases, moved, places, stops, sweeps
+from fqlab.lessons.website.play.states import bases, moved, opened, places, stops, sweeps, swept, trained
 from fqlab.lessons.website.play.store import Writer
 from fqlab.lessons.website.play.visit import SHARP, Visit, Visitor
 from fqlab.panels import ticket
@@ -40,14 +40,14 @@ def pixels_of(body: bytes, mode: str = "RGB") -> np.ndarray:
 
 @pytest.mark.parametrize("panel", PANELS, ids=NAMES)
 def test_the_states_are_the_default_the_presets_and_one_control_moved(panel):
-    found = states.visits(panel)
+    found = clicks.visits(panel)
     named = bases(panel)
     assert named == (panel.State(), *(changed(panel.State(), changes) for changes in panel.presets.values()))
     assert all(found[state] for state in named), "every state with a name is trained"
     names = [c.name for c in controls(panel.State)]
     assert len(panel.handles) == 3
     assert set(panel.handles) <= set(names)
-    for state in found:
+    for state in swept(panel):
         least = min(sum(a != b for a, b in zip(places(state), places(base), strict=True)) for base in named)
         assert least <= 1
     for sweep in sweeps(panel):
@@ -55,6 +55,31 @@ def test_the_states_are_the_default_the_presets_and_one_control_moved(panel):
     moving = {sweep.control for sweep in sweeps(panel) if sweep.base == 0}
     still = [c for k, c in enumerate(controls(panel.State)) if k not in moving]
     assert all(c.when is not None and not c.when(panel.State()) for c in still)
+
+
+@pytest.mark.parametrize("name", ["quantizer", "figures", "frontier"])
+def test_every_mark_of_the_default_leads_to_a_state_that_is_visited(name):
+    """As the live panel has them: what a click changes there, pages hold."""
+    panel = getattr(panels, name)
+    found = clicks.visits(panel)
+    shown = panel()
+    marks = [spot.tip.changes for spots in shown.gallery.spots.values() for spot in spots if spot.tip.changes]
+    shown.close()
+    assert len(marks) > 20
+    assert all(found[changed(panel.State(), changes)] for changes in marks)
+
+
+def test_a_mark_of_a_preset_leads_there_where_nothing_is_trained_for_it():
+    panel = panels.frontier
+    even = panel.State()
+    two = changed(even, panel.presets["Two digits each"])
+    runs = {panel.training(state) for group in clicks.clicks(panel) for state in group.states}
+    own = {panel.training(state) for state in states.swept(panel)}
+    assert any(run not in own for run in runs), "from the default a run is trained for a click"
+    started = [s for group in clicks.clicks(panel) if group.base for s in group.states]
+    assert all(panel.training(state) in own for state in started)
+    assert all(state.labels == even.labels for state in started)
+    assert two.labels != even.labels
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=NAMES)
@@ -198,14 +223,21 @@ def test_the_script_files_hold_every_state_once_and_every_picture_once(tmp_path,
             assert all(0 <= k < len(about["controls"]) for k in off)
     assert len(content[1]["states"]) == 2
     known = {tuple(base) for base in about["bases"]}
-    for sweep, file in zip(about["sweeps"], content[2:], strict=True):
+    after = 2 + len(about["sweeps"])
+    for sweep, file in zip(about["sweeps"], content[2:after], strict=True):
         assert len(sweep["stops"]) == len(file["states"])
         for stop in sweep["stops"]:
             place = list(about["bases"][sweep["base"]])
             place[sweep["control"]] = stop
             assert tuple(place) not in known
             known.add(tuple(place))
-    assert known == {places(state) for state in states.visits(Trial)}
+    assert len(content[after:]) == len(about["clicks"]) > 0
+    for group, file in zip(about["clicks"], content[after:], strict=True):
+        assert len(group["places"]) == len(file["states"])
+        for place in group["places"]:
+            assert tuple(place) not in known
+            known.add(tuple(place))
+    assert known == {places(state) for state in clicks.visits(Trial)}
     again = tmp_path / "again"
     again.mkdir()
     Writer(Trial, seen.__getitem__).write(again)
@@ -245,7 +277,7 @@ def test_a_state_that_cannot_be_shown_is_named(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _fresh():
     yield
-    for each in (stops, sweeps):
+    for each in (stops, sweeps, swept, opened, trained, clicks.clicks):
         each.cache_clear()
 
 

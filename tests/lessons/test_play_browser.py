@@ -16,7 +16,7 @@ from playing import Played, assert_alike, open_panel
 
 from fqlab import panels
 from fqlab.lessons.website import assets, build_website
-from fqlab.lessons.website.play import states
+from fqlab.lessons.website.play import clicks, states
 from fqlab.lessons.website.play.store import specification
 from fqlab.lessons.website.play.visit import SHARP
 from fqlab.panels import ticket
@@ -40,6 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(states, "BOX", 2)
         patch.setattr(panels.drift, "handles", ("participants",))
         patch.setattr(panels.quantizer, "handles", ("bits",))
+        patch.setattr(clicks, "_starts", lambda panel: [(0, panel.State())])
         _forget()
         build_website(NOTEBOOKS, out, run=False, plays=PLAYS)
         yield out
@@ -47,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _forget() -> None:
-    for each in (states.stops, states.sweeps):
+    for each in (states.stops, states.sweeps, states.swept, states.opened, states.trained, clicks.clicks):
         each.cache_clear()
 
 
@@ -167,6 +168,38 @@ def test_a_spot_says_what_it_is_and_a_click_goes_there(played):
     played.page.keyboard.press("Escape")
     assert played.page.evaluate(TIP) is None
     live.close()
+
+
+def test_every_mark_leads_where_it_says(played):
+    shown = panels.quantizer()
+    marks = [spot for spots in shown.gallery.spots.values() for spot in spots if spot.tip.changes]
+    shown.close()
+    assert len(marks) > 20
+    for spot in marks:
+        wanted = changed(panels.quantizer.State(), spot.tip.changes)
+        played.reset()
+        played.page.evaluate(
+            CLICK, [[k, c.index(getattr(wanted, c.name))] for k, c in enumerate(SETTINGS) if c.name in spot.tip.changes]
+        )
+        played.page.wait_for_function("place => String(fqlab.players[0].now.entry.place) === place", arg=joined(wanted))
+        assert played.page.locator(".fq-snap").count() == 0
+
+
+CLICK = "changes => { fqlab.players[0].hand(0).click(0, [0, 0, '', changes]) }"
+SETTINGS = controls(panels.quantizer.State)
+
+
+def test_what_differs_only_where_it_does_not_act_is_no_other_state(context, site):
+    played = open_panel(context, site, STEMS[0])
+    about = played.about
+    clip = [c["name"] for c in about["controls"]].index("clip")
+    own = next(base for base in about["bases"] if base[clip - 1] != about["bases"][0][clip - 1])
+    wanted = list(own)
+    wanted[clip] = own[clip] + 1
+    played.page.evaluate("place => { fqlab.players[0].go(place) }", wanted)
+    played._until(own)
+    assert played.section.locator('[data-control="clip"] input').is_disabled()
+    assert "Nearest stored state" not in played.status
 
 
 def joined(state: Any) -> str:
@@ -312,8 +345,8 @@ def test_a_projector_gets_the_whole_window(context, site):
     panel = open_panel(context, site, STEMS[0])
     panel.page.get_by_role("button", name="Large").click()
     box = panel.page.locator(".fq-stage").bounding_box()
-    assert box["width"] > 1100
-    assert box["height"] <= 720
+    assert box["height"] == pytest.approx(720 - 16, abs=1), "as large as the window, and no larger"
+    assert box["width"] == pytest.approx(960 * 704 / 560, abs=1)
     panel.page.keyboard.press("Escape")
     assert panel.page.locator(".fq-large").count() == 0
 

@@ -49,6 +49,29 @@ def test_a_panel_plays(context, site, name):
 
 
 @pytest.mark.parametrize("name", panels.PANELS)
+def test_a_panel_is_one_calm_rectangle(browser, site, name):
+    window = browser.new_context(viewport={"width": 1600, "height": 900})
+    box = open_panel(window, site, stem(site, name), name=name).section.locator(".fq-stage").bounding_box()
+    assert (box["width"], box["height"]) == (960, 560)
+    window.close()
+
+
+@pytest.mark.parametrize("name", panels.PANELS)
+def test_every_mark_leads_where_it_says(context, site, name):
+    played = open_panel(context, site, stem(site, name), name=name)
+    played.reset()
+    assert played.lost_marks() == []
+    if name == "figures":
+        for words in played.about["controls"][0]["words"]:
+            played.section.locator('[data-control="figure"] select').select_option(label=words)
+            played.page.wait_for_function(
+                "words => fqlab.players.some((each) => each.status.textContent.startsWith(words))",
+                arg=words.split(":")[0],
+            )
+            assert played.lost_marks() == [], words
+
+
+@pytest.mark.parametrize("name", panels.PANELS)
 def test_the_first_picture_comes_soon(context, site, name, record_property):
     page = stem(site, name)
     files = [site / f"{page}.html", site / "fqlab.js", site / "style.css", site / "play" / f"{name}.js"]

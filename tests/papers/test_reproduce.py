@@ -81,7 +81,7 @@ def test_some_rows_have_no_set_up_and_no_batch_takes_them(capsys):
     for scale in ("small", "paper"):
         assert not {(job.row.id, job.scale) for job in jobs([], scale, True)} & {(r.id, s) for r, s in BARE}
     assert main(["reproduce", "bsq", "--scale", "paper"]) == 2
-    assert "source 'bsq' has no row of that scale (it has demo)" in capsys.readouterr().err
+    assert "source 'bsq' has no row of that scale (it has demo, small)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("r", "scale"), BARE, ids=lambda part: getattr(part, "id", part))

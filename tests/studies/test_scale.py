@@ -10,13 +10,14 @@ import textwrap
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fqlab.errors import ConfigError, DataError
 from fqlab.federation import Experiment, Federation
-from fqlab.studies.scale import rivals, store
+from fqlab.studies.scale import bsq, rivals, store
 from fqlab.studies.scale.__main__ import SOURCES, queue
 from fqlab.studies.scale.lottery import TICKETS
 from fqlab.studies.scale.store import Arm, read, run
@@ -146,7 +147,36 @@ def test_the_queue_goes_through_arms_in_order_each_with_its_seeds():
 def test_every_arm_can_be_made_and_has_a_name_of_its_own():
     arms = [arm for source in SOURCES for arm in import_module(f"fqlab.studies.scale.{source}").ARMS.values()]
     assert len({(arm.source, arm.name) for arm in arms}) == len(arms)
-    assert all(arm.seeds >= 3 and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
+    assert all(arm.seeds in (1, 3) and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
+
+
+def test_bsqs_numbers_are_differences_of_what_its_runs_keep(monkeypatch):
+    """By hand: two runs that differ in one layer's width."""
+    kept = {"bits": 3.0, "before": 0.5, "bits/conv.weight": 6.0, "bits/stage3.0.conv2.weight": 2.0}
+    runs = {"low": kept, "high": {**kept, "bits": 4.5, "bits/stage3.0.conv2.weight": 7.0}}
+    monkeypatch.setattr(bsq, "ARMS", {("small", name): name for name in runs})
+    curve = {"accuracy": [0.5, 0.75]}
+    monkeypatch.setattr(bsq, "obtain", lambda arm, seed: SimpleNamespace(measures=runs[arm], curve=curve))
+    assert [bsq.found(0, "small", "low", what) for what in ("bits", "before", "after")] == [3, 50, 75]
+    assert bsq.fewer_bits(0, "small", "high", "low") == 1.5
+    assert bsq.regained(0, "small", "low") == 25
+    assert bsq.reweighing(0, "small", "high", "low") == bsq.layer_gap(0, "small", "high") + 4 == 5
+
+
+def test_bsqs_measures_are_those_of_the_end_of_its_planes_and_of_its_last_round():
+    """On digits: the accuracy before fine-tuning is that of the last round with planes, whose widths stay."""
+    shape = {"warmup": 1, "finetune_after": 2, "interval": 1, "activation_bits": 4, "penalty": 0.01}
+    federation = Federation(
+        Experiment(method="bsq", options=shape, model="resnet8", clients=1, rounds=4, batch_size=64, lr=0.1)
+    )
+    rounds = list(federation)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bsq, "WARMUP", 1)
+        patch.setattr(bsq, "PLANES", 2)
+        seen = dict(bsq.scheme(federation))
+    assert seen["before"] == rounds[2].accuracy
+    assert seen["bits"] == rounds[2].extras["bits"] == rounds[3].extras["bits"]
+    assert len(seen) == 2 + 8
 
 
 def test_eden_nmse_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):

@@ -23,7 +23,7 @@ from fqlab.plots.spots import Tip
 __all__ = ["Figures", "State", "picked"]
 
 MOST = 51
-"""Where the slider ends: the largest figure has 48 points, and pages store every third one."""
+"""Where the slider ends: the largest figure has 48 points."""
 SEEDS = {"mean": "mean ± spread", "0": "the first", "1": "the second", "2": "the third"}
 
 
@@ -63,7 +63,7 @@ class Figures(Panel):
         "LotteryFL": {"figure": "09-accuracy"},
     }
     handles = ("point", "seed", "again")
-    trains = "presets"
+    opens = ("figure",)
 
     def instant(self, state: State) -> Frame:
         return _frame(state)

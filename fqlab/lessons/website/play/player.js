@@ -5,7 +5,7 @@
   const { states, inputs } = fqlab;
   const { element } = inputs;
   const BINDER = "https://mybinder.org/v2/gh/fqlab/fqlab/main?urlpath=lab/tree/notebooks/";
-  const WIDTH = 960, HEIGHT = 616, WIDE = 720, EDGE = 20;
+  const WIDTH = 960, HEIGHT = 560, EDGES = 16, WIDE = 720, EDGE = 20;
   const FITS = 500; // a picture that a finger can drag shrinks to a phone, a wider one is scrolled
 
   class Player {
@@ -153,7 +153,8 @@
       this.say(next.message + stale);
       if (String(next.entry.place) === String(wanted)) return;
       const { controls } = this.about;
-      const differs = controls.map((control, k) => [control, wanted[k], next.entry.place[k]]).filter(([, want, have]) => want !== have);
+      const differs = controls.map((control, k) => [control, wanted[k], next.entry.place[k]]).filter(([, want, have], k) => want !== have && !next.off.has(k));
+      if (!differs.length) return; // only in what does not act here
       const list = differs.map(([control, want, have]) => `${control.label}: ${states.words(control, have)}, not ${states.words(control, want)}`);
       const exact = element("code", {}, states.ticket(this.about, wanted));
       const link = element("a", { href: BINDER + `${this.section.dataset.lesson}.ipynb`, rel: "noopener" }, "Binder");
@@ -188,7 +189,7 @@
     // a panel may use what the window has.
     fit() {
       const large = this.section.classList.contains("fq-large");
-      const most = large ? Math.min(innerWidth / WIDTH, innerHeight / HEIGHT) : Number(getComputedStyle(this.section).getPropertyValue("--fq-zoom")) || 1;
+      const most = large ? Math.min((innerWidth - EDGES) / WIDTH, (innerHeight - EDGES) / HEIGHT) : Number(getComputedStyle(this.section).getPropertyValue("--fq-zoom")) || 1;
       const { left, width } = this.section.parentElement.getBoundingClientRect();
       const room = Math.min(most * WIDTH, Math.max(width, document.documentElement.clientWidth - left - EDGE));
       this.section.style.width = large ? "" : `${room}px`;

@@ -35,6 +35,8 @@
     about.sweeps.forEach((sweep, k) => sweep.stops.forEach((stop, number) => {
       add(about.bases[sweep.base].with(sweep.control, stop), k + 2, number, sweep.base);
     }));
+    const after = 2 + about.sweeps.length;
+    about.clicks.forEach(({ base, places }, k) => places.forEach((found, number) => add(found, after + k, number, base)));
     return all;
   }
 

@@ -1,19 +1,33 @@
 """Which states of a panel are visited: the default, every preset, and one control moved at a time.
 
 The cross product of all controls would be billions; a person moves one thing at a time from a place that has a name. From
-the default every control is moved, from each preset the three that the panel calls its ``handles``.
+the default every control is moved, from each preset the three that the panel calls its ``handles``. What a click on a
+picture moves at once is added by :mod:`~fqlab.lessons.website.play.clicks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from fqlab.panels.frame import Panel
 from fqlab.panels.state import Control, Settings, changed, controls
 
-__all__ = ["MOST", "Sweep", "bases", "home", "moved", "places", "stops", "sweeps", "visits"]
+__all__ = [
+    "MOST",
+    "Sweep",
+    "bases",
+    "home",
+    "moved",
+    "opened",
+    "places",
+    "stops",
+    "swept",
+    "sweeps",
+    "trained",
+    "trains",
+]
 
 MOST = 25
 """Stops of a slider that are kept."""
@@ -101,17 +115,37 @@ def moved(panel: type[Panel], sweep: Sweep) -> Iterator[Settings]:
         yield changed(start, {control.name: control.at(stop)})
 
 
+@cache
+def opened(panel: type[Panel]) -> tuple[Settings, ...]:
+    """The default state with each option of the choices that the panel ``opens``."""
+    names = [c.name for c in controls(panel.State)]
+    alone = [sweep for sweep in sweeps(panel) if not sweep.base and names[sweep.control] in panel.opens]
+    return tuple(state for sweep in alone for state in moved(panel, sweep))
+
+
 def home(panel: type[Panel], state: Settings) -> Settings:
-    """The state with a name that a state is nearest to: the first that differs in the fewest controls."""
+    """The state with a name, or opened, that a state is nearest to: the first that differs in the fewest controls."""
     here = places(state)
-    return min(bases(panel), key=lambda base: sum(a != b for a, b in zip(here, places(base), strict=True)))
+    starts = (*bases(panel), *opened(panel))
+    return min(starts, key=lambda base: sum(a != b for a, b in zip(here, places(base), strict=True)))
 
 
-def visits(panel: type[Panel]) -> dict[Settings, bool]:
-    """Every state to visit, once, and whether its long part is computed, in the order in which pages need them."""
-    trained = {panel.training(state) for state in bases(panel)}
+@cache
+def trained(panel: type[Panel]) -> frozenset[Hashable]:
+    """What the panel trains in the states with a name and, unless it trains at presets only, in those one move from the default."""
+    found = {panel.training(state) for state in bases(panel)}
     if panel.trains != "presets":
-        trained |= {panel.training(state) for sweep in sweeps(panel) if not sweep.base for state in moved(panel, sweep)}
+        found |= {panel.training(state) for sweep in sweeps(panel) if not sweep.base for state in moved(panel, sweep)}
+    return frozenset(found)
+
+
+def trains(panel: type[Panel], state: Settings) -> bool:
+    """Whether the long part of a state is computed."""
+    return panel.trains == "everywhere" or panel.training(state) in trained(panel)
+
+
+@cache
+def swept(panel: type[Panel]) -> tuple[Settings, ...]:
+    """Every state with a name and of every sweep, once, in the order in which pages need them."""
     states = [*bases(panel), *(state for sweep in sweeps(panel) for state in moved(panel, sweep))]
-    everywhere = panel.trains == "everywhere"
-    return {state: everywhere or panel.training(state) in trained for state in states}
+    return tuple(dict.fromkeys(states))

@@ -1,7 +1,7 @@
 """The script files of a panel: what its controls are, and pictures and words of every stored state.
 
 ``NAME.js`` holds the specification and the default state, ``NAME-1.js`` the presets, every further file one control moved
-from one of them. Each is one call ``fqlab.store("NAME", NUMBER, {...})``: a page that was opened as a file may load scripts
+from one of them, the last ones what clicks on their pictures lead to. Each is one call ``fqlab.store("NAME", NUMBER, {...})``: a page that was opened as a file may load scripts
 from its own folder, and nothing else. A picture, or a list of spots, lies in the first file that needs it, and nowhere else.
 """
 
@@ -11,13 +11,14 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fqlab.lessons.website.play.clicks import clicks
 from fqlab.lessons.website.play.pictures import DIGITS, Stored
 from fqlab.lessons.website.play.spots import StoredSpot, drags
-from fqlab.lessons.website.play.states import Place, Sweep, bases, home, moved, places, stops, sweeps
+from fqlab.lessons.website.play.states import Place, bases, home, moved, places, stops, sweeps
 from fqlab.lessons.website.play.visit import Visit
 from fqlab.panels import ticket
 from fqlab.panels.frame import Panel
@@ -51,20 +52,29 @@ class Writer:
         default, *presets = bases(self._panel)
         files = [self._file(DEFAULT, [default]), self._file(PRESETS, presets)]
         for number, sweep in enumerate(sweeps(self._panel), FIRST_SWEEP):
-            files.append(self._file(number, self._worthy(sweep)))
-        files[0] = {"about": specification(self._panel) | {"sweeps": self._sweeps(files)}} | files[0]
+            files.append(self._file(number, self._worthy(moved(self._panel, sweep))))
+        for number, group in enumerate(clicks(self._panel), len(files)):
+            files.append(self._file(number, self._worthy(group.states)))
+        about = specification(self._panel) | {"sweeps": self._sweeps(files), "clicks": self._clicks(files)}
+        files[0] = {"about": about} | files[0]
         return [self._save(folder, number, content) for number, content in enumerate(files)]
 
-    def _worthy(self, sweep: Sweep) -> list[Settings]:
-        """The states of a sweep that show something of their own."""
-        return [state for state in moved(self._panel, sweep) if self._visit(state).pictures]
+    def _worthy(self, states: Iterable[Settings]) -> list[Settings]:
+        """The states that show something of their own."""
+        return [state for state in states if self._visit(state).pictures]
 
     def _sweeps(self, files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """From where, which control, and where it stands in each state that its file holds."""
         return [
             {"base": sweep.base, "control": sweep.control, "stops": [at[sweep.control] for at in content["places"]]}
-            for sweep, content in zip(sweeps(self._panel), files[FIRST_SWEEP:], strict=True)
+            for sweep, content in zip(sweeps(self._panel), files[FIRST_SWEEP:], strict=False)
         ]
+
+    def _clicks(self, files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """From where, and every control of each state that a file of clicks holds."""
+        after = FIRST_SWEEP + len(sweeps(self._panel))
+        groups = zip(clicks(self._panel), files[after:], strict=True)
+        return [{"base": group.base, "places": content["places"]} for group, content in groups]
 
     def _file(self, number: int, states: Sequence[Settings]) -> dict[str, Any]:
         """The states that no earlier file holds, and their pictures."""

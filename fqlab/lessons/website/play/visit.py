@@ -21,7 +21,7 @@ from fqlab.panels.frame import Frame, Panel
 from fqlab.panels.state import Settings, controls
 from fqlab.plots.picture import Picture
 
-__all__ = ["SHARP", "VisitedPicture", "Visit", "Visitor"]
+__all__ = ["SHARP", "Visit", "VisitedPicture", "Visitor", "silent"]
 
 SHARP = 1.5
 """Pixels of a stored picture for one of the page: sharp enough on a projector and on a laptop's screen."""
@@ -108,7 +108,7 @@ class Visitor:
         training = self._kind.training(state) if self._kind.trains != "everywhere" else ""
         if self._panel is None or training != self._training:
             self.close()
-            self._panel = _silent(self._kind)()
+            self._panel = silent(self._kind)()
             self._training = training
         return self._panel
 
@@ -162,7 +162,7 @@ class Visitor:
 
 
 @cache
-def _silent(kind: type[Panel]) -> type[Panel]:
+def silent(kind: type[Panel]) -> type[Panel]:
     """The panel, except that it never starts a run by itself."""
     return type(kind.__name__, (kind,), {"patience": -1.0})
 

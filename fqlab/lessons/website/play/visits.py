@@ -13,7 +13,7 @@ from typing import Any
 from fqlab import panels
 from fqlab.errors import DataError
 from fqlab.lessons.website.play.cache import Cache, code_digest
-from fqlab.lessons.website.play.states import visits
+from fqlab.lessons.website.play.clicks import visits
 from fqlab.lessons.website.play.store import Writer
 from fqlab.lessons.website.play.visit import Visitor
 from fqlab.panels import ticket

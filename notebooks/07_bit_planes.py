@@ -53,7 +53,7 @@ from fqlab.quant import Grid, adjust, msb_density, prune_msb
 predict("07-first-plane")
 
 # %% [markdown]
-# Write the number of the plane as the second argument, then run the next cell.
+# Move the slider and press the button, or type `predict("07-first-plane", your_number)`. Then run the next cell.
 
 # %%
 reveal("07-first-plane")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fqlab
-from fqlab import data, methods, models, panels, papers, partition, wire
+from fqlab import aggregate, data, methods, models, panels, papers, partition, wire
 from fqlab.errors import ConfigError, FqlabError, in_range, one_of
 from fqlab.federation import Experiment, Federation
 from fqlab.lessons import contents, export_progress, import_progress
@@ -19,7 +19,7 @@ from fqlab.lessons.classroom import gather
 from fqlab.panels.shared import experiment_of
 from fqlab.panels.state import changed, controls
 from fqlab.papers.charts import chart
-from fqlab.quant import Grid, clip_for, parse_budgets, quantize
+from fqlab.quant import Codes, Grid, clip_for, parse_budgets, quantize, requantize, requantize_net, requantize_to_step
 
 LONGEST = 1200
 """Characters of a refusal, a list of what is allowed included."""
@@ -155,6 +155,37 @@ def test_a_layer_of_a_packet_has_a_name_of_any_length(name):
         packet[place] ^= 1
         assert refused_in_a_line(lambda: wire.unpack(bytes(packet), client=name))
         packet[place] ^= 1
+
+
+def silent(value: float) -> dict[str, Callable[[], Any]]:
+    """Calls that once gave a number all the same."""
+    one = torch.ones(1, dtype=torch.float32)
+    planes = torch.full((2, 2, 3), value, dtype=torch.float32)
+    return {
+        "sizes": lambda: aggregate.mean([one, one], [1.0, value]),
+        "codes": lambda: wire.pack(
+            {"w": Codes(torch.tensor([1, 65541], dtype=torch.int32), Grid(4, "midrise"), one[0])}
+        ),
+        "planes": lambda: requantize(planes, one[0]),
+        "net": lambda: requantize_net(one * value, one[0], 3),
+        "weights": lambda: requantize_to_step(one * value, 0.1),
+    }
+
+
+@pytest.mark.parametrize("name", silent(0.0))
+def test_no_wrong_number_passes_in_silence(name):
+    """NaN among the sizes of a mean, 65541 as the 16-bit code 5, NaN re-quantized to 0."""
+    assert refused_in_a_line(silent(float("nan"))[name])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e19, 1e30])
+def test_no_sweep_is_wrong_in_silence(scale):
+    """Squares of these numbers are 0 or infinite in float32."""
+    x = torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    for grid in (Grid(3), Grid(4, "narrow")):
+        assert float(clip_for("sweep", x * scale, grid)) == pytest.approx(
+            scale * float(clip_for("sweep", x, grid)), rel=1e-5
+        )
 
 
 def test_of_a_long_list_the_nearest_are_named():

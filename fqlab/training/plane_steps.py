@@ -113,7 +113,8 @@ class PlaneWalk:
         most = max(self._widths)
         self._used = [int(top.max()).bit_length() for top in self._top]
         self._signed = torch.stack([pad(each, (0, most - each.shape[2])) for each in signed])
-        self._has = (torch.arange(most) < torch.tensor(self._widths).unsqueeze(1)).unsqueeze(1).float()
+        widths = torch.tensor(self._widths, dtype=torch.int64)
+        self._has = (torch.arange(most, dtype=torch.int64) < widths.unsqueeze(1)).unsqueeze(1).float()
         self._sides = torch.zeros_like(self._signed)
         self._stacks: dict[int, _Stack] = {}
         self._velocity: Weights = {}

@@ -55,6 +55,8 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
         Of the shape of ``bits``.
     """
     w = w.detach().flatten(bits.dim())
+    if not w.numel():
+        return torch.full(bits.shape, TINY, dtype=w.dtype, device=w.device)
     if range_rule == "max_abs":
         return (torch.maximum(w.amax(-1), -w.amin(-1)) / _top(bits)).clamp(min=TINY)
     return _least_squares(w.reshape(-1, w.shape[-1]), bits.reshape(-1)).reshape(bits.shape)

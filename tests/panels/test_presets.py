@@ -7,13 +7,14 @@ under the newest and the oldest kernels, with a margin: a preset that needs a na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 
 import pytest
 from wording import outside
 
 from fqlab import panels
+from fqlab.federation import Federation
 from fqlab.panels.frame import Panel
 
 ACCURACY = r"[Aa]ccuracy ([\d.]+)%"
@@ -184,12 +185,22 @@ def test_the_five_minutes_say_numbers_of_these_ranges() -> None:
         assert low <= int(percent) <= high, preset
 
 
-def test_headlines(panel: Panel) -> None:
+def test_headlines(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no preset trains what another one has trained already: it shows the same run in another light."""
     broken: dict[str, str] = {}
+    trained: set[Hashable] = set()
+    rounds: list[Federation] = []
+    step = Federation.step
+    monkeypatch.setattr(Federation, "step", lambda federation: (rounds.append(federation), step(federation))[1])
     for preset, (pattern, low, high) in HEADLINES[panel.name].items():
+        rounds.clear()
         panel.preset(preset)
         assert panel.wait(300), preset
         assert panel.error is None, panel.error
+        training = type(panel).training(panel.state)
+        if rounds and training in trained:
+            broken[f"{preset}, trained again"] = f"{len(rounds)} rounds"
+        trained.add(training)
         number = re.search(pattern, panel.frame.message)
         if number is None or not low <= float(number[1]) <= high:
             broken[preset] = panel.frame.message

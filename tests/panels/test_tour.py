@@ -7,7 +7,8 @@ import pytest
 from fqlab.errors import ConfigError
 from fqlab.federation import fit
 from fqlab.panels import ticket, tour
-from fqlab.panels.views.tour import State, experiment, layers
+from fqlab.panels.state import controls
+from fqlab.panels.views.tour import State, Tour, experiment, layers
 from fqlab.plots.tour import Levels, PlaneDensity, TrainingCurve
 from fqlab.quant import Grid, clip_for, expected_mse, msb_density, quantize
 
@@ -26,6 +27,16 @@ def test_the_curve_is_the_federation_of_the_state(panel):
     alone = fit(experiment(State(bits=3, grid="narrow", rounding="nearest")))
     assert panel.frame.pictures[TrainingCurve].accuracy == [r.accuracy for r in alone.rounds]
     assert panel.frame.pictures[TrainingCurve].up == alone.rounds[-1].bytes_up
+
+
+def test_three_sliders_and_three_choices_come_first_and_the_rest_below():
+    groups: dict[str, list[str]] = {}
+    for c in controls(State):
+        groups.setdefault(c.group or list(groups)[-1], []).append(c.name)
+    assert list(groups) == ["Three numbers", "Three choices", "More"]
+    assert groups["Three numbers"] == ["clip", "bits", "epsilon"]
+    assert len(groups["Three choices"]) == 3
+    assert Tour.rows[0] == (TrainingCurve,), "accuracy and bytes come first"
 
 
 def test_mse_parts_and_optimum(panel):

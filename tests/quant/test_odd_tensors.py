@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -88,6 +90,21 @@ def test_a_view_has_the_result_of_the_values_it_shows(name):
 def test_what_is_no_dense_real_tensor_is_refused_in_a_sentence(name, kind):
     with pytest.raises(ConfigError, match="must be"):
         TAKERS[name](WRONG[kind])
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3)])
+@pytest.mark.parametrize("name", TAKERS)
+def test_what_has_no_value_has_a_result_without_nan_or_is_refused_in_a_sentence(name, shape):
+    empty = torch.zeros(shape, dtype=torch.float32)
+    if name.partition(",")[0] in {*RULES, "norm", "expected"}:
+        with pytest.raises(
+            ConfigError, match=f"x has shape {re.escape(str(shape))}, but a clip needs at least one value"
+        ):
+            TAKERS[name](empty)
+        return
+    result = TAKERS[name](empty)
+    assert not bool(result.isnan().any())
+    assert not result.numel() or name == "parts"
 
 
 def test_rotations_take_views_and_no_single_number():

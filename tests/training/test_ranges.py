@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fqlab.federation import Experiment, Federation
-from fqlab.training.ranges import signed_step
+from fqlab.training.ranges import RANGE_RULES, signed_step
 
 MOST = 0.02
 """How far above the least squared error the rule may end, as a share of it."""
@@ -120,8 +120,16 @@ def test_a_step_is_as_large_as_its_weights(scale, bits):
 
 
 def test_of_nothing_any_step_will_do():
-    for w in (torch.zeros(10), torch.zeros(2, 10), torch.full((10,), 3.0), torch.full((10,), -3.0)):
+    for w in (
+        torch.zeros(10),
+        torch.zeros(2, 10),
+        torch.full((10,), 3.0),
+        torch.full((10,), -3.0),
+        torch.zeros(0),
+        torch.zeros(2, 0),
+    ):
         bits = torch.full(w.shape[:-1], 4.0)
-        step = signed_step(w, bits, "mse")
-        assert step.shape == bits.shape
-        assert bool((step > 0).all() and step.isfinite().all())
+        for rule in RANGE_RULES:
+            step = signed_step(w, bits, rule)
+            assert step.shape == bits.shape
+            assert bool((step > 0).all() and step.isfinite().all())

@@ -21,7 +21,7 @@ SCHEMES = {"2-2-2-2": (2, 2, 2, 2), "4-2-2-4": (4, 2, 2, 4), "4-4-4-4": (4,) * 4
 
 
 class Uplinks(Picture):
-    """A bar a scheme: codes, plain numbers and header; a tick where the codes alone would end."""
+    """A bar a scheme: codes, floats and header; a tick where the codes alone would end."""
 
     @dataclass(frozen=True)
     class Data:
@@ -48,7 +48,7 @@ class Uplinks(Picture):
         note(ax, "codes alone", x=93, y=3.85, color=MUTED, halo=False)
         note(ax, "whole packet", x=120, y=3.85, color=MUTED, halo=False)
         self.more = [self.live(note(ax, "", x=120, y=y, halo=False)) for y in (3, 2, 1, 0)]
-        for k, (kind, text) in enumerate(zip(kinds, ("codes", "plain numbers", "header"), strict=True)):
+        for k, (kind, text) in enumerate(zip(kinds, ("codes", "floats", "header"), strict=True)):
             ax.add_patch(Rectangle((58, 3.28 - 0.42 * k), 2, 0.25, color=KINDS[kind], linewidth=0))
             note(ax, text, x=61, y=3.4 - 0.42 * k, halo=False)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fqlab.panels.beside import VIEW
 
-__all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "shows", "tidy"]
+__all__ = ["CLAIM", "METADATA", "PANEL", "before_saving", "shows", "tidy", "without_views"]
 
 CLAIM = "nbval-check-output"
 PANEL = "panel"
@@ -85,6 +85,15 @@ def _strip(output: dict[str, Any], number: int) -> None:
         output["metadata"]["image/png"] = size
     if "execution_count" in output:
         output["execution_count"] = number
+
+
+def without_views(book: dict[str, Any]) -> None:
+    """Leave of every output of ``book``, in place, what is seen without a kernel; of a widget with its still, the still."""
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [output for output in cell["outputs"] if set(output.get("data", {})) != {VIEW}]
+            for output in cell["outputs"]:
+                _without_view(output)
 
 
 def before_saving(model: dict[str, Any], path: str, **_: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from fqlab.papers.batch import Job, Outcome
 from fqlab.papers.claims import Claim, Row, list_rows, result, ruling
 from fqlab.papers.claims.table import number, value_text
+from fqlab.studies.scale.store import committed, read
 
 __all__ = ["listing", "outcome_lines", "summary", "time_beforehand"]
 
@@ -52,9 +53,15 @@ def _study(r: Row) -> str:
 
 
 def _whole(study: str, scale: str) -> float:
-    """Seconds of all rows of a study at a scale."""
-    results = (result(r.id, scale) for r in list_rows() if scale in r.scales and _study(r) == study)
-    return sum(one.seconds for one in results if one)
+    """Seconds of all rows of a study at a scale; long runs, which its rows share, count once each."""
+    rows = [r for r in list_rows() if scale in r.scales and _study(r) == study]
+    runs = _runs(study.removeprefix("scale."), scale) if study.startswith("scale.") else 0.0
+    results = (result(r.id, scale) for r in rows if not (runs and "arm" in r.args))
+    return runs + sum(one.seconds for one in results if one)
+
+
+def _runs(source: str, scale: str) -> float:
+    return sum(read(path).seconds for path in (committed() / source).glob(f"{scale}-*.json"))
 
 
 def _time(seconds: float) -> str:

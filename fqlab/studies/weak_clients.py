@@ -42,6 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "long": {"alpha": 0.5, "budgets": BUDGETS, "rounds": 24},
     "skewed": {"alpha": 0.1, "budgets": BUDGETS, "rounds": 8},
     "all 2": {"alpha": 0.5, "budgets": "2", "rounds": 8},
+    "all 8": {"alpha": 0.5, "budgets": "8", "rounds": 8},
 }
 """The devices and their labels; the first is the comparison, the others say when it is there."""
 RUNS = {
@@ -188,6 +189,7 @@ def wanted() -> Iterator[Key]:
     for (setting, update), count in RUNS.items():
         yield from ((setting, method, update, seed) for seed in SEEDS[:count] for method in METHODS)
     yield from (("unequal", OVER, "integer", seed) for seed in SEEDS)
+    yield from (("all 8", "aqfl", "integer", seed) for seed in SEEDS)  # the public code's FP8
 
 
 def curves(setting: str, method: str, update: str) -> tuple[Curve, ...]:

@@ -11,7 +11,7 @@ from fqlab.quant import mean_bits
 from fqlab.studies.dealing import SIZES
 from fqlab.studies.weak_clients import BUDGETS, METHODS, OVER, SEEDS, curve
 
-__all__ = ["gain", "moved", "over_bits", "over_gain", "own_gain", "width"]
+__all__ = ["all_eight", "gain", "moved", "over_bits", "over_gain", "own_gain", "width"]
 
 
 def gain(seed: int, setting: str = "unequal", update: str = "integer", kind: str = "refreshed") -> float:
@@ -43,6 +43,12 @@ def over_gain(seed: int, kind: str = "refreshed") -> float:
     """FedMPQ that may pass budgets minus FedMPQ after the last round, in points; ``kind`` as for :func:`gain`."""
     kept, passed = (getattr(curve("unequal", m, "integer", SEEDS[seed]), kind)[-1] for m in ("fedmpq", OVER))
     return 100 * (passed - kept)
+
+
+def all_eight(seed: int) -> float:
+    """FP8, which is AQFL with 8 bits for everybody, minus AQFL with unequal devices, in points of the average."""
+    unequal, eight = (curve(setting, "aqfl", "integer", SEEDS[seed]).refreshed[-1] for setting in ("unequal", "all 8"))
+    return 100 * (eight - unequal)
 
 
 def over_bits(seed: int, bits: int) -> float:

@@ -201,6 +201,25 @@ def test_a_notebook_is_run_for_a_reader_and_kept(tmp_path, monkeypatch):
         runs.run_all([write_notebook(tmp_path / "99_bad.ipynb", ["1 / 0"])], tmp_path / "kept")
 
 
+def test_a_panel_that_was_run_stands_on_its_page_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_digest", lambda files: "the same code")
+    path = write_notebook(tmp_path / "99_trial.ipynb", ["from fqlab.panels import quantizer", "quantizer()", "1 + 1"])
+    (book,) = runs.run_all([path], tmp_path / "kept")
+    assert [len(cell.outputs) for cell in book.cells] == [0, 1, 1]
+    assert "fqlab-still" not in book.cells[1].outputs[0].data["text/html"]
+    (again,) = runs.run_all([path], tmp_path / "kept")
+    assert again == book
+
+
+def test_a_claim_that_no_table_of_its_lesson_has_is_cited_from_the_page_of_claims(built):
+    links = Links((built / "05_clipped_federation.html").read_text())
+    everything = Links((built / "CLAIMS.html").read_text())
+    elsewhere = [link for link in links.links if link.startswith("CLAIMS.html#claim-")]
+    assert elsewhere
+    assert all(link.partition("#")[2] in everything.names for link in elsewhere)
+    assert all(link[1:] in links.names for link in links.links if link.startswith("#claim-"))
+
+
 def test_bad_folders_are_one_sentence(tmp_path, capsys):
     assert site.main(["--notebooks", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     write_notebook(tmp_path / "99_trial.ipynb", ["1"])

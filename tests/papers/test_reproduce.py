@@ -16,6 +16,7 @@ from fqlab.errors import ConfigError
 from fqlab.papers import batch, report
 from fqlab.papers.batch import Job, Unfinished, jobs, run_jobs
 from fqlab.papers.reproduce import has_set_up, recipe_of, run_row
+from fqlab.studies.scale.store import committed, read
 
 QUICK = ["bsq-hawq", "grids-levels-octav", "clipped-ratio-4224"]
 
@@ -175,6 +176,10 @@ def test_the_time_is_that_of_the_stored_runs():
     (one,) = (job for job in small if job.row.id == "robust-limited-drop")
     assert one.seconds < 1 < whole, "it was run after the others, from what they had computed"
     assert re.search(r"about (\d+) min", report.time_beforehand([one]))[1] == str(math.ceil(whole / 60))
+    long = [read(path).seconds for path in (committed() / "robust").glob("small-*.json")]
+    drawn = [job for job in jobs(["robust"], "small") if job.row.recipe.startswith("scale.")]
+    assert sum(job.seconds for job in drawn) > sum(long), "rows share their runs"
+    assert re.search(r"about (\d+) min", report.time_beforehand(drawn))[1] == str(math.ceil(sum(long) / 60))
     unknown = [dataclasses.replace(job, stored=None) for job in chosen]
     assert "and 2 that nobody has timed yet" in report.time_beforehand(unknown)
 

@@ -14,6 +14,7 @@ from typing import Any
 from fqlab.errors import ConfigError, DataError, shown
 from fqlab.files import atomic_write
 from fqlab.lessons.contents import LESSONS, lesson, truth
+from fqlab.lessons.notebook import without_views
 
 __all__ = ["notebooks", "run_all", "stored", "truths"]
 
@@ -105,9 +106,11 @@ def _execute(book: Any, path: Path) -> Any:
     with tempfile.TemporaryDirectory() as home:
         settings = {"FQLAB_READING": "1", "FQLAB_PROGRESS": str(Path(home) / "progress.json")}
         try:
-            return execute(book, path.resolve().parent, environment=os.environ | settings)
+            book = execute(book, path.resolve().parent, environment=os.environ | settings)
         except CellExecutionError as wrong:
             raise DataError(f"notebook {path} fails: {wrong.ename}: {wrong.evalue}.") from None
+    without_views(book)
+    return book
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -20,6 +20,10 @@ __all__ = ["Site"]
 
 CLASSROOM = re.compile(r'<div class="classroom"></div>')
 """Where a text has the histogram of a class."""
+CLAIM = re.compile(r'href="#(claim-[\w-]+)"')
+"""A link of a lesson to a row, which stands in a table of the lesson itself or on the page of all claims."""
+ROW = re.compile(r"<tr>(?=\s*<td>(?:(?!</td>).)*<code>([\w-]+)</code></td>)", re.DOTALL)
+"""A row of that page, which ends its first cell with the row's name."""
 INLINE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 
 
@@ -62,6 +66,7 @@ class Site:
         blocks = list(cells.blocks(book, markup, cells.Place(lesson.stem, self.truths, plays=self.plays)))
         parts = ((b.kind, words.mark(b.html) if b.kind == "text" else b.html) for b in blocks if b.html)
         inner = "".join(f'<div class="{kind}">{shown}</div>\n' for kind, shown in parts) + words.meanings()
+        inner = CLAIM.sub(lambda link: self._cited(link, inner), inner)
         self._remember(lesson, inner)
         inner = INLINE.sub(self._apart, inner)
         self._write(lesson.stem, pages.lesson_page(lesson, inner, markup.headings, self.course))
@@ -74,6 +79,8 @@ class Site:
         """
         markup = Markup()
         inner = CLASSROOM.sub(lambda _: asking.classroom(self.truths), markup.html(source))
+        if f"{page.stem}.md" == PAGE:
+            inner = ROW.sub(r'<tr id="claim-\1">', inner)
         self._remember(page, inner)
         self._write(page.stem, pages.text_page(page, inner, markup.headings, self.course))
 
@@ -81,6 +88,10 @@ class Site:
         """What all pages share: style, script, and what search looks through."""
         assets.write(self.out)
         (self.out / "search.js").write_text(finding.library(self.entries), encoding="utf-8")
+
+    def _cited(self, link: re.Match[str], page: str) -> str:
+        """A link to a claim, to the page of all claims where this one has no such row."""
+        return link[0] if f'id="{link[1]}"' in page else f'href="{Path(PAGE).stem}.html#{link[1]}"'
 
     def _apart(self, match: re.Match[str]) -> str:
         """A picture as a file of its own, stored once and loaded when it comes into sight."""

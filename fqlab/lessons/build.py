@@ -45,7 +45,8 @@ def execute(
 ) -> NotebookNode:
     """Run every cell of ``book`` in this Python, from ``folder``, each within ``timeout`` seconds.
 
-    ``environment``: variables of the kernel, by default this process's own.
+    Panels are stored with their results, however long those take. ``environment``: variables of the kernel, by default this
+    process's own.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails; the message holds its source and traceback.
@@ -57,7 +58,8 @@ def execute(
         book, timeout=timeout, kernel_name="python3", resources=resources, store_widget_state=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )  # fmt: skip
-    return asyncio.run(client.async_execute(env=dict(os.environ if environment is None else environment)))
+    variables = dict(os.environ if environment is None else environment) | {"FQLAB_UNHURRIED": "1"}
+    return asyncio.run(client.async_execute(env=variables))
 
 
 def derive(path: Path) -> str:

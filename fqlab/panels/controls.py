@@ -128,7 +128,7 @@ class Controls:
     def _tools(self) -> w.VBox:
         """Ticket, reset, files, and the experiment as text where the panel trains one."""
         actions = {
-            ("Reset", "Back to the default settings"): self._panel.reset,
+            ("Reset", "Back to the settings it starts from"): self._panel.reset,
             ("CSV", "Save the numbers as a table"): lambda: self._panel.save("csv"),
             ("SVG", "Save the pictures"): lambda: self._panel.save("svg"),
         }

@@ -8,6 +8,7 @@ long part and :mod:`~fqlab.panels.status` the line below.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -221,7 +222,10 @@ class Panel(Headless, w.VBox):
         return [style, *presets, body, self.status.widget, self._assistant]
 
     def _ipython_display_(self) -> None:
-        """The live widget at once, and when it has shown its result what a page without a kernel shows in its place."""
+        """The live widget at once, and when it has shown its result what a page without a kernel shows in its place.
+
+        A student is not kept waiting for long; what is built for readers waits however slow the machine is.
+        """
         beside.view(self)
-        self.wait(self.patience + 10)
+        self.wait(None if os.environ.get("FQLAB_UNHURRIED") == "1" else self.patience + 10)
         beside.behind(self.without_kernel())

@@ -203,9 +203,13 @@ def test_a_notebook_is_run_for_a_reader_and_kept(tmp_path, monkeypatch):
 
 def test_a_panel_that_was_run_stands_on_its_page_once(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_digest", lambda files: "the same code")
-    path = write_notebook(tmp_path / "99_trial.ipynb", ["from fqlab.panels import quantizer", "quantizer()", "1 + 1"])
+    path = write_notebook(
+        tmp_path / "99_trial.ipynb",
+        ["from fqlab.panels import quantizer", "quantizer()", "import os; os.environ['FQLAB_UNHURRIED']"],
+    )
     (book,) = runs.run_all([path], tmp_path / "kept")
     assert [len(cell.outputs) for cell in book.cells] == [0, 1, 1]
+    assert book.cells[2].outputs[0].data["text/plain"] == "'1'"
     assert "fqlab-still" not in book.cells[1].outputs[0].data["text/html"]
     (again,) = runs.run_all([path], tmp_path / "kept")
     assert again == book

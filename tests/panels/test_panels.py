@@ -144,6 +144,15 @@ def test_files_and_the_page_without_a_kernel(panel, displayed):
         assert len(image.value) > 2000
 
 
+def test_what_is_built_for_readers_waits_for_the_result(panel, displayed, monkeypatch):
+    waits = []
+    monkeypatch.setattr(panel, "wait", waits.append)
+    displayed(panel)
+    monkeypatch.setenv("FQLAB_UNHURRIED", "1")
+    displayed(panel)
+    assert waits == [panel.patience + 10, None]
+
+
 def test_the_experiment_behind_a_panel_can_be_copied(panel):
     """What the button writes is what ``fqlab run --config FILE`` would run; a panel that trains none has no such button."""
     buttons = {each.description: each for each in panel.controls.column.children[-1].children[-1].children}

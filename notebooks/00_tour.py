@@ -19,7 +19,7 @@
 # - Ruin a model with few bits, then mend it with the same bits: by range, by rounding, by *what* is sent.
 # - Tell error, sparsity, accuracy and bytes apart. They do not always agree.
 #
-# **Needs** nothing. **Minutes** 10 to read, about 6 seconds to run in 410 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** nothing. **Minutes** 10 to read, about 4 seconds to run in 410 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution

@@ -19,7 +19,7 @@
 # - Tell local epochs, label skew and participation apart, and what each does to the clients' drift.
 # - Write the server's average.
 #
-# **Needs** lesson 00. **Minutes** 20 to read, about 17 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 00. **Minutes** 20 to read, about 4 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.aggregate import mean

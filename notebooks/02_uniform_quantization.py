@@ -19,7 +19,7 @@
 # - Predict the error of $b$ bits from one formula, and see where the formula fails.
 # - Compare two papers that both say “2 bit”.
 #
-# **Needs** lesson 00. **Minutes** 20 to read and play, about 15 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 00. **Minutes** 20 to read and play, about 4 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import numpy as np

@@ -19,7 +19,7 @@
 # - Find the best clip in a few steps, without sorting and without a sweep.
 # - Know when the recipe is wrong: another grid, outliers.
 #
-# **Needs** lesson 02. **Minutes** 25 to read and play, about 11 seconds to run in 460 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 02. **Minutes** 25 to read and play, about 4 seconds to run in 460 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import numpy as np

@@ -19,7 +19,7 @@
 # - Say for how many clients stochastic rounding pays, and when it never does.
 # - Write stochastic rounding without its four usual mistakes.
 #
-# **Needs** lesson 02. **Minutes** 20 to read, about 14 seconds to run in 390 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 02. **Minutes** 20 to read, about 4 seconds to run in 390 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import numpy as np

@@ -19,7 +19,7 @@
 # - Say when averaging by inverse error is the best there is, and when it silences people.
 # - Count the traffic of both directions.
 #
-# **Needs** lessons 01 to 04. **Minutes** 25 to read, about 16 seconds to run in 410 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 01 to 04. **Minutes** 25 to read, about 5 seconds to run in 410 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import numpy as np

@@ -19,7 +19,7 @@
 # - Say what the kurtosis of a layer has to do with the width of the step.
 # - Know when a robust model is robust, and when the range rule did the work.
 #
-# **Needs** lessons 02 and 03. **Minutes** 20 to read, about 11 seconds to run in 440 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 02 and 03. **Minutes** 20 to read, about 6 seconds to run in 440 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import numpy as np

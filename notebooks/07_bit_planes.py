@@ -19,7 +19,7 @@
 # - See how a penalty on whole planes finds a bit-width for every layer, while the network trains.
 # - Count a mixed-precision network as the papers do, to the last bias.
 #
-# **Needs** lesson 02. **Minutes** 25 to read, about 6 seconds to run in 440 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 02. **Minutes** 25 to read, about 5 seconds to run in 440 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution

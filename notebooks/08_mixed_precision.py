@@ -19,7 +19,7 @@
 # - Deal a budget of bits to layers, one move at a time.
 # - Know when a top bit plane is rare enough to fall, and why no second one follows.
 #
-# **Needs** lesson 07. **Minutes** 35 to read, about 12 seconds to run in 510 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 07. **Minutes** 35 to read, about 10 seconds to run in 510 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution

@@ -19,7 +19,7 @@
 # - Average weights that only some clients still have.
 # - Read a published number as a sentence with conditions.
 #
-# **Needs** lesson 01. **Minutes** 20 to read, about 6 seconds to run in 410 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lesson 01. **Minutes** 20 to read, about 5 seconds to run in 410 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import numpy as np

@@ -19,7 +19,7 @@
 # - See why plane-major order makes pruning a cut with scissors.
 # - Know what an entropy coder does to the gain of a good clip.
 #
-# **Needs** lessons 02 and 03. **Minutes** 20 to read, about 20 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 02 and 03. **Minutes** 20 to read, about 5 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import torch

@@ -19,7 +19,7 @@
 # - Build a network that does not care about the order of points.
 # - Ask *who* gains and *who* pays, not only how much on average.
 #
-# **Needs** lessons 01 and 04. **Minutes** 20 to read, about 27 seconds to run in 590 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 01 and 04. **Minutes** 20 to read, about 7 seconds to run in 590 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 import torch

@@ -19,7 +19,7 @@
 # - See the order of the systems change with the way one counts.
 # - Beat all of them under a byte cap.
 #
-# **Needs** lessons 01 and 05; the others help. **Minutes** 25 to read, about 13 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 01 and 05; the others help. **Minutes** 25 to read, about 4 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from fqlab.lessons import check, hint, predict, quiz, reveal, show_source, solution

@@ -19,7 +19,7 @@
 # - See what one bit is worth when it says *how far to move* instead of *where to be*.
 # - Put your own point on the frontier, and say on which axis it loses.
 #
-# **Needs** lessons 02, 04 and 12. **Minutes** 30 to read and write, about 6 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
+# **Needs** lessons 02, 04 and 12. **Minutes** 30 to read and write, about 4 seconds to run in 400 MB of memory. **Words** in the [glossary](GLOSSARY.md).
 
 # %%
 from dataclasses import dataclass

@@ -48,8 +48,10 @@ class BatchNorm(nn.Module):
 
     def initialise(self, generator: torch.Generator) -> None:
         """Weight and variance one, bias and mean zero."""
-        nn.init.ones_(self.weight), nn.init.zeros_(self.bias)
-        self.running_mean.zero_(), self.running_var.fill_(1)
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
 
 
 class Dropout(nn.Module):
@@ -150,6 +152,7 @@ def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None
         for values in layer.parameters(recurse=False):
             values.uniform_(-bound, bound, generator=generator)
     elif isinstance(layer, (nn.GroupNorm, nn.LayerNorm)):
-        nn.init.ones_(layer.weight), nn.init.zeros_(layer.bias)
+        nn.init.ones_(layer.weight)
+        nn.init.zeros_(layer.bias)
     elif [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:
         raise ConfigError(f"layer {shown(name)} is a {type(layer).__name__} and has no initialise(generator) method.")

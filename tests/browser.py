@@ -190,7 +190,7 @@ class Sheet:
         self.page.set_default_timeout(1000 * timeout)
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => null)")
         self.wait_idle(timeout)
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(90_000)
         shown = self.errors()
         assert not shown, f"{self.name}.ipynb fails in the browser:\n" + "\n".join(shown)
 

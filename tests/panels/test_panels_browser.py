@@ -73,7 +73,7 @@ def ticket_of(name: str, **settings: float) -> str:
     return ticket.write(name, panel.version, panel.State(**settings))
 
 
-def settled(sheet: Sheet, name: str, c: Control, changes: dict, patience: float = 20) -> float:
+def settled(sheet: Sheet, name: str, c: Control, changes: dict, patience: float = 60) -> float:
     """Where a slider stands once the kernel holds the same and nothing moves any more."""
     slider = f"fqlab-{name} .{css_class(c.name)}"
     box = sheet.page.locator(f".fqlab-{name} .fqlab-ticket input")

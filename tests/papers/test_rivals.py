@@ -29,6 +29,32 @@ def test_one_bit_of_a_difference_is_worth_more_than_one_bit_of_a_weight(data):
         assert rows[name].mean["bytes_down"] == weights.mean["bytes_down"]
 
 
+CODES = 4096 + 640
+"""Weights of the digits network that have codes: 64-64-10 without biases."""
+PACKET = 74 * 4 + 450
+"""Bytes of its biases, and the most that names, shapes, scales and the checksum take."""
+
+
+@pytest.mark.parametrize("update", rivals.UPDATES)
+def test_devices_of_five_bits_on_average_send_five_bits_and_a_sign(update):
+    """By count: magnitude planes and a sign plane a weight, 300 uploads and as many downloads."""
+    for name, bits in (("FP8", 8), ("AQFL", 5)):
+        mean = found("digits")[f"{name}, {update}"].mean
+        for way in ("bytes_up", "bytes_down"):
+            codes = 300 * CODES * (bits + 1) / 8
+            assert 0.9 * codes < mean[way] < codes + 300 * PACKET, (name, way)
+
+
+@pytest.mark.parametrize("data", rivals.DATA)
+@pytest.mark.parametrize("update", rivals.UPDATES)
+def test_dealing_bits_costs_no_byte_more_and_fractions_are_what_trains(data, update):
+    """Budgets are kept, so FedMPQ sends what AQFL may; and 2- and 4-bit devices train in planes, not in whole digits."""
+    rows = found(data)
+    aqfl, fedmpq, fp8 = (rows[f"{name}, {update}"].mean for name in ("AQFL", "FedMPQ", "FP8"))
+    assert fedmpq["bytes_up"] < 1.02 * aqfl["bytes_up"] < fp8["bytes_up"]
+    assert rows["AQFL, latent"].mean["accuracy"] > rows["AQFL, integer"].mean["accuracy"]
+
+
 def test_a_stored_row_is_what_its_setting_gives():
     """Bytes to the byte and accuracy to three digits: a row is a run, not a memory of one."""
     stored = found("digits")["FedPAQ, 1 bit"]

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from time import process_time
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import math
 import re
 import signal
 import sys
@@ -329,7 +330,7 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
     with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:
         try:
             for r in federation:
-                bar.write(f"{r.index:>5} {r.accuracy:>9.4f} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
+                bar.write(f"{r.index:>5} {_accuracy(r.accuracy):>9} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
                 for who in r.left_out:
                     bar.write(f"      left out: {who}")
                 sys.stdout.flush()
@@ -340,6 +341,11 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
             federation.close()
     _finish(federation.history(), out, stopped=problem is not None)
     return _said(problem)
+
+
+def _accuracy(value: float) -> str:
+    """An accuracy or its spread as a cell; a dash where a round was not evaluated."""
+    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def _said(problem: BaseException | None) -> int:
@@ -354,7 +360,7 @@ def _finish(history: Any, out: Path | None, stopped: bool) -> None:
     from fqlab.files import write_or_keep
 
     if history.rounds:
-        print(f"{'total':>5} {history.accuracy:>9.4f} {history.bytes_up:>12,} {history.bytes_down:>12,}")
+        print(f"{'total':>5} {_accuracy(history.accuracy):>9} {history.bytes_up:>12,} {history.bytes_down:>12,}")
         if out:
             write_or_keep(out, history.to_json().encode(), "out")
     if stopped:
@@ -399,11 +405,9 @@ def _print_repeats(repeats: Any) -> None:
         f"{'round':>5} {'accuracy':>9} {'± spread':>9} {'bytes up':>12} {'bytes down':>12} {'quantization error':>19}"
     )
     for row in repeats.rows():
-        print(
-            "{index:>5} {accuracy:>9.4f} {spread:>9.4f} {bytes_up:>12,.0f} {bytes_down:>12,.0f} {mse:>19.3e}".format(
-                **row
-            )
-        )
+        seen = {key: _accuracy(row[key]) for key in ("accuracy", "spread")}
+        line = "{index:>5} {accuracy:>9} {spread:>9} {bytes_up:>12,.0f} {bytes_down:>12,.0f} {mse:>19.3e}"
+        print(line.format(**row | seen))
     total = repeats.summary()
     mean = {key: value[0] for key, value in total.items()}
     spread = total["accuracy"][1]

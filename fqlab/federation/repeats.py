@@ -115,7 +115,7 @@ def _finite(measures: dict[str, list[float]]) -> dict[str, list[float]]:
 
 @dataclass(frozen=True)
 class Stored:
-    """A run read back: its settings without the seed, and every measure of each of its seeds."""
+    """A run read back: its settings, ``seed`` being one text for all of its seeds, and every measure of each seed."""
 
     settings: dict[str, Any]
     measures: dict[str, list[float]]
@@ -130,8 +130,8 @@ def read_run(path: Path) -> Stored:
     try:
         stored = json.loads(files.read_bytes(path, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
         runs = stored.get("runs", [stored])
-        settings = {key: value for key, value in runs[0]["experiment"].items() if key != "seed"}
-        return Stored(_flat(settings), _finite(_measured([run["rounds"] for run in runs])))
+        seeds = ", ".join(str(run["experiment"]["seed"]) for run in runs)
+        return Stored(_flat({**runs[0]["experiment"], "seed": seeds}), _finite(_measured([run["rounds"] for run in runs])))
     except OSError as error:
         raise ConfigError(f"run is {shown(str(path))}, but no readable file is there ({error.strerror}).") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
@@ -150,7 +150,7 @@ class Comparison:
 
     Attributes:
         settings: name -> the two values, for every setting in which they differ; None where a run has no such setting.
-        measures: name -> mean and spread of the one and of the other.
+        measures: name -> mean and spread of the one and of the other; NaN for the spread of a single seed.
     """
 
     settings: dict[str, tuple[Any, Any]]
@@ -173,7 +173,9 @@ def _measure(key: str, mean: float, spread: float) -> str:
     """A measure in words; a dash for what was not measured."""
     if math.isnan(mean):
         return "-"
-    return f"{mean:.4f} ± {spread:.4f}" if key == "accuracy" else f"{mean:,.{1 if key == 'seconds' else 0}f}"
+    if key == "accuracy":
+        return f"{mean:.4f}" if math.isnan(spread) else f"{mean:.4f} ± {spread:.4f}"
+    return f"{mean:,.{1 if key == 'seconds' else 0}f}"
 
 
 def _shown(value: Any) -> str:
@@ -181,9 +183,15 @@ def _shown(value: Any) -> str:
     return "-" if value is None else shown(value, 60).removeprefix("'").removesuffix("'")
 
 
+def _seen(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and spread; one seed says nothing of the spread."""
+    mean, spread = mean_and_spread(values)
+    return mean, spread if len(values) > 1 else math.nan
+
+
 def compare(left: Stored, right: Stored) -> Comparison:
     """In what two runs differ, and what each is worth."""
     names = [*left.settings, *(name for name in right.settings if name not in left.settings)]
     pairs = {name: (left.settings.get(name), right.settings.get(name)) for name in names}
-    both = {key: (mean_and_spread(left.measures[key]), mean_and_spread(right.measures[key])) for key in MEASURES}
+    both = {key: (_seen(left.measures[key]), _seen(right.measures[key])) for key in MEASURES}
     return Comparison({name: pair for name, pair in pairs.items() if pair[0] != pair[1]}, both)

@@ -58,17 +58,31 @@ def test_two_runs_side_by_side(tmp_path, capsys):
     assert run("--out", str(left), "--entropy", "true") == 0
     assert run("--method", "fedpaq", "--bits", "1", "--seeds", "2", "--out", str(right)) == 0
     difference = compare(read_run(left), read_run(right))
-    assert difference.settings == {"method": ("fedavg", "fedpaq"), "entropy": (True, False), "bits": (None, 1)}
-    assert difference.measures["bytes_down"][0] == difference.measures["bytes_down"][1]
+    assert difference.settings == {
+        "method": ("fedavg", "fedpaq"), "entropy": (True, False), "seed": ("0", "0, 1"), "bits": (None, 1),
+    }  # fmt: skip
+    assert difference.measures["bytes_down"][0][0] == difference.measures["bytes_down"][1][0]
     capsys.readouterr()
     assert main(["compare", str(left), str(right)]) == 0
     lines = {line[:26].strip(): line.split() for line in capsys.readouterr().out.splitlines()}
     up = [difference.measures["bytes_up"][k][0] for k in (0, 1)]
     assert lines["bytes up"][2:] == [f"{up[0]:,.0f}", f"{up[1]:,.0f}", "×", f"{up[1] / up[0]:.3g}"]
     assert lines["bits"] == ["bits", "-", "1"]
+    assert lines["seed"] == ["seed", "0", "0,", "1"]
+    assert lines["accuracy, last round"].count("±") == 1  # one seed says nothing of the spread
     assert lines["bytes up, entropy-coded"][-1] == "-"  # the one measured it, the other did not
     assert main(["compare", str(right), str(right)]) == 0
     assert "coded" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seeds", ["1", "2"])
+def test_a_round_that_is_not_evaluated_has_a_dash(seeds, capsys):
+    assert run("--evaluate-every", "2", "--seeds", seeds) == 0
+    out = capsys.readouterr().out
+    assert "nan" not in out
+    first, second = (line.split() for line in out.splitlines()[-3:-1])
+    assert (first[1], second[0]) == ("-", "2")
+    assert float(second[1]) > 0
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"runs": []}', '{"experiment": {}, "rounds": [{}]}'])

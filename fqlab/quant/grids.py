@@ -6,7 +6,7 @@ Each grid is a ladder of equally spaced levels scaled by a clipping threshold ``
 kind                 levels         step Δ           level of code k      who
 ===================  =============  ===============  ====================  ========================
 ``midrise``          2^b            2s/(2^b−1)       s(2k/(2^b−1) − 1)    clipped-quantization FL
-``octav``            2^b + 1        2s/2^b           kΔ, both ends        OCTAV, eq. (3) literally
+``octav``            2^b + 1        2s/2^b           kΔ, both ends        OCTAV, eq. (3); KURE's analysis
 ``twos_complement``  2^b            2s/2^b           kΔ, top end s−Δ      integer hardware
 ``narrow``           2^b − 1        s/(2^(b−1)−1)    kΔ                   symmetric int8
 ``sign_magnitude``   2^(b+1) − 1    s/(2^b−1)        kΔ                   BSQ, FedMPQ

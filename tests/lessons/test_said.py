@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from fqlab.lessons import lesson
+from fqlab.lessons.content.lesson_07 import resnet20
 from fqlab.panels.views.drift import State, experiment
 from fqlab.panels.views.fleet import NAMES
 from fqlab.panels.views.quantizer import GRIDS, mse_curve
 from fqlab.plots.quantizer import mse_ratio
-from fqlab.quant import Grid, clip_for, expected_mse, octav_step
+from fqlab.quant import Grid, clip_for, expected_mse, octav, octav_step
 from fqlab.studies.fedavg import distances, watch
 from fqlab.studies.lidar import together
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def test_lesson_01_the_fan_opens_with_skew_and_with_epochs():
@@ -64,6 +70,47 @@ def test_lesson_03_the_exercise_is_the_librarys_step():
         if np.any(x):
             step = octav_step(torch.from_numpy(np.array(x)).double(), torch.tensor(s, dtype=torch.float64), c)
             assert e.reference(x, s, c) == pytest.approx(float(step))
+
+
+def octavs_clip(noise: float) -> float:
+    """Where OCTAV rests on a normal law, σ = 1: c·s·P(|x| ≤ s) = E[|x| − s; |x| > s], both in closed form."""
+    return brentq(lambda s: noise * s * (1 - 2 * norm.sf(s)) - 2 * (norm.pdf(s) - s * norm.sf(s)), 0.1, 6)
+
+
+@pytest.mark.parametrize("number", [1.74, 1.99])
+def test_lesson_03_the_textbooks_constant_clips_sign_magnitude_too_tight(number):
+    """On three levels a side the step is s/3, not the textbook's 2s/4."""
+    textbook = octavs_clip(4.0**-2 / 3)
+    own = octavs_clip((1 / 3) ** 2 / 12)
+    assert {1.74: textbook, 1.99: own}[number] == pytest.approx(number, abs=0.005)
+    x = torch.from_numpy(norm.ppf((np.arange(10**5) + 0.5) / 10**5)).float()
+    grid = Grid(2, "sign_magnitude")
+    for level_aware, want in ((False, textbook), (True, own)):
+        assert float(octav(x, grid, level_aware=level_aware)) == pytest.approx(want, abs=0.01)
+    told = lesson("03").questions[2].options[2].feedback
+    assert f"{number}" in told
+    assert ("too tight" in told) == (textbook < own)
+
+
+def test_lesson_03_on_three_levels_it_clips_far_too_wide():
+    assert octavs_clip(4.0**-2 / 3) > 1.4 * octavs_clip(1 / 6)
+    assert "too wide" in lesson("03").exercises[1].then
+
+
+def test_lesson_07_only_the_shortcuts_matter_to_hawqs_compression():
+    """By hand: 432·8 + 4 layers of 2304 at 6 bits and 2 at 8 + ... = 655 104 bits for 268 336 weights, and ten biases at 3."""
+    bits = 432 * 8 + 2304 * (4 * 6 + 2 * 8) + (4608 + 5 * 9216) * 3 + (18432 + 5 * 36864) * 2 + 640 * 3
+    weights = 432 + 2304 * 6 + 4608 + 5 * 9216 + 18432 + 5 * 36864 + 640
+    without, counted = 32 * weights / bits, 32 * (weights + 10) / (bits + 30)
+    shortcuts = 32 * (weights + 10 + 2560) / (bits + 30 + 2560 * 32)
+    assert f"{without:.3f}" == f"{counted:.3f}" == "13.107"
+    exercise = lesson("07").exercises[0]
+    assert exercise.reference(resnet20()) == pytest.approx(counted)
+    assert f"{counted:.1f} or {shortcuts:.1f}" in exercise.then
+    assert any(f"({counted:.4f} or {without:.4f})" in mistake.message for mistake in exercise.mistakes)
+    text = " ".join((NOTEBOOKS / "07_bit_planes.py").read_text(encoding="utf-8").replace("\n#", "\n").split())
+    assert f"[13.107](#claim-bsq-hawq) times smaller if the shortcuts stay out, and {shortcuts:.2f} times" in text
+    assert "The ten biases of the last layer, counted or not, move the fourth decimal." in text
 
 
 def test_lesson_11_every_town_loses_at_3_bits_and_the_canal_far_more():

@@ -110,6 +110,25 @@ def test_a_claim_names_where_it_is_said_and_what_kind_of_number_it_has(c):
         assert size == pytest.approx(abs(c.published - c.criterion.than), abs=1e-9), "the published effect"
 
 
+def test_the_frontier_cites_the_text_that_was_read_and_its_numbers():
+    """LotteryFL's preprint, as in its own source, and Table 2's values as their quotients and differences."""
+    cited = papers.sources()["frontier"].papers
+    assert [paper.arxiv for paper in cited] == ["2008.03371"]
+    assert cited[0] == papers.sources()["lottery"].papers[0]
+    quoted = [c for c in papers.sources()["frontier"].rows if isinstance(c, Claim)]
+    assert len(quoted) == 3
+    for c in quoted:
+        assert c.where.startswith("Table 2, ")
+        first, how, second = re.search(r"([\d.]+)(?: MB)? (over|less) ([\d.]+)", c.where).groups()
+        value = float(first) / float(second) if how == "over" else float(first) - float(second)
+        assert c.published == pytest.approx(value, abs=0.005 if how == "over" else 1e-9)
+
+
+@pytest.mark.parametrize("c", [c for c in CLAIMS if c.provenance == "printed"], ids=lambda c: c.id)
+def test_what_is_printed_stands_in_a_text_with_an_address(c):
+    assert any(paper.arxiv for paper in papers.sources()[c.source].papers)
+
+
 @pytest.mark.parametrize("o", papers.list_observations(), ids=lambda o: o.id)
 def test_an_observation_is_where_it_was_seen(o):
     low, high = o.range

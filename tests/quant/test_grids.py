@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
 from fqlab.quant import KINDS, ROUNDINGS, Codes, Grid, mse_parts, quantize
+from fqlab.quant import grids as grids_module
 from fqlab.quant.codes import TILE, tiles
 from laws import levels
 
@@ -32,6 +33,31 @@ def test_levels_are_those_of_the_convention(kind, bits):
     assert (grid.bottom, grid.top) == pytest.approx((want[0], want[-1]))
     if len(want) > 1:
         assert grid.step(2.5) == pytest.approx(2.5 * (want[1] - want[0]))
+
+
+def named(kind: str) -> str:
+    """Whose grid it is, in the table of the module."""
+    return next(line for line in grids_module.__doc__.splitlines() if line.startswith(f"``{kind}``")).split("  ")[-1]
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_kures_quantizer_is_the_octav_grid_and_not_the_narrow_one(bits):
+    """KURE's supplement: multiples of Δ within ±τ for τ = 2^(M−1)·Δ, the nearest one, and ±τ beyond."""
+    x = torch.linspace(-2, 2, 4001, dtype=torch.float64)
+    tau = 1.3
+    step = tau / 2 ** (bits - 1)
+    want = (torch.sign(x) * torch.clamp(step * torch.floor(x.abs() / step + 0.5), max=tau)).float()
+    same = [kind for kind in KINDS if matches(x, want, tau, Grid(bits, kind))]
+    assert same == ["octav"]
+    assert [kind for kind in KINDS if "KURE" in named(kind)] == same
+    error = float((want.double() - x).square().mean())
+    assert error == pytest.approx((2 - tau) ** 3 / 6 + 2**bits * step**3 / 48, rel=0.01)  # Lemma 2, uniform on ±2
+
+
+def matches(x: torch.Tensor, want: torch.Tensor, clip: float, grid: Grid) -> bool:
+    """Whether all but the values half-way between two levels go where they should."""
+    got = quantize(x.float(), torch.tensor(clip, dtype=torch.float32), grid).dequantize()
+    return float(((got - want).abs() > 1e-5).float().mean()) < 0.01
 
 
 @pytest.mark.parametrize(

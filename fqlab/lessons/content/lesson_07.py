@@ -105,7 +105,7 @@ LESSON = Lesson(
                 ),
                 Mistake(
                     _forgets_bias,
-                    "The bias is missing: it has planes of its own and counts, tiny as it is (13.1073 or 13.1075).",
+                    "The bias is missing: it has planes of its own and counts, tiny as it is (13.1074 or 13.1075).",
                 ),
                 Mistake(_wrong_way, "That is a share of the size, not a compression: divide the other way round."),
                 Mistake(_plain_mean, "A mean over layers: weigh each by its number of weights."),

@@ -330,7 +330,9 @@ def _train(experiment: Any, out: Path | None, checkpoint: Path | None) -> int:
     with tqdm(total=experiment.rounds, initial=len(federation.rounds), unit="round", leave=False) as bar:
         try:
             for r in federation:
-                bar.write(f"{r.index:>5} {_accuracy(r.accuracy):>9} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}")
+                bar.write(
+                    f"{r.index:>5} {_accuracy(r.accuracy):>9} {r.bytes_up:>12,} {r.bytes_down:>12,} {r.mse:>19.3e}"
+                )
                 for who in r.left_out:
                     bar.write(f"      left out: {who}")
                 sys.stdout.flush()

@@ -131,7 +131,9 @@ def read_run(path: Path) -> Stored:
         stored = json.loads(files.read_bytes(path, LARGEST_FILE).removeprefix(BOM_UTF8).decode())
         runs = stored.get("runs", [stored])
         seeds = ", ".join(str(run["experiment"]["seed"]) for run in runs)
-        return Stored(_flat({**runs[0]["experiment"], "seed": seeds}), _finite(_measured([run["rounds"] for run in runs])))
+        return Stored(
+            _flat({**runs[0]["experiment"], "seed": seeds}), _finite(_measured([run["rounds"] for run in runs]))
+        )
     except OSError as error:
         raise ConfigError(f"run is {shown(str(path))}, but no readable file is there ({error.strerror}).") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):

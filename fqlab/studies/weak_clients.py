@@ -26,12 +26,14 @@ from fqlab.tensors import Weights
 from fqlab.training.sgd import accuracy
 
 __all__ = [
-    "BUDGETS", "METHODS", "SEEDS", "SETTINGS", "STORE", "UPDATES", "Curve", "Key", "curve", "curves", "experiment",
+    "BUDGETS", "METHODS", "OVER", "SEEDS", "SETTINGS", "STORE", "UPDATES", "Curve", "Key", "curve", "curves", "experiment",
     "measure", "store", "stored", "wanted",
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
 METHODS = ("aqfl", "fedmpq")
+OVER = "fqlab.studies.over_budget:OverBudget"
+"""FedMPQ that may pass a budget, run for the comparison alone."""
 UPDATES = ("integer", "latent", "frozen")
 SEEDS = (10, 11, 12, 13)
 """None of them was looked at before the criteria were written."""
@@ -185,6 +187,7 @@ def wanted() -> Iterator[Key]:
     """Every curve of the study, the comparison of the paper first."""
     for (setting, update), count in RUNS.items():
         yield from ((setting, method, update, seed) for seed in SEEDS[:count] for method in METHODS)
+    yield from (("unequal", OVER, "integer", seed) for seed in SEEDS)
 
 
 def curves(setting: str, method: str, update: str) -> tuple[Curve, ...]:

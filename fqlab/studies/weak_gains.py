@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fqlab.quant import mean_bits
 from fqlab.studies.dealing import SIZES
-from fqlab.studies.weak_clients import BUDGETS, METHODS, SEEDS, curve
+from fqlab.studies.weak_clients import BUDGETS, METHODS, OVER, SEEDS, curve
 
-__all__ = ["gain", "moved", "own_gain", "width"]
+__all__ = ["gain", "moved", "over_bits", "over_gain", "own_gain", "width"]
 
 
 def gain(seed: int, setting: str = "unequal", update: str = "integer", kind: str = "refreshed") -> float:
@@ -36,6 +37,21 @@ def moved(seed: int, bits: int, update: str = "integer") -> float:
     """Percent of the weights of AQFL's clients with ``bits`` that the last local round changed."""
     shares = np.array(_of(bits, curve("unequal", "aqfl", update, SEEDS[seed]).moved))
     return 100 * float((shares @ np.array(SIZES)).mean() / sum(SIZES))
+
+
+def over_gain(seed: int, kind: str = "refreshed") -> float:
+    """FedMPQ that may pass budgets minus FedMPQ after the last round, in points; ``kind`` as for :func:`gain`."""
+    kept, passed = (getattr(curve("unequal", m, "integer", SEEDS[seed]), kind)[-1] for m in ("fedmpq", OVER))
+    return 100 * (passed - kept)
+
+
+def over_bits(seed: int, bits: int) -> float:
+    """Bits a weight that FedMPQ which may pass budgets gives clients with a budget of ``bits``, last round."""
+    return float(
+        np.mean(
+            [mean_bits(SIZES, widths) for widths in _of(bits, curve("unequal", OVER, "integer", SEEDS[seed]).widths)]
+        )
+    )
 
 
 def width(seed: int, bits: int, layer: int) -> float:

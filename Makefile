@@ -21,7 +21,7 @@ READY = .venv/.ready
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test endure test-lowest test-newest test-lowest-cpu flower notebooks claims site test-site slides figures lint bench fuzz audit clean
+.PHONY: lab test endure test-lowest test-newest test-lowest-cpu flower peers notebooks claims site test-site slides figures lint bench fuzz audit clean
 
 lab: $(READY)
 	$(BIN)/python -m fqlab.lessons.launch $(ARGS)
@@ -103,13 +103,22 @@ flower:
 	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[flower]'
 	@.venv-flower/bin/python -c 'import flwr'
 
+# The same round by pfl-research and by Flower's simulation, each in an environment of its own; one that does not install is
+# left out and named. MNIST is read from FQLAB_DATA.
+peers: $(READY)
+	@for peer in 'pfl pfl[pytorch]' 'ray flwr[simulation]>=1.42,<1.43'; do set -- $$peer; \
+	  test -d .venv-$$1 || $(PYTHON) -m venv .venv-$$1; \
+	  .venv-$$1/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_BUILD) "$(TORCH)" && \
+	  .venv-$$1/bin/python -m pip install --quiet --disable-pip-version-check --editable . "$$2" || rm -rf .venv-$$1; done
+	$(BIN)/python tests/benchmarks/peers.py $(ARGS)
+
 # Known weaknesses of what is installed.
 audit: $(READY)
 	@$(PIP) pip-audit
 	$(BIN)/python -m pip_audit --local --skip-editable $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest .venv-flower build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest .venv-flower .venv-pfl .venv-ray build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find fqlab tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

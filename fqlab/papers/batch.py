@@ -12,7 +12,7 @@ from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Claim, Observation, Result, Row, judge, list_rows, read_result, result, sources
 from fqlab.papers.claims.criteria import NOT_RUN
 from fqlab.papers.claims.results import same_recipe
-from fqlab.papers.reproduce import forget, refuse, run_row, this_commit, versions
+from fqlab.papers.reproduce import forget, has_set_up, refuse, run_row, this_commit, versions
 
 __all__ = ["Job", "Outcome", "Unfinished", "jobs", "run_jobs"]
 
@@ -86,9 +86,9 @@ def jobs(names: Sequence[str], scale: str | None = None, everything: bool = Fals
 
 
 def _at(rows: Sequence[Row], scale: str, whose: str) -> dict[str, str]:
-    scales = {r.id: scale for r in rows if scale in r.scales}
+    scales = {r.id: scale for r in rows if scale in r.scales and has_set_up(r, scale)}
     if not scales:
-        has = sorted({s for r in rows for s in r.scales}, key=list(SCALES).index)
+        has = sorted({s for r in rows for s in r.scales if has_set_up(r, s)}, key=list(SCALES).index)
         raise ConfigError(f"scale is {scale!r}, but {whose} has no row of that scale (it has {', '.join(has)}).")
     return scales
 

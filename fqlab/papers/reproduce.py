@@ -21,7 +21,17 @@ from fqlab.files import atomic_write
 from fqlab.papers.claims import SCALES, Result, Row, row
 from fqlab.papers.claims.rows import utc
 
-__all__ = ["forget", "recipe_of", "refuse", "reproduce", "run_row", "seed_by_seed", "this_commit", "versions"]
+__all__ = [
+    "forget",
+    "has_set_up",
+    "recipe_of",
+    "refuse",
+    "reproduce",
+    "run_row",
+    "seed_by_seed",
+    "this_commit",
+    "versions",
+]
 
 
 def reproduce(identity: str, scale: str = "demo", store: Path | None = None) -> Result:
@@ -86,8 +96,16 @@ def refuse(row: Row, scale: str) -> None:
     if scale not in row.scales:
         has = ", ".join(row.scales) or "none"
         raise ConfigError(f"scale is {scale!r}, but {row.id!r} has no set-up of that scale (it has {has}).")
-    if not row.recipe:
-        raise ConfigError(f"claim is {row.id!r}, but it has no recipe: {row.not_run[scale]}.")
+    if not has_set_up(row, scale):
+        raise ConfigError(f"claim is {row.id!r}, but it has no set-up of scale {scale!r}: {row.not_run[scale]}.")
+
+
+def has_set_up(row: Row, scale: str) -> bool:
+    """Whether a row can be run at one of its scales; a study of long runs needs an arm of that scale."""
+    if not row.recipe.startswith("scale."):
+        return bool(row.recipe)
+    arms = importlib.import_module(f"fqlab.studies.{row.recipe.partition(':')[0]}").ARMS
+    return scale in {at for at, _ in arms}
 
 
 def recipe_of(row: Row, scale: str) -> Callable[[int], Any]:

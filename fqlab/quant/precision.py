@@ -41,7 +41,9 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
 def signed_sum(planes: torch.Tensor) -> torch.Tensor:
     """Σ_b 2^b (W_p^(b) − W_n^(b)), real weights in units of the step: ``[2, n, *shape]`` → ``[*shape]``."""
     power = 2.0 ** torch.arange(planes.shape[1], dtype=planes.dtype)
-    return torch.tensordot(power, planes[0] - planes[1], dims=1)
+    rows = planes.flatten(2) if planes.dim() > 2 else planes.unsqueeze(2)
+    net = torch.mv(rows[0].T, power).sub_(torch.mv(rows[1].T, power))  # no tensor of the planes' size on the way
+    return net.view(planes.shape[2:])
 
 
 def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True) -> Codes:

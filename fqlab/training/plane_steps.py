@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fqlab.models.backprop import Buffers
 from fqlab.tensors import Weights
 from fqlab.training.sgd import Training
 
@@ -55,170 +54,187 @@ class PlaneSteps:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer in one step.
+    """Where a layer lies in memory: the parameters themselves, and what a step works out from them.
 
     Attributes:
-        planes: ``[clients, 2n, weights]``, the memory of the parameter itself.
-        scale: of the parameter as well, ``[clients]``.
-        top: 2^n − 1, ``[clients]``.
+        all_planes: ``[clients, 2n, weights]``.
+        planes: those in use by any client, ``[clients, 2, used, weights]``; the others are zero and stay zero.
+        signed: ±2^b of all, ``[clients, 1, 2n]``.
+        scale: ``[clients]``.
         codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
+        seen: what the model sees, in the shape of the layer.
     """
 
+    all_planes: Tensor
     planes: Tensor
+    signed: Tensor
     scale: Tensor
-    top: Tensor
     codes: Tensor
+    seen: Tensor
 
 
 @dataclass(frozen=True)
-class _Rates:
-    """How fast a step moves planes, for all layers at once.
+class _Stack:
+    """The clients that still train.
 
     Attributes:
-        pace: κ, ``[layers, clients]``.
-        pull: of penalty and decay, what a plane is multiplied with in its gradient, ``[layers, clients, 1, n]``.
-        push: ±2^b, the factor of ∂/∂net in it, ``[layers, clients, 2, n]``.
+        layers: by name.
+        top: 2^n − 1, ``[layers, clients]``.
+        price: λ·c of the group lasso, or its proximal threshold, ``[layers, clients]``.
+        signed: ±2^b of planes in use, ``[layers, clients, 2, n]``.
+        codes: of all layers, in one piece.
+        least, most: what each of them is clipped to.
     """
 
-    pace: Tensor
-    pull: Tensor
-    push: Tensor
+    layers: dict[str, _Layer]
+    top: Tensor
+    price: Tensor
+    signed: Tensor
+    codes: Tensor
+    least: Tensor
+    most: Tensor
 
 
 class PlaneWalk:
     """Moves planes in place: B ← clip(B − lr κ(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
 
-    A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order.
+    A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order, and always of the same parameters.
     """
 
     def __init__(self, rule: PlaneSteps, context: Weights, training: Training) -> None:
         self.rule = rule
         self.training = training
         of_all = lambda kind: torch.stack([context[f"{name}/{kind}"].reshape(-1) for name in rule.layers])
-        self._stacked = context[f"{rule.layers[0]}/top"].dim() > 0
+        self._many = context[f"{rule.layers[0]}/top"].dim() > 0
         self._top = of_all("top")
         self._price = of_all("threshold" if rule.proximal else "strength")
         signed = [context[f"{name}/signed"].view(self._top.shape[1], 2, -1) for name in rule.layers]
         self._widths = [each.shape[2] for each in signed]
+        most = max(self._widths)
         self._used = [int(top.max()).bit_length() for top in self._top]
-        missing = [max(self._widths) - width for width in self._widths]
-        self._signed = torch.stack([pad(each, (0, more)) for each, more in zip(signed, missing, strict=True)])
+        self._signed = torch.stack([pad(each, (0, most - each.shape[2])) for each in signed])
+        self._has = (torch.arange(most) < torch.tensor(self._widths).unsqueeze(1)).unsqueeze(1).float()
         self._sides = torch.zeros_like(self._signed)
-        self._now: dict[str, _Layer] = {}
-        self._norms: Tensor | None = None
+        self._stacks: dict[int, _Stack] = {}
         self._velocity: Weights = {}
-        self._memory = Buffers()
 
     def weights(self, params: Weights, active: int | None) -> Weights:
         """What the model sees: s·Round[clip(net, ±(2^n − 1))]/(2^n − 1) in place of planes and scales."""
-        seen = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
-        for k, name in enumerate(self.rule.layers):
-            planes = params[f"{name}/planes"]
-            lead = params[f"{name}/scale"].dim()
-            layer = self._now[name] = self._layer(k, planes, params[f"{name}/scale"].view(-1))
-            step = (layer.scale / layer.top).unsqueeze(1)
-            out = torch.mul(layer.codes, step, out=self._memory((k, "seen"), *layer.codes.shape))
-            seen[name] = out.view(planes.shape[:lead] + planes.shape[lead + 2 :])
+        now = self._now = self._stack(params)
+        self._scales = torch.stack([layer.scale for layer in now.layers.values()])
+        self._units = self._scales / now.top
+        for layer in now.layers.values():
+            torch.bmm(layer.signed, layer.all_planes, out=layer.codes.unsqueeze(1))
+        torch.minimum(now.codes, now.most, out=now.codes)  # a clamp between tensors takes ten times as long
+        torch.maximum(now.codes, now.least, out=now.codes).round_()
         self._norms = None if self.rule.proximal else self._group_norms()
+        seen = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
+        for (name, layer), unit in zip(now.layers.items(), self._units.unsqueeze(2), strict=True):
+            torch.mul(layer.codes, unit, out=layer.seen.view(layer.codes.shape))
+            seen[name] = layer.seen
         return seen
 
     def pull_back(self, params: Weights, slopes: Weights) -> Weights:
-        """Gradients of scales, and for ``name/planes`` that of the net value, from those in what the model sees."""
-        gradients = {name: slope for name, slope in slopes.items() if name not in self._now}
-        for k, (name, layer) in enumerate(self._now.items()):
-            shape = layer.codes.shape
-            slope = slopes[name].reshape(shape)
-            by_scale = torch.mul(slope, layer.codes, out=self._memory("product", *shape)).sum(1) / layer.top
-            step = (layer.scale / layer.top).unsqueeze(1)
-            gradients[f"{name}/planes"] = torch.mul(slope, step, out=self._memory((k, "slope"), *shape))
-            gradients[f"{name}/scale"] = by_scale.view(params[f"{name}/scale"].shape)
+        """Gradients of scales, and for ``name/planes`` those in the weights that the model sees, as they come."""
+        now = self._now
+        gradients = {name: slope for name, slope in slopes.items() if name not in now.layers}
+        for (name, layer), top in zip(now.layers.items(), now.top, strict=True):
+            along = torch.linalg.vecdot(slopes[name].reshape(layer.codes.shape), layer.codes)
+            gradients[f"{name}/planes"] = slopes[name]
+            gradients[f"{name}/scale"] = (along / top).view(params[f"{name}/scale"].shape)
         return gradients
 
     def cost(self) -> Tensor | float:
         """The penalty of every client, Σ_l λ c_l Σ_b √(‖B_l^(b)‖² + 1e−8)."""
         if self._norms is None:
             return 0.0
-        norms = zip(self._norms, self._widths, strict=True)
-        roots = torch.stack([(each[:, :width].square() + GUARD).sqrt().sum(1) for each, width in norms])
-        each = (self._price[:, : roots.shape[1]] * roots).sum(0)
-        return each if self._stacked else each[0]
+        roots = (self._norms.square() + GUARD).sqrt_().mul_(self._has).sum(2)
+        each = (self._now.price * roots).sum(0)
+        return each if self._many else each[0]
 
     def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
         """Planes and scales after a step, in their own memory; ``gradients`` are from :meth:`pull_back`."""
-        rates = self._rates()
-        for k, (name, layer) in enumerate(self._now.items()):
-            self._move(k, layer, gradients[f"{name}/planes"], rates)
-        self._rescale(torch.stack([gradients[f"{name}/scale"].reshape(-1) for name in self._now]))
+        now = self._now.layers
+        pull, push = self._rates()
+        for k, (name, layer) in enumerate(now.items()):
+            slope = gradients[f"{name}/planes"].reshape(len(layer.codes), 1, 1, -1)
+            rows = slice(self._used[k])
+            self._move(name, layer.planes, slope, pull[k, :, :, rows], push[k, :, :, rows])
+        self._rescale(torch.stack([gradients[f"{name}/scale"].view(-1) for name in now]))
         if self.rule.proximal:
             self._shrink()
-        return {key: params[key] for name in self._now for key in (f"{name}/planes", f"{name}/scale")}
+        return {key: params[key] for name in now for key in (f"{name}/planes", f"{name}/scale")}
 
-    def _layer(self, k: int, planes: Tensor, scale: Tensor) -> _Layer:
-        clients = len(scale)
-        top = self._top[k, :clients]
-        flat = planes.view(clients, 2 * self._widths[k], -1)
-        signed = self._signed[k, :clients, :, : self._widths[k]].reshape(clients, 1, -1)
-        net = torch.bmm(signed, flat, out=self._memory((k, "net"), clients, 1, flat.shape[2])).squeeze(1)
-        most = top.unsqueeze(1)
-        torch.minimum(torch.maximum(net, -most, out=net), most, out=net).round_()  # a clamp takes ten times as long
-        return _Layer(flat, scale, top, net)
+    def _stack(self, params: Weights) -> _Stack:
+        """Views of the parameters, which stay where they are; made once for each number of clients."""
+        clients = params[f"{self.rule.layers[0]}/scale"].numel()
+        if clients not in self._stacks:
+            self._stacks[clients] = self._views(params, clients)
+        return self._stacks[clients]
+
+    def _views(self, params: Weights, clients: int) -> _Stack:
+        top = self._top[:, :clients]
+        signed = self._signed[:, :clients]
+        sizes = [
+            params[f"{name}/planes"].numel() // (2 * width)
+            for name, width in zip(self.rule.layers, self._widths, strict=True)
+        ]
+        codes = torch.empty(sum(sizes), dtype=torch.float32)
+        most = torch.cat([row.repeat_interleave(size // clients) for row, size in zip(top, sizes, strict=True)])
+        layers = {
+            name: self._layer(k, params[f"{name}/planes"], params[f"{name}/scale"], part)
+            for k, (name, part) in enumerate(zip(self.rule.layers, codes.split(sizes), strict=True))
+        }
+        return _Stack(layers, top, self._price[:, :clients], signed, codes, -most, most)
+
+    def _layer(self, k: int, planes: Tensor, scale: Tensor, codes: Tensor) -> _Layer:
+        clients = scale.numel()
+        width = self._widths[k]
+        flat = planes.view(clients, 2, width, -1)
+        lead = scale.dim()
+        return _Layer(
+            all_planes=flat.flatten(1, 2),
+            planes=flat[:, :, : self._used[k]],
+            signed=self._signed[k, :clients, :, :width].reshape(clients, 1, -1),
+            scale=scale.view(clients),
+            codes=codes.view(clients, -1),
+            seen=torch.empty(planes.shape[:lead] + planes.shape[lead + 2 :], dtype=torch.float32),
+        )
 
     def _group_norms(self) -> Tensor:
         """Norm of every bit's group, positive and negative part together: ``[layers, clients, n]``."""
-        clients = 0
-        for k, layer in enumerate(self._now.values()):
-            clients = len(layer.scale)
-            used = self._used[k]
-            planes = layer.planes.unflatten(1, (2, -1))[:, :, :used]
-            torch.linalg.vector_norm(planes, dim=3, out=self._sides[k, :clients, :, :used])
-        return torch.linalg.vector_norm(self._sides[:, :clients], dim=2)
+        sides = self._sides[:, : self._now.top.shape[1]]
+        for side, layer in zip(sides, self._now.layers.values(), strict=True):
+            torch.linalg.vector_norm(layer.planes, dim=3, out=side[:, :, : layer.planes.shape[2]])
+        return torch.linalg.vector_norm(sides, dim=2)
 
     def _pace(self) -> Tensor:
-        """κ of every layer: ``[layers, clients]``; 1 without preconditioning."""
-        scales = torch.stack([layer.scale for layer in self._now.values()])
+        """κ of every layer, with the scales as they are now: ``[layers, clients]``; 1 without preconditioning."""
+        now = self._now
         if not self.rule.precondition:
-            return torch.ones_like(scales)
-        clients = scales.shape[1]
-        return plane_pace(scales, self._signed[:, :clients].flatten(2), self._top[:, :clients])
+            return torch.ones_like(now.top)
+        scales = torch.stack([layer.scale for layer in now.layers.values()])
+        return plane_pace(scales, now.signed.flatten(2), now.top)
 
-    def _rates(self) -> _Rates:
-        pace = self._pace()
-        clients = pace.shape[1]
-        pull = torch.full((), self.training.weight_decay, dtype=torch.float32).expand(
-            *pace.shape, self._signed.shape[3]
-        )
+    def _rates(self) -> tuple[Tensor, Tensor]:
+        """What a plane and what ∂/∂(what the model sees) are multiplied with in κ·gradient: ``[layers, clients, 2, n, 1]``."""
+        now = self._now
+        pace = self._pace().view(*now.top.shape, 1, 1, 1)
+        push = now.signed.unsqueeze(4) * (pace * self._units.view(pace.shape))
+        pull = pace * self.training.weight_decay
         if self._norms is not None:
-            pull = pull + self._price[:, :clients].unsqueeze(2) / (self._norms.square() + GUARD).sqrt()
-        return _Rates(pace, pull.unsqueeze(2), self._signed[:, :clients])
+            roots = (self._norms.square() + GUARD).sqrt_()
+            pull = pull + pace * (now.price.unsqueeze(2) / roots)[:, :, None, :, None]
+        return pull.expand_as(push), push
 
-    def _move(self, k: int, layer: _Layer, slope: Tensor, rates: _Rates) -> None:
-        """One layer's planes; its factors are brought to the shape of planes."""
-        planes = layer.planes
-        slope = slope.unsqueeze(1)
-        pace = rates.pace[k].view(-1, 1, 1)
-        both = (len(planes), 2, self._widths[k])
-        pull, push = (
-            factor[k, ..., : self._widths[k]].expand(both).reshape(len(planes), -1, 1)
-            for factor in (rates.pull, rates.push)
-        )
-        for rows in self._rows(k):
-            self._push(f"{k}/{rows.start}", planes[:, rows], slope, pace, pull[:, rows], push[:, rows])
-
-    def _rows(self, k: int) -> list[slice]:
-        """Where planes lie that any client uses; the others are zero and stay zero."""
-        used = self._used[k]
-        width = self._widths[k]
-        return [slice(0, 2 * width)] if used == width else [slice(0, used), slice(width, width + used)]
-
-    def _push(self, key: str, planes: Tensor, slope: Tensor, pace: Tensor, pull: Tensor, push: Tensor) -> None:
-        """Planes ``[clients, some, weights]`` after a step; ``key`` finds their momentum."""
+    def _move(self, name: str, planes: Tensor, slope: Tensor, pull: Tensor, push: Tensor) -> None:
+        """Planes ``[clients, 2, used, weights]`` of a layer after a step."""
+        lr = self.training.lr
         if self.training.momentum:
-            velocity = self._momentum(key, planes)
-            velocity.addcmul_(planes, pace * pull).addcmul_(pace * push, slope)
-            planes.sub_(velocity, alpha=self.training.lr)
+            velocity = self._momentum(name, planes).addcmul_(planes, pull).addcmul_(push, slope)
+            planes.sub_(velocity, alpha=lr)
         else:
-            rate = self.training.lr * pace
-            planes.mul_(1 - rate * pull).addcmul_(rate * push, slope, value=-1)
+            planes.mul_(1 - lr * pull).addcmul_(push, slope, value=-lr)
         planes.clamp_(0, HIGHEST)
 
     def _momentum(self, key: str, like: Tensor) -> Tensor:
@@ -229,27 +245,24 @@ class PlaneWalk:
 
     def _rescale(self, slopes: Tensor) -> None:
         """The scales' step, from slopes ``[layers, clients]``; preconditioned, they move by half of themselves at most."""
-        layers = list(self._now.values())
-        scales = torch.stack([layer.scale for layer in layers])
-        slopes = slopes + self.training.weight_decay * scales
+        slopes = slopes.add_(self._scales, alpha=self.training.weight_decay)
         if self.rule.precondition:
-            energy = torch.stack([self._energy(layer) for layer in layers])
-            most = scales.abs() / (2 * self.training.lr)
-            slopes = (slopes / energy.clamp(min=1)).clamp(-most, most)
+            most = self._scales.abs() / (2 * self.training.lr)
+            slopes = (slopes / self._energy().clamp(min=1)).clamp(-most, most)
         if self.training.momentum:
             slopes = self._momentum("scales", slopes.T).add_(slopes.T).T
-        for layer, slope in zip(layers, slopes, strict=True):
+        for layer, slope in zip(self._now.layers.values(), slopes, strict=True):
             layer.scale.sub_(slope, alpha=self.training.lr)
 
-    def _energy(self, layer: _Layer) -> Tensor:
-        """Σ (codes/(2^n − 1))²: ``[clients]``."""
-        shares = torch.div(layer.codes, layer.top.unsqueeze(1), out=self._memory("product", *layer.codes.shape))
-        return shares.square_().sum(1)
+    def _energy(self) -> Tensor:
+        """Σ (codes/(2^n − 1))²: ``[layers, clients]``."""
+        norms = [torch.linalg.vector_norm(layer.codes, dim=1) for layer in self._now.layers.values()]
+        return (torch.stack(norms) / self._now.top).square_()
 
     def _shrink(self) -> None:
         """Group soft-threshold of all planes, at the pace of the scales as they are now."""
         norms = self._group_norms()
-        threshold = (self._price[:, : norms.shape[1]] * self._pace()).unsqueeze(2)
-        factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)
-        for each, width, layer in zip(factor, self._widths, self._now.values(), strict=True):
-            layer.planes.mul_(each[:, :width].repeat(1, 2).unsqueeze(2))
+        threshold = (self._now.price * self._pace()).unsqueeze(2)
+        factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)[:, :, None, :, None]
+        for each, layer in zip(factor, self._now.layers.values(), strict=True):
+            layer.planes.mul_(each[:, :, : layer.planes.shape[2]])

@@ -8,8 +8,8 @@ learning rate is one at which no method diverges: with FedMPQ's integer update a
 moves every weight in every step. With momentum every digit has its own, and every layer moves.
 
 What planes cost (BSQ, FedMPQ latent) is five passes over 2n numbers a weight. It did not get less by working on pieces that
-stay in the cache, by choosing with masks (thirty times the time of arithmetic on the bits), or by clamping between tensors
-(ten times that of a minimum and a maximum). What the integer update costs without momentum is a third of it the random draws.
+stay in the cache, by choosing with masks (thirty times the time of arithmetic on the bits), by clamping between tensors (ten times
+that of a minimum and a maximum), or by stacking clients: two of them fall out of the cache. What the integer update costs without momentum is a third of it the random draws.
 """
 
 from __future__ import annotations

@@ -45,17 +45,22 @@ class PlainLoop:
 
     def round(self) -> float:
         """One round with evaluation; the accuracy."""
-        states = [self._train(part) for part in self.parts]
+        states = [self.train(part) for part in self.parts]
         total = sum(len(part) for part in self.parts)
         for name in self.state:
             self.state[name] = sum(s[name] * (len(p) / total) for s, p in zip(states, self.parts, strict=True))
-        self.model.load_state_dict(self.state)
+        return self.evaluate(self.state)
+
+    def evaluate(self, state: dict[str, torch.Tensor]) -> float:
+        """Accuracy on the test data."""
+        self.model.load_state_dict(state)
         self.model.eval()
         with torch.no_grad():
             logits = torch.cat([self.model(x) for x in self.data.test_x.split(1000)])
         return float((logits.argmax(1) == self.data.test_y).float().mean())
 
-    def _train(self, part: torch.Tensor) -> dict[str, torch.Tensor]:
+    def train(self, part: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The state after one client's epoch on samples ``part``."""
         self.model.load_state_dict(self.state)
         self.model.train()
         optimizer = torch.optim.SGD(self.model.parameters(), lr=self.lr)

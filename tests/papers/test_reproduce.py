@@ -15,7 +15,7 @@ from fqlab.cli import main
 from fqlab.errors import ConfigError
 from fqlab.papers import batch, report
 from fqlab.papers.batch import Job, Unfinished, jobs, run_jobs
-from fqlab.papers.reproduce import recipe_of, run_row
+from fqlab.papers.reproduce import has_set_up, recipe_of, run_row
 
 QUICK = ["bsq-hawq", "grids-levels-octav", "clipped-ratio-4224"]
 
@@ -73,10 +73,36 @@ def test_a_scale_that_a_row_does_not_list_is_refused_at_once(monkeypatch, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+BARE = [(r, s) for r in papers.list_rows() for s in r.scales if not has_set_up(r, s)]
+
+
+def test_some_rows_have_no_set_up_and_no_batch_takes_them(capsys):
+    assert BARE
+    for scale in ("small", "paper"):
+        assert not {(job.row.id, job.scale) for job in jobs([], scale, True)} & {(r.id, s) for r, s in BARE}
+    assert main(["reproduce", "bsq", "--scale", "paper"]) == 2
+    assert "source 'bsq' has no row of that scale (it has demo)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("r", "scale"), BARE, ids=lambda part: getattr(part, "id", part))
+def test_a_row_without_a_set_up_says_why_it_was_not_run(r, scale, capsys):
+    assert main(["reproduce", r.id, "--scale", scale]) == 2
+    said = capsys.readouterr().err
+    assert f"has no set-up of scale '{scale}': {r.not_run[scale]}." in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("r", [r for r in papers.list_rows() if r.recipe.startswith("scale.")], ids=lambda r: r.id)
+def test_every_arm_that_a_row_names_is_there(r):
+    arms = importlib.import_module(f"fqlab.studies.{r.recipe.partition(':')[0]}").ARMS
+    for scale in (s for s in r.scales if has_set_up(r, s)):
+        assert {(scale, r.args[key]) for key in ("arm", "over") if key in r.args} <= set(arms)
+
+
 def test_sources_and_all_are_the_rows_that_have_the_scale():
     assert [job.row.id for job in jobs(["wire"])] == [r.id for r in papers.list_rows("wire")]
     every = jobs([], everything=True)
-    assert {job.row.id for job in every} == {r.id for r in papers.list_rows() if "demo" in r.scales}
+    assert {job.row.id for job in every} == {r.id for r in papers.list_rows() if "demo" in r.scales and r.recipe}
     assert {job.scale for job in jobs(["robust"], "small")} == {"small"}
     small = next(r for r in papers.list_rows("robust") if r.scales == ("small",))
     assert jobs([small.id])[0].scale == "small", "an id runs at the smallest scale that it has"

@@ -101,7 +101,7 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     training = members[0][0].training
     walk = objective.walk(training)
     grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
-    start = moved(stack([problem.params for problem in problems]), device)
+    start = moved(_side_by_side([problem.params for problem in problems]), device)
     hooks = (_projection(objective), _preconditioner(objective), walk)
     params, losses = sgd(grad, start, _batches(simulation, members, device), training, *hooks)
     total = torch.zeros(len(members), dtype=torch.float32, device=device)
@@ -110,6 +110,11 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     means = [value / (len(plan) or math.nan) for value, (_, _, plan) in zip(total.tolist(), members, strict=True)]
     clients = [client for client, _, _ in members]
     return simulation.send(clients, problems, moved(params, CPU), moved(buffers, CPU), means)
+
+
+def _side_by_side(params: list[Weights]) -> Weights:
+    """Parameters to start from, which nobody writes to: of a single client as they lie."""
+    return stack(params) if len(params) > 1 else {name: value.unsqueeze(0) for name, value in params[0].items()}
 
 
 def _projection(objective: Objective) -> Callable[[Weights], Weights] | None:

@@ -17,8 +17,8 @@ __all__ = ["CHARTS"]
 WIDTHS = (32, 8, 6, 4, 3, 2)
 """Columns of the digest's table, in its order."""
 ARMS = {"fedavg": "FedAvg", "kure": "KURE", "apqn": "APQN, 4 bit", "qat": "QAT, 4 bit", "mqat": "MQAT"}
-LONG = {"fedavg": "FedAvg", "kure": "KURE", "qat-4": "QAT, 4 bit", "mqat": "MQAT"}
-TWINS = {"fedavg": "fedavg", "kure": "kure", "qat-4": "qat", "mqat": "mqat"}
+LONG = {"fedavg": "FedAvg", "kure": "KURE", "apqn-4": "APQN, 4 bit", "qat-4": "QAT, 4 bit", "mqat": "MQAT"}
+TWINS = {"fedavg": "fedavg", "kure": "kure", "apqn-4": "apqn", "qat-4": "qat", "mqat": "mqat"}
 CLAIMS = {
     "kure": "robust-kure-max-abs",
     "apqn": "robust-apqn-gain",

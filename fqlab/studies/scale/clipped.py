@@ -37,7 +37,13 @@ ARMS |= {
     ("small", f"{name}-40"): Arm("clipped", f"small-{name}-40", replace(experiment(TABLE[name]), rounds=40))
     for name in ("float", "octav-nearest", "max-abs-nearest")
 }
-"""(scale, name) -> arm, in the order in which they are worth running; the last go on for 40 rounds."""
+ARMS |= {
+    ("paper", name): Arm(
+        "clipped", f"paper-{name}", replace(experiment(options), reduce={}, rounds=200, evaluate_every=20)
+    )
+    for name, options in TABLE.items()
+}
+"""(scale, name) -> arm, in the order in which they are worth running; the last at scale small go on for 40 rounds."""
 
 
 def accuracy(seed: int, scale: str, arm: str) -> float:

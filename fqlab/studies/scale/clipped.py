@@ -33,9 +33,24 @@ def experiment(options: dict[str, Any]) -> Experiment:
 
 
 ARMS = {("small", name): Arm("clipped", f"small-{name}", experiment(options)) for name, options in TABLE.items()}
+LONG: dict[str, dict[str, Any]] = {
+    **{name: TABLE[name] for name in ("float", "octav-stochastic", "octav-nearest", "max-abs-nearest")},
+    "4224": TABLE["4224"],
+    "4444": {"bits": "4-4-4-4", "averaging": "size"},
+    "level-aware-nearest": {**TWO, "level_aware": True},
+    "level-aware-stochastic": {**TWO, "level_aware": True, "rounding": "stochastic"},
+    "max-abs-stochastic": TABLE["max-abs-stochastic"],
+    "octav-nearest-inverse": TABLE["octav-nearest-inverse"],
+}
+"""Arms that go on for 40 rounds; those after the first four under one seed."""
 ARMS |= {
-    ("small", f"{name}-40"): Arm("clipped", f"small-{name}-40", replace(experiment(TABLE[name]), rounds=40))
-    for name in ("float", "octav-nearest", "max-abs-nearest")
+    ("small", f"{name}-40"): Arm(
+        "clipped",
+        f"small-{name}-40",
+        replace(experiment(options), rounds=40, evaluate_every=10),
+        seeds=3 if k < 4 else 1,
+    )
+    for k, (name, options) in enumerate(LONG.items())
 }
 ARMS |= {
     ("paper", name): Arm(

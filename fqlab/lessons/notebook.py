@@ -58,7 +58,7 @@ def _kept(output: dict[str, Any], cell: dict[str, Any]) -> bool:
     tags = cell["metadata"].get("tags", ())
     data = output.get("data", {})
     has_picture = any(kind in data for kind in STATIC)
-    if set(data) == {VIEW}:
+    if _is_view(output):
         return False
     if PANEL in tags and "data" in output and (has_picture or VIEW not in data):
         return True
@@ -91,7 +91,7 @@ def without_views(book: dict[str, Any]) -> None:
     """Leave of every output of ``book``, in place, what is seen without a kernel; of a widget with its still, the still."""
     for cell in book["cells"]:
         if cell["cell_type"] == "code":
-            cell["outputs"] = [output for output in cell["outputs"] if set(output.get("data", {})) != {VIEW}]
+            cell["outputs"] = [output for output in cell["outputs"] if not _is_view(output)]
             for output in cell["outputs"]:
                 _without_view(output)
 
@@ -107,6 +107,11 @@ def before_saving(model: dict[str, Any], path: str, **_: Any) -> None:
         return
     if _is_lesson(model["content"], name):
         tidy(model["content"])
+
+
+def _is_view(output: dict[str, Any]) -> bool:
+    """Whether an output is a widget and nothing else; its still is the next one."""
+    return set(output.get("data", {})) == {VIEW}
 
 
 def _without_view(output: dict[str, Any]) -> None:

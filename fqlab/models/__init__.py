@@ -108,7 +108,7 @@ def make(name: str, dataset: Dataset, seed: int) -> nn.Module:
     Raises:
         ConfigError: if the name is unknown, the network does not take such inputs, or for a bad seed.
     """
-    in_range("seed", seed, 0, 2**64 - 1, integer=True)
+    in_range("seed", seed, 0, 2**63 - 1, integer=True)
     entry = MODELS[name]
     shape = dataset.input_shape
     if isinstance(entry, _Entry) and not entry.fits(shape):

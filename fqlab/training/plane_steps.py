@@ -94,6 +94,10 @@ class _Stack:
     least: Tensor
     most: Tensor
 
+    def scales(self) -> Tensor:
+        """A copy of all scales as they are now, ``[layers, clients]``."""
+        return torch.stack([layer.scale for layer in self.layers.values()])
+
 
 class PlaneWalk:
     """Moves planes in place: B ← clip(B − lr κ(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
@@ -122,7 +126,7 @@ class PlaneWalk:
     def weights(self, params: Weights, active: int | None) -> Weights:
         """What the model sees: s·Round[clip(net, ±(2^n − 1))]/(2^n − 1) in place of planes and scales."""
         now = self._now = self._stack(params)
-        self._scales = torch.stack([layer.scale for layer in now.layers.values()])
+        self._scales = now.scales()
         self._units = self._scales / now.top
         for layer in now.layers.values():
             torch.bmm(layer.signed, layer.all_planes, out=layer.codes.unsqueeze(1))
@@ -209,18 +213,17 @@ class PlaneWalk:
             torch.linalg.vector_norm(layer.planes, dim=3, out=side[:, :, : layer.planes.shape[2]])
         return torch.linalg.vector_norm(sides, dim=2)
 
-    def _pace(self) -> Tensor:
-        """κ of every layer, with the scales as they are now: ``[layers, clients]``; 1 without preconditioning."""
+    def _pace(self, scales: Tensor) -> Tensor:
+        """κ of every layer at ``scales``: ``[layers, clients]``; 1 without preconditioning."""
         now = self._now
         if not self.rule.precondition:
             return torch.ones_like(now.top)
-        scales = torch.stack([layer.scale for layer in now.layers.values()])
         return plane_pace(scales, now.signed.flatten(2), now.top)
 
     def _rates(self) -> tuple[Tensor, Tensor]:
         """What a plane and what ∂/∂(what the model sees) are multiplied with in κ·gradient: ``[layers, clients, 2, n, 1]``."""
         now = self._now
-        pace = self._pace().view(*now.top.shape, 1, 1, 1)
+        pace = self._pace(self._scales).view(*now.top.shape, 1, 1, 1)
         push = now.signed.unsqueeze(4) * (pace * self._units.view(pace.shape))
         pull = pace * self.training.weight_decay
         if self._norms is not None:
@@ -263,7 +266,7 @@ class PlaneWalk:
     def _shrink(self) -> None:
         """Group soft-threshold of all planes, at the pace of the scales as they are now."""
         norms = self._group_norms()
-        threshold = (self._now.price * self._pace()).unsqueeze(2)
+        threshold = (self._now.price * self._pace(self._now.scales())).unsqueeze(2)
         factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)[:, :, None, :, None]
         for each, layer in zip(factor, self._now.layers.values(), strict=True):
             layer.planes.mul_(each[:, :, : layer.planes.shape[2]])

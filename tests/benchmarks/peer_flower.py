@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
-from peer_work import loop
+from peer_work import loop, rounds_between
 from rounds import WORKS
 
 
@@ -62,8 +62,9 @@ def server(number: int, rounds: int, times: list[float]) -> ServerApp:
             times.append(time.perf_counter())
             return MetricRecord({"accuracy": accuracy})
 
-        share = (work.participants or work.clients) / work.clients
-        strategy = AllReply(fraction_train=share, fraction_evaluate=0.0, min_available_nodes=work.clients)
+        strategy = AllReply(
+            fraction_train=work.cohort / work.clients, fraction_evaluate=0.0, min_available_nodes=work.clients
+        )
         strategy.start(grid, ArrayRecord(here.state), num_rounds=rounds + 1, evaluate_fn=evaluate)
 
     return app
@@ -73,7 +74,7 @@ def main(number: int, rounds: int) -> None:
     times: list[float] = []
     resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}, "init_args": {"num_cpus": 2}}
     run_simulation(server(number, rounds, times), client(number), WORKS[number].clients, backend_config=resources)
-    print(json.dumps([after - before for before, after in zip(times[1:], times[2:], strict=False)]))
+    print(json.dumps(rounds_between(times[1:])))  # the first is that of the evaluation before all rounds
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ Prints the seconds of every round but the first as JSON, the quicker of one and 
 
 from __future__ import annotations
 
+import copy
 import json
 import statistics
 import sys
 import time
 
 import torch
+from peer_work import loop, rounds_between
 from pfl.aggregate.simulate import SimulatedBackend
 from pfl.algorithm.base import NNAlgorithmParams
 from pfl.algorithm.federated_averaging import FederatedAveraging
@@ -23,11 +25,8 @@ from pfl.hyperparam import NNEvalHyperParams, NNTrainHyperParams
 from pfl.metrics import Metrics, Weighted
 from pfl.model.pytorch import PyTorchModel
 from plain import threads
-from rounds import BATCH, LR, WORKS, Work
+from rounds import BATCH, LR, WORKS
 from torch.nn.functional import cross_entropy
-
-from fqlab import data, models
-from fqlab.federation import Federation
 
 
 class Network(torch.nn.Module):
@@ -60,15 +59,16 @@ class Clock(TrainingProcessCallback):
         return False, Metrics()
 
 
-def seconds(work: Work, rounds: int) -> list[float]:
+def seconds(number: int, rounds: int) -> list[float]:
     """What each of ``rounds`` rounds with evaluation takes, after a first one."""
-    dataset = data.load(work.dataset)
-    parts = [torch.from_numpy(part) for part in Federation(work.experiment("serial")).simulation.train]
+    here = loop(number)
+    dataset = here.data
     users = {
-        str(i): PyTorchTensorDataset((dataset.train_x[part], dataset.train_y[part])) for i, part in enumerate(parts)
+        str(i): PyTorchTensorDataset((dataset.train_x[part], dataset.train_y[part]))
+        for i, part in enumerate(here.parts)
     }
     federated = FederatedDataset(users.__getitem__, get_user_sampler("minimize_reuse", list(users)))
-    network = Network(models.make(work.model, dataset, 0))
+    network = Network(copy.deepcopy(here.model))
     model = PyTorchModel(network, torch.optim.SGD, torch.optim.SGD(network.parameters(), lr=1.0))
     clock = Clock()
     test = PyTorchTensorDataset((dataset.test_x, dataset.test_y))
@@ -76,7 +76,7 @@ def seconds(work: Work, rounds: int) -> list[float]:
         algorithm_params=NNAlgorithmParams(
             central_num_iterations=rounds + 1,
             evaluation_frequency=rounds + 2,
-            train_cohort_size=work.participants or work.clients,
+            train_cohort_size=WORKS[number].cohort,
             val_cohort_size=None,
         ),
         backend=SimulatedBackend(training_data=federated, val_data=None),
@@ -87,16 +87,17 @@ def seconds(work: Work, rounds: int) -> list[float]:
         model_eval_params=NNEvalHyperParams(local_batch_size=1000),
         callbacks=[CentralEvaluationCallback(test, NNEvalHyperParams(local_batch_size=1000)), clock],
     )
-    return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+    return rounds_between(clock.times)
 
 
-def main(work: Work, rounds: int) -> None:
+def main(number: int, rounds: int) -> None:
+    loop(number)  # before threads are chosen: making it sets them to one
     found = []
     for count in (1, 2):
         with threads(count):
-            found.append(seconds(work, rounds))
+            found.append(seconds(number, rounds))
     print(json.dumps(min(found, key=statistics.median)))
 
 
 if __name__ == "__main__":
-    main(WORKS[int(sys.argv[1])], int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

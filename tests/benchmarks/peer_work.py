@@ -1,4 +1,4 @@
-"""What a peer's processes share: the work by its number, with data, network and the training of one client."""
+"""What peers share: the work by its number, with data, network and the training of one client, and how rounds are timed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rounds import BATCH, LR, WORKS
 
 from fqlab.federation import Federation
 
-__all__ = ["loop"]
+__all__ = ["loop", "rounds_between"]
 
 
 @cache
@@ -20,3 +20,8 @@ def loop(number: int) -> PlainLoop:
     torch.set_num_threads(1)
     parts = Federation(work.experiment("serial")).simulation.train
     return PlainLoop(work.dataset, work.model, parts, BATCH, LR)
+
+
+def rounds_between(times: list[float]) -> list[float]:
+    """Seconds of every round but the first, from the moments at which rounds ended."""
+    return [after - before for before, after in zip(times, times[1:], strict=False)]

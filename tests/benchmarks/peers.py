@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rounds import WORKS, Work, measure
+from rounds import WORKS, Work, measure, sides
 
 from fqlab.errors import DataError
 
@@ -42,10 +42,8 @@ def peer(name: str, number: int, rounds: int) -> float | str:
 
 def row(work: Work, number: int, rounds: int) -> dict[str, float | str]:
     """Seconds of a round by contestant."""
-    seconds = measure(work, rounds)
-    loops = [value for name, value in seconds.items() if name.startswith("plain")]
-    engines = {name: value for name, value in seconds.items() if not name.startswith("plain")}
-    found: dict[str, float | str] = {"plain": min(loops), "fqlab": min(engines.values())}
+    plain, engines = sides(measure(work, rounds))
+    found: dict[str, float | str] = {"plain": plain, "fqlab": min(engines.values())}
     return found | {name: peer(name, number, rounds) for name in PEERS}
 
 

@@ -44,6 +44,11 @@ class Work:
     first: int
     rest: int
 
+    @property
+    def cohort(self) -> int:
+        """Clients of a round."""
+        return self.participants or self.clients
+
     def __str__(self) -> str:
         among = f"{self.participants} of {self.clients}" if self.participants else f"{self.clients}"
         return f"{self.dataset} {self.model}, {among} clients"
@@ -74,7 +79,7 @@ RUN = tuple(engine for engine in ENGINES if engine not in ("auto", "flower"))
 def contestants(work: Work) -> dict[str, Callable[[], object]]:
     """What to time, by name."""
     federations = {engine: Federation(work.experiment(engine)) for engine in RUN}
-    parts = federations["serial"].simulation.train[: work.participants or work.clients]
+    parts = federations["serial"].simulation.train[: work.cohort]
     loops = {count: PlainLoop(work.dataset, work.model, parts, BATCH, LR) for count in (1, 2)}
 
     def plain(count: int) -> Callable[[], object]:
@@ -101,10 +106,15 @@ def measure(work: Work, repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def sides(seconds: dict[str, float]) -> tuple[float, dict[str, float]]:
+    """Of what :func:`measure` found the better plain loop, and the engines."""
+    engines = {name: value for name, value in seconds.items() if not name.startswith("plain")}
+    return min(value for name, value in seconds.items() if name not in engines), engines
+
+
 def show(work: Work, seconds: dict[str, float], limit: float) -> None:
     """One row: milliseconds, then how many times faster than the plain loop the best engine is."""
-    plain = min(seconds["plain 1"], seconds["plain 2"])
-    engines = {name: value for name, value in seconds.items() if not name.startswith("plain")}
+    plain, engines = sides(seconds)
     best = min(engines, key=engines.get)
     cells = "".join(f"{1000 * value:>12.1f}" for value in (plain, *engines.values()))
     ratio = plain / engines[best]
@@ -128,8 +138,7 @@ def main(repeats: int, words: list[str]) -> None:
             print(f"{work!s:36}left out: {missing}")
             continue
         dataset = data.load(work.dataset)
-        share = (work.participants or work.clients) / work.clients
-        trained = len(dataset.train_y) * share * (4 * work.first + 6 * work.rest)
+        trained = len(dataset.train_y) * work.cohort / work.clients * (4 * work.first + 6 * work.rest)
         show(work, seconds, (trained + len(dataset.test_y) * 2 * (work.first + work.rest)) / sgemm)
     used = resource.getrusage(resource.RUSAGE_SELF)
     share = used.ru_stime / used.ru_utime

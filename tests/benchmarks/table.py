@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 from methods import measure as methods_cost
-from rounds import WORKS
+from rounds import WORKS, sides
 from rounds import measure as engines_seconds
 
 from fqlab.errors import DataError
@@ -42,9 +42,8 @@ def engines(repeats: int) -> Ratios:
     """Work -> how many rounds the best engine runs in the time that the plain loop takes for one."""
     found = {}
     for work in WORKS:
-        seconds = engines_seconds(work, repeats)
-        loops = [value for name, value in seconds.items() if name.startswith("plain")]
-        found[str(work)] = min(loops) / min(value for name, value in seconds.items() if not name.startswith("plain"))
+        plain, engines = sides(engines_seconds(work, repeats))
+        found[str(work)] = plain / min(engines.values())
     return found
 
 

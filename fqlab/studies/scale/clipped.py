@@ -33,8 +33,10 @@ def experiment(options: dict[str, Any]) -> Experiment:
 
 
 ARMS = {("small", name): Arm("clipped", f"small-{name}", experiment(options)) for name, options in TABLE.items()}
+THRICE = ("float", "octav-stochastic", "octav-nearest", "max-abs-nearest")
+"""Arms of 40 rounds with three seeds, on which verdicts rest; the others have one."""
 LONG: dict[str, dict[str, Any]] = {
-    **{name: TABLE[name] for name in ("float", "octav-stochastic", "octav-nearest", "max-abs-nearest")},
+    **{name: TABLE[name] for name in THRICE},
     "4224": TABLE["4224"],
     "4444": {"bits": "4-4-4-4", "averaging": "size"},
     "level-aware-nearest": {**TWO, "level_aware": True},
@@ -42,15 +44,15 @@ LONG: dict[str, dict[str, Any]] = {
     "max-abs-stochastic": TABLE["max-abs-stochastic"],
     "octav-nearest-inverse": TABLE["octav-nearest-inverse"],
 }
-"""Arms that go on for 40 rounds; those after the first four under one seed."""
+"""Arms that go on for 40 rounds."""
 ARMS |= {
     ("small", f"{name}-40"): Arm(
         "clipped",
         f"small-{name}-40",
         replace(experiment(options), rounds=40, evaluate_every=10),
-        seeds=3 if k < 4 else 1,
+        seeds=3 if name in THRICE else 1,
     )
-    for k, (name, options) in enumerate(LONG.items())
+    for name, options in LONG.items()
 }
 ARMS |= {
     ("paper", name): Arm(

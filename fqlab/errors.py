@@ -55,7 +55,10 @@ class WireError(FqlabError):
 
 
 def shown(value: Any, most: int = 80) -> str:
-    """``repr(value)`` for a sentence: on one line, of at most ``most`` characters, whatever the value is."""
+    """``repr(value)`` for a sentence: on one line, of at most ``most`` characters, whatever the value is.
+
+    Of a longer one the last third stays as well: it is where a path has the name of its file.
+    """
     try:
         text = repr(value)
     except Exception:
@@ -63,7 +66,8 @@ def shown(value: Any, most: int = 80) -> str:
         if isinstance(value, int):
             text = f"a whole number of {value.bit_length()} bits"
     text = " ".join(text.split()) if "\n" in text else text
-    return text if len(text) <= most else f"{text[: most - 9]} ... {text[-4:]}"
+    end = most // 3
+    return text if len(text) <= most else f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:

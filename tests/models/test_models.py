@@ -457,7 +457,7 @@ def test_pooling_before_a_rising_activation_changes_no_number(activation):
 @pytest.mark.parametrize("name", ["clipped_cnn", "lenet5"])
 def test_kernels_with_one_input_channel_pass_their_form_on(name):
     """Strides that say both forms made every later layer of a grey network work in the slower one."""
-    model = make(name, SimpleNamespace(input_shape=(1, 28, 28), classes=10), 0)
+    model = make(name, dataset("mnist"), 0)
     kernel = channels_last(weights_of(model))["conv1.weight"]
     made = torch.conv2d(torch.zeros(4, 1, 28, 28), kernel, padding=1)
     assert made.is_contiguous(memory_format=torch.channels_last)

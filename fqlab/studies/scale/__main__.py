@@ -15,7 +15,7 @@ from fqlab.studies.scale.store import Arm, run
 
 __all__ = ["SOURCES", "main", "queue"]
 
-SOURCES = ("bsq", "clipped", "fedavg", "lottery", "rivals", "robust")
+SOURCES = ("bsq", "clipped", "fedavg", "fedmpq", "lottery", "rivals", "robust")
 
 
 def queue(names: Sequence[str], most: int | None = None) -> Iterator[tuple[Arm, int]]:

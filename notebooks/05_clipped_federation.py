@@ -187,7 +187,7 @@ figure("05-arms")
 
 # %% [markdown]
 # Accuracy against rounds, then: the arms that the paper's code offers, with its network and optimiser, on digits and,
-# for ten of its two hundred rounds, [on MNIST ▸](#figures-75G-G2XP). Hover over a point for its set-up. Click one, or
+# for forty of its two hundred rounds, [on MNIST ▸](#figures-B00-953S). Hover over a point for its set-up. Click one, or
 # walk along with *Point*: the card names the row above that it bears on, the line below holds its experiment, and *Run
 # it again* computes it here and now.
 

@@ -8,7 +8,7 @@ from typing import Any
 from fqlab.federation import Experiment
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
+__all__ = ["ARMS", "LONG", "TABLE", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
 
 TWO: dict[str, Any] = {"bits": "2-2-2-2", "averaging": "size"}
 TABLE: dict[str, dict[str, Any]] = {

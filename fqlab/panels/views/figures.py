@@ -56,7 +56,7 @@ class Figures(Panel):
     rows = ((Rebuilt,), (Card,))
     presets = {
         "OCTAV": {"figure": "03-mse"},
-        "Clipped": {"figure": "05-rounds"},
+        "Clipped": {"figure": "05-rounds-mnist"},
         "Robust": {"figure": "06-widths"},
         "BSQ": {},
         "FedMPQ": {"figure": "08-epochs"},

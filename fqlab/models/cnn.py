@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fqlab.models.layers import BatchNorm
+from fqlab.models.layers import BatchNorm, max_pooled
 
 __all__ = ["ClippedCNN", "DigitsCNN", "LeNet5"]
 
@@ -34,8 +34,8 @@ class ClippedCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to log-probabilities ``[n, classes]``."""
-        x = F.max_pool2d(self.act1(self.bn1(self.conv1(x))), 2)
-        x = F.max_pool2d(self.act2(self.bn2(self.conv2(x))), 2)
+        x = max_pooled(self.act1, self.bn1(self.conv1(x)))
+        x = max_pooled(self.act2, self.bn2(self.conv2(x)))
         x = self.act3(self.bn3(self.fc1(x.flatten(1))))
         return F.log_softmax(self.bn4(self.fc2(x)), dim=1)
 
@@ -58,8 +58,8 @@ class LeNet5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to logits ``[n, classes]``."""
-        x = F.max_pool2d(self.act1(self.conv1(x)), 2)
-        x = F.max_pool2d(self.act2(self.conv2(x)), 2)
+        x = max_pooled(self.act1, self.conv1(x))
+        x = max_pooled(self.act2, self.conv2(x))
         x = self.act4(self.fc2(self.act3(self.fc1(x.flatten(1)))))
         return self.fc3(x)
 
@@ -80,6 +80,6 @@ class DigitsCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to logits ``[n, classes]``."""
-        x = F.max_pool2d(self.act1(self.conv1(x)), 2)
-        x = F.max_pool2d(self.act2(self.conv2(x)), 2)
+        x = max_pooled(self.act1, self.conv1(x))
+        x = max_pooled(self.act2, self.conv2(x))
         return self.fc(x.flatten(1))

@@ -1,4 +1,4 @@
-"""Two layers that fit a federation, and PyTorch's default start drawn from a generator of one's own."""
+"""Layers that fit a federation, and PyTorch's default start drawn from a generator of one's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from torch.nn import functional as F
 from fqlab.errors import ConfigError, shown
 from fqlab.tensors import Weights
 
-__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "set_generator", "smallest_batch", "stacked_linear",
-           "uses_noise"]  # fmt: skip
+__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "max_pooled", "set_generator", "smallest_batch",
+           "stacked_linear", "uses_noise"]  # fmt: skip
+
+RISING = (nn.ReLU, nn.Tanh)
+"""Activations that never fall: the largest of four stays the largest."""
 
 
 class BatchNorm(nn.Module):
@@ -112,6 +115,17 @@ def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
 def stacked_linear(weights: Weights, name: str, x: Tensor) -> Tensor:
     """The layer ``name`` of many networks at once: x ``[clients, n, inputs]`` to ``[clients, n, outputs]``."""
     return torch.baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].transpose(1, 2))
+
+
+def max_pooled(activation: nn.Module, x: Tensor) -> Tensor:
+    """``activation``, then max-pooling by 2: ``[n, c, h, w]`` to ``[n, c, h // 2, w // 2]``.
+
+    A ReLU or a tanh works on the maxima alone: the same numbers and gradients for a quarter of the work. A quantized
+    activation sees all values, since its step comes from the largest of them.
+    """
+    if isinstance(activation, RISING):
+        return activation(F.max_pool2d(x, 2))
+    return F.max_pool2d(activation(x), 2)
 
 
 def build(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:

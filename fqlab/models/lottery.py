@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fqlab.models.cnn import LeNet5
-from fqlab.models.layers import Dropout
+from fqlab.models.layers import Dropout, max_pooled
 
 __all__ = ["LotteryCIFAR", "LotteryEMNIST", "LotteryMNIST"]
 
@@ -58,6 +58,6 @@ class LotteryEMNIST(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[n, 1, 28, 28]`` to logits ``[n, classes]``."""
-        x = F.max_pool2d(self.act1(self.conv1(x)), 2)
-        x = F.max_pool2d(self.act2(self.conv2(x)), 2)
+        x = max_pooled(self.act1, self.conv1(x))
+        x = max_pooled(self.act2, self.conv2(x))
         return self.fc2(self.fc1(x.flatten(1)))

@@ -27,7 +27,7 @@ from fqlab.training.sgd import accuracy
 
 __all__ = [
     "BUDGETS", "METHODS", "OVER", "SEEDS", "SETTINGS", "STORE", "UPDATES", "Curve", "Key", "curve", "curves", "experiment",
-    "measure", "store", "stored", "wanted",
+    "measure", "refreshed", "store", "stored", "wanted",
 ]  # fmt: skip
 
 BUDGETS = "2-2-4-4-4-6-6-6-8-8"
@@ -145,10 +145,10 @@ def _accuracies(federation: Federation) -> dict[str, float]:
     with one_thread():
         weights = federation.method.personalized(federation.server, WEAKEST, None)
         plain = accuracy(federation.simulation.model, average, data.test_x, data.test_y)
-    return {"accuracy": plain, "refreshed": _refreshed(federation, average), "weakest": _refreshed(federation, weights)}
+    return {"accuracy": plain, "refreshed": refreshed(federation, average), "weakest": refreshed(federation, weights)}
 
 
-def _refreshed(federation: Federation, weights: Weights) -> float:
+def refreshed(federation: Federation, weights: Weights) -> float:
     """Accuracy on all test images, BatchNorm statistics taken anew."""
     model = federation.simulation.model
     data = federation.simulation.dataset
@@ -162,9 +162,7 @@ def _own(federation: Federation) -> tuple[float, ...]:
     clients = [tuple(widths) for widths in federation.server.state.bits.tolist()]
     for n, widths in enumerate(clients):
         if widths not in tables:
-            tables[widths] = round(
-                _refreshed(federation, federation.method.personalized(federation.server, n, None)), 4
-            )
+            tables[widths] = round(refreshed(federation, federation.method.personalized(federation.server, n, None)), 4)
     return tuple(tables[widths] for widths in clients)
 
 

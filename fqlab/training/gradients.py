@@ -34,9 +34,10 @@ def sample_mean(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 def channels_last(tensors: Weights) -> Weights:
     """Kernels of convolutions with their channels innermost in memory: on CPUs they train faster that way.
 
-    The values are the same, and so is their order to whoever indexes them.
+    The values are the same, and so is their order to whoever indexes them. Of a kernel with one input channel the strides
+    say so as well (``contiguous`` leaves them): the layer's output takes its form from them.
     """
-    return {n: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v for n, v in tensors.items()}
+    return {n: v.to(memory_format=torch.channels_last) if v.dim() == 4 else v for n, v in tensors.items()}
 
 
 def network_grad(model: nn.Module, buffers: Weights) -> GradFn:

@@ -15,8 +15,10 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from fqlab import models
 from fqlab.errors import ConfigError
 from fqlab.models import make, quantizable, weights_of
-from fqlab.models.layers import build
+from fqlab.models.activations import QuantizedActivation
+from fqlab.models.layers import build, max_pooled
 from fqlab.models.statistics import with_fresh_statistics
+from fqlab.training.gradients import channels_last
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "lidar": (64, 3)}
 
@@ -440,3 +442,23 @@ def test_a_network_without_norms_has_nothing_to_take_anew():
     model = make("mlp", dataset("digits"), 0)
     weights = weights_of(model)
     assert with_fresh_statistics(model, weights, inputs("digits")) is weights
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh(), QuantizedActivation(nn.Tanh(), 3)])
+def test_pooling_before_a_rising_activation_changes_no_number(activation):
+    """The published order is activation, then pooling; odd sizes drop the last row and column."""
+    x = torch.randn(3, 2, 7, 6, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    ours, published = max_pooled(activation, x), torch.max_pool2d(activation(x), 2)
+    assert torch.equal(ours, published)
+    slopes = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(*(torch.autograd.grad(out, x, slopes)[0] for out in (ours, published)))
+
+
+@pytest.mark.parametrize("name", ["clipped_cnn", "lenet5"])
+def test_kernels_with_one_input_channel_pass_their_form_on(name):
+    """Strides that say both forms made every later layer of a grey network work in the slower one."""
+    model = make(name, dataset("mnist"), 0)
+    kernel = channels_last(weights_of(model))["conv1.weight"]
+    made = torch.conv2d(torch.zeros(4, 1, 28, 28), kernel, padding=1)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(kernel, weights_of(model)["conv1.weight"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 
@@ -30,11 +29,12 @@ def test_there_are_runs_and_rows():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_run_is_of_the_experiment_that_its_arm_names(path):
+def test_a_run_is_of_the_experiment_that_its_arm_names(path, monkeypatch):
+    monkeypatch.setenv("FQLAB_RUNS", str(committed()))
     done = read(path)
     arm = ARMS[done.source, done.arm]
     assert arm.file(committed(), done.seed) == path
-    assert Experiment.from_toml(done.experiment) == replace(arm.experiment, seed=done.seed)
+    assert Experiment.from_toml(done.experiment) == arm.at(done.seed)
     assert done.curve["round"][-1] == arm.experiment.rounds
     assert {len(values) for values in done.curve.values()} == {len(done.curve["round"])}
     assert path.read_bytes() == done.to_json()

@@ -17,7 +17,8 @@ import pytest
 
 from fqlab.errors import ConfigError, DataError
 from fqlab.federation import Experiment, Federation
-from fqlab.studies.scale import bsq, rivals, store
+from fqlab.methods.fedmpq import ABLATION
+from fqlab.studies.scale import bsq, fedmpq, rivals, store
 from fqlab.studies.scale.__main__ import SOURCES, queue
 from fqlab.studies.scale.lottery import TICKETS
 from fqlab.studies.scale.store import Arm, read, run
@@ -139,6 +140,7 @@ def test_the_queue_goes_through_arms_in_order_each_with_its_seeds():
         ("lottery", "paper-alone", 0),
         ("fedavg", "small-fedsgd", 0),
     ]
+    assert names("bsq:small:scratch-a02") == [("bsq", "small-scratch-a02", seed) for seed in (3, 4, 5)]
     for wrong in ("nothing", "fedavg:paper", "fedavg:small:e6"):
         with pytest.raises(ConfigError, match=wrong.rpartition(":")[2]):
             names(wrong)
@@ -147,7 +149,7 @@ def test_the_queue_goes_through_arms_in_order_each_with_its_seeds():
 def test_every_arm_can_be_made_and_has_a_name_of_its_own():
     arms = [arm for source in SOURCES for arm in import_module(f"fqlab.studies.scale.{source}").ARMS.values()]
     assert len({(arm.source, arm.name) for arm in arms}) == len(arms)
-    assert all(arm.seeds in (1, 3) and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
+    assert all(arm.seeds in (1, 3, 6) and arm.experiment.workers == 1 and arm.experiment.seed == 0 for arm in arms)
 
 
 def test_bsqs_numbers_are_differences_of_what_its_runs_keep(monkeypatch):
@@ -161,6 +163,70 @@ def test_bsqs_numbers_are_differences_of_what_its_runs_keep(monkeypatch):
     assert bsq.fewer_bits(0, "small", "high", "low") == 1.5
     assert bsq.regained(0, "small", "low") == 25
     assert bsq.reweighing(0, "small", "high", "low") == bsq.layer_gap(0, "small", "high") + 4 == 5
+
+
+def test_bsq_is_compared_with_training_from_scratch_under_seeds_that_are_new(monkeypatch):
+    """By hand: what ends at 0.9 over what ends at 0.6 + seed/100."""
+    monkeypatch.setattr(bsq, "ARMS", {("small", name): name for name in ("ours", "scratch")})
+    ends = {"ours": lambda seed: 0.9, "scratch": lambda seed: 0.6 + seed / 100}
+    monkeypatch.setattr(
+        bsq, "obtain", lambda arm, seed: SimpleNamespace(measures={}, curve={"accuracy": [0.1, ends[arm](seed)]})
+    )
+    points = [bsq.over_scratch(seed, "small", "ours", "scratch") for seed in range(3)]
+    assert points == pytest.approx([27, 26, 25])
+
+
+def test_fedmpqs_numbers_are_differences_of_what_its_runs_keep(monkeypatch):
+    """By hand: points of the average, of the weakest client, and how much they grow where labels are skewed."""
+    kept = {"fedmpq": (0.8, 0.7), "aqfl": (0.75, 0.5), "skewed-fedmpq": (0.6, 0.1), "skewed-aqfl": (0.4, 0.1)}
+    monkeypatch.setattr(fedmpq, "ARMS", {("small", name): name for name in kept})
+    told = {name: {"refreshed": a, "weakest": b} for name, (a, b) in kept.items()}
+    monkeypatch.setattr(fedmpq, "obtain", lambda arm, seed: SimpleNamespace(measures=told[arm]))
+    assert fedmpq.ended(0, "small", "aqfl") == 75
+    assert fedmpq.ahead(0, "small", "fedmpq", "aqfl", "weakest") == pytest.approx(20)
+    assert fedmpq.grown(0, "small") == pytest.approx(20 - 5)
+
+
+def test_the_lasso_alone_is_aqfl_to_the_last_bit():
+    """Why the ablation's lasso has no run of its own."""
+    shape = {
+        "model": "resnet8",
+        "clients": 3,
+        "rounds": 2,
+        "lr": 0.1,
+        "partition": "dirichlet_capped",
+        "split": {"alpha": 0.5},
+    }
+    alone = {"penalty": 0.01, "budgets": "2-4-8"}
+    ends = []
+    for method, options in (("aqfl", alone), ("fedmpq", {**alone, **ABLATION["group lasso"]})):
+        federation = Federation(Experiment(method=method, options=options, **shape))
+        list(federation)
+        ends.append(federation.server.weights)
+    assert all(ends[0][name].equal(value) for name, value in ends[1].items())
+
+
+def test_fedmpqs_arms_change_what_they_name_and_nothing_else():
+    plain = fedmpq.ARMS["small", "fedmpq"].experiment
+    for (_, name), arm in fedmpq.ARMS.items():
+        assert (arm.experiment.rounds, arm.experiment.clients, arm.experiment.lr) == (24, 10, 0.1)
+        assert (arm.experiment == plain) == (name == "fedmpq")
+    assert fedmpq.ARMS["small", "epochs-4"].experiment == replace(plain, epochs=4)
+    assert fedmpq.ARMS["small", "skewed-fedmpq"].experiment == replace(plain, split={"alpha": 0.1})
+    assert fedmpq.ARMS["small", "lambda-0.1"].experiment == replace(plain, options={**plain.options, "penalty": 0.1})
+
+
+def test_fedmpqs_measures_are_of_the_average_and_of_the_weakest_device(monkeypatch):
+    """In full precision there is no weakest device; at 8 bits for all its model is the average but for rounding."""
+    shape = {"model": "resnet8", "clients": 2, "rounds": 1, "lr": 0.1}
+    seen = []
+    for method, options in (("fedavg", {}), ("aqfl", {"budgets": 8})):
+        federation = Federation(Experiment(method=method, options=options, **shape))
+        list(federation)
+        seen.append(fedmpq.measures(federation))
+    assert list(seen[0]) == ["refreshed"]
+    assert seen[1]["sent_bits"] == 8
+    assert seen[1]["weakest"] == pytest.approx(seen[1]["refreshed"], abs=0.03)
 
 
 def test_bsqs_measures_are_those_of_the_end_of_its_planes_and_of_its_last_round():

@@ -15,7 +15,7 @@ from fqlab.studies.scale.store import Arm, run
 
 __all__ = ["SOURCES", "main", "queue"]
 
-SOURCES = ("bsq", "clipped", "fedavg", "lottery", "rivals", "robust")
+SOURCES = ("bsq", "clipped", "fedavg", "fedmpq", "lottery", "rivals", "robust")
 
 
 def queue(names: Sequence[str], most: int | None = None) -> Iterator[tuple[Arm, int]]:
@@ -34,7 +34,7 @@ def queue(names: Sequence[str], most: int | None = None) -> Iterator[tuple[Arm, 
         one_of("scale", scale or "small", {at for at, _ in arms})
         at_scale = {label: arm for (at, label), arm in arms.items() if at == (scale or "small")}
         for arm in [at_scale[one_of("arm", only, at_scale)]] if only else at_scale.values():
-            yield from ((arm, seed) for seed in range(arm.seeds)[:most])
+            yield from ((arm, seed) for seed in range(arm.first, arm.first + arm.seeds)[:most])
 
 
 def main() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fqlab.federation import Experiment, Federation
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "experiment", "fewer_bits", "found", "layer_gap", "regained", "reweighing", "scheme"]
+__all__ = [
+    "ARMS", "experiment", "fewer_bits", "found", "layer_gap", "over_scratch", "regained", "reweighing", "scheme",
+]  # fmt: skip
 
 WARMUP = 8
 """Epochs in full precision; the paper starts from a trained network."""
@@ -43,8 +47,44 @@ def scheme(federation: Federation) -> Mapping[str, float]:
     return {"bits": rounds[-1].extras["bits"], "before": before, **{f"bits/{k}": v for k, v in widths.items()}}
 
 
-ARMS = {("small", name): Arm("bsq", f"small-{name}", experiment(options), scheme) for name, options in TABLE.items()}
+FRESH = 3
+"""The first of three seeds that nobody had looked at when the criteria of training from scratch were written."""
+
+
+def from_scratch(epochs: int) -> Experiment:
+    """The same network in full precision, quantized at once to a scheme and fine-tuned for ``epochs``."""
+    tuned = {"warmup": WARMUP, "activation_bits": 4, "scheme": "8"}
+    method = "fqlab.studies.known_scheme:KnownScheme"
+    return replace(experiment({}), method=method, options=tuned, rounds=WARMUP + epochs)
+
+
+def at_found_scheme(experiment: Experiment, arm: str) -> Experiment:
+    """With the scheme that ``arm`` found under the same seed."""
+    measures = obtain(ARMS["small", arm], experiment.seed).measures
+    widths = "-".join(f"{bits:.0f}" for name, bits in measures.items() if name.startswith("bits/"))
+    return replace(experiment, options={**experiment.options, "scheme": widths})
+
+
+def bits(federation: Federation) -> Mapping[str, float]:
+    """Bits a weight."""
+    return {"bits": federation.rounds[-1].extras["bits"]}
+
+
+def _scratch(name: str, of: str, epochs: int) -> Arm:
+    return Arm("bsq", f"small-{name}", from_scratch(epochs), bits, first=FRESH, adapt=partial(at_found_scheme, arm=of))
+
+
+SEEDS = {"a005": 2 * FRESH, "a02": 2 * FRESH}
+ARMS = {
+    ("small", name): Arm("bsq", f"small-{name}", experiment(options), scheme, SEEDS.get(name, FRESH))
+    for name, options in TABLE.items()
+}
 """(scale, name) -> arm, in the order in which they are worth running."""
+ARMS |= {
+    ("small", "scratch-a02"): _scratch("scratch-a02", "a02", TUNING),
+    ("small", "scratch-a005"): _scratch("scratch-a005", "a005", TUNING),
+    ("small", "scratch-a02-long"): _scratch("scratch-a02-long", "a02", PLANES + TUNING),
+}
 
 
 def found(seed: int, scale: str, arm: str, what: str) -> float:
@@ -74,3 +114,8 @@ def layer_gap(seed: int, scale: str, arm: str) -> float:
     """Bits of the largest convolution (36 864 weights) less those of the first (144)."""
     measures = obtain(ARMS[scale, arm], seed).measures
     return measures["bits/stage3.0.conv2.weight"] - measures["bits/conv.weight"]
+
+
+def over_scratch(seed: int, scale: str, arm: str, scratch: str) -> float:
+    """Points that ``arm`` ends above training from scratch at the scheme it found, under the fresh seeds."""
+    return found(seed + FRESH, scale, arm, "after") - found(seed + FRESH, scale, scratch, "after")

@@ -32,7 +32,7 @@ SAVE_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Arm:
-    """One line of a table: an experiment, run under seeds 0, 1, ...
+    """One line of a table: an experiment, run under seeds ``first``, ``first`` + 1, ...
 
     Attributes:
         source: the claims' file that it belongs to; its runs lie in the folder of that name.
@@ -40,6 +40,8 @@ class Arm:
         experiment: with any seed.
         measure: further numbers, taken once from the finished federation.
         seeds: how many.
+        first: of them; those before may have been seen when a criterion was written.
+        adapt: what a seed's experiment takes from an earlier run of that seed.
     """
 
     source: str
@@ -47,6 +49,12 @@ class Arm:
     experiment: Experiment
     measure: Callable[[Federation], Mapping[str, float]] = lambda _: {}
     seeds: int = 3
+    first: int = 0
+    adapt: Callable[[Experiment], Experiment] = lambda experiment: experiment
+
+    def at(self, seed: int) -> Experiment:
+        """The experiment of a seed."""
+        return self.adapt(replace(self.experiment, seed=seed))
 
     def file(self, folder: Path, seed: int) -> Path:
         """Where the run of a seed is kept."""
@@ -122,7 +130,7 @@ def run(arm: Arm, seed: int, folder: Path, scratch: Path, after: Callable[[Round
     checkpoint = arm.file(scratch, seed).with_suffix(".checkpoint")
     for path in (kept, checkpoint):
         path.parent.mkdir(parents=True, exist_ok=True)
-    federation = _trained(replace(arm.experiment, seed=seed), checkpoint, after)
+    federation = _trained(arm.at(seed), checkpoint, after)
     notes = json.loads(_notes(checkpoint).read_text(encoding="utf-8"))
     experiment = federation.experiment.to_toml()
     seconds = round(sum(r.seconds for r in federation.rounds), 1)

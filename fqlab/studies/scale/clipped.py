@@ -8,7 +8,7 @@ from typing import Any
 from fqlab.federation import Experiment
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
+__all__ = ["ARMS", "LONG", "TABLE", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
 
 TWO: dict[str, Any] = {"bits": "2-2-2-2", "averaging": "size"}
 FOUR: dict[str, Any] = {"bits": "4-4-4-4", "averaging": "size"}
@@ -61,8 +61,8 @@ PAPER = {
 """The code's 200 rounds of all images."""
 ARMS |= {("paper", name): Arm("clipped", f"paper-{name}", settings) for name, settings in PAPER.items()}
 ARMS |= {
-    ("paper", f"{name}-100"): Arm("clipped", f"paper-{name}-100", replace(PAPER[name], rounds=100, evaluate_every=10))
-    for name in ("float", "octav-stochastic", "octav-nearest", "4224")
+    ("paper", f"{name}-50"): Arm("clipped", f"paper-{name}-50", replace(PAPER[name], rounds=50, evaluate_every=10))
+    for name in ("float", "octav-stochastic", "octav-nearest")
 }
 CIFAR: dict[str, dict[str, Any]] = {
     "cifar-float": {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fqlab.errors import ConfigError, in_range, shown
 from fqlab.quant import straight_through
@@ -39,7 +40,7 @@ class QuantizedActivation(nn.Module):
         elif self.bits < 4:
             x = torch.minimum(x.relu(), self.clip)
         else:
-            x = x.clamp(0, 6)
+            x = F.relu6(x)
         levels = 2**self.bits - 1
         step = (x.detach().abs().amax() / levels).clamp(min=1e-12)
         return straight_through(x, (x.detach() / step).round() * step)

@@ -1,4 +1,4 @@
-"""A figure of a paper, rebuilt: one axes with up to eight arms, and a card that says all about one point."""
+"""A figure of a paper, rebuilt: one axes with up to ten arms, and a card that says all about one point."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from fqlab.plots.style import INK, LOOKS, MUTED, Look, axes, line, note, separat
 
 __all__ = ["Arm", "Card", "Rebuilt", "Scale"]
 
-MOST = 8
+MOST = 10
 """Arms that a figure may have."""
-APART = 0.45
-"""Share of a category over which arms are spread, so that their bars of spread can be told apart."""
 WIDE = 0.24
 """Width of a column, in categories."""
 STAR = "*"
-GLYPHS = {"*": "★", "o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "<": "◀", "": "╌"}
+GLYPHS = {
+    "*": "★", "o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "<": "◀", "h": "⬢", "p": "⬟", "": "╌",
+}  # fmt: skip
 """Marker -> the letter that looks like it, before an arm's name."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One axis: its label, (place, words) of its ticks, its ends, whether it is logarithmic or has categories."""
+    """One axis: its label, (place, words) of its ticks, its ends, whether it is logarithmic, and the width over which arms are spread at a place."""
 
     label: str
     ticks: tuple[tuple[float, str], ...]
     low: float
     high: float
     log: bool = False
-    categories: bool = False
+    apart: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Arm:
         y, spread: a value for every ``x``, and the standard deviation over the seeds; 0 draws no bar.
         published: drawn as stars and not as our markers.
         shown: False where another arm is looked at: it is drawn pale.
+        single: for every ``x`` whether one seed is all there is: such a point is white inside. Empty: none is.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Arm:
     spread: tuple[float, ...]
     published: bool = False
     shown: bool = True
+    single: tuple[bool, ...] = ()
 
 
 class Rebuilt(Picture):
@@ -85,6 +87,8 @@ class Rebuilt(Picture):
         self.ax.add_collection(self.bars)
         self.ax.add_collection(self.spreads)
         self.lines = [self.live(line(self.ax, k, markers=True, zorder=2.4)) for k in range(MOST)]
+        hole = {"marker": "o", "markersize": 3.4, "markerfacecolor": "#ffffff", "markeredgewidth": 0}
+        self.holes = self.live(line(self.ax, 0, linestyle="", zorder=2.6, **hole))
         ring = {
             "marker": "o",
             "markersize": 15,
@@ -106,6 +110,7 @@ class Rebuilt(Picture):
         for k, drawn in enumerate(self.lines):
             self._arm(drawn, data, k)
         self._columns(data)
+        self._holes(data)
         self._labels(data)
         self._pick(data)
         return f"{data.finding}. {data.y.label} by {data.x.label or 'method'}: {'; '.join(map(_words, data.arms))}."
@@ -133,9 +138,8 @@ class Rebuilt(Picture):
     def _places(self, data: Data, k: int) -> np.ndarray:
         """Where the points of an arm are drawn, ``[n, 2]``."""
         arm = data.arms[k]
-        shift = 0.0
-        if data.x.categories:
-            shift = (k - (len(data.arms) - 1) / 2) * (WIDE if data.bars else APART / max(len(data.arms), 5))
+        step = WIDE if data.bars else data.x.apart / max(len(data.arms), 5)
+        shift = (k - (len(data.arms) - 1) / 2) * step
         return np.column_stack([np.add(arm.x, shift), arm.y])
 
     def _arm(self, drawn: object, data: Data, k: int) -> None:
@@ -149,7 +153,7 @@ class Rebuilt(Picture):
         drawn.set(
             color=look.color,
             linestyle=look.dash if joined else "",
-            marker=STAR if arm.published else look.marker,
+            marker=STAR if arm.published else look.marker or ".",
             markersize=12 if arm.published else 6,
             markeredgecolor=INK if arm.published else look.color,
             markeredgewidth=0.6 if arm.published else 1,
@@ -176,10 +180,15 @@ class Rebuilt(Picture):
         self.spreads.set_segments(spreads)
         self.spreads.set_colors(thin)
 
+    def _holes(self, data: Data) -> None:
+        """White in the middle of every point of one seed."""
+        places = [self._places(data, k)[np.array(arm.single, bool)] for k, arm in enumerate(data.arms) if arm.single]
+        self.holes.set_data(*np.concatenate([np.empty((0, 2)), *places]).T)
+
     def _labels(self, data: Data) -> None:
         """Names right of the axes: at the end of each line, or from the top where there are columns."""
         low, high = (0.02, 0.98)
-        ends = [_share(data.y, arm.y[-1]) for arm in data.arms]
+        ends = [_share(data.y, _last(arm)) for arm in data.arms]
         wanted = [high - 0.085 * k for k in range(len(ends))] if data.bars else ends
         heights = separate_labels(wanted, 0.075, low, high)
         for k, text in enumerate(self.names):
@@ -213,6 +222,11 @@ def _look(data: Rebuilt.Data, k: int) -> Look:
     return style_for(ours[theirs.index(k)] if k in theirs and not data.bars and len(theirs) <= len(ours) else k)
 
 
+def _last(arm: Arm) -> float:
+    """Where its line ends; the foot of the axes where none of it is drawn."""
+    return next((y for y in reversed(arm.y) if np.isfinite(y)), 0.0)
+
+
 def _share(scale: Scale, value: float) -> float:
     """Height of a value as a share of its axis."""
     ends = np.array([scale.low, max(value, 1e-12), scale.high])
@@ -228,8 +242,10 @@ def _dark(color: str) -> str:
 
 
 def _words(arm: Arm) -> str:
-    """``FedAvg 96.1, 95.8, ...``."""
-    return f"{arm.name} {', '.join(f'{y:.3g}' for y in arm.y)}"
+    """``FedAvg 96.1, 95.8 (one seed), ...``."""
+    alone = arm.single or (False,) * len(arm.y)
+    each = (f"{y:.3g}{' (one seed)' * one}" for y, one in zip(arm.y, alone, strict=True) if np.isfinite(y))
+    return f"{arm.name} {', '.join(each)}"
 
 
 class Card(Picture):

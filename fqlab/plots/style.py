@@ -79,8 +79,11 @@ SERIES = (
     Look(COLORS["vermilion"], (0, (3, 1)), "P"),
     Look(COLORS["black"], (0, (1, 1)), "X"),
     Look(COLORS["yellow"], "-", "<"),
+    Look(COLORS["blue"], (0, (1, 1.4)), "h"),
+    Look(COLORS["orange"], "-", "p"),
 )
-"""Looks for things that are not a quantity of the language: methods, layers, clients, in this order."""
+"""Looks for things that are not a quantity of the language: methods, layers, clients, in this order. The palette has eight
+colours; from the ninth look on they come again with another dash and marker."""
 
 
 def style_for(quantity: str | int) -> Look:

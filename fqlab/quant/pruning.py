@@ -39,8 +39,8 @@ def _shares(codes: Codes) -> list[float]:
     """Share of ones in every plane, plane 0 first; in double precision, so that 1 of 100 is not below .01."""
     magnitude = magnitudes(codes)
     count = torch.bincount(magnitude.flatten(), minlength=codes.grid.high + 1)
-    value = torch.arange(len(count))
-    ones = [int(count[(value >> i) & 1 == 1].sum()) for i in range(codes.grid.bits)]
+    digits = torch.arange(len(count)).unsqueeze(1) >> torch.arange(codes.grid.bits) & 1
+    ones = (count.unsqueeze(1) * digits).sum(0).tolist()
     return [n / max(1, magnitude.numel()) for n in ones]
 
 

@@ -25,12 +25,12 @@ import torch
 from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Objective, Stacked
-from fqlab.training.plane_steps import HIGHEST, PlaneSteps, plane_pace
+from fqlab.training.plane_steps import HIGHEST, PlaneSteps, plane_pace, plane_shares
 
 __all__ = [
     "FromNet", "FromPlanes", "GroupLasso", "InBox", "InNet", "LikePlainSGD", "dual_ascent", "group_norms",
-    "layer_strengths", "net_objective", "net_params", "plane_objective", "plane_params", "plane_pace", "remembered",
-    "resume", "shrink", "to_codes",
+    "layer_strengths", "net_objective", "net_params", "plane_objective", "plane_params", "remembered", "resume",
+    "shrink", "to_codes",
 ]  # fmt: skip
 
 # ------------------------------------------------------------------------------------------- the objective
@@ -141,7 +141,8 @@ class InBox(Stacked):
                 threshold = context[f"{name}/threshold"]
                 scale = params[f"{name}/scale"]
                 if self.precondition:
-                    threshold = threshold * plane_pace(scale, context[f"{name}/signed"], context[f"{name}/top"])
+                    shares = plane_shares(context[f"{name}/signed"], context[f"{name}/top"])
+                    threshold = threshold * plane_pace(scale, shares)
                 planes = shrink(planes, threshold, batch_dims=scale.dim())
             inside[f"{name}/planes"] = planes
         return inside
@@ -191,7 +192,7 @@ class LikePlainSGD(Stacked):
             top = context[f"{name}/top"]
             if f"{name}/planes" in params:
                 key = f"{name}/planes"
-                pace = plane_pace(scale, context[f"{name}/signed"], top)
+                pace = plane_pace(scale, plane_shares(context[f"{name}/signed"], top))
                 net = _net(params[key], context[f"{name}/signed"])
             else:
                 key = f"{name}/net"

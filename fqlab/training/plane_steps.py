@@ -7,6 +7,7 @@ worked out for all layers at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.functional import pad
 from fqlab.tensors import Weights
 from fqlab.training.sgd import Training
 
-__all__ = ["HIGHEST", "PlaneSteps", "PlaneWalk", "plane_pace"]
+__all__ = ["HIGHEST", "PlaneSteps", "PlaneWalk", "plane_pace", "plane_shares"]
 
 HIGHEST = 2.0
 """Bit variables live in [0, 2]; above 1 a value overflows into the next bit (BSQ §3.1)."""
@@ -24,16 +25,24 @@ GUARD = 1e-8
 """Under the root of the group norms; it bounds the penalty's slope at 0."""
 
 
-def plane_pace(scale: Tensor, signed: Tensor, top: Tensor) -> Tensor:
-    """κ = 1/(s² Σ_b (2^b/(2^n − 1))²): with κ times the learning rate, planes move weights as plain SGD does.
+def plane_shares(signed: Tensor, top: Tensor) -> Tensor:
+    """Σ_b (2^b/(2^n − 1))², how far all planes together move a weight, in units of s²: shape ``[*batch]``.
 
     Args:
-        scale: s, of shape ``[*batch]``.
         signed: ±2^b of the planes in use, ``[*batch, 2·planes]``.
         top: 2^n − 1, ``[*batch]``.
     """
-    shares = signed.square().sum(-1) / (2 * top.square())
-    return 1 / (scale.square() * shares).clamp(min=1e-12)
+    return signed.square().sum(-1) / (2 * top.square())
+
+
+def plane_pace(scale: Tensor, shares: Tensor) -> Tensor:
+    """κ = 1/(s² Σ_b (2^b/(2^n − 1))²): with κ times the learning rate, planes move weights as plain SGD does.
+
+    Args:
+        scale: s, of any shape.
+        shares: from :func:`plane_shares`, of the same shape.
+    """
+    return (scale.square() * shares).clamp(min=1e-12).reciprocal()
 
 
 @dataclass(frozen=True)
@@ -59,50 +68,68 @@ class _Layer:
     Attributes:
         all_planes: ``[clients, 2n, weights]``.
         planes: those in use by any client, ``[clients, 2, used, weights]``; the others are zero and stay zero.
+        used: how many these are.
         signed: ±2^b of all, ``[clients, 1, 2n]``.
         scale: ``[clients]``.
         codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
+        net: the same memory, ``[clients, 1, weights]``.
         seen: what the model sees, in the shape of the layer.
+        flat: the same memory, ``[clients, weights]``.
+        norms: of the planes in use, ``[clients, 2, used]``.
     """
 
     all_planes: Tensor
     planes: Tensor
+    used: int
     signed: Tensor
     scale: Tensor
     codes: Tensor
+    net: Tensor
     seen: Tensor
+    flat: Tensor
+    norms: Tensor
 
 
 @dataclass(frozen=True)
 class _Stack:
-    """The clients that still train.
+    """The clients that still train, and all that does not change from step to step.
 
     Attributes:
         layers: by name.
+        scales: theirs.
         top: 2^n − 1, ``[layers, clients]``.
-        price: λ·c of the group lasso, or its proximal threshold, ``[layers, clients]``.
+        price: λ·c of the group lasso, or its proximal threshold, ``[layers, clients, 1]``.
+        counted: the price of every bit that there is, else 0: ``[layers, clients, n]``.
         signed: ±2^b of planes in use, ``[layers, clients, 2, n]``.
+        shares: see :func:`plane_shares`, ``[layers, clients]``.
+        norms: of all layers' planes, ``[layers, clients, 2, n]``.
         codes: of all layers, in one piece.
         least, most: what each of them is clipped to.
     """
 
     layers: dict[str, _Layer]
+    scales: list[Tensor]
     top: Tensor
     price: Tensor
+    counted: Tensor
     signed: Tensor
+    shares: Tensor
+    norms: Tensor
     codes: Tensor
     least: Tensor
     most: Tensor
 
-    def scales(self) -> Tensor:
+    def scales_now(self) -> Tensor:
         """A copy of all scales as they are now, ``[layers, clients]``."""
-        return torch.stack([layer.scale for layer in self.layers.values()])
+        return torch.stack(self.scales)
 
 
 class PlaneWalk:
     """Moves planes in place: B ← clip(B − lr κ(±2^b ∂/∂net + λ c B/√(‖B‖² + 1e−8) + decay·B), 0, 2).
 
-    A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order, and always of the same parameters.
+    A step is :meth:`weights`, :meth:`pull_back`, :meth:`step`, in this order, and always of the same parameters. Views and
+    constants are made once: a small operation costs as much as a plane of 30 000 weights, and twice that where two threads
+    wait for the interpreter.
     """
 
     def __init__(self, rule: PlaneSteps, context: Weights, training: Training) -> None:
@@ -119,23 +146,22 @@ class PlaneWalk:
         self._signed = torch.stack([pad(each, (0, most - each.shape[2])) for each in signed])
         widths = torch.tensor(self._widths, dtype=torch.int64)
         self._has = (torch.arange(most, dtype=torch.int64) < widths.unsqueeze(1)).unsqueeze(1).float()
-        self._sides = torch.zeros_like(self._signed)
         self._stacks: dict[int, _Stack] = {}
         self._velocity: Weights = {}
 
     def weights(self, params: Weights, active: int | None) -> Weights:
         """What the model sees: s·Round[clip(net, ±(2^n − 1))]/(2^n − 1) in place of planes and scales."""
         now = self._now = self._stack(params)
-        self._scales = now.scales()
+        self._scales = now.scales_now()
         self._units = self._scales / now.top
         for layer in now.layers.values():
-            torch.bmm(layer.signed, layer.all_planes, out=layer.codes.unsqueeze(1))
+            torch.bmm(layer.signed, layer.all_planes, out=layer.net)
         torch.minimum(now.codes, now.most, out=now.codes)  # a clamp between tensors takes ten times as long
         torch.maximum(now.codes, now.least, out=now.codes).round_()
-        self._norms = None if self.rule.proximal else self._group_norms()
+        self._roots = None if self.rule.proximal else torch.sqrt_(self._group_norms().square_().add_(GUARD))
         seen = {name: value for name, value in params.items() if not name.endswith(("/planes", "/scale"))}
-        for (name, layer), unit in zip(now.layers.items(), self._units.unsqueeze(2), strict=True):
-            torch.mul(layer.codes, unit, out=layer.seen.view(layer.codes.shape))
+        for (name, layer), unit in zip(now.layers.items(), self._units.unsqueeze(2).unbind(), strict=True):
+            torch.mul(layer.codes, unit, out=layer.flat)
             seen[name] = layer.seen
         return seen
 
@@ -143,29 +169,30 @@ class PlaneWalk:
         """Gradients of scales, and for ``name/planes`` those in the weights that the model sees, as they come."""
         now = self._now
         gradients = {name: slope for name, slope in slopes.items() if name not in now.layers}
-        for (name, layer), top in zip(now.layers.items(), now.top, strict=True):
-            along = torch.linalg.vecdot(slopes[name].reshape(layer.codes.shape), layer.codes)
+        along = [torch.linalg.vecdot(slopes[n].reshape(each.codes.shape), each.codes) for n, each in now.layers.items()]
+        by_scale = torch.stack(along) / now.top
+        for name, slope in zip(now.layers, (by_scale if self._many else by_scale.squeeze(1)).unbind(), strict=True):
             gradients[f"{name}/planes"] = slopes[name]
-            gradients[f"{name}/scale"] = (along / top).view(params[f"{name}/scale"].shape)
+            gradients[f"{name}/scale"] = slope
         return gradients
 
     def cost(self) -> Tensor | float:
         """The penalty of every client, Σ_l λ c_l Σ_b √(‖B_l^(b)‖² + 1e−8)."""
-        if self._norms is None:
+        if self._roots is None:
             return 0.0
-        roots = (self._norms.square() + GUARD).sqrt_().mul_(self._has).sum(2)
-        each = (self._now.price * roots).sum(0)
+        each = (self._now.counted * self._roots).sum((0, 2))
         return each if self._many else each[0]
 
     def step(self, params: Weights, gradients: Weights, noise: Weights, active: int | None) -> Weights:
         """Planes and scales after a step, in their own memory; ``gradients`` are from :meth:`pull_back`."""
         now = self._now.layers
-        pull, push = self._rates()
-        for k, (name, layer) in enumerate(now.items()):
+        for (name, layer), pull, push in zip(now.items(), *self._rates(), strict=True):
             slope = gradients[f"{name}/planes"].reshape(len(layer.codes), 1, 1, -1)
-            rows = slice(self._used[k])
-            self._move(name, layer.planes, slope, pull[k, :, :, rows], push[k, :, :, rows])
-        self._rescale(torch.stack([gradients[f"{name}/scale"].view(-1) for name in now]))
+            if layer.used < push.shape[2]:
+                pull, push = pull[:, :, : layer.used], push[:, :, : layer.used]
+            self._move(name, layer.planes, slope, pull, push)
+        slopes = torch.stack([gradients[f"{name}/scale"] for name in now])
+        self._rescale(slopes if self._many else slopes.unsqueeze(1))
         if self.rule.proximal:
             self._shrink()
         return {key: params[key] for name in now for key in (f"{name}/planes", f"{name}/scale")}
@@ -179,7 +206,10 @@ class PlaneWalk:
 
     def _views(self, params: Weights, clients: int) -> _Stack:
         top = self._top[:, :clients]
+        price = self._price[:, :clients].unsqueeze(2)
         signed = self._signed[:, :clients]
+        shares = plane_shares(signed.flatten(2), top)
+        norms = torch.zeros_like(signed)
         sizes = [
             params[f"{name}/planes"].numel() // (2 * width)
             for name, width in zip(self.rule.layers, self._widths, strict=True)
@@ -187,58 +217,73 @@ class PlaneWalk:
         codes = torch.empty(sum(sizes), dtype=torch.float32)
         most = torch.cat([row.repeat_interleave(size // clients) for row, size in zip(top, sizes, strict=True)])
         layers = {
-            name: self._layer(k, params[f"{name}/planes"], params[f"{name}/scale"], part)
+            name: self._layer(k, params[f"{name}/planes"], params[f"{name}/scale"], part, norms[k])
             for k, (name, part) in enumerate(zip(self.rule.layers, codes.split(sizes), strict=True))
         }
-        return _Stack(layers, top, self._price[:, :clients], signed, codes, -most, most)
+        scales = [layer.scale for layer in layers.values()]
+        return _Stack(layers, scales, top, price, price * self._has, signed, shares, norms, codes, -most, most)
 
-    def _layer(self, k: int, planes: Tensor, scale: Tensor, codes: Tensor) -> _Layer:
+    def _layer(self, k: int, planes: Tensor, scale: Tensor, codes: Tensor, norms: Tensor) -> _Layer:
         clients = scale.numel()
         width = self._widths[k]
-        flat = planes.view(clients, 2, width, -1)
+        used = self._used[k]
+        by_bit = planes.view(clients, 2, width, -1)
         lead = scale.dim()
+        seen = torch.empty(planes.shape[:lead] + planes.shape[lead + 2 :], dtype=torch.float32)
+        codes = codes.view(clients, -1)
         return _Layer(
-            all_planes=flat.flatten(1, 2),
-            planes=flat[:, :, : self._used[k]],
+            all_planes=by_bit.flatten(1, 2),
+            planes=by_bit[:, :, :used],
+            used=used,
             signed=self._signed[k, :clients, :, :width].reshape(clients, 1, -1),
             scale=scale.view(clients),
-            codes=codes.view(clients, -1),
-            seen=torch.empty(planes.shape[:lead] + planes.shape[lead + 2 :], dtype=torch.float32),
+            codes=codes,
+            net=codes.unsqueeze(1),
+            seen=seen,
+            flat=seen.view(codes.shape),
+            norms=norms[:, :, :used],
         )
 
     def _group_norms(self) -> Tensor:
         """Norm of every bit's group, positive and negative part together: ``[layers, clients, n]``."""
-        sides = self._sides[:, : self._now.top.shape[1]]
-        for side, layer in zip(sides, self._now.layers.values(), strict=True):
-            torch.linalg.vector_norm(layer.planes, dim=3, out=side[:, :, : layer.planes.shape[2]])
-        return torch.linalg.vector_norm(sides, dim=2)
+        for layer in self._now.layers.values():
+            torch.linalg.vector_norm(layer.planes, dim=3, out=layer.norms)
+        return torch.linalg.vector_norm(self._now.norms, dim=2)
 
     def _pace(self, scales: Tensor) -> Tensor:
         """κ of every layer at ``scales``: ``[layers, clients]``; 1 without preconditioning."""
         now = self._now
         if not self.rule.precondition:
             return torch.ones_like(now.top)
-        return plane_pace(scales, now.signed.flatten(2), now.top)
+        return plane_pace(scales, now.shares)
 
-    def _rates(self) -> tuple[Tensor, Tensor]:
-        """What a plane and what ∂/∂(what the model sees) are multiplied with in κ·gradient: ``[layers, clients, 2, n, 1]``."""
+    def _rates(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """For every layer what its planes, and ∂/∂(what the model sees), are multiplied with: see :meth:`_move`.
+
+        Shapes ``[clients, 1, n, 1]`` and ``[clients, 2, n, 1]``.
+        """
         now = self._now
-        pace = self._pace(self._scales).view(*now.top.shape, 1, 1, 1)
-        push = now.signed.unsqueeze(4) * (pace * self._units.view(pace.shape))
-        pull = pace * self.training.weight_decay
-        if self._norms is not None:
-            roots = (self._norms.square() + GUARD).sqrt_()
-            pull = pull + pace * (now.price.unsqueeze(2) / roots)[:, :, None, :, None]
-        return pull.expand_as(push), push
+        pace = self._pace(self._scales)
+        push = now.signed.unsqueeze(4) * (pace * self._units).view(*pace.shape, 1, 1, 1)
+        pull = (pace * self.training.weight_decay).unsqueeze(2)
+        if self._roots is not None:
+            pull = pull + pace.unsqueeze(2) * (now.price / self._roots)
+        if not self.training.momentum:
+            pull = 1 - self.training.lr * pull
+        pull = pull.expand(*pace.shape, now.signed.shape[3])
+        return pull[:, :, None, :, None].unbind(), push.unbind()
 
     def _move(self, name: str, planes: Tensor, slope: Tensor, pull: Tensor, push: Tensor) -> None:
-        """Planes ``[clients, 2, used, weights]`` of a layer after a step."""
+        """Planes ``[clients, 2, used, weights]`` of a layer after a step along pull·B + push·slope.
+
+        Without momentum ``pull`` is 1 − lr·pull already, worked out for all layers at once.
+        """
         lr = self.training.lr
         if self.training.momentum:
             velocity = self._momentum(name, planes).addcmul_(planes, pull).addcmul_(push, slope)
             planes.sub_(velocity, alpha=lr)
         else:
-            planes.mul_(1 - lr * pull).addcmul_(push, slope, value=-lr)
+            planes.mul_(pull).addcmul_(push, slope, value=-lr)
         planes.clamp_(0, HIGHEST)
 
     def _momentum(self, key: str, like: Tensor) -> Tensor:
@@ -266,7 +311,7 @@ class PlaneWalk:
     def _shrink(self) -> None:
         """Group soft-threshold of all planes, at the pace of the scales as they are now."""
         norms = self._group_norms()
-        threshold = (self._now.price * self._pace(self._now.scales())).unsqueeze(2)
+        threshold = self._now.price * self._pace(self._now.scales_now()).unsqueeze(2)
         factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)[:, :, None, :, None]
         for each, layer in zip(factor, self._now.layers.values(), strict=True):
-            layer.planes.mul_(each[:, :, : layer.planes.shape[2]])
+            layer.planes.mul_(each[:, :, : layer.used])

@@ -341,6 +341,47 @@ def test_a_panel_fits_every_screen(browser, site, width, height, scheme):
     context.close()
 
 
+CUT = """([abouts]) => abouts.flatMap((about) => {
+    const { section, constructor: Player } = fqlab.players[0];
+    const stage = new Player(section, { ...about, sweeps: [], clicks: [] }, null).stage, cut = [];
+    for (const button of stage.querySelectorAll('.fq-presets button')) {
+        for (const pressed of ['true', 'false']) {
+            button.setAttribute('aria-pressed', pressed);
+            if (button.scrollWidth > button.clientWidth) cut.push(button.innerText);
+        }
+    }
+    for (const label of stage.querySelectorAll('label, output, h4, .fq-buttons button'))
+        if (label.scrollWidth > label.clientWidth + 1) cut.push(label.innerText);
+    for (const select of stage.querySelectorAll('select')) {
+        const free = select.cloneNode(true);  // as wide as its longest option
+        free.style.cssText = 'width: max-content; position: absolute;';
+        select.parentNode.append(free);
+        if (free.offsetWidth > select.offsetWidth)
+            cut.push([...select.options].map((o) => o.text).sort((a, b) => b.length - a.length)[0]);
+        free.remove();
+    }
+    return cut.map((words) => `${about.name}: ${words}`);
+})"""
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 390])
+def test_no_word_of_a_control_is_cut_off(browser, site, width):
+    """Of any panel: all are built here without their states."""
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = open_panel(context, site, STEMS[0]).page
+    assert page.evaluate(CUT, [[specification(getattr(panels, name)) for name in panels.PANELS]]) == []
+    context.close()
+
+
+def test_a_pressed_preset_is_as_wide_as_before(played):
+    widths = "() => [...document.querySelectorAll('.fq-presets button')].map((button) => button.offsetWidth)"
+    before = played.page.evaluate(widths)
+    for button in played.page.locator(".fq-presets button").all():
+        button.click()
+        played.page.wait_for_function("() => document.querySelector('.fq-presets [aria-pressed=true]')")
+        assert played.page.evaluate(widths) == before
+
+
 def test_a_projector_gets_the_whole_window(context, site):
     panel = open_panel(context, site, STEMS[0])
     panel.page.get_by_role("button", name="Large").click()

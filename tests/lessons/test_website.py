@@ -272,6 +272,32 @@ def test_in_a_browser_without_network(browser, built, width):
     page.close()
 
 
+COVERED = """[...document.querySelectorAll('table:has(thead)')].filter((table) => {
+    const [head, row] = [table.tHead.rows[0].cells[0], table.tBodies[0] && table.tBodies[0].rows[0]];
+    return row && row.offsetParent && head.getBoundingClientRect().bottom > row.getBoundingClientRect().top + 2;
+}).map((table) => table.innerText.slice(0, 40))"""
+"""Tables whose head lies over their first row, on a page that was not scrolled."""
+
+
+@pytest.mark.parametrize("width", [360, 320])
+def test_no_page_is_wider_than_a_phone(browser, built, width):
+    """Wide formulas and tables scroll in boxes of their own."""
+    page = browser.new_page(viewport={"width": width, "height": 740})
+    pages = sorted(built.glob("*.html"))
+    assert len(pages) > 15
+    wide = "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+    for path in pages:
+        page.goto(path.as_uri())
+        page.wait_for_load_state("load")
+        assert max(page.evaluate(wide)) <= width, path.name
+        assert page.evaluate(COVERED) == [], path.name
+    page.goto((built / "01_federated_averaging.html").as_uri())
+    box = "box => [box.clientWidth, box.scrollWidth]"
+    boxes = [formula.evaluate(box) for formula in page.locator(".formula").all()]
+    assert any(inside < whole for inside, whole in boxes), "the one that was wider than the page"
+    page.close()
+
+
 def test_slides_turn_by_keys_and_fit(browser, decks):
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.goto((decks / "00_tour.html").as_uri())

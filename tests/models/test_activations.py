@@ -34,6 +34,13 @@ def test_gradient_passes_straight_through_and_reaches_the_learned_clip_where_it_
     assert not list(QuantizedActivation(nn.ReLU(), 4).parameters())
 
 
+def test_gradient_of_relu6_ends_at_both_edges():
+    """As in PyTorch's own: a value at 0 or 6 does not move."""
+    x = torch.tensor([-1.0, 0.0, 2.0, 6.0, 7.0], requires_grad=True)
+    QuantizedActivation(nn.ReLU(), 4)(x).sum().backward()
+    assert x.grad.tolist() == [0, 0, 1, 0, 0]
+
+
 def test_an_activation_that_is_all_zero_stays_zero():
     assert torch.equal(QuantizedActivation(nn.ReLU(), 4)(-torch.ones(3)), torch.zeros(3))
 

@@ -59,6 +59,24 @@ def test_forward_pass_in_numpy():
     np.testing.assert_allclose(net(x.float()).detach().numpy(), h, rtol=1e-4, atol=1e-5)
 
 
+def in_the_published_order(net, x):
+    """Every point's ReLU before the maximum over points (Qi et al. 2017)."""
+    for name in net.POINT:
+        x = getattr(net, name)(x).relu()
+    hidden, last = (getattr(net, name) for name in net.HEAD)
+    return last(hidden(net.norm(x.amax(1))).relu())
+
+
+def test_the_last_relu_may_follow_the_maximum():
+    net, x = network(), some_clouds(3)
+    x = torch.cat([x, x[:, :4]], dim=1)  # a cloud with points that repeat: several of them are the largest
+    outputs = net(x), in_the_published_order(net, x)
+    assert torch.equal(*outputs)
+    slopes = [torch.autograd.grad(out.square().sum(), list(net.parameters())) for out in outputs]
+    for ours, published in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours, published)
+
+
 def test_size_and_quantizable_weights():
     net = network()
     expected = [(3, 32), (32, 64), (64, 128), (128, 64), (64, 6)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from fqlab import panels
@@ -17,14 +19,17 @@ from fqlab.federation import Experiment
 from fqlab.panels.gallery import picture_class
 from fqlab.panels.lru import LRUCache
 from fqlab.panels.views import figures as view
-from fqlab.papers import claim, ruling
+from fqlab.papers import ruling
 from fqlab.papers.charts import CHARTS, chart
-from fqlab.papers.charts.drawing import marks
+from fqlab.papers.charts.drawing import data, marks
 from fqlab.papers.charts.model import Point
+from fqlab.papers.claims import Observation
 from fqlab.papers.claims.table import value_text
 from fqlab.papers.reproduce import run_row, seed_by_seed
 from fqlab.plots.charts import Card, Rebuilt
 from fqlab.plots.picture import draw
+
+MNIST = "05-rounds-mnist"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +91,10 @@ def test_the_claim_on_the_card_is_the_one_of_the_ledger(panel, name):
         if not mark.point.claim:
             assert "no row" in lines["claim"]
             continue
-        row = claim(mark.point.claim)
+        row = mark.point.ledger
+        if isinstance(row, Observation):
+            assert lines["ledger"] == f"{row.says} [{row.id}]; an observation, without verdict"
+            continue
         told = ruling(row)
         assert lines["claim"] == f"{row.says} [{row.id}]"
         assert lines["verdict"].startswith(f"{told.verdict} ({told.scale})")
@@ -143,6 +151,29 @@ def test_a_seed_takes_the_place_of_the_mean(panel):
     panel.reset()
 
 
+def test_a_seed_that_was_not_run_leaves_a_gap_and_the_card_says_so(panel):
+    number, mark = next((n, m) for n, m in zip(walk(MNIST), marks(chart(MNIST)), strict=True) if m.single)
+    panel.set(figure=MNIST, point=number, seed="1")
+    assert np.isnan(panel.frame.pictures[Rebuilt].arms[mark.arm].y[mark.place])
+    assert "not run under this seed" in card(panel)[""]
+    panel.set(seed="0")
+    assert f"{mark.result.value:.5g} (one seed)" in card(panel)[""]
+    panel.set(seed="mean")
+    assert "(one seed)" in card(panel)[""]
+    panel.reset()
+
+
+def test_points_of_one_seed_are_white_inside():
+    arms = data(chart(MNIST)).arms
+    picture = draw(Rebuilt, data(chart(MNIST)))
+    assert picture.alt.count("(one seed)") == sum(sum(arm.single) for arm in arms)
+    holes = next(
+        a for a in picture.figure.findobj(Line2D) if a.get_markerfacecolor() == "#ffffff" and a.get_markersize() < 4
+    )
+    assert len(holes.get_xdata()) == sum(sum(arm.single) for arm in arms) > 0
+    assert set(holes.get_ydata()) == {y for arm in arms for y, one in zip(arm.y, arm.single, strict=True) if one}
+
+
 def test_a_point_is_run_again_and_put_into_the_picture(panel, monkeypatch):
     monkeypatch.setattr(view, "_RUNS", LRUCache(4))
     panel.set(figure="03-mse", point=4, again=True)
@@ -167,13 +198,12 @@ def test_what_runs_again_is_the_recipe_of_the_point_at_scale_demo(panel, monkeyp
 
     monkeypatch.setattr(view, "seed_by_seed", noted)
     monkeypatch.setattr(view, "_RUNS", LRUCache(4))
-    panel.set(figure="05-rounds-mnist", point=3, again=True)
+    panel.set(figure=MNIST, point=3, again=True)
     assert panel.wait(60)
     assert "Press Run" in panel.status.text, "what takes long waits for the button"
     panel.start()
     assert panel.wait(60)
-    twin = chart("05-rounds-mnist").points[2].again
-    assert asked == [(twin[0], dict(twin[1]), 3, "demo")]
+    assert asked == [("clipped:round_accuracy", {"arm": "float", "after": 20}, 3, "demo")]
     panel.reset()
 
 

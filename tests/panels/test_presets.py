@@ -150,7 +150,7 @@ HEADLINES: dict[str, dict[str, tuple[str, float, float]]] = {
     },
     "figures": {
         "OCTAV": (POINT, 0.38, 0.45),
-        "Clipped": (POINT, 38, 40),
+        "Clipped": (POINT, 85.4, 85.6),
         "Robust": (POINT, 90, 95),
         "BSQ": (POINT, 8, 8),
         "FedMPQ": (POINT, 10, 70),

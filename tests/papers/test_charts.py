@@ -29,9 +29,9 @@ AXES = {
         "full precision", "OCTAV, nearest", "OCTAV, stochastic", "OCTAV, inverse error", "max |w|, nearest",
         "max |w|, stochastic", "OCTAV, 4-2-2-4",
     ]),
-    "05-rounds-mnist": ("communication round", "5 10", "test accuracy (%)", [
+    "05-rounds-mnist": ("communication round", "5 10 20 30 40", "test accuracy (%)", [
         "full precision", "OCTAV, nearest", "OCTAV, stochastic", "OCTAV, inverse error", "max |w|, nearest",
-        "max |w|, stochastic", "OCTAV, 4-2-2-4",
+        "max |w|, stochastic", "OCTAV, 4-2-2-4", "OCTAV, 4-4-4-4", "level-aware, stoch.", "level-aware, nearest",
     ]),
     "06-widths": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
                   ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
@@ -108,12 +108,14 @@ def test_our_points_are_the_stored_ones_with_their_spread(shown):
             continue
         kept = stored(shown, mark.point)
         assert kept == kept.signed(), "a number was changed by hand"
-        assert len(kept.values) == shown.seeds >= 3
+        assert len(kept.values) == (mark.point.seeds or shown.seeds)
+        assert shown.seeds >= 3
+        assert arm.single[mark.place] == mark.single == (len(kept.values) == 1)
         assert kept.scale == shown.scale
         assert (kept.recipe, dict(kept.args)) == (mark.point.recipe, dict(mark.point.args))
         assert arm.x[mark.place] == mark.point.x
         assert arm.y[mark.place] == pytest.approx(np.mean(kept.values))
-        assert arm.spread[mark.place] == pytest.approx(np.std(kept.values, ddof=1))
+        assert arm.spread[mark.place] == pytest.approx(0 if mark.single else np.std(kept.values, ddof=1))
 
 
 def test_one_seed_shows_its_own_values_and_no_spread(shown):
@@ -121,7 +123,9 @@ def test_one_seed_shows_its_own_values_and_no_spread(shown):
         picture = data(shown, seed)
         for mark in marks(shown):
             if isinstance(mark.point, Point):
-                assert picture.arms[mark.arm].y[mark.place] == mark.result.values[seed]
+                drawn = picture.arms[mark.arm].y[mark.place]
+                run = mark.result.values[seed:][:1]  # nothing where one seed is all there is
+                assert (drawn,) == run if run else np.isnan(drawn)
         assert not any(any(arm.spread) for arm in picture.arms)
 
 
@@ -191,10 +195,23 @@ def test_the_experiment_of_every_point_reads_back(shown):
 def test_the_experiment_of_a_long_run_is_the_one_that_was_run():
     for name in ("05-rounds-mnist", "06-widths-fashion"):
         for point in chart(name).points:
-            for seed in range(3):
+            for seed in range(point.seeds or 3):
                 kept = read(committed() / chart(name).source / f"small-{point.args['arm']}.{seed}.json")
                 assert Experiment.from_toml(kept.experiment) == point.experiment(seed=seed)
     assert chart("08-layers").points[0].experiment(seed=1).seed == weak_clients.SEEDS[1]
+
+
+def test_every_stored_curve_of_clipped_runs_is_in_its_figure_to_its_last_round():
+    """Of two runs that differ in length alone the shorter may be left out where the longer was evaluated."""
+    shown = chart("05-rounds-mnist")
+    drawn = {(p.args["arm"].rpartition("-40")[0] or p.args["arm"], p.x): p.seeds for p in shown.points}
+    stored_seeds: dict[tuple[str, float], set[int]] = {}
+    for path in sorted((committed() / "clipped").glob("small-*.json")):
+        run = read(path)
+        arm = run.arm.removeprefix("small-").removesuffix("-40")
+        for after in run.curve["round"]:
+            stored_seeds.setdefault((arm, after), set()).add(run.seed)
+    assert drawn == {place: len(seeds) for place, seeds in stored_seeds.items()}
 
 
 @pytest.mark.parametrize(

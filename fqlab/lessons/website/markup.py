@@ -23,6 +23,8 @@ BARS = re.compile(r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02016;)</mo>')
 CLAIMS = re.compile(r"<tr>\s*<th>(?:claim|observation)</th>")
 """The head of a table of claims, which sorts, and is a list of cards on a telephone."""
 OUTSIDE = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+LONG = 24
+"""Letters of a formula's source that fit beside each other on the narrowest phone."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _renderer_class() -> type:
             return f'<div class="math">{mathml(body, block=True)}</div>'
 
         def inline_math(self, body: str) -> str:
-            return mathml(body)
+            """A long one may be wider than a phone: it gets a box to scroll in."""
+            return f'<span class="formula">{mathml(body)}</span>' if len(body) > LONG else mathml(body)
 
         def latex_environment(self, name: str, body: str) -> str:
             return self.block_math(f"\\begin{{{name}}}{body}\\end{{{name}}}")

@@ -22,8 +22,8 @@ from fqlab.plots.spots import Tip
 
 __all__ = ["Figures", "State", "picked"]
 
-MOST = 51
-"""Where the slider ends: the largest figure has 48 points."""
+MOST = 64
+"""Where the slider ends: the largest figure has 48 points, and may grow."""
 SEEDS = {"mean": "mean ± spread", "0": "the first", "1": "the second", "2": "the third"}
 
 
@@ -32,7 +32,7 @@ class State(Settings):
     """Everything the pictures depend on."""
 
     figure: str = control("07-layers", label="Figure", choices=TITLES, group="Figure")
-    arm: int = control(0, label="Arm (0: all)", low=0, high=8, help="looks at one arm; the point then walks along it")
+    arm: int = control(0, label="Arm (0: all)", low=0, high=10, help="looks at one arm; the point then walks along it")
     seed: str = control("mean", label="Seeds", choices=SEEDS)
     point: int = control(
         1,
@@ -56,7 +56,7 @@ class Figures(Panel):
     rows = ((Rebuilt,), (Card,))
     presets = {
         "OCTAV": {"figure": "03-mse"},
-        "Clipped": {"figure": "05-rounds"},
+        "Clipped": {"figure": "05-rounds-mnist"},
         "Robust": {"figure": "06-widths"},
         "BSQ": {},
         "FedMPQ": {"figure": "08-epochs"},
@@ -167,7 +167,10 @@ def _value(shown: Chart, mark: Mark, seed: int = MEAN) -> str:
     point = mark.point
     if not isinstance(point, Point) or mark.result is None:
         return f"{number(float(f'{mark.value():.4g}'))} ({getattr(point, 'provenance', 'not stored')})"
-    return value_text(shown.row(point), mark.result) if seed == MEAN else f"{mark.value(seed):.5g}"
+    if seed >= len(mark.result.values):
+        return "not run under this seed"
+    value = value_text(shown.row(point), mark.result) if seed == MEAN else f"{mark.value(seed):.5g}"
+    return f"{value} (one seed)" if mark.single else value
 
 
 def _summary(experiment: Experiment) -> str:

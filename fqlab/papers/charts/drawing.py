@@ -34,17 +34,29 @@ class Mark:
     result: Result | None = None
 
     def value(self, seed: int = MEAN) -> float:
-        """What is drawn: the mean, or the value of one seed; NaN where nothing is stored."""
+        """What is drawn: the mean, or the value of one seed; NaN where nothing is stored or that seed was not run."""
         if isinstance(self.point, Published):
             return self.point.value
         if self.result is None:
             return math.nan
-        return self.result.value if seed == MEAN else self.result.values[seed]
+        return seeded(self.result, seed)
+
+    @property
+    def single(self) -> bool:
+        """Whether it rests on one seed: nothing is known about its spread."""
+        return self.result is not None and len(self.result.seeds) == 1
 
     @property
     def spread(self) -> float:
         """Standard deviation over the seeds; 0 where there is none."""
         return self.result.spread if self.result else 0.0
+
+
+def seeded(result: Result, seed: int) -> float:
+    """The mean of a result, or the value of one of its seeds; NaN where that seed was not run."""
+    if seed == MEAN:
+        return result.value
+    return result.values[seed] if seed < len(result.values) else math.nan
 
 
 @cache
@@ -82,7 +94,7 @@ def data(
     arms = tuple(_arm(chart, every, k, seed, only) for k in range(len(chart.arms)))
     fresh = None
     if again is not None:
-        fresh = (again.value if seed == MEAN else again.values[seed], again.spread)
+        fresh = (seeded(again, seed), again.spread)
     here = (picked.arm, picked.place) if picked else None
     return Rebuilt.Data(
         chart.finding(values), chart.setup, _scale(chart.x), _scale(chart.y), arms, chart.bars, here, fresh, tips
@@ -98,8 +110,9 @@ def _arm(chart: Chart, every: Sequence[Mark], k: int, seed: int, only: int | Non
         tuple(m.spread if seed == MEAN else 0.0 for m in mine),
         published=any(isinstance(m.point, Published) for m in mine),
         shown=only is None or only == k,
+        single=tuple(m.single for m in mine),
     )
 
 
 def _scale(axis: Axis) -> Scale:
-    return Scale(axis.label, axis.places, axis.low, axis.high, axis.log, axis.low == -0.5)
+    return Scale(axis.label, axis.places, axis.low, axis.high, axis.log, axis.apart)

@@ -25,6 +25,7 @@ class Axis:
         low, high: its ends.
         log: whether it is logarithmic.
         say: how a sentence names a place, with {} for its words.
+        apart: width over which the arms are spread at a place, so that their bars of spread can be told apart.
     """
 
     label: str
@@ -33,11 +34,12 @@ class Axis:
     high: float
     log: bool = False
     say: str = "{}"
+    apart: float = 0.0
 
     @classmethod
     def categories(cls, label: str, *words: str, say: str = "{}") -> Axis:
         """Things in an order, or numbers that are not evenly spaced."""
-        return cls(label, tuple(enumerate(words)), -0.5, len(words) - 0.5, say=say)
+        return cls(label, tuple(enumerate(words)), -0.5, len(words) - 0.5, say=say, apart=0.45)
 
     def at(self, x: float) -> str:
         """A place in words: ``2``."""
@@ -58,6 +60,7 @@ class Point:
         experiment: ``seed`` -> the federation behind it.
         claim: id of the row of the ledger that it bears on; empty where none does.
         again: recipe and args that compute it at scale demo, where its own scale is another.
+        seeds: how many it has, where that is not as in the whole figure.
     """
 
     arm: str
@@ -67,6 +70,7 @@ class Point:
     experiment: Callable[..., Experiment] = field(compare=False)
     claim: str = ""
     again: tuple[str, Mapping[str, Any]] | None = None
+    seeds: int | None = None
 
     @property
     def ledger(self) -> Row | None:
@@ -112,7 +116,7 @@ class Chart:
         points, published: what stands in it.
         finding: writes the headline.
         bars: columns from zero instead of lines.
-        seeds: of each point.
+        seeds: of each point that does not say how many it has.
         paper: which of the source's papers it is of.
     """
 
@@ -137,16 +141,14 @@ class Chart:
 
     def row(self, point: Point) -> Row:
         """What computes a point at the scale of the figure."""
-        return self._as_row(point, point.recipe, point.args, self.scale)
+        return self._as_row(point, point.recipe, point.args, self.scale, point.seeds or self.seeds)
 
     def again(self, point: Point) -> Row | None:
         """What computes a point at scale demo, if anything does."""
         if point.again is not None:
-            return self._as_row(point, *point.again, "demo")
+            return self._as_row(point, *point.again, "demo", self.seeds)
         return self.row(point) if self.scale == "demo" else None
 
-    def _as_row(self, point: Point, recipe: str, args: Mapping[str, Any], scale: str) -> Row:
+    def _as_row(self, point: Point, recipe: str, args: Mapping[str, Any], scale: str, seeds: int) -> Row:
         says = f"{self.y.label}, {point.arm}, {self.x.said(point.x)}"
-        return Observation(
-            self.id(point), self.source, says, recipe=recipe, args=args, seeds=self.seeds, scales=(scale,)
-        )
+        return Observation(self.id(point), self.source, says, recipe=recipe, args=args, seeds=seeds, scales=(scale,))

@@ -1,4 +1,4 @@
-"""Clipped uniform quantization on MNIST: the paper's network, 30 clients, class-balanced split, SGD .01 / .9 / 1e-4."""
+"""Clipped quantization on MNIST and CIFAR-10: the paper's network, 30 clients, class-balanced split, its local training."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from fqlab.federation import Experiment
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
+__all__ = ["ARMS", "LONG", "TABLE", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
 
 TWO: dict[str, Any] = {"bits": "2-2-2-2", "averaging": "size"}
+FOUR: dict[str, Any] = {"bits": "4-4-4-4", "averaging": "size"}
 TABLE: dict[str, dict[str, Any]] = {
     "float": {},
     "octav-nearest": TWO,
@@ -38,7 +39,7 @@ THRICE = ("float", "octav-stochastic", "octav-nearest", "max-abs-nearest")
 LONG: dict[str, dict[str, Any]] = {
     **{name: TABLE[name] for name in THRICE},
     "4224": TABLE["4224"],
-    "4444": {"bits": "4-4-4-4", "averaging": "size"},
+    "4444": FOUR,
     "level-aware-nearest": {**TWO, "level_aware": True},
     "level-aware-stochastic": {**TWO, "level_aware": True, "rounding": "stochastic"},
     "max-abs-stochastic": TABLE["max-abs-stochastic"],
@@ -54,13 +55,30 @@ ARMS |= {
     )
     for name, options in LONG.items()
 }
-ARMS |= {
-    ("paper", name): Arm(
-        "clipped", f"paper-{name}", replace(experiment(options), reduce={}, rounds=200, evaluate_every=20)
-    )
-    for name, options in TABLE.items()
+PAPER = {
+    name: replace(experiment(options), reduce={}, rounds=200, evaluate_every=20) for name, options in TABLE.items()
 }
-"""(scale, name) -> arm, in the order in which they are worth running; the last at scale small go on for 40 rounds."""
+"""The code's 200 rounds of all images."""
+ARMS |= {("paper", name): Arm("clipped", f"paper-{name}", settings) for name, settings in PAPER.items()}
+ARMS |= {
+    ("paper", f"{name}-50"): Arm("clipped", f"paper-{name}-50", replace(PAPER[name], rounds=50, evaluate_every=10))
+    for name in ("float", "octav-stochastic", "octav-nearest")
+}
+CIFAR: dict[str, dict[str, Any]] = {
+    "cifar-float": {},
+    "cifar-4444-nearest": FOUR,
+    "cifar-4444-stochastic": {**FOUR, "rounding": "stochastic"},
+}
+"""Arm -> settings on CIFAR-10, with the widths of the public code's files."""
+ARMS |= {
+    (scale, name): Arm("clipped", f"{scale}-{name}", replace(experiment(options), dataset="cifar10", **size))
+    for scale, size in {
+        "small": dict(reduce={"train": 20_000}, rounds=15),
+        "paper": dict(reduce={}, rounds=200, evaluate_every=20),
+    }.items()
+    for name, options in CIFAR.items()
+}
+"""(scale, name) -> arm, in the order in which they are worth running; a number at the end is that of the rounds."""
 
 
 def accuracy(seed: int, scale: str, arm: str) -> float:
@@ -79,7 +97,7 @@ def gain(seed: int, scale: str, arm: str, over: str) -> float:
     return accuracy(seed, scale, arm) - accuracy(seed, scale, over)
 
 
-def traffic(seed: int, scale: str, arm: str) -> float:
-    """Bytes up in full precision over an arm's: packets, whole."""
-    full, ours = (obtain(ARMS[scale, name], seed).curve["bytes_up"][-1] for name in ("float", arm))
-    return full / ours
+def traffic(seed: int, scale: str, arm: str, full: str = "float") -> float:
+    """Bytes up of the arm in full precision over an arm's: packets, whole."""
+    plain, ours = (obtain(ARMS[scale, name], seed).curve["bytes_up"][-1] for name in (full, arm))
+    return plain / ours

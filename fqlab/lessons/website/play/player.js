@@ -42,7 +42,7 @@
     }
 
     preset(name, base) {
-      const button = element("button", { type: "button", "aria-pressed": "false" }, name);
+      const button = element("button", { type: "button", "aria-pressed": "false", "data-words": name }, name);
       button.addEventListener("click", () => this.go(this.about.bases[base]));
       return button;
     }

@@ -21,6 +21,8 @@ CHARTS: dict[str, str] = {
     "06-kurtosis": "robust",
     "07-layers": "bsq",
     "07-reweighing": "bsq",
+    "07-layers-fashion": "bsq",
+    "07-reweighing-fashion": "bsq",
     "08-layers": "fedmpq",
     "08-epsilon": "fedmpq",
     "08-lambda": "fedmpq",
@@ -28,6 +30,8 @@ CHARTS: dict[str, str] = {
     "08-clients": "fedmpq",
     "09-accuracy": "lottery",
     "09-bytes": "lottery",
+    "09-accuracy-mnist": "lottery",
+    "09-bytes-mnist": "lottery",
 }
 """Name -> the module of this package that has it in its ``CHARTS``."""
 TITLES = {
@@ -39,6 +43,8 @@ TITLES = {
     "06-kurtosis": "KURE: bits and target",
     "07-layers": "BSQ: bits by layer",
     "07-reweighing": "BSQ: reweighed or not",
+    "07-layers-fashion": "BSQ: layers, Fashion",
+    "07-reweighing-fashion": "BSQ: reweighed, Fashion",
     "08-layers": "FedMPQ: bits by layer",
     "08-epsilon": "FedMPQ: ε",
     "08-lambda": "FedMPQ: λ",
@@ -46,6 +52,8 @@ TITLES = {
     "08-clients": "FedMPQ: clients",
     "09-accuracy": "LotteryFL: accuracy",
     "09-bytes": "LotteryFL: cost",
+    "09-accuracy-mnist": "LotteryFL: MNIST",
+    "09-bytes-mnist": "LotteryFL: cost, MNIST",
 }
 """Name -> a few words."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
+from fqlab.federation import Experiment
 from fqlab.papers.charts.model import Axis, Chart, Point
 from fqlab.studies import bsq
+from fqlab.studies.scale import bsq as fashion
 
 __all__ = ["CHARTS"]
 
@@ -18,6 +21,12 @@ ALPHA = 0.02
 SETUP = (
     "Ours: digits, ResNet-8, 12 + 20 + 8 epochs, 3 seeds. In the paper: ResNet-20, CIFAR-10; bits by layer not public."
 )
+LONG = {"a005": 0.005, "a01": 0.01, "a02": 0.02}
+"""Run on Fashion-MNIST -> its α."""
+ALIKE = {"a01": "with reweighing", "a01-alike": "without"}
+FASHION = (
+    "Ours: Fashion-MNIST, ResNet-8, 4-bit activations, 8 + 24 + 12 epochs, 3 seeds. The paper's: CIFAR-10, ResNet-20."
+)
 LAYERS = Axis.categories("layer", "stem", "1a", "1b", "2a", "2b", "3a", "3b", "fc", say="layer {}")
 BITS = Axis("bits a weight", tuple((b, str(b)) for b in range(0, 9, 2)), 0, 8.9)
 
@@ -28,6 +37,26 @@ def _points(arm: str, claim: str, penalty: float, reweigh: bool) -> list[Point]:
         Point(arm, k, "bsq:layer_bits", {"penalty": penalty, "layer": layer, "reweigh": reweigh}, experiment, claim)
         for k, layer in enumerate(bsq.LAYERS)
     ]
+
+
+def _long(arm: str, run: str, claim: str) -> list[Point]:
+    """The layers of a run on Fashion-MNIST; they run again on digits."""
+    penalty = LONG[run.removesuffix("-alike")]
+    twin = {"penalty": penalty, "reweigh": run in LONG}
+    return [
+        Point(arm, k, "scale.bsq:layer_bits", {"arm": run, "layer": layer}, partial(_with_seed, run), claim,
+              ("bsq:layer_bits", {**twin, "layer": layer}))
+        for k, layer in enumerate(bsq.LAYERS)
+    ]  # fmt: skip
+
+
+def _with_seed(run: str, seed: int = 0) -> Experiment:
+    return replace(fashion.ARMS["small", run].experiment, seed=seed)
+
+
+def _lower(values: Mapping[tuple[str, float], float]) -> str:
+    stem, low, high = (values[f"α = {alpha:g}", k] for alpha, k in ((0.02, 0), (0.005, 5), (0.02, 5)))
+    return f"Large layers pay: 3a keeps {low:.1f} bits at α = 0.005 and {high:.1f} at 0.02, the stem {stem:.0f}"
 
 
 def _largest(values: Mapping[tuple[str, float], float]) -> str:
@@ -51,5 +80,16 @@ CHARTS = {
         "07-reweighing", f"BSQ, Figure 2: bits by layer with and without reweighing, α = {ALPHA:g}", "bsq", SETUP, LAYERS,
         BITS, tuple(WEIGHED),
         tuple(p for arm, weighed in WEIGHED.items() for p in _points(arm, "bsq-reweighing", ALPHA, weighed)), _weighed,
+    ),
+    "07-layers-fashion": Chart(
+        "07-layers-fashion", "BSQ, Figure 3: bits by layer, one line an α, Fashion-MNIST", "bsq", FASHION, LAYERS, BITS,
+        tuple(f"α = {alpha:g}" for alpha in LONG.values()),
+        tuple(p for run, alpha in LONG.items() for p in _long(f"α = {alpha:g}", run, "bsq-resnet8-order")), _lower,
+        scale="small",
+    ),
+    "07-reweighing-fashion": Chart(
+        "07-reweighing-fashion", "BSQ, Figure 2: bits by layer with and without reweighing, α = 0.01, Fashion-MNIST", "bsq",
+        FASHION, LAYERS, BITS, tuple(ALIKE.values()),
+        tuple(p for run, arm in ALIKE.items() for p in _long(arm, run, "bsq-resnet8-reweighing")), _weighed, scale="small",
     ),
 }  # fmt: skip

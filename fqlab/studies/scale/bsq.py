@@ -11,7 +11,7 @@ from fqlab.federation import Experiment, Federation
 from fqlab.studies.scale.store import Arm, obtain
 
 __all__ = [
-    "ARMS", "experiment", "fewer_bits", "found", "layer_gap", "over_scratch", "regained", "reweighing", "scheme",
+    "ARMS", "experiment", "fewer_bits", "found", "layer_bits", "layer_gap", "over_scratch", "regained", "reweighing", "scheme",
 ]  # fmt: skip
 
 WARMUP = 8
@@ -110,10 +110,14 @@ def reweighing(seed: int, scale: str, arm: str, over: str) -> float:
     return layer_gap(seed, scale, arm) - layer_gap(seed, scale, over)
 
 
+def layer_bits(seed: int, scale: str, arm: str, layer: str) -> float:
+    """Bits of a layer's weights at the end."""
+    return obtain(ARMS[scale, arm], seed).measures[f"bits/{layer}.weight"]
+
+
 def layer_gap(seed: int, scale: str, arm: str) -> float:
     """Bits of the largest convolution (36 864 weights) less those of the first (144)."""
-    measures = obtain(ARMS[scale, arm], seed).measures
-    return measures["bits/stage3.0.conv2.weight"] - measures["bits/conv.weight"]
+    return layer_bits(seed, scale, arm, "stage3.0.conv2") - layer_bits(seed, scale, arm, "conv")
 
 
 def over_scratch(seed: int, scale: str, arm: str, scratch: str) -> float:

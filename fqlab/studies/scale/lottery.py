@@ -16,7 +16,19 @@ from fqlab.studies.scale.store import Arm, Run, obtain
 from fqlab.tensors import Weights
 from fqlab.wire import Payload
 
-__all__ = ["ARMS", "BestOf", "BestTicket", "best", "cost", "everybody", "experiment", "gain", "last", "on_the_wire"]
+__all__ = [
+    "ARMS",
+    "BestOf",
+    "BestTicket",
+    "best",
+    "cost",
+    "everybody",
+    "experiment",
+    "gain",
+    "last",
+    "on_the_wire",
+    "uploaded",
+]
 
 FEDERATIONS = {
     "small": dict(clients=60, participants=6, rounds=200, evaluate_every=50),
@@ -135,6 +147,16 @@ def gain(seed: int, scale: str, arm: str, over: str) -> float:
 def cost(seed: int, scale: str, arm: str) -> float:
     """Cost over FedAvg's as the tables count: mean share of the weights kept, over all rounds."""
     return _run(seed, scale, arm).measures["kept"]
+
+
+def uploaded(seed: int, scale: str, arm: str) -> float:
+    """Bytes up over FedAvg's, a client and a round."""
+    runs = [_run(seed, scale, name) for name in (arm, "fedavg")]
+    ours, plain = (
+        run.curve["bytes_up"][-1] / (run.curve["round"][-1] * Experiment.from_toml(run.experiment).participants)
+        for run in runs
+    )
+    return ours / plain
 
 
 def on_the_wire(seed: int, scale: str, arm: str) -> float:

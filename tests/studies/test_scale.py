@@ -209,11 +209,13 @@ def test_the_lasso_alone_is_aqfl_to_the_last_bit():
 def test_fedmpqs_arms_change_what_they_name_and_nothing_else():
     plain = fedmpq.ARMS["small", "fedmpq"].experiment
     for (_, name), arm in fedmpq.ARMS.items():
-        assert (arm.experiment.rounds, arm.experiment.clients, arm.experiment.lr) == (24, 10, 0.1)
+        assert (arm.experiment.clients, arm.experiment.lr, arm.experiment.batch_size) == (10, 0.1, 32)
         assert (arm.experiment == plain) == (name == "fedmpq")
-    assert fedmpq.ARMS["small", "epochs-4"].experiment == replace(plain, epochs=4)
+    short = fedmpq.ARMS["small", "short"].experiment
+    assert short == replace(plain, rounds=12)
+    assert fedmpq.ARMS["small", "epochs-4"].experiment == replace(short, epochs=4)
     assert fedmpq.ARMS["small", "skewed-fedmpq"].experiment == replace(plain, split={"alpha": 0.1})
-    assert fedmpq.ARMS["small", "lambda-0.1"].experiment == replace(plain, options={**plain.options, "penalty": 0.1})
+    assert fedmpq.ARMS["small", "lambda-0.1"].experiment == replace(short, options={**plain.options, "penalty": 0.1})
 
 
 def test_fedmpqs_measures_are_of_the_average_and_of_the_weakest_device(monkeypatch):

@@ -1,4 +1,5 @@
-"""FedMPQ on Fashion-MNIST at 14 x 14 for 24 rounds: beside AQFL, FP8 and full precision, part by part, and one setting at a time.
+"""FedMPQ on Fashion-MNIST at 14 x 14: beside AQFL, FP8 and full precision and part by part for 24 rounds, and for 12 with one
+setting at a time.
 
 The federation is that of :mod:`fqlab.studies.weak_clients`, which follows the public code; the seeds are others.
 """
@@ -16,6 +17,8 @@ from fqlab.studies.scale.store import Arm, obtain
 
 __all__ = ["ARMS", "ahead", "ended", "experiment", "grown"]
 
+SHORT = {"rounds": 12}
+"""Of the sweeps, whose many points share a machine."""
 SKEWED = {"split": {"alpha": 0.1}}
 FLOAT: dict[str, Any] = {"method": "fedavg", "options": {"averaging": "equal"}}
 """Full precision, activations included, averaged as the public code does: all clients alike."""
@@ -29,29 +32,30 @@ TABLE: dict[str, dict[str, Any]] = {
     "both": ABLATION["group lasso + MSB pruning"],
     "growing": {"penalty": 0.0, "pruning": False},
     "all-2": {"budgets": "2"},
-    "epsilon-0.1": {"epsilon": 0.1},
-    "lambda-0.1": {"penalty": 0.1},
-    "epochs-1": {"epochs": 1},
-    "epochs-4": {"epochs": 4},
+    "short": SHORT,
+    "epsilon-0.1": {"epsilon": 0.1, **SHORT},
+    "lambda-0.1": {"penalty": 0.1, **SHORT},
+    "epochs-1": {"epochs": 1, **SHORT},
+    "epochs-4": {"epochs": 4, **SHORT},
     "skewed-fedmpq": SKEWED,
     "skewed-aqfl": {"method": "aqfl", **SKEWED},
     "skewed-float": {**FLOAT, **SKEWED},
-    "aqfl-epochs-1": {"method": "aqfl", "epochs": 1},
-    "aqfl-epochs-4": {"method": "aqfl", "epochs": 4},
-    "lambda-0.01": {"penalty": 0.01},
-    "epsilon-0": {"epsilon": 0.0},
-    "epsilon-0.3": {"epsilon": 0.3},
-    "lambda-0": {"penalty": 0.0},
+    "aqfl-epochs-1": {"method": "aqfl", "epochs": 1, **SHORT},
+    "aqfl-epochs-4": {"method": "aqfl", "epochs": 4, **SHORT},
+    "lambda-0.01": {"penalty": 0.01, **SHORT},
+    "epsilon-0": {"epsilon": 0.0, **SHORT},
+    "epsilon-0.3": {"epsilon": 0.3, **SHORT},
+    "lambda-0": {"penalty": 0.0, **SHORT},
 }
 """Arm -> what differs from FedMPQ with the public code's settings: of the experiment, and else of the method's options.
 
 ``aqfl`` is the ablation's group lasso alone: no pruning, no growing.
 """
-OF_THE_EXPERIMENT = ("method", "options", "split", "epochs")
+OF_THE_EXPERIMENT = ("method", "options", "split", "epochs", "rounds")
 
 
 def experiment(changed: Mapping[str, Any]) -> Experiment:
-    """Scale small: 4 000 images, ten clients, 24 rounds of two epochs."""
+    """Scale small: 4 000 images, ten clients, 24 rounds of two epochs where nothing else is said."""
     base = weak_clients.experiment("long", "fedmpq", "integer", seed=0)
     ours = {
         "options": {"budgets": weak_clients.BUDGETS, **{k: v for k, v in changed.items() if k not in OF_THE_EXPERIMENT}}

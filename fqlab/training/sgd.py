@@ -10,7 +10,7 @@ import torch
 from torch.func import functional_call
 
 from fqlab.tensors import Weights, leading
-from fqlab.training.objectives import Walk
+from fqlab.training.objectives import Walk, stackable
 
 __all__ = ["Batch", "GradFn", "Training", "accuracy", "batches", "infer", "sgd"]
 
@@ -139,7 +139,14 @@ def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: i
     """Logits ``[n, classes]`` in evaluation mode, ``batch`` samples at a time (more do not fit into the caches)."""
     model.eval()
     with torch.no_grad():
-        return torch.cat([functional_call(model, weights, (part,)) for part in x.split(batch)])
+        return torch.cat([_logits(model, weights, part) for part in x.split(batch)])
+
+
+def _logits(model: torch.nn.Module, weights: Weights, x: torch.Tensor) -> torch.Tensor:
+    """Logits of one network; as a stack of one if it can be stacked, because a module's call takes longer than a small layer."""
+    if stackable(model):
+        return model.stacked({name: value.unsqueeze(0) for name, value in weights.items()}, x.unsqueeze(0))[0]
+    return functional_call(model, weights, (x,))
 
 
 def accuracy(model: torch.nn.Module, weights: Weights, x: torch.Tensor, y: torch.Tensor) -> float:

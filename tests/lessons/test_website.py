@@ -130,7 +130,7 @@ def test_markdown_of_a_lesson():
 
 
 def test_slides_are_cut_by_rule():
-    prose = " ".join(["word"] * 60)
+    prose = " ".join(["word"] * 59) + "."
     blocks = [
         Block("text", "", f"# Title\n\n*Promise.*\n\n## One\n\n{prose}\n\n{prose}\n\n{prose}"),
         Block("code", "<details><summary>Imports</summary></details>", "import x"),
@@ -151,7 +151,7 @@ def test_slides_are_cut_by_rule():
 def test_code_stays_with_its_output_and_a_figure_with_its_caption():
     output = '<pre class="out">6</pre>'
     blocks = [
-        Block("text", "", "## One\n\n" + "word " * 100),
+        Block("text", "", "## One\n\n" + "word " * 100 + "."),
         Block("code", '<pre class="code">print(2 * 3)</pre>', "print(2 * 3)"),
         Block("output", output, "print(2 * 3)"),
         Block("text", "", "The figure shows it."),
@@ -165,6 +165,42 @@ def test_code_stays_with_its_output_and_a_figure_with_its_caption():
     assert re.fullmatch(r'<div class="figure"><p>The figure shows it.</p>.*<img alt="a">.*', parts[2][0], re.DOTALL)
 
 
+def test_a_paragraph_that_leads_to_something_stays_with_it():
+    full = "word " * 90 + "."
+    items = "\n".join(f"{n}. {'word ' * 20}" for n in range(1, 6))
+    code = [
+        Block("code", f"<pre>{'x' * 9}</pre>", "\n".join("x" * 9)),
+        Block("output", '<pre class="out">6</pre>', "\n".join("x" * 9)),
+    ]
+    for lead, rest in (
+        ("Four things to find:", [Block("text", "", items)]),
+        ("The library's half is", code),
+        ("After each round\n\n$$a = b,$$", [Block("text", "", "with $a$ the price. " + "word " * 80 + ".")]),
+    ):
+        parts = [slide.parts for slide in cut([Block("text", "", f"## One\n\n{full}\n\n{lead}"), *rest])]
+        assert len(parts) == 2, lead
+        assert len(parts[0]) == 1
+        assert len(parts[1]) > 1
+        assert lead.partition("\n")[0].replace("'", "’")[:5] in parts[1][0]
+    panel = Block("panel", "<figure>P</figure>", "panel")
+    assert [len(slide.parts) for slide in cut([Block("text", "", "## One\n\nHere it is:"), panel])] == [1, 1]
+    whole = cut([Block("text", "", f"## One\n\nFour things to find:\n\n{items}")])
+    assert len(whole) == 1, "drawn smaller, rather than a slide with four words"
+
+
+def test_a_caption_in_italics_stays_with_its_figure():
+    blocks = [
+        Block("text", "", "## One\n\nThe figure shows it."),
+        Block("code", "<pre>figures.figure(1)</pre>", "figures.figure(1)"),
+        Block("output", '<div class="out"><img alt="a"></div>', "figures.figure(1)"),
+        Block("text", "", "*Ours: digits.*\n\n*Not* a caption."),
+    ]
+    first, second = cut(blocks)
+    assert "figures.figure" not in first.parts[0]
+    assert '<div class="caption"><p><em>Ours: digits.</em></p>' in first.parts[0]
+    assert second.parts == ['<div class="text"><p><em>Not</em> a caption.</p>\n</div>']
+
+
 def test_a_long_table_of_claims_is_cut_between_rows():
     rows = [f"<tr><td>{n}</td><td>{'word ' * 30}</td></tr>" for n in range(20)]
     head = '<table class="claims"><thead><tr><th>claim</th></tr></thead><tbody>'
@@ -174,6 +210,8 @@ def test_a_long_table_of_claims_is_cut_between_rows():
     assert len(found) > 3
     assert all(piece.count(head) == 1 and piece.count("<tr><td>") < 8 for piece in found)
     assert re.findall(r"<td>(\d+)</td>", "".join(found)) == [str(n) for n in range(20)]
+    shares = [piece.count("<tr><td>") for piece in found]
+    assert max(shares) - min(shares) <= 1, "no row stands alone behind full slides"
     assert [piece.count("Paper") for piece in found] == [1] + [0] * (len(found) - 1)
     assert pieces("<p>No table</p>") == ["<p>No table</p>"]
 
@@ -185,6 +223,8 @@ def test_each_deck_is_one_file_with_every_section(decks):
     assert Links(text).loads
     assert all(address.startswith("data:") for address in Links(text).loads)
     assert text.count("<section") > 10
+    assert "sets the panel above" in (NOTEBOOKS / "00_tour.py").read_text()
+    assert "sets the panel above" not in text
 
 
 def test_a_notebook_is_run_for_a_reader_and_kept(tmp_path, monkeypatch):
@@ -316,6 +356,11 @@ OUT = """[...document.querySelectorAll('td')].filter(td => {
     return cell.bottom > table.bottom + 2 || cell.right > table.right + 2;
 }).map(td => td.textContent)"""
 CUT = "[...document.querySelectorAll('pre')].filter(p => p.scrollWidth > p.clientWidth).map(p => p.textContent)"
+LONE = """[...document.querySelectorAll('.slide')].filter((slide, k, all) => {
+    const parts = slide.querySelector('.parts'), next = all[k + 1] && all[k + 1].querySelector('.parts > :first-child');
+    const leads = parts.innerText.trim().endsWith(':') && parts.querySelectorAll('.text').length === parts.children.length;
+    return leads && !(next.matches('.panel') || next.querySelector('.claims'));
+}).map((slide) => slide.innerText)"""
 SIZES = "[...document.querySelectorAll('pre')].map(p => parseFloat(getComputedStyle(p).fontSize))"
 
 
@@ -329,6 +374,7 @@ def test_no_slide_is_cut_off(browser, decks, width, height, which):
         page.wait_for_load_state("load")
         assert page.evaluate(OUT) == [], f"{deck.name} has cells outside their tables"
         assert page.evaluate(CUT) == [], f"{deck.name} cuts lines of code off"
+        assert page.evaluate(LONE) == [], f"{deck.name} has words on a slide that lead to the next one"
         assert page.evaluate(TALL) == [], f"{deck.name} has slides that are too tall"
         assert min(page.evaluate(SIZES)) >= 11, f"{deck.name} has code too small to read"
     assert wrong == []

@@ -4,10 +4,11 @@ The rules, in the order in which they apply:
 
 * A heading starts a slide, also in the middle of a cell; the first slide is the opening with title and promise.
 * A panel has a slide of its own, and so has a claims table. Their code is left out.
-* Imports are left out, and so is a single call that shows a figure or the library's own source. Other code stays on one
-  slide with what it shows, and a figure with the paragraph before it, which is its caption.
-* What does not fit starts another slide under the same heading. A paragraph is never cut; the script draws what is too
-  large smaller, and wraps a line of code that would be too small to read.
+* Imports are left out, so is the sentence on links to a panel, and so is a single call that shows a figure or the library's own source. Other code stays on one
+  slide with what it shows, and a figure with the paragraph before it and the one in italics behind it.
+* What does not fit starts another slide under the same heading, and takes along the paragraph that leads to it ("Four things
+  to find:"). A paragraph is never cut; the script draws what is too large smaller, and wraps a line of code that would be
+  too small to read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from fqlab.lessons.website.markup import Markup
 __all__ = ["Slide", "cut", "deck"]
 
 FULL = 1.0
+SHRUNK = 1.5
+"""What a slide holds, drawn smaller, where its paragraph leads to what comes next."""
+SHORT = 0.3
+"""A lead of so little never stands alone."""
 LETTERS = 720
 """Letters of prose that fill a slide."""
 LINES = 13
@@ -32,16 +37,37 @@ LINES = 13
 LINE = 60
 """Letters in a line."""
 
+SIGN = "A link with ▸ sets the panel above"
+"""How the sentence begins that explains such links, in every lesson; the panel is on another slide."""
+CAPTION = re.compile(r"<p><em>(?:(?!</em>).)*</em></p>", re.DOTALL)
+"""A paragraph in italics."""
+
 
 @dataclass
 class Slide:
-    """One slide: the heading it stands under, its level, its parts, and how full it is."""
+    """One slide: the heading it stands under, its level, its parts, how full it is, and the weights of its leads.
+
+    A lead is a last paragraph, or formula, that is no whole sentence without what follows.
+    """
 
     heading: str
     level: int
     parts: list[str] = field(default_factory=list)
     filled: float = 0.0
+    leads: list[float] = field(default_factory=list)
     again: bool = False
+
+    def next(self) -> Slide:
+        """Another one under the same heading; leads that are not all of this one move there."""
+        other = Slide(self.heading, max(2, self.level), again=True)
+        first = len(self.parts) - len(self.leads)
+        if first:
+            other.parts = self.parts[first:]
+            other.leads = self.leads
+            other.filled = sum(self.leads)
+            self.parts = self.parts[:first]
+            self.filled -= other.filled
+        return other
 
 
 def cut(blocks: Iterable[Block]) -> list[Slide]:
@@ -53,11 +79,30 @@ def cut(blocks: Iterable[Block]) -> list[Slide]:
             slides.append(Slide(text, len(level)))
             continue
         weight = FULL if _alone(piece) else _weight(piece)
-        if slides[-1].parts and slides[-1].filled + weight > FULL:
-            slides.append(Slide(slides[-1].heading, max(2, slides[-1].level), again=True))
-        slides[-1].parts.append(f'<div class="{piece.kind}">{piece.html}</div>')
-        slides[-1].filled += weight
+        _put(slides, piece, weight)
     return [slide for slide in slides if slide.parts or slide.heading]
+
+
+def _put(slides: list[Slide], piece: Block, weight: float) -> None:
+    """A piece on the last slide, or on another one; what has a slide of its own takes no lead along."""
+    here = slides[-1]
+    if _alone(piece):
+        here.leads = []
+    room = max(SHRUNK, weight + SHORT) if len(here.leads) == len(here.parts) else FULL
+    if here.parts and here.filled + weight > room:
+        here = here.next()
+        slides.append(here)
+    here.parts.append(f'<div class="{piece.kind}">{piece.html}</div>')
+    here.filled += weight
+    here.leads = [*here.leads, weight] if _leads(piece) else []
+
+
+def _leads(piece: Block) -> bool:
+    """Whether it is a paragraph or a formula that goes on in what follows it."""
+    if piece.kind != "text" or not piece.html.rstrip().endswith(("</p>", "</math></div>")):
+        return False
+    said = html.unescape(re.sub(r"<[^>]*>", "", piece.html)).strip()
+    return said.endswith(",") if said and "</math></div>" in piece.html else not re.search(r"[.?!…][)\"”’]*$", said)
 
 
 def _together(pieces: list[Block]) -> list[Block]:
@@ -75,6 +120,9 @@ def _together(pieces: list[Block]) -> list[Block]:
         if len(whole) > 1 and whole[-2].kind == "text" and whole[-1].kind == "output" and _pictured(whole[-1]):
             figure = whole.pop()
             whole[-1] = replace(figure, kind="figure", html=whole[-1].html + figure.html)
+        elif len(whole) > 1 and whole[-2].kind == "figure" and CAPTION.fullmatch(whole[-1].html.strip()):
+            caption = whole.pop()
+            whole[-1] = replace(whole[-1], html=f'{whole[-1].html}<div class="caption">{caption.html}</div>')
     return whole
 
 
@@ -89,7 +137,7 @@ def _alone(piece: Block) -> bool:
 
 def _speaks(code: Block, shown: Block) -> bool:
     """Whether an output needs no code above it: one call that shows a card, a figure or the library's own source."""
-    call = re.fullmatch(r"\w+\(.*\)", code.source.strip())
+    call = re.fullmatch(r"[\w.]+\(.*\)", code.source.strip())
     return bool(call) and shown.kind == "output" and not shown.html.startswith("<pre")
 
 
@@ -106,7 +154,7 @@ def _pieces(block: Block) -> Iterator[Block]:
         if heading:
             text = re.sub(r"</?p>", "", markup.html(heading[2])).strip()
             yield Block("heading", "", f"{heading[1]} {text}")
-        elif "badge_logo" not in part:
+        elif "badge_logo" not in part and not part.startswith(SIGN):
             yield replace(block, html=markup.html(part), source=part)
 
 

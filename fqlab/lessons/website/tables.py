@@ -22,19 +22,26 @@ def pieces(page: str) -> list[str]:
     heads = [source[0] if source else ""]
     cut = []
     for head, body in TABLE.findall(page):
-        for rows in _filled(ROW.findall(body)):
+        for rows in _even(ROW.findall(body)):
             said = heads.pop() if heads else ""
             cut.append(f'<div class="out"><div class="statements">{said}{head}{rows}</tbody></table></div></div>\n')
     return cut or [page]
 
 
-def _filled(rows: list[str]) -> Iterator[str]:
-    """Rows joined until they fill a slide."""
+def _even(rows: list[str]) -> list[str]:
+    """Rows joined to as few slides as hold them, each as full as the others: no row stands alone behind full slides."""
+    fewest = len(list(_filled(rows, LINES)))
+    least = next(lines for lines in range(1, LINES + 1) if len(list(_filled(rows, lines))) == fewest)
+    return list(_filled(rows, least))
+
+
+def _filled(rows: list[str], most: float) -> Iterator[str]:
+    """Rows joined until they are so many lines."""
     joined = ""
     lines = 0.0
     for row in rows:
         height = _height(row)
-        if joined and lines + height > LINES:
+        if joined and lines + height > most:
             yield joined
             joined = ""
             lines = 0.0

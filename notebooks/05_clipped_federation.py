@@ -187,9 +187,10 @@ figure("05-arms")
 
 # %% [markdown]
 # Accuracy against rounds, then: the arms that the paper's code offers, with its network and optimiser, on MNIST for forty
-# of its two hundred rounds, and [on digits ▸](#figures-5G0-PMBD). Hover over a point for its set-up. Click one, or walk along with
-# *Point*: the card names the row above that it bears on, the line below holds its experiment, and *Run it again* computes
-# it here and now, on digits. A point that is white inside rests on one seed.
+# of its two hundred rounds, [on digits ▸](#figures-5G0-M9NM), and with four bits a weight on CIFAR-10 ([there ▸](#figures-38G0-99MD)).
+# Hover over a point for its set-up. Click one, or walk along with *Point*: the card names the row above that it bears on,
+# the line below holds its experiment, and *Run it again* computes it here and now, on digits. A point that is white inside
+# rests on one seed.
 
 # %% tags=["panel"]
 paper = figures(figure="05-rounds-mnist")

@@ -13,7 +13,7 @@ from fqlab.federation import Experiment, fit
 from fqlab.methods import acting
 from fqlab.models import ClippedCNN
 from fqlab.quant import Grid, quantize
-from fqlab.studies.scale.clipped import LONG, TABLE
+from fqlab.studies.scale.clipped import CIFAR, LONG, TABLE
 
 __all__ = [
     "ROUNDS", "code_bits", "code_ratio", "curve_experiment", "digits", "round_accuracy", "tour", "traffic_by_formula",
@@ -68,7 +68,7 @@ def tour(seed: int, **settings: object) -> float:
 
 def curve_experiment(arm: str, seed: int = 0, rounds: int = ROUNDS) -> Experiment:
     """An arm of :mod:`fqlab.studies.scale.clipped` on digits: the paper's network and optimiser, 10 clients."""
-    options = (TABLE | LONG)[arm]
+    options = (TABLE | LONG | CIFAR)[arm]
     shared: dict[str, Any] = dict(
         model="clipped_cnn", partition="class_balanced", batch_size=16, rounds=rounds, seed=seed
     )

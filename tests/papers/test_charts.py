@@ -33,6 +33,9 @@ AXES = {
         "full precision", "OCTAV, nearest", "OCTAV, stochastic", "OCTAV, inverse error", "max |w|, nearest",
         "max |w|, stochastic", "OCTAV, 4-2-2-4", "OCTAV, 4-4-4-4", "level-aware, stoch.", "level-aware, nearest",
     ]),
+    "05-rounds-cifar": ("communication round", "5 10 15", "test accuracy (%)", [
+        "full precision", "4-4-4-4, nearest", "4-4-4-4, stochastic",
+    ]),
     "06-widths": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
                   ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
     "06-widths-fashion": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
@@ -213,8 +216,8 @@ def test_the_experiment_of_a_long_run_is_the_one_that_was_run():
 
 def test_every_stored_curve_of_clipped_runs_is_in_its_figure_to_its_last_round():
     """Of two runs that differ in length alone the shorter may be left out where the longer was evaluated."""
-    shown = chart("05-rounds-mnist")
-    drawn = {(p.args["arm"].rpartition("-40")[0] or p.args["arm"], p.x): p.seeds for p in shown.points}
+    points = [*chart("05-rounds-mnist").points, *chart("05-rounds-cifar").points]
+    drawn = {(p.args["arm"].removesuffix("-40"), p.x): p.seeds for p in points}
     stored_seeds: dict[tuple[str, float], set[int]] = {}
     for path in sorted((committed() / "clipped").glob("small-*.json")):
         run = read(path)

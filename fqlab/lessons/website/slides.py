@@ -4,8 +4,9 @@ The rules, in the order in which they apply:
 
 * A heading starts a slide, also in the middle of a cell; the first slide is the opening with title and promise.
 * A panel has a slide of its own, and so has a claims table. Their code is left out.
-* Imports are left out, so is the sentence on links to a panel, and so is a single call that shows a figure or the library's own source. Other code stays on one
-  slide with what it shows, and a figure with the paragraph before it and the one in italics behind it.
+* Imports are left out, so is the sentence on links to a panel, and so is a single call that shows a figure or the library's
+  own source. Other code stays on one slide with what it shows, and a figure with the paragraph before it and the one in
+  italics behind it.
 * What does not fit starts another slide under the same heading, and takes along the paragraph that leads to it ("Four things
   to find:"). A paragraph is never cut; the script draws what is too large smaller, and wraps a line of code that would be
   too small to read.

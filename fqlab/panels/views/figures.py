@@ -62,7 +62,7 @@ class Figures(Panel):
         "FedMPQ": {"figure": "08-epochs"},
         "LotteryFL": {"figure": "09-accuracy"},
     }
-    handles = ("point", "seed", "again")
+    handles = ("arm", "seed", "again")  # every point is reached by a click
     opens = ("figure",)
 
     def instant(self, state: State) -> Frame:

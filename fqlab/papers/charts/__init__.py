@@ -32,6 +32,7 @@ CHARTS: dict[str, str] = {
     "09-bytes": "lottery",
     "09-accuracy-mnist": "lottery",
     "09-bytes-mnist": "lottery",
+    "05-rounds-cifar": "clipped",
 }
 """Name -> the module of this package that has it in its ``CHARTS``."""
 TITLES = {
@@ -54,6 +55,7 @@ TITLES = {
     "09-bytes": "LotteryFL: cost",
     "09-accuracy-mnist": "LotteryFL: MNIST",
     "09-bytes-mnist": "LotteryFL: cost, MNIST",
+    "05-rounds-cifar": "Clipped: CIFAR-10",
 }
 """Name -> a few words."""
 

@@ -29,8 +29,14 @@ LONG = NAMES | {
     "level-aware-nearest": "level-aware, nearest",
 }
 """On MNIST also: more bits, and the clip that knows the grid's levels."""
+CIFAR = {
+    "cifar-float": "full precision",
+    "cifar-4444-nearest": "4-4-4-4, nearest",
+    "cifar-4444-stochastic": "4-4-4-4, stochastic",
+}
 SEEN = (1, 2, 5, 10, 20)
 ROUNDS = (5, 10, 20, 30, 40)
+CIFAR_ROUNDS = (5, 10, 15)
 LENGTHS = ("", "-40")
 """Ends of the names of an arm's runs on MNIST, the longer ones last."""
 CLAIMS = {
@@ -43,6 +49,8 @@ CLAIMS = {
     "octav-nearest-40": "clipped-mnist-40-near-octav-nearest",
     "octav-stochastic-40": "clipped-mnist-40-near-octav-stochastic",
     "max-abs-nearest-40": "clipped-mnist-40-max-abs-nearest",
+    "cifar-4444-nearest": "clipped-cifar-near",
+    "cifar-4444-stochastic": "clipped-cifar-near-stochastic",
 }
 """Run -> the claim that it bears on. Of the longer runs those with one seed bear on an observation of their own name."""
 PERCENT = tuple((p, f"{p} %") for p in range(0, 101, 25))
@@ -63,26 +71,37 @@ def _with_seed(run: str, seed: int = 0) -> Experiment:
     return replace(mnist.ARMS["small", run].experiment, seed=seed)
 
 
-def _on_mnist(name: str, after: int) -> Iterator[Point]:
-    """The point of an arm after so many rounds, if it was seen then."""
+def _curves(names: Mapping[str, str], rounds: tuple[int, ...]) -> tuple[Point, ...]:
+    """The stored curves of some arms."""
+    return tuple(point for name, arm in names.items() for after in rounds for point in _point(name, arm, after))
+
+
+def _point(name: str, arm: str, after: int) -> Iterator[Point]:
+    """The point of an arm after so many rounds, if it was seen then; it runs again on digits."""
     run = _run(name, after)
     if not run:
         return
-    arm = mnist.ARMS["small", run]
-    claim = CLAIMS.get(run, "" if name == "float" else f"clipped-mnist-40-{name}")
+    seeds = mnist.ARMS["small", run].seeds
+    claim = CLAIMS.get(run, f"clipped-mnist-40-{name}" if seeds == 1 else "")
     again = ("clipped:round_accuracy", {"arm": name, "after": after})
     args = {"arm": run, "after": after}
-    yield Point(
-        LONG[name], after, "scale.clipped:round_accuracy", args, partial(_with_seed, run), claim, again, arm.seeds
-    )
+    yield Point(arm, after, "scale.clipped:round_accuracy", args, partial(_with_seed, run), claim, again, seeds)
 
 
-def _finding(after: float, values: Mapping[tuple[str, float], float]) -> str:
+def _rounds(rounds: tuple[int, ...], apart: float) -> Axis:
+    places = tuple((float(r), str(r)) for r in rounds)
+    return Axis("communication round", places, 0, 1.05 * rounds[-1], say="round {}", apart=apart)
+
+
+ENDS = tuple(NAMES[arm] for arm in ("float", "octav-nearest", "octav-stochastic"))
+
+
+def _finding(
+    after: float, values: Mapping[tuple[str, float], float], bits: int = 2, arms: tuple[str, ...] = ENDS
+) -> str:
     """The two roundings of the clipped arms at the last round, beside full precision."""
-    full, near, chance = (values[NAMES[arm], after] for arm in ("float", "octav-nearest", "octav-stochastic"))
-    return (
-        f"At 2 bits nearest rounding ends at {near:.0f} %, stochastic at {chance:.0f} %, full precision at {full:.0f} %"
-    )
+    full, near, chance = (values[arm, after] for arm in arms)
+    return f"At {bits} bits nearest rounding ends at {near:.0f} %, stochastic at {chance:.0f} %, full precision at {full:.0f} %"
 
 
 CHARTS = {
@@ -101,10 +120,15 @@ CHARTS = {
     "05-rounds-mnist": Chart(
         "05-rounds-mnist", "Clipped quantization: accuracy against rounds, MNIST", "clipped",
         "Ours: MNIST, 30 clients, 200 images each, the paper's network, 40 of its 200 rounds, 3 seeds; white inside: one.",
-        Axis("communication round", tuple((float(r), str(r)) for r in ROUNDS), 0, 42, say="round {}", apart=2.5),
+        _rounds(ROUNDS, 2.5),
         Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(50, 101, 10)), 50, 102), tuple(LONG.values()),
-        tuple(point for name in LONG for after in ROUNDS for point in _on_mnist(name, after)),
-        partial(_finding, ROUNDS[-1]),
-        scale="small",
+        _curves(LONG, ROUNDS), partial(_finding, ROUNDS[-1]), scale="small",
+    ),
+    "05-rounds-cifar": Chart(
+        "05-rounds-cifar", "Clipped quantization: accuracy against rounds, CIFAR-10", "clipped",
+        "Ours: CIFAR-10, two of five batches, 30 clients, the code's widths, 15 of its 200 rounds, 3 seeds.",
+        _rounds(CIFAR_ROUNDS, 0.6),
+        Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(40, 56, 5)), 40, 56), tuple(CIFAR.values()),
+        _curves(CIFAR, CIFAR_ROUNDS), partial(_finding, CIFAR_ROUNDS[-1], bits=4, arms=tuple(CIFAR.values())), scale="small",
     ),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from fqlab.federation import Experiment
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "LONG", "TABLE", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
+__all__ = ["ARMS", "CIFAR", "LONG", "TABLE", "accuracy", "experiment", "gain", "round_accuracy", "traffic"]
 
 TWO: dict[str, Any] = {"bits": "2-2-2-2", "averaging": "size"}
 FOUR: dict[str, Any] = {"bits": "4-4-4-4", "averaging": "size"}

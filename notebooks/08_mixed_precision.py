@@ -234,9 +234,9 @@ figure("08-ablation")
 # the bits hesitate, and is too high when they fall. The accuracy is [0.685 ± 0.173](#claim-fedmpq-dual-slow).
 
 # %% [markdown]
-# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-2D00-JC7F), [ε ▸](#figures-1WG0-5DN2)
-# and [λ ▸](#figures-2200-BFB5). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
-# [bits by layer ▸](#figures-1Q00-BQ2H) of the runs above with the authors' own as stars. Hover over a point for its
+# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-2D00-JDMH), [ε ▸](#figures-1WG0-5C6W)
+# and [λ ▸](#figures-2200-BERV). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
+# [bits by layer ▸](#figures-1Q00-BPHF) of the runs above with the authors' own as stars. Hover over a point for its
 # set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
 # experiment, and *Run it again* computes it here and now.
 

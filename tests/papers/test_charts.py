@@ -36,6 +36,7 @@ AXES = {
     "05-rounds-cifar": ("communication round", "5 10 15", "test accuracy (%)", [
         "full precision", "4-4-4-4, nearest", "4-4-4-4, stochastic",
     ]),
+    "05-rounds-full": ("communication round", "10 20 30 40 50", "test accuracy (%)", ["full precision", "OCTAV, stochastic"]),
     "06-widths": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
                   ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
     "06-widths-fashion": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
@@ -209,7 +210,7 @@ def test_the_experiment_of_a_long_run_is_the_one_that_was_run():
     for name in names:
         for point in chart(name).points:
             for seed in range(point.seeds or 3):
-                kept = read(committed() / chart(name).source / f"small-{point.args['arm']}.{seed}.json")
+                kept = read(committed() / chart(name).source / f"{chart(name).scale}-{point.args['arm']}.{seed}.json")
                 assert Experiment.from_toml(kept.experiment) == point.experiment(seed=seed)
     assert chart("08-layers").points[0].experiment(seed=1).seed == weak_clients.SEEDS[1]
 

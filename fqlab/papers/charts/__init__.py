@@ -33,6 +33,7 @@ CHARTS: dict[str, str] = {
     "09-accuracy-mnist": "lottery",
     "09-bytes-mnist": "lottery",
     "05-rounds-cifar": "clipped",
+    "05-rounds-full": "clipped",
 }
 """Name -> the module of this package that has it in its ``CHARTS``."""
 TITLES = {
@@ -56,6 +57,7 @@ TITLES = {
     "09-accuracy-mnist": "LotteryFL: MNIST",
     "09-bytes-mnist": "LotteryFL: cost, MNIST",
     "05-rounds-cifar": "Clipped: CIFAR-10",
+    "05-rounds-full": "Clipped: MNIST in full",
 }
 """Name -> a few words."""
 

@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 LONGEST = 600
 """Characters of what argparse says is wrong."""
-NO_FLAG = ("options", "split", "method")
+NO_FLAG = ("options", "split", "reduce", "method")
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -189,9 +189,20 @@ def _run(arguments: list[str]) -> int:
     places = {name: writable_file(path, name) for name, path in given.items()}
     repeats = seeded(experiment, chosen["seeds"])
     with redirect_stdout(UntilClosed(sys.stdout)), redirect_stderr(UntilClosed(sys.stderr)):
+        _advise(experiment)
         if len(repeats) > 1:
             return _repeat(repeats, places.get("out"), places.get("checkpoint"))
         return _train(experiment, places.get("out"), places.get("checkpoint"))
+
+
+def _advise(experiment: Any) -> None:
+    """Say beforehand what a method has to say of the network that it is to train."""
+    from fqlab import data, methods, models
+
+    network = models.make(experiment.model, data.load(experiment.dataset), experiment.seed)
+    advice = methods.make(experiment.method, experiment.options).advice(network)
+    if advice:
+        print(f"note: {advice}", file=sys.stderr)
 
 
 @contextmanager
@@ -272,6 +283,7 @@ def _base(config: str | None, ticket: str | None) -> Any:
 def _parser(method: str, command: str, about: str) -> _Parser:
     """Flags of the experiment, of the partition and of the chosen method."""
     from fqlab import methods, partition
+    from fqlab.data.reduce import reduced
     from fqlab.federation import Experiment
 
     parser = _Parser(command, description=about, allow_abbrev=False)
@@ -285,6 +297,9 @@ def _parser(method: str, command: str, about: str) -> _Parser:
         if field.name not in NO_FLAG:
             default = "auto" if field.name == "engine" else field.default
             _flag(group, "experiment", field.name, default, Experiment.__doc__)
+    group = parser.add_argument_group("data set made smaller")
+    for name in ("side", "train", "test"):
+        _flag(group, "reduce", name, 0, reduced.__doc__)
     group = parser.add_argument_group("partition (--partition says which)")
     for name, default in partition.settings().items():
         _flag(group, "split", name, default, partition.split.__doc__)
@@ -321,9 +336,9 @@ def _number_or_text(text: str) -> Any:
 def _experiment(base: Any, method: str, chosen: dict[str, Any]) -> Any:
     part = lambda group: {k.partition("/")[2]: v for k, v in chosen.items() if k.startswith(f"{group}/")}
     options = dict(base.options) if method == base.method else {}
-    split = {**base.split, **part("split")}
+    merged = {name: {**getattr(base, name), **part(name)} for name in ("split", "reduce")}
     return dataclasses.replace(
-        base, **part("experiment"), method=method, options={**options, **part("option")}, split=split
+        base, **part("experiment"), method=method, options={**options, **part("option")}, **merged
     )
 
 

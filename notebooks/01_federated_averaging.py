@@ -177,6 +177,7 @@ table("fedavg")
 # Their Table 2 counts rounds until a convolutional network reads 99 % of MNIST: with images
 # dealt evenly, five local epochs in batches of ten need [31.3](#claim-fedavg-rounds-even) times fewer rounds than FedSGD.
 # Here, dealt evenly too but on other data and with another network, it is [19.4 ± 1.5](#claim-fedavg-rounds-even) times fewer.
+# On MNIST, where each client holds two labels, [2.8 ± 0.9](#claim-fedavg-shards) times fewer are left.
 #
 # Their Figure 1, rebuilt. Take two networks *A* and *B*, and walk in a straight line from one to the other:
 # $\theta A + (1 - \theta) B$. Both ends are good. The middle, θ = ½, is the average.

@@ -12,7 +12,7 @@ from torch import nn
 from fqlab.aggregate import Form
 from fqlab.errors import ConfigError, in_range, one_of
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split, unless
-from fqlab.models import quantize_activations
+from fqlab.models import is_normalised, quantize_activations
 from fqlab.quant import Codes, Grid, max_abs, mean_bits, parse_budgets, quantize
 from fqlab.tensors import Weights
 from fqlab.training.bitplanes import layer_strengths
@@ -79,6 +79,14 @@ class AQFL(Method):
 
     def idle(self) -> dict[str, str]:
         return super().idle() | unless(self.update in PLANES, "update 'integer' or 'latent'", "penalty")
+
+    def advice(self, model: nn.Module) -> str:
+        if self.update != "integer" or is_normalised(model):
+            return ""
+        return (
+            "update is 'integer', which moves weights by whole digits: a network without norms does not learn that way. "
+            "Choose a model with norms, such as resnet8, or update 'latent'."
+        )
 
     def network(self, model: nn.Module) -> nn.Module:
         bits = self.activation_bits

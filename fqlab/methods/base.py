@@ -163,6 +163,10 @@ class Method:
             ConfigError: with both settings in one sentence.
         """
 
+    def advice(self, model: nn.Module) -> str:
+        """A sentence for who trains ``model`` with these settings and would be disappointed; empty if there is none."""
+        return ""
+
     def network(self, model: nn.Module) -> nn.Module:
         """The network to train and to evaluate: ``model``, or one with quantized activations."""
         return model

@@ -19,7 +19,16 @@ from fqlab.data import Dataset
 from fqlab.errors import ConfigError, in_range, shown
 from fqlab.models.activations import QuantizedActivation, quantize_activations
 from fqlab.models.cnn import ClippedCNN, DigitsCNN, LeNet5
-from fqlab.models.layers import BatchNorm, Dropout, build, couples_samples, set_generator, smallest_batch, uses_noise
+from fqlab.models.layers import (
+    BatchNorm,
+    Dropout,
+    build,
+    couples_samples,
+    is_normalised,
+    set_generator,
+    smallest_batch,
+    uses_noise,
+)
 from fqlab.models.lottery import LotteryCIFAR, LotteryEMNIST, LotteryMNIST
 from fqlab.models.mlp import MLP
 from fqlab.models.resnet import ResNet
@@ -28,7 +37,7 @@ from fqlab.tensors import Weights
 
 __all__ = [
     "MODELS", "BatchNorm", "ClippedCNN", "DigitsCNN", "Dropout", "LeNet5", "LotteryCIFAR", "LotteryEMNIST",
-    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet", "buffer_names", "couples_samples",
+    "LotteryMNIST", "MLP", "QuantizedActivation", "ResNet", "buffer_names", "couples_samples", "is_normalised",
     "make", "parameter_names", "quantizable", "quantize_activations", "set_generator", "smallest_batch", "uses_noise",
     "weights_of",
 ]  # fmt: skip

@@ -89,9 +89,9 @@ class MLPGradient:
             b = weights[f"{name}.bias"].unsqueeze(1)
             out = self.buffer((name, "out"), *values[-1].shape[:2], w.shape[1])
             values.append(torch.baddbmm(b, values[-1], w.transpose(1, 2), out=out).relu_())
-        h, w = values[-1].transpose(1, 2), weights[f"{last}.weight"]
-        logits = self.buffer((last, "out"), len(w), w.shape[1], h.shape[2])
-        values.append(torch.baddbmm(weights[f"{last}.bias"].unsqueeze(2), w, h, out=logits))
+        w = weights[f"{last}.weight"]
+        logits = self.buffer((last, "out"), *w.shape[:2], x.shape[1])
+        values.append(torch.baddbmm(weights[f"{last}.bias"].unsqueeze(2), w, values[-1].transpose(1, 2), out=logits))
         return values
 
     def _backward(self, weights: dict[str, Tensor], entering: list[Tensor], slope: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from fqlab.errors import ConfigError, shown
 from fqlab.tensors import Weights
 
-__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "max_pooled", "set_generator", "smallest_batch",
+__all__ = ["BatchNorm", "Dropout", "build", "couples_samples", "is_normalised", "max_pooled", "set_generator", "smallest_batch",
            "stacked_linear", "uses_noise"]  # fmt: skip
 
 RISING = (nn.ReLU, nn.Tanh)
@@ -103,6 +103,12 @@ def smallest_batch(model: nn.Module) -> int:
     """Samples that a minibatch needs at least: 2 where a BatchNorm has to normalise them, else 1."""
     kinds = (BatchNorm, nn.modules.batchnorm._BatchNorm)
     return 2 if any(isinstance(layer, kinds) for layer in model.modules()) else 1
+
+
+def is_normalised(model: nn.Module) -> bool:
+    """Whether the model has a norm of batches, groups or layers."""
+    kinds = (BatchNorm, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+    return any(isinstance(layer, kinds) for layer in model.modules())
 
 
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:

@@ -200,6 +200,36 @@ def test_run_prints_a_table_and_writes_the_run(tmp_path, capsys):
     assert int(printed[2].split()[2].replace(",", "")) == stored["rounds"][1]["bytes_up"]
 
 
+def test_a_data_set_is_made_smaller_by_flags_and_file(tmp_path, capsys):
+    file = tmp_path / "e.toml"
+    file.write_text(Experiment(reduce={"train": 500, "test": 90}, rounds=1, engine="vectorized").to_toml())
+    out = tmp_path / "run.json"
+    assert main(["run", "--config", str(file), "--train", "200", "--side", "4", "--out", str(out)]) == 0
+    stored = json.loads(out.read_text())
+    assert stored["experiment"]["reduce"] == {"train": 200, "test": 90, "side": 4}
+    assert main(["run", "--train", "99999", "--rounds", "1"]) == 2
+    assert "train is 99999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["fedmpq", "aqfl", "fedmpq_plus"])
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("", True),
+        ("--seeds 2", True),
+        ("--model resnet8", False),
+        ("--update latent", False),
+        ("--update frozen", False),
+    ],
+)
+def test_who_trains_whole_digits_without_norms_is_told(method, flags, said, capsys):
+    run = f"run --method {method} --rounds 1 --clients 2 --engine serial --train 200 {flags}"
+    assert main(run.split()) == 0
+    shown = capsys.readouterr()
+    assert ("note: update is 'integer'" in shown.err) is said
+    assert "note" not in shown.out
+
+
 def test_a_file_gives_the_experiment_and_flags_override_it(tmp_path, capsys):
     file = tmp_path / "e.toml"
     file.write_text(Experiment(method="clipped", options={"bits": 2}, rounds=1, engine="vectorized").to_toml())
@@ -330,7 +360,8 @@ def test_help_explains_every_flag_and_names_what_exists(method, capsys):
     text = " ".join(capsys.readouterr().out.split())
     for name in (*data.DATASETS, *models.MODELS, *partition.NAMES, *methods.METHODS):
         assert re.search(rf"\b{name}\b", text), name
-    for name in (*methods.options(method), *partition.settings()):
+    assert "object at 0x" not in text
+    for name in (*methods.options(method), *partition.settings(), "side", "train", "test"):
         shown = re.search(rf"--{name.replace('_', '-')} (?:VALUE|true\|false) (.*?) \(default: ", text)
         assert shown is not None, name
         assert shown[1] != name, name

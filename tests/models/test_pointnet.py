@@ -68,7 +68,8 @@ def in_the_published_order(net, x):
 
 
 def test_the_last_relu_may_follow_the_maximum():
-    net, x = network(), some_clouds(3)
+    net = network()
+    x = some_clouds(3)
     x = torch.cat([x, x[:, :4]], dim=1)  # a cloud with points that repeat: several of them are the largest
     outputs = net(x), in_the_published_order(net, x)
     assert torch.equal(*outputs)

@@ -8,7 +8,7 @@ from typing import Any
 from fqlab.federation import Experiment
 from fqlab.studies.scale.store import Arm, obtain
 
-__all__ = ["ARMS", "TARGET", "rounds", "saved", "skewed"]
+__all__ = ["ARMS", "TARGET", "rounds", "saved"]
 
 TARGET = 0.95
 """Accuracy that the smaller network must reach; the paper's CNN goes to .99."""
@@ -54,8 +54,3 @@ def rounds(seed: int, scale: str, arm: str) -> float:
 def saved(seed: int, scale: str, arm: str = "e5-b10", over: str = "fedsgd") -> float:
     """Rounds that FedSGD needs over those that E = 5, B = 10 needs."""
     return rounds(seed, scale, over) / rounds(seed, scale, arm)
-
-
-def skewed(seed: int, scale: str) -> float:
-    """The same on two-class shards, less what it is where labels are dealt evenly."""
-    return saved(seed, scale, "shards-e5-b10", "shards-fedsgd") - saved(seed, scale)

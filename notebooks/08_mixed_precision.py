@@ -192,7 +192,7 @@ table("weak_clients")
 # [2.5 ± 1.8](#claim-weak-gain-long) points ahead, and the 2-bit device's own model [8.7 ± 7.2](#claim-weak-own-gain-long)
 # (there [13.4](#claim-weak-own-gain-long)): it *holds*. The client that gains is the one that could not train.
 #
-# The table of the paper, below, has three further seeds of 24 rounds. FedMPQ ends [3.0 ± 2.2](#claim-fedmpq-small-gain)
+# Three further seeds of 24 rounds stand in the [ledger](CLAIMS.md). FedMPQ ends [3.0 ± 2.2](#claim-fedmpq-small-gain)
 # points above AQFL and [0.2 ± 1.4](#claim-fedmpq-small-near-fp8) behind FP8: close to 8 bits for all with less than 5, as the
 # paper says. Full precision is [3.7 ± 1.8](#claim-fedmpq-small-behind-float) points ahead.
 #

@@ -41,7 +41,8 @@ One file, one state, one or more pictures, at most two functions::
   (:class:`~fqlab.panels.lru.LRUCache`).
 * ``handles`` names the three settings that are worth moving from every preset, ``trains`` says for which states the static
   pages compute ``run``, ``training(state)`` what ``run`` depends on, where that is less than the whole state, and ``opens``
-  the choices from each of whose options pages follow a click on a picture, as they do from every preset.
+  the choices from each of whose options pages follow a click on a picture, as they do from every preset; where it ``tells``
+  its experiment, pages hold that too, below the sentence.
 * Register the class in ``fqlab.panels.PANELS``; ``tests/panels/test_panels.py`` then drives it through every control.
 
 Everybody gets from the frame: reset, presets, ticket, CSV and SVG, the static page and the text description, progress

@@ -79,6 +79,7 @@ class Panel(Headless, w.VBox):
     handles: ClassVar[Sequence[str]] = ()
     trains: ClassVar[Literal["everywhere", "default", "presets"]] = "everywhere"
     opens: ClassVar[Sequence[str]] = ()
+    tells: ClassVar[bool] = False
 
     def instant(self, state: Any) -> Frame:
         """What can be shown at once; runs in the callback on every change of a control."""

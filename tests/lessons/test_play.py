@@ -252,15 +252,33 @@ def test_states_without_pictures_are_not_offered(tmp_path, monkeypatch):
     assert all(not sweep["stops"] for sweep in stored(tmp_path, "quantizer")["about"]["sweeps"])
 
 
+def test_pages_hold_the_experiment_of_a_panel_that_tells_it(tmp_path):
+    kind = panels.figures
+    ours = kind.State(figure="09-bytes-mnist", point=8)
+    printed = kind.State(figure="09-bytes-mnist")
+    visitor = Visitor(kind)
+    visits = {state: visitor.visit(state, train=False) for state in (ours, printed)}
+    assert visits[ours].toml == kind.experiment(ours).to_toml()
+    assert visits[printed].toml == "", "a published point trains nothing"
+    store = Cache(tmp_path, "one")
+    store.put("figures-1-2", visits[ours])
+    assert store.get("figures-1-2") == visits[ours]
+    texts: dict[str, object] = {}
+    name = Writer(kind, visits.__getitem__)._named_in(3, visits[ours].toml, texts)
+    assert texts == {name.removeprefix("3."): visits[ours].toml}
+
+
 def test_a_visit_survives_the_disk_and_other_code_is_forgotten(tmp_path):
     store = Cache(tmp_path, "one")
     visitor = Visitor(panels.tour)
     visit = visitor.visit(panels.tour.State(), train=True)
     assert visit.pictures["TrainingCurve"].ghost is not None
+    assert visit.toml == "", "only a panel that tells its experiment keeps it"
     assert not store.has("tour-1-2")
     store.put("tour-1-2", visit)
     assert store.get("tour-1-2") == visit
     Cache(tmp_path, "two").prune()
+    assert visit.toml == "", "only a panel that tells its experiment keeps it"
     assert not store.has("tour-1-2")
 
 

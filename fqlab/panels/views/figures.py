@@ -64,6 +64,7 @@ class Figures(Panel):
     }
     handles = ("arm", "seed", "again")  # every point is reached by a click
     opens = ("figure",)
+    tells = True
 
     def instant(self, state: State) -> Frame:
         return _frame(state)

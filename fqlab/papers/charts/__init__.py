@@ -46,7 +46,7 @@ TITLES = {
     "07-layers": "BSQ: bits by layer",
     "07-reweighing": "BSQ: reweighed or not",
     "07-layers-fashion": "BSQ: layers, Fashion",
-    "07-reweighing-fashion": "BSQ: reweighed, Fashion",
+    "07-reweighing-fashion": "BSQ: weighed, Fashion",
     "08-layers": "FedMPQ: bits by layer",
     "08-epsilon": "FedMPQ: ε",
     "08-lambda": "FedMPQ: λ",
@@ -55,7 +55,7 @@ TITLES = {
     "09-accuracy": "LotteryFL: accuracy",
     "09-bytes": "LotteryFL: cost",
     "09-accuracy-mnist": "LotteryFL: MNIST",
-    "09-bytes-mnist": "LotteryFL: cost, MNIST",
+    "09-bytes-mnist": "LotteryFL: MNIST cost",
     "05-rounds-cifar": "Clipped: CIFAR-10",
     "05-rounds-full": "Clipped: MNIST in full",
 }

@@ -56,6 +56,7 @@ class Cache:
         words = {
             "message": visit.message,
             "off": visit.off,
+            "toml": visit.toml,
             "pictures": {k: _row(s) for k, s in visit.pictures.items()},
         }
         self._write(self._place(ticket), json.dumps(words, ensure_ascii=False).encode())
@@ -68,7 +69,7 @@ class Cache:
         """
         words = json.loads(self._place(ticket).read_bytes())
         pictures = {kind: self._shown(row) for kind, row in words["pictures"].items()}
-        return Visit(pictures, words["message"], tuple(words["off"]))
+        return Visit(pictures, words["message"], tuple(words["off"]), words["toml"])
 
     def prune(self) -> None:
         """Remove what other code has left."""

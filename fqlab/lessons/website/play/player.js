@@ -35,7 +35,8 @@
       this.images = this.about.rows.map((row) => row.map((kind) => frame(kind, (sides) => this.hand(sides))));
       const rows = this.images.map((row) => element("div", { class: "fq-row" }, ...row.map((image) => image.box)));
       this.status = element("p", { class: "fq-status", role: "status", "aria-live": "polite" });
-      const bar = element("div", { class: "fq-bar" }, this.status);
+      this.toml = element("span", { class: "fq-text", tabindex: "0", role: "note", "aria-label": "Experiment as TOML", hidden: "" });
+      const bar = element("div", { class: "fq-bar" }, this.status, this.toml);
       const body = element("div", { class: "fq-body" }, box, element("div", { class: "fq-gallery" }, ...rows));
       this.stage = element("div", { class: "fq-stage" }, element("div", { class: "fq-presets" }, ...this.presets), body, bar);
       this.section.replaceChildren(this.stage);
@@ -151,6 +152,8 @@
     explain(next, wanted) {
       const stale = next.pictures.some((picture) => picture.stale) ? " The pale pictures were not computed for this setting: they show where it started." : "";
       this.say(next.message + stale);
+      this.toml.textContent = next.toml.trimEnd();
+      this.toml.hidden = !next.toml;
       if (String(next.entry.place) === String(wanted)) return;
       const { controls } = this.about;
       const differs = controls.map((control, k) => [control, wanted[k], next.entry.place[k]]).filter(([, want, have], k) => want !== have && !next.off.has(k));

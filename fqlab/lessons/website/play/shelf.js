@@ -47,10 +47,11 @@
       const base = entry.base || entry.file ? await this.file(entry.base ? 1 : 0) : null;
       const behind = base ? base.states[entry.base ? entry.base - 1 : 0] : own;
       const pictures = own[0].map((row, k) => this.shown(row || behind[0][k], !row));
-      return { entry, pictures: await Promise.all(pictures), message: own[1], off: new Set(own[2]), ticket: fqlab.states.ticket(about, entry.place) };
+      const toml = own[3] ? await this.spots(own[3]) : "";
+      return { entry, pictures: await Promise.all(pictures), message: own[1], off: new Set(own[2]), toml, ticket: fqlab.states.ticket(about, entry.place) };
     }
 
-    // The spots of a picture, from "FILE.NAME"; none for 0.
+    // The spots of a picture, or a text, from "FILE.NAME"; no spots for 0.
     async spots(place) {
       if (!place) return [];
       const [number, name] = place.split(".");

@@ -91,15 +91,14 @@ class Writer:
             shown.append(self._record(number, state, pictures, spots))
         return {"places": kept, "states": shown, "pictures": pictures} | ({"spots": spots} if spots else {})
 
-    def _record(
-        self, number: int, state: Settings, pictures: dict[str, str], spots: dict[str, list[StoredSpot]]
-    ) -> list[Any]:
-        """Pictures in the order in which they hang (0 for one that was not computed), sentence, controls that do not act."""
+    def _record(self, number: int, state: Settings, pictures: dict[str, str], spots: dict[str, Any]) -> list[Any]:
+        """Pictures as they hang (0 for one that was not computed), sentence, controls that do not act; where its TOML is."""
         visit = self._visit(state)
         rows = [
             self._row(number, state, kind, pictures, spots) if kind in visit.pictures else 0 for kind in self._kinds
         ]
-        return [rows, visit.message, [self._numbers[name] for name in visit.off]]
+        record = [rows, visit.message, [self._numbers[name] for name in visit.off]]
+        return [*record, self._named_in(number, visit.toml, spots)] if visit.toml else record
 
     def _row(
         self, number: int, state: Settings, kind: str, pictures: dict[str, str], spots: dict[str, list[StoredSpot]]
@@ -122,8 +121,8 @@ class Writer:
             pictures[name] = base64.b64encode(picture.body).decode()
         return f"{self._homes[name]}.{name}"
 
-    def _named_in(self, number: int, found: list[StoredSpot], spots: dict[str, list[StoredSpot]]) -> str:
-        """``FILE.NAME`` of a list of spots, which is put into this file unless an earlier one holds it."""
+    def _named_in(self, number: int, found: list[StoredSpot] | str, spots: dict[str, Any]) -> str:
+        """``FILE.NAME`` of a list of spots, or of a text, which is put into this file unless an earlier one holds it."""
         name = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:DIGITS]
         if name not in self._homes:
             self._homes[name] = number

@@ -55,11 +55,13 @@ class Visit:
         pictures: name of the picture's class -> what it shows; pictures that nothing was computed for are missing.
         message: the sentence in the status line.
         off: names of the controls that do not act in this state.
+        toml: the experiment below the sentence, of a panel that ``tells`` it.
     """
 
     pictures: Mapping[str, VisitedPicture] = field(default_factory=dict)
     message: str = ""
     off: tuple[str, ...] = ()
+    toml: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Visitor:
         """
         shown = self._show(state, train)
         pictures = {kind.__name__: self._shown(kind, shown, state) for kind in self._canvases if kind in shown.data}
-        return Visit(pictures, shown.message, _off(state))
+        experiment = self._kind.experiment(state) if self._kind.tells else None
+        return Visit(pictures, shown.message, _off(state), experiment.to_toml() if experiment else "")
 
     def close(self) -> None:
         """Close the panel that is open."""

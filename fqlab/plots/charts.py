@@ -47,6 +47,7 @@ class Arm:
         y, spread: a value for every ``x``, and the standard deviation over the seeds; 0 draws no bar.
         published: drawn as stars and not as our markers.
         shown: False where another arm is looked at: it is drawn pale.
+        look: number of its look in a series, where that is not its own number.
         single: for every ``x`` whether one seed is all there is: such a point is white inside. Empty: none is.
     """
 
@@ -57,6 +58,7 @@ class Arm:
     published: bool = False
     shown: bool = True
     single: tuple[bool, ...] = ()
+    look: int | None = None
 
 
 class Rebuilt(Picture):
@@ -217,6 +219,9 @@ def _look(data: Rebuilt.Data, k: int) -> Look:
     """An arm that was published has the look of ours of the same number; a quantity of the language has its own."""
     if data.arms[k].name in LOOKS:
         return LOOKS[data.arms[k].name]
+    look = data.arms[k].look
+    if look is not None:
+        return style_for(look)
     ours = [number for number, arm in enumerate(data.arms) if not arm.published]
     theirs = [number for number, arm in enumerate(data.arms) if arm.published]
     return style_for(ours[theirs.index(k)] if k in theirs and not data.bars and len(theirs) <= len(ours) else k)

@@ -19,6 +19,7 @@ from fqlab.papers.charts.store import FOLDER, fill, stored
 from fqlab.papers.claims import PROVENANCE, read_result, source
 from fqlab.papers.figures import FIGURES, figure
 from fqlab.papers.reproduce import run_row
+from fqlab.plots.charts import _look
 from fqlab.studies import bsq, lottery, weak_clients
 from fqlab.studies.scale.store import committed, read
 
@@ -283,6 +284,16 @@ def test_a_store_is_filled_once_and_goes_on_where_it_was(tmp_path, capsys, monke
     assert (tmp_path / "03-mse.json").read_bytes() == (FOLDER / "03-mse.json").read_bytes()
     fill(shown, tmp_path)
     assert len(ran) == len(shown.points) + 1
+
+
+def test_an_arm_looks_alike_in_all_figures_of_rounds():
+    looks: dict[str, set[object]] = {}
+    for name in ("05-rounds", "05-rounds-mnist", "05-rounds-full"):
+        drawn = data(chart(name))
+        for k, arm in enumerate(drawn.arms):
+            looks.setdefault(arm.name, set()).add(_look(drawn, k))
+    assert len(looks) > 8
+    assert all(len(found) == 1 for found in looks.values())
 
 
 def test_an_unknown_figure_is_refused():

@@ -157,5 +157,6 @@ CHARTS = {
         _rounds(FULL_ROUNDS, 0.0),
         Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(96, 101)), 96, 100), tuple(NAMES[name] for name in FULL),
         tuple(_full(name, after) for name in FULL for after in FULL_ROUNDS), _behind, scale="paper",
+        looks={name: k for k, name in enumerate(NAMES.values())},
     ),
 }  # fmt: skip

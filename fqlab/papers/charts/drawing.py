@@ -111,6 +111,7 @@ def _arm(chart: Chart, every: Sequence[Mark], k: int, seed: int, only: int | Non
         published=any(isinstance(m.point, Published) for m in mine),
         shown=only is None or only == k,
         single=tuple(m.single for m in mine),
+        look=chart.looks.get(chart.arms[k]),
     )
 
 

@@ -117,6 +117,7 @@ class Chart:
         finding: writes the headline.
         bars: columns from zero instead of lines.
         seeds: of each point that does not say how many it has.
+        looks: arm -> number of its look in a series, where another figure has given it one.
         paper: which of the source's papers it is of.
     """
 
@@ -133,6 +134,7 @@ class Chart:
     scale: str = "demo"
     bars: bool = False
     seeds: int = 3
+    looks: Mapping[str, int] = field(default_factory=dict)
     paper: int = 0
 
     def id(self, point: Point) -> str:

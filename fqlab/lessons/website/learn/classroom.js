@@ -55,12 +55,13 @@
         label(x(value) + (right ? 6 : -6), height + 10, words, right ? "start" : "end"));
     };
     const marks = guesses.length ? [mark(median(guesses), 44, `class ${learn.short(median(guesses), 4)}`, "learn-median")] : [];
+    if (guesses.length) marks.push(label(34, y(top) + 4, String(top), "end"));  // an empty picture has no scale
     if (truth !== null) marks.push(mark(truth, 14, `it is ${learn.short(truth, 4)}`, "learn-truth"));
     const ends = [item.low, item.high].map((value) => label(x(value), 248, learn.short(value), "middle"));
     return make("svg", { class: "learn-histogram", role: "img", viewBox: "0 0 680 256",
       "aria-label": `Histogram of guesses from ${item.low} to ${item.high}. ${headline(item, guesses, truth)}.` },
       ...bars, make("line", { x1: 40, x2: 640, y1: 230, y2: 230 }), ...marks, ...ends,
-      label(340, 248, item.unit ? `guess (${item.unit})` : "guess", "middle"), label(34, y(top) + 4, String(top), "end"));
+      label(340, 248, item.unit ? `guess (${item.unit})` : "guess", "middle"));
   }
 
   learn.parts("classroom", (section, { predictions }) => {

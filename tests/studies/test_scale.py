@@ -135,7 +135,8 @@ def test_a_damaged_run_is_refused_by_name(tmp_path):
 
 def test_the_queue_goes_through_arms_in_order_each_with_its_seeds():
     names = lambda *asked, most=None: [(arm.source, arm.name, seed) for arm, seed in queue(asked, most)]
-    assert names("fedavg") == [("fedavg", f"small-{arm}", seed) for arm in ("e5-b10", "fedsgd") for seed in (0, 1, 2)]
+    arms = ("e5-b10", "fedsgd", "shards-e5-b10", "shards-fedsgd")
+    assert names("fedavg") == [("fedavg", f"small-{arm}", seed) for arm in arms for seed in (0, 1, 2)]
     assert names("lottery:paper:alone", "fedavg:small:fedsgd", most=1) == [
         ("lottery", "paper-alone", 0),
         ("fedavg", "small-fedsgd", 0),

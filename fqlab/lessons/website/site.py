@@ -22,8 +22,8 @@ CLASSROOM = re.compile(r'<div class="classroom"></div>')
 """Where a text has the histogram of a class."""
 CLAIM = re.compile(r'href="#(claim-[\w-]+)"')
 """A link of a lesson to a row, which stands in a table of the lesson itself or on the page of all claims."""
-ROW = re.compile(r"<tr>(?=\s*<td>(?:(?!</td>).)*<code>([\w-]+)</code></td>)", re.DOTALL)
-"""A row of that page, which ends its first cell with the row's name."""
+ROW = re.compile(r"<tr>(?=\s*<td>(?:(?!</td>).)*<code>([\w-]+)</code>(?: \(<a [^>]*>[^<]*</a>\))?</td>)", re.DOTALL)
+"""A row of that page: its first cell ends with the row's name and, for a paper's claim, a link to the paper."""
 INLINE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 
 

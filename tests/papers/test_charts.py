@@ -37,7 +37,9 @@ AXES = {
     "05-rounds-cifar": ("communication round", "5 10 15", "test accuracy (%)", [
         "full precision", "4-4-4-4, nearest", "4-4-4-4, stochastic",
     ]),
-    "05-rounds-full": ("communication round", "10 20 30 40 50", "test accuracy (%)", ["full precision", "OCTAV, stochastic"]),
+    "05-rounds-full": ("communication round", "10 20 30 40 50", "test accuracy (%)", [
+        "full precision", "OCTAV, nearest", "OCTAV, stochastic",
+    ]),
     "06-widths": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
                   ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
     "06-widths-fashion": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
-from fqlab.federation import Experiment
 from fqlab.papers.charts.model import Axis, Chart, Point
 from fqlab.studies import bsq
 from fqlab.studies.scale import bsq as fashion
@@ -44,14 +42,10 @@ def _long(arm: str, run: str, claim: str) -> list[Point]:
     penalty = LONG[run.removesuffix("-alike")]
     twin = {"penalty": penalty, "reweigh": run in LONG}
     return [
-        Point(arm, k, "scale.bsq:layer_bits", {"arm": run, "layer": layer}, partial(_with_seed, run), claim,
+        Point(arm, k, "scale.bsq:layer_bits", {"arm": run, "layer": layer}, fashion.ARMS["small", run].at, claim,
               ("bsq:layer_bits", {**twin, "layer": layer}))
         for k, layer in enumerate(bsq.LAYERS)
     ]  # fmt: skip
-
-
-def _with_seed(run: str, seed: int = 0) -> Experiment:
-    return replace(fashion.ARMS["small", run].experiment, seed=seed)
 
 
 def _lower(values: Mapping[tuple[str, float], float]) -> str:

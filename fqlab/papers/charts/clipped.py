@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 
 from fqlab.federation import Experiment
@@ -34,8 +33,8 @@ CIFAR = {
     "cifar-4444-nearest": "4-4-4-4, nearest",
     "cifar-4444-stochastic": "4-4-4-4, stochastic",
 }
-FULL = {"float": 3, "octav-nearest": 3, "octav-stochastic": 3}
-"""Arm whose runs on all images are stored, for 50 rounds -> how many seeds of it."""
+FULL = ("float", "octav-nearest", "octav-stochastic")
+"""Arms whose runs on all images are stored, for 50 rounds."""
 SEEN = (1, 2, 5, 10, 20)
 ROUNDS = (5, 10, 20, 30, 40)
 CIFAR_ROUNDS = (5, 10, 15)
@@ -72,18 +71,13 @@ def _evaluates(experiment: Experiment, after: int) -> bool:
     return after <= experiment.rounds and after % experiment.evaluate_every == 0
 
 
-def _with_seed(run: str, seed: int = 0, scale: str = "small") -> Experiment:
-    return replace(mnist.ARMS[scale, run].experiment, seed=seed)
-
-
-def _full(name: str, after: int) -> Point:
-    """The point of an arm on all images after so many rounds; it runs again on digits."""
-    run = f"{name}-50"
-    return Point(
-        NAMES[name], after, "scale.clipped:round_accuracy", {"arm": run, "after": after},
-        partial(_with_seed, run, scale="paper"), CLAIMS.get(run, ""),
-        ("clipped:round_accuracy", {"arm": name, "after": after}), FULL[name],
-    )  # fmt: skip
+def _read(scale: str, run: str, name: str, arm: str, after: int) -> Point:
+    """The point of an arm, read off a stored run after so many rounds; it runs again on digits."""
+    seeds = mnist.ARMS[scale, run].seeds
+    claim = CLAIMS.get(run, f"clipped-mnist-40-{name}" if seeds == 1 else "")
+    again = ("clipped:round_accuracy", {"arm": name, "after": after})
+    args = {"arm": run, "after": after}
+    return Point(arm, after, "scale.clipped:round_accuracy", args, mnist.ARMS[scale, run].at, claim, again, seeds)
 
 
 def _curves(names: Mapping[str, str], rounds: tuple[int, ...]) -> tuple[Point, ...]:
@@ -92,15 +86,10 @@ def _curves(names: Mapping[str, str], rounds: tuple[int, ...]) -> tuple[Point, .
 
 
 def _point(name: str, arm: str, after: int) -> Iterator[Point]:
-    """The point of an arm after so many rounds, if it was seen then; it runs again on digits."""
+    """The point of an arm after so many rounds, if it was seen then."""
     run = _run(name, after)
-    if not run:
-        return
-    seeds = mnist.ARMS["small", run].seeds
-    claim = CLAIMS.get(run, f"clipped-mnist-40-{name}" if seeds == 1 else "")
-    again = ("clipped:round_accuracy", {"arm": name, "after": after})
-    args = {"arm": run, "after": after}
-    yield Point(arm, after, "scale.clipped:round_accuracy", args, partial(_with_seed, run), claim, again, seeds)
+    if run:
+        yield _read("small", run, name, arm, after)
 
 
 def _rounds(rounds: tuple[int, ...], apart: float) -> Axis:
@@ -108,7 +97,7 @@ def _rounds(rounds: tuple[int, ...], apart: float) -> Axis:
     return Axis("communication round", places, 0, 1.05 * rounds[-1], say="round {}", apart=apart)
 
 
-ENDS = tuple(NAMES[arm] for arm in ("float", "octav-nearest", "octav-stochastic"))
+ENDS = tuple(NAMES[arm] for arm in FULL)
 
 
 def _finding(
@@ -156,7 +145,7 @@ CHARTS = {
         "Ours: MNIST in full, 30 clients, the paper's network and training, 50 of its 200 rounds, 3 seeds.",
         _rounds(FULL_ROUNDS, 0.0),
         Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(94, 101)), 94, 100), tuple(NAMES[name] for name in FULL),
-        tuple(_full(name, after) for name in FULL for after in FULL_ROUNDS), _behind, scale="paper",
+        tuple(_read("paper", f"{name}-50", name, NAMES[name], after) for name in FULL for after in FULL_ROUNDS), _behind, scale="paper",
         looks={name: k for k, name in enumerate(NAMES.values())},
     ),
 }  # fmt: skip

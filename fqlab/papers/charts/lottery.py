@@ -87,13 +87,9 @@ def _long(arm: str, recipe: str, k: int) -> Point:
     end = LONG_CLAIMS.get(recipe, {}).get(k, "")
     twin = "lottery:own" if recipe in ("last", "best", "everybody") else _digits_cost(OURS[k])
     return Point(
-        arm, k, f"scale.lottery:{recipe}", {"arm": LONG[k]}, partial(_with_seed, LONG[k]),
+        arm, k, f"scale.lottery:{recipe}", {"arm": LONG[k]}, mnist.ARMS["small", LONG[k]].at,
         f"lottery-mnist-{end}" if end else "", (twin, OURS[k]),
     )  # fmt: skip
-
-
-def _with_seed(run: str, seed: int = 0) -> Experiment:
-    return replace(mnist.ARMS["small", run].experiment, seed=seed)
 
 
 def _digits_cost(settings: Mapping[str, object]) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
-from fqlab.federation import Experiment
 from fqlab.papers.charts.model import Axis, Chart, Point, Published
 from fqlab.papers.figures.robustness import BITS, PUBLISHED
 from fqlab.studies import robust
@@ -28,10 +26,6 @@ CLAIMS = {
 PERCENT = tuple((p, f"{p} %") for p in range(0, 101, 25))
 DEPLOYED = Axis.categories("bits of the deployed weights", *map(str, WIDTHS), say="{} bit")
 ACCURACY = Axis("test accuracy (%)", PERCENT, 0, 104)
-
-
-def _with_seed(arm: str, seed: int = 0) -> Experiment:
-    return replace(fashion.ARMS["small", arm].experiment, seed=seed)
 
 
 def _falls(values: Mapping[tuple[str, float], float]) -> str:
@@ -61,7 +55,7 @@ CHARTS = {
         "Ours: Fashion-MNIST, LeNet-5, 100 clients, Dirichlet 0.5, 10 a round, 40 rounds, max-abs ranges, 3 seeds.",
         DEPLOYED, ACCURACY, tuple(LONG.values()),
         tuple(
-            Point(name, k, "scale.robust:at", {"arm": arm, "bits": bits}, partial(_with_seed, arm),
+            Point(name, k, "scale.robust:at", {"arm": arm, "bits": bits}, fashion.ARMS["small", arm].at,
                   "" if arm == "fedavg" else f"robust-fashion-{arm}",
                   ("robust:width_accuracy", {"method": TWINS[arm], "bits": bits}))
             for arm, name in LONG.items() for k, bits in enumerate(WIDTHS)

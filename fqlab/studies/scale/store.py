@@ -52,7 +52,7 @@ class Arm:
     first: int = 0
     adapt: Callable[[Experiment], Experiment] = lambda experiment: experiment
 
-    def at(self, seed: int) -> Experiment:
+    def at(self, seed: int = 0) -> Experiment:
         """The experiment of a seed."""
         return self.adapt(replace(self.experiment, seed=seed))
 

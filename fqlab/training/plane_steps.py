@@ -68,7 +68,6 @@ class _Layer:
     Attributes:
         all_planes: ``[clients, 2n, weights]``.
         planes: those in use by any client, ``[clients, 2, used, weights]``; the others are zero and stay zero.
-        used: how many these are.
         signed: ±2^b of all, ``[clients, 1, 2n]``.
         scale: ``[clients]``.
         codes: real weights in units of the step, clipped and rounded, ``[clients, weights]``.
@@ -80,7 +79,6 @@ class _Layer:
 
     all_planes: Tensor
     planes: Tensor
-    used: int
     signed: Tensor
     scale: Tensor
     codes: Tensor
@@ -96,7 +94,6 @@ class _Stack:
 
     Attributes:
         layers: by name.
-        scales: theirs.
         top: 2^n − 1, ``[layers, clients]``.
         price: λ·c of the group lasso, or its proximal threshold, ``[layers, clients, 1]``.
         counted: the price of every bit that there is, else 0: ``[layers, clients, n]``.
@@ -108,7 +105,6 @@ class _Stack:
     """
 
     layers: dict[str, _Layer]
-    scales: list[Tensor]
     top: Tensor
     price: Tensor
     counted: Tensor
@@ -121,7 +117,7 @@ class _Stack:
 
     def scales_now(self) -> Tensor:
         """A copy of all scales as they are now, ``[layers, clients]``."""
-        return torch.stack(self.scales)
+        return torch.stack([layer.scale for layer in self.layers.values()])
 
 
 class PlaneWalk:
@@ -188,8 +184,9 @@ class PlaneWalk:
         now = self._now.layers
         for (name, layer), pull, push in zip(now.items(), *self._rates(), strict=True):
             slope = gradients[f"{name}/planes"].reshape(len(layer.codes), 1, 1, -1)
-            if layer.used < push.shape[2]:
-                pull, push = pull[:, :, : layer.used], push[:, :, : layer.used]
+            used = layer.planes.shape[2]
+            if used < push.shape[2]:
+                pull, push = pull[:, :, :used], push[:, :, :used]
             self._move(name, layer.planes, slope, pull, push)
         slopes = torch.stack([gradients[f"{name}/scale"] for name in now])
         self._rescale(slopes if self._many else slopes.unsqueeze(1))
@@ -220,8 +217,7 @@ class PlaneWalk:
             name: self._layer(k, params[f"{name}/planes"], params[f"{name}/scale"], part, norms[k])
             for k, (name, part) in enumerate(zip(self.rule.layers, codes.split(sizes), strict=True))
         }
-        scales = [layer.scale for layer in layers.values()]
-        return _Stack(layers, scales, top, price, price * self._has, signed, shares, norms, codes, -most, most)
+        return _Stack(layers, top, price, price * self._has, signed, shares, norms, codes, -most, most)
 
     def _layer(self, k: int, planes: Tensor, scale: Tensor, codes: Tensor, norms: Tensor) -> _Layer:
         clients = scale.numel()
@@ -234,7 +230,6 @@ class PlaneWalk:
         return _Layer(
             all_planes=by_bit.flatten(1, 2),
             planes=by_bit[:, :, :used],
-            used=used,
             signed=self._signed[k, :clients, :, :width].reshape(clients, 1, -1),
             scale=scale.view(clients),
             codes=codes,
@@ -314,4 +309,4 @@ class PlaneWalk:
         threshold = self._now.price * self._pace(self._now.scales_now()).unsqueeze(2)
         factor = (1 - threshold / norms.clamp(min=1e-30)).clamp(min=0)[:, :, None, :, None]
         for each, layer in zip(factor, self._now.layers.values(), strict=True):
-            layer.planes.mul_(each[:, :, : layer.used])
+            layer.planes.mul_(each[:, :, : layer.planes.shape[2]])

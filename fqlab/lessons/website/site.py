@@ -87,7 +87,7 @@ class Site:
     def finish(self) -> None:
         """What all pages share: style, script, and what search looks through."""
         assets.write(self.out)
-        (self.out / "search.js").write_text(finding.library(self.entries), encoding="utf-8")
+        (self.out / "search.js").write_text(finding.script(self.entries), encoding="utf-8")
 
     def _cited(self, link: re.Match[str], page: str) -> str:
         """A link to a claim, to the page of all claims where this one has no such row."""

@@ -10,7 +10,7 @@
   form.append(list, said);
   let index = null, sections = [], asked = false;
 
-  learn.library = (found) => {
+  learn.searchable = (found) => {
     sections = found;
     index = new MiniSearch({ fields: ["heading", "page", "text"], searchOptions:
       { boost: { heading: 4, page: 2 }, prefix: true, fuzzy: 0.15, combineWith: "AND" } });

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from importlib.resources import files
 
-__all__ = ["library", "sections"]
+__all__ = ["sections", "script"]
 
 SILENT = {"script", "style", "svg", "math", "details", "nav"}
 """Elements without text to be found: a hidden answer must not be found before it is asked for."""
@@ -54,7 +54,7 @@ def sections(page: str, url: str, body: str) -> list[dict[str, str]]:
     return [section for section in tidied if section["text"] or section["heading"]]
 
 
-def library(sections: Sequence[dict[str, str]]) -> str:
+def script(sections: Sequence[dict[str, str]]) -> str:
     """The script ``search.js``: MiniSearch, and the sections that it is to search."""
     engine = files("fqlab.lessons.website").joinpath("learn/minisearch.js").read_text(encoding="utf-8").rstrip()
-    return f"{engine}\nfqlab.learn.library({json.dumps(list(sections), ensure_ascii=False)});\n"
+    return f"{engine}\nfqlab.learn.searchable({json.dumps(list(sections), ensure_ascii=False)});\n"

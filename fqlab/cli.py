@@ -285,6 +285,7 @@ def _parser(method: str, command: str, about: str) -> _Parser:
     from fqlab import methods, partition
     from fqlab.data.reduce import reduced
     from fqlab.federation import Experiment
+    from fqlab.registry import keyword_defaults
 
     parser = _Parser(command, description=about, allow_abbrev=False)
     parser.add_argument("--method", help=f"one of {', '.join(methods.METHODS)}, or package.module:Class")
@@ -298,8 +299,8 @@ def _parser(method: str, command: str, about: str) -> _Parser:
             default = "auto" if field.name == "engine" else field.default
             _flag(group, "experiment", field.name, default, Experiment.__doc__)
     group = parser.add_argument_group("data set made smaller")
-    for name in ("side", "train", "test"):
-        _flag(group, "reduce", name, 0, reduced.__doc__)
+    for name, default in keyword_defaults(reduced).items():
+        _flag(group, "reduce", name, default, reduced.__doc__)
     group = parser.add_argument_group("partition (--partition says which)")
     for name, default in partition.settings().items():
         _flag(group, "split", name, default, partition.split.__doc__)

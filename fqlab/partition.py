@@ -6,13 +6,13 @@ on its arguments. Importing this module loads no PyTorch.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fqlab.errors import ConfigError, boolean, in_range, one_of, shown
+from fqlab.registry import keyword_defaults
 
 if TYPE_CHECKING:
     from fqlab.data import Dataset
@@ -39,8 +39,7 @@ MAX_REDRAWS = 1000
 
 def settings() -> dict[str, Any]:
     """The settings that :func:`split` takes, with their defaults."""
-    kinds = inspect.signature(split).parameters.values()
-    return {p.name: p.default for p in kinds if p.kind is p.KEYWORD_ONLY}
+    return keyword_defaults(split)
 
 
 def check_settings(name: str, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -10,7 +11,7 @@ from typing import Any
 
 from fqlab.errors import ConfigError, one_of, shown
 
-__all__ = ["GROUPS", "Registry", "load", "register"]
+__all__ = ["GROUPS", "Registry", "keyword_defaults", "load", "register"]
 
 GROUPS = {"method": "fqlab.methods", "model": "fqlab.models", "dataset": "fqlab.data"}
 """Kind -> the module that knows it, which is also its group of entry points."""
@@ -164,3 +165,9 @@ def register(kind: str, name: str, thing: Any) -> None:
     """
     importlib.import_module(GROUPS[one_of("kind", kind, GROUPS)])
     _REGISTRIES[kind].register(name, thing)
+
+
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The settings that a function takes by name alone, with their defaults: what a table of an experiment may hold."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}

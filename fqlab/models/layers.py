@@ -57,6 +57,10 @@ class BatchNorm(nn.Module):
         self.running_var.fill_(1)
 
 
+BATCH_NORMS = (BatchNorm, nn.modules.batchnorm._BatchNorm)
+OTHER_NORMS = (nn.GroupNorm, nn.LayerNorm)
+
+
 class Dropout(nn.Module):
     """Zero inputs with probability ``p`` and scale the rest by 1/(1-p) (Srivastava et al. 2014).
 
@@ -101,14 +105,12 @@ def couples_samples(model: nn.Module) -> bool:
 
 def smallest_batch(model: nn.Module) -> int:
     """Samples that a minibatch needs at least: 2 where a BatchNorm has to normalise them, else 1."""
-    kinds = (BatchNorm, nn.modules.batchnorm._BatchNorm)
-    return 2 if any(isinstance(layer, kinds) for layer in model.modules()) else 1
+    return 2 if any(isinstance(layer, BATCH_NORMS) for layer in model.modules()) else 1
 
 
 def is_normalised(model: nn.Module) -> bool:
     """Whether the model has a norm of batches, groups or layers."""
-    kinds = (BatchNorm, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
-    return any(isinstance(layer, kinds) for layer in model.modules())
+    return any(isinstance(layer, (*BATCH_NORMS, *OTHER_NORMS)) for layer in model.modules())
 
 
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
@@ -171,7 +173,7 @@ def _initialise(name: str, layer: nn.Module, generator: torch.Generator) -> None
         bound = layer.weight[0].numel() ** -0.5
         for values in layer.parameters(recurse=False):
             values.uniform_(-bound, bound, generator=generator)
-    elif isinstance(layer, (nn.GroupNorm, nn.LayerNorm)):
+    elif isinstance(layer, OTHER_NORMS):
         nn.init.ones_(layer.weight)
         nn.init.zeros_(layer.bias)
     elif [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:

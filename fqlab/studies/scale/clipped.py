@@ -62,7 +62,7 @@ PAPER = {
 ARMS |= {("paper", name): Arm("clipped", f"paper-{name}", settings) for name, settings in PAPER.items()}
 ARMS |= {
     ("paper", f"{name}-50"): Arm("clipped", f"paper-{name}-50", replace(PAPER[name], rounds=50, evaluate_every=10))
-    for name in ("float", "octav-stochastic", "octav-nearest")
+    for name in TABLE
 }
 CIFAR: dict[str, dict[str, Any]] = {
     "cifar-float": {},

@@ -222,11 +222,10 @@ class Sheet:
 
     def drag(self, name: str, fraction: float, steps: int = 30) -> None:
         handle = self.slider(name)
-        handle.scroll_into_view_if_needed()
+        handle.hover()  # waits until the page has stopped moving
         box = handle.bounding_box()
         track = self.page.locator(f".{name} .noUi-target").first.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        self.page.mouse.move(x, y)
         self.page.mouse.down()
         self.page.mouse.move(x + fraction * track["width"], y, steps=steps)
         self.page.mouse.up()

@@ -103,7 +103,7 @@ def test_a_link_in_the_text_sets_the_panel_above_it(sheet):
 
 def test_a_drag_turns_the_cloud(sheet):
     box = ".fqlab-fleet img.fqlab-p-street"
-    sheet.page.locator(box).scroll_into_view_if_needed()
+    sheet.page.locator(box).hover()  # waits until the page has stopped moving
     room = sheet.page.locator(box).bounding_box()
     x, y = room["x"] + room["width"] / 2, room["y"] + room["height"] / 2
     before = sheet.image_bytes("fqlab-p-street")

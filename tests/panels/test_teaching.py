@@ -141,13 +141,13 @@ def test_panels_fit_into_a_narrower_page(sheet: Sheet):
 
 def test_sliders_follow_the_mouse_when_enlarged(sheet: Sheet):
     handle = sheet.slider("fqlab-c-clip")
+    handle.hover()  # waits until the page has stopped moving
     track = sheet.page.locator(".fqlab-c-clip .noUi-target").bounding_box()
     box = handle.bounding_box()
     mouse = sheet.page.mouse
     start = box["x"] + box["width"] / 2
     target = track["x"] + 0.75 * track["width"]
     y = box["y"] + box["height"] / 2
-    mouse.move(start, y)
     mouse.down()
     mouse.move(start + 30, y, steps=3)
     for wiggle in range(150):  # a slow machine may miss the last move

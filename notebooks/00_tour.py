@@ -81,7 +81,7 @@ panel
 #
 # A link with ▸ sets the panel above to what it speaks of (in JupyterLab, once the panel's cell has run).
 #
-# The upload of one layer, as the library runs it: find a clip, round to codes, drop rare planes.
+# The upload of one layer, as the library runs it once the layer's clip is found: round to codes, drop rare planes.
 
 # %%
 show_source(Clipped.encode)

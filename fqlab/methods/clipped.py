@@ -7,8 +7,9 @@ averages with weights that are inverse to the quantization errors, so no client 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -24,7 +25,7 @@ from fqlab.quant import (
     RULES,
     Codes,
     Grid,
-    clip_for,
+    clips_for,
     msb_density,
     narrow_bits,
     prune_msb,
@@ -75,6 +76,12 @@ def bits_per_client(bits: str, layers: int | None = None) -> tuple[tuple[int, ..
     """
     if not isinstance(bits, str):
         raise ConfigError(f"client_bits is {shown(bits)}, but must be a text such as '8-2-2' or '8-8, 2-4'.")
+    return _read_clients(bits, layers)
+
+
+@lru_cache(maxsize=64)
+def _read_clients(bits: str, layers: int | None) -> tuple[tuple[int, ...], ...]:
+    """:func:`bits_per_client`, read once: every client asks for the widths of all, several times a round."""
     clients = [part.strip() for part in bits.split("," if "," in bits else "-")]
     return tuple(bits_per_layer(part, layers) for part in clients)
 
@@ -173,19 +180,25 @@ class Clipped(Method):
             widths = bits_per_layer(self.bits, len(layers))
         return tuple((name, Grid(b, self.grid)) for name, b in zip(layers, widths, strict=True))
 
+    def clips(self, weights: Weights, grids: Mapping[str, Grid]) -> Weights:
+        """The clips ``[clients]`` of stacked clients' layers, those of ``grids``, by this method's rule and factor."""
+        layers = {name: weights[name] for name in grids}
+        how: dict[str, Any] = dict(batch_dims=1, level_aware=self.level_aware)
+        clips = clips_for(self.clip, layers, grids, self.rounding, **how)
+        return {name: self.clip_factor * clip for name, clip in clips.items()}
+
     def encode(
-        self, w: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]
+        self, w: torch.Tensor, clip: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]
     ) -> tuple[list[Codes], torch.Tensor]:
         """One layer of stacked clients ``[clients, ...]`` clipped, rounded and, if ε > 0, stripped of rare MSBs.
 
         Returns:
             Each client's codes, and the stacked values that they stand for.
         """
-        clip = clip_for(self.clip, w, grid, self.rounding, batch_dims=1, level_aware=self.level_aware)
         noise = None
         if self.rounding == "stochastic":
             noise = torch.stack([torch.rand(w.shape[1:], generator=g, dtype=torch.float32) for g in generators])
-        codes = quantize(w, self.clip_factor * clip, grid, self.rounding, batch_dims=1, noise=noise)
+        codes = quantize(w, clip, grid, self.rounding, batch_dims=1, noise=noise)
         if not self.epsilon:
             return [codes[i] for i in range(len(w))], codes.dequantize()
         pruned, bits = prune_msb(codes, self.epsilon, batch_dims=1)
@@ -195,7 +208,9 @@ class Clipped(Method):
         if not self.downlink:
             return Payload(tensors=server.weights)
         grids = dict(self.grids(server.spec.quantizable))
-        codes = {name: self.encode(server.weights[name][None], grid, [generator])[0][0] for name, grid in grids.items()}
+        stacked = stack([server.weights])
+        clips = self.clips(stacked, grids)
+        codes = {n: self.encode(stacked[n], clips[n], grid, [generator])[0][0] for n, grid in grids.items()}
         return Payload(codes, {name: value for name, value in server.weights.items() if name not in grids})
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
@@ -227,14 +242,14 @@ class Clipped(Method):
         self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
     ) -> list[ClientUpdate]:
         """The updates of clients that share their grids."""
-        grids = self.grids(clients[0].spec.quantizable, clients[0].id)
-        layers = dict(grids)
-        rest = {name: value for name, value in (params | buffers).items() if name not in layers}
+        grids = dict(self.grids(clients[0].spec.quantizable, clients[0].id))
+        rest = {name: value for name, value in (params | buffers).items() if name not in grids}
         generators = [client.generator("upload") for client in clients]
         codes: list[dict[str, Codes]] = [{} for _ in clients]
         mse: Weights = {}
-        for name, grid in grids:
-            coded, values = self.encode(params[name], grid, generators)
+        clips = self.clips(params, grids)
+        for name, grid in grids.items():
+            coded, values = self.encode(params[name], clips[name], grid, generators)
             mse[name] = (params[name] - values).square().flatten(1).mean(1)
             for sent, layer in zip(codes, coded, strict=True):
                 sent[name] = layer

@@ -87,7 +87,7 @@ def aciq_laplace(x: torch.Tensor, grid: Grid, rounding: str = "nearest", *, batc
     return usable((scale * constant).float(), rows.abs().amax(-1))
 
 
-LITTLE = 2**16
+LITTLE = 3 * 2**14
 """A layer of all clients with up to so many values is done before the calls that it takes, so that stacking pays."""
 
 RULES: dict[str, Callable[..., torch.Tensor]] = {

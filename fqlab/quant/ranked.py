@@ -14,7 +14,7 @@ import torch
 
 __all__ = ["Ranked", "ascending"]
 
-SMALL = 4096
+SMALL = 2**13
 """Rows of up to so many values keep all running sums."""
 STRIDE = 16
 """Longer ones keep every sixteenth: they need little memory."""

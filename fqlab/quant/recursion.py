@@ -132,11 +132,13 @@ def _octav(rows: torch.Tensor, lengths: Sequence[int], model: NoiseModel, update
     """Clips of ``rows``; an update is :func:`octav_step`, but by look-ups instead of a pass over the values."""
     ranked = Ranked(rows.abs() if model.top == 1.0 else rows.clone())
     zero = rows.new_zeros(len(rows), 1)
-    (positive, up) = ranked.above(zero)
-    (negative, down) = ranked.below(zero)
-    nonzero = (positive + negative).double()
-    total = up - down
-    peak = torch.maximum(ranked.values[:, -1:], -ranked.values[:, :1])
+    count, total = ranked.above(zero)
+    peak = ranked.values[:, -1:]
+    if model.top != 1.0:
+        negative, down = ranked.below(zero)
+        count, total = count + negative, total - down
+        peak = torch.maximum(peak, -ranked.values[:, :1])
+    nonzero = count.double()
     noisy = nonzero + model.zero * (_column(lengths, rows) - nonzero) if model.zero else nonzero
     clip = (total / nonzero).float()
     for _ in range(updates):

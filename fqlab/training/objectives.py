@@ -18,8 +18,8 @@ import torch
 from fqlab.tensors import Weights
 
 __all__ = [
-    "Drawing", "KurtosisPenalty", "Objective", "OwnSteps", "Stackable", "Stacked", "Walk", "WrittenWalk", "kurtosis",
-    "stackable",
+    "Drawing", "KurtosisPenalty", "Objective", "OwnSteps", "Stackable", "Stacked", "Walk", "WrittenWalk", "drawing",
+    "kurtosis", "stackable",
 ]  # fmt: skip
 
 Transform = Callable[[Weights, Weights, Weights], Weights]
@@ -52,13 +52,17 @@ class Stacked:
         return self(*tensors)  # type: ignore[operator]
 
 
-@runtime_checkable
 class Drawing(Protocol):
     """A transform that needs random numbers."""
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The noise tensors of one optimiser step."""
         ...
+
+
+def drawing(thing: Any) -> TypeGuard[Drawing]:
+    """Whether ``thing`` is :class:`Drawing`; asked at every step, where a check against the protocol takes longer than the draw."""
+    return hasattr(thing, "draw")
 
 
 class Walk(Protocol):
@@ -112,11 +116,11 @@ class Objective:
     @property
     def draws(self) -> bool:
         """Whether a step needs random numbers."""
-        return isinstance(self.transform, Drawing)
+        return drawing(self.transform)
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The noise tensors of one step, which the transform asks for."""
-        return self.transform.draw(params, generator) if isinstance(self.transform, Drawing) else {}
+        return self.transform.draw(params, generator) if drawing(self.transform) else {}
 
     def walk(self, training: Any) -> Walk | None:
         """What moves the parameters that do not move by ordinary SGD, if there are any."""

@@ -209,13 +209,15 @@ def test_the_lasso_alone_is_aqfl_to_the_last_bit():
 
 def test_fedmpqs_arms_change_what_they_name_and_nothing_else():
     plain = fedmpq.ARMS["small", "fedmpq"].experiment
-    for (_, name), arm in fedmpq.ARMS.items():
+    for name, arm in fedmpq.ARMS.items():
         assert (arm.experiment.clients, arm.experiment.lr, arm.experiment.batch_size) == (10, 0.1, 32)
-        assert (arm.experiment == plain) == (name == "fedmpq")
+        assert (arm.experiment == plain) == (name == ("small", "fedmpq"))
     short = fedmpq.ARMS["small", "short"].experiment
     assert short == replace(plain, rounds=12)
     assert fedmpq.ARMS["small", "epochs-4"].experiment == replace(short, epochs=4)
     assert fedmpq.ARMS["small", "skewed-fedmpq"].experiment == replace(plain, split={"alpha": 0.1})
+    large = {"dataset": "cifar10", "model": "resnet20_bn", "reduce": {}, "rounds": 8}
+    assert fedmpq.ARMS["paper", "fedmpq"].experiment == replace(plain, **large)
     assert fedmpq.ARMS["small", "lambda-0.1"].experiment == replace(short, options={**plain.options, "penalty": 0.1})
 
 

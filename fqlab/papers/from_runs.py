@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fqlab.files import atomic_write
-from fqlab.papers.claims import Result, Row, list_rows
+from fqlab.papers.claims import Result, Row, list_rows, result
+from fqlab.papers.claims.results import same_recipe
 from fqlab.papers.reproduce import run_row
 from fqlab.studies.scale.store import committed, listening
 
@@ -36,10 +37,10 @@ def from_runs(row: Row, scale: str, folder: Path | None = None) -> Result:
         DataError: if one of the runs is not there.
     """
     with _reading(folder or committed()), listening() as runs:
-        result = run_row(row, scale)
+        fresh = run_row(row, scale)
     seconds = {(r.source, r.arm, r.seed): r.seconds for r in runs}
-    times = [r.time for r in runs] or [result.time]
-    return replace(result, time=min(times), seconds=round(sum(seconds.values(), result.seconds), 1)).signed()
+    times = [r.time for r in runs] or [fresh.time]
+    return replace(fresh, time=min(times), seconds=round(sum(seconds.values(), fresh.seconds), 1)).signed()
 
 
 def pending(sources: Sequence[str] = ()) -> Iterator[tuple[Row, str]]:
@@ -49,12 +50,22 @@ def pending(sources: Sequence[str] = ()) -> Iterator[tuple[Row, str]]:
             yield from ((row, scale) for scale in row.scales if scale not in getattr(row, "not_run", {}))
 
 
+def _news(row: Row, kept: Result | None, fresh: Result, *, of_runs: bool) -> bool:
+    """Whether a result is another than the stored one, or rests on other runs; how long they took to read is no news."""
+    if kept is None or not same_recipe(row, kept) or kept.values != fresh.values:
+        return True
+    return of_runs and kept.time != fresh.time
+
+
 def main() -> None:
-    """Store the results of the sources that are named, or of all."""
+    """Store the results of the sources that are named, or of all, where they are news."""
     for row, scale in pending(sys.argv[1:]):
-        result = from_runs(row, scale)
-        atomic_write(Path(__file__).parent / "results" / f"{row.id}.{scale}.json", result.to_json())
-        print(f"{row.id} at {scale}: {result.value:.6g} ± {result.spread:.2g}")
+        with listening() as runs:
+            fresh = from_runs(row, scale)
+        if not _news(row, result(row.id, scale), fresh, of_runs=bool(runs)):
+            continue
+        atomic_write(Path(__file__).parent / "results" / f"{row.id}.{scale}.json", fresh.to_json())
+        print(f"{row.id} at {scale}: {fresh.value:.6g} ± {fresh.spread:.2g}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 
@@ -10,7 +11,7 @@ import pytest
 from fqlab.errors import DataError
 from fqlab.federation import Experiment
 from fqlab.papers.claims import Claim, result
-from fqlab.papers.from_runs import from_runs, pending
+from fqlab.papers.from_runs import _news, from_runs, pending
 from fqlab.studies.scale.__main__ import SOURCES
 from fqlab.studies.scale.store import committed, listening, read
 
@@ -50,6 +51,17 @@ def test_a_result_is_what_its_runs_say_and_they_are_later_than_the_criterion(row
         assert (stored.values, stored.time) == (pytest.approx(again.values, rel=1e-9), again.time)
     if isinstance(row, Claim) and row.fixed:
         assert datetime.fromisoformat(stored.time.replace("Z", "+00:00")) > row.fixed
+
+
+def test_a_result_is_stored_anew_only_where_it_says_something_new():
+    row, scale = next((row, scale) for row, scale in ROWS if row.recipe == "scale.lottery:best")
+    kept = result(row.id, scale)
+    assert not _news(row, kept, replace(kept, seconds=0.0), of_runs=True)
+    assert not _news(row, kept, replace(kept, time="2030-01-01T00:00:00Z"), of_runs=False)
+    assert _news(row, kept, replace(kept, time="2030-01-01T00:00:00Z"), of_runs=True)
+    assert _news(row, kept, replace(kept, values=(0.0, *kept.values[1:])), of_runs=True)
+    assert _news(row, None, kept, of_runs=True)
+    assert _news(replace(row, args={"arm": "alone"}), kept, kept, of_runs=True)
 
 
 def test_a_run_that_is_not_there_is_named_and_not_started(tmp_path):

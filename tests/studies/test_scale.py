@@ -14,11 +14,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from fqlab.errors import ConfigError, DataError
 from fqlab.federation import Experiment, Federation
 from fqlab.methods.fedmpq import ABLATION
-from fqlab.studies.scale import bsq, fedmpq, rivals, store
+from fqlab.studies.scale import bsq, fedmpq, lottery, rivals, store
 from fqlab.studies.scale.__main__ import SOURCES, queue
 from fqlab.studies.scale.lottery import TICKETS
 from fqlab.studies.scale.store import Arm, read, run
@@ -209,13 +210,15 @@ def test_the_lasso_alone_is_aqfl_to_the_last_bit():
 
 def test_fedmpqs_arms_change_what_they_name_and_nothing_else():
     plain = fedmpq.ARMS["small", "fedmpq"].experiment
-    for (_, name), arm in fedmpq.ARMS.items():
+    for name, arm in fedmpq.ARMS.items():
         assert (arm.experiment.clients, arm.experiment.lr, arm.experiment.batch_size) == (10, 0.1, 32)
-        assert (arm.experiment == plain) == (name == "fedmpq")
+        assert (arm.experiment == plain) == (name == ("small", "fedmpq"))
     short = fedmpq.ARMS["small", "short"].experiment
     assert short == replace(plain, rounds=12)
     assert fedmpq.ARMS["small", "epochs-4"].experiment == replace(short, epochs=4)
     assert fedmpq.ARMS["small", "skewed-fedmpq"].experiment == replace(plain, split={"alpha": 0.1})
+    large = {"dataset": "cifar10", "model": "resnet20_bn", "reduce": {}, "rounds": 8}
+    assert fedmpq.ARMS["paper", "fedmpq"].experiment == replace(plain, **large)
     assert fedmpq.ARMS["small", "lambda-0.1"].experiment == replace(short, options={**plain.options, "penalty": 0.1})
 
 
@@ -273,3 +276,22 @@ def test_without_a_folder_the_run_is_the_users_own(tmp_path, monkeypatch):
     short = replace(ARM, experiment=replace(SHORT, rounds=1))
     assert store.obtain(short, 0).curve["round"] == [1]
     assert ARM.file(tmp_path / "runs", 0).exists()
+
+
+def test_a_weight_is_personalised_if_fewer_than_a_tenth_of_the_clients_keep_it():
+    """Of 20 clients 0, 1, 2, 3 and 20 keep it; a tenth of them is 2, which is not fewer."""
+    counts = torch.tensor([0, 1, 2, 3, 20])
+    masks = [{"fc1.weight": (client < counts)[None]} for client in range(20)]
+    assert lottery.personalised(masks) == {"personalised/fc1.weight": 2 / 5}
+
+
+def test_layers_and_targets_are_compared_in_points(monkeypatch):
+    shares = {"low": {"conv1": 0.25, "fc1": 0.75}, "high": {"conv1": 0.5, "fc1": 0.125}}
+    stored = {
+        name: SimpleNamespace(measures={f"personalised/{k}.weight": v for k, v in layers.items()})
+        for name, layers in shares.items()
+    }
+    monkeypatch.setattr(lottery, "_run", lambda seed, scale, arm: stored[arm])
+    assert lottery.personal_share(0, "paper", "low", "fc1") == 75
+    assert lottery.more_personal(0, "paper", "low", "fc1", over="high") == 62.5
+    assert lottery.more_personal(0, "paper", "low", "fc1", over_layer="conv1") == 50

@@ -46,6 +46,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "epsilon-0": {"epsilon": 0.0, **SHORT},
     "epsilon-0.3": {"epsilon": 0.3, **SHORT},
     "lambda-0": {"penalty": 0.0, **SHORT},
+    "aqfl-short": {"method": "aqfl", **SHORT},
 }
 """Arm -> what differs from FedMPQ with the public code's settings: of the experiment, and else of the method's options.
 
@@ -77,6 +78,12 @@ def measures(federation: Federation) -> Mapping[str, float]:
 
 ARMS = {
     ("small", name): Arm("fedmpq", f"small-{name}", experiment(changed), measures) for name, changed in TABLE.items()
+}
+LARGE: dict[str, Any] = dict(dataset="cifar10", model="resnet20_bn", reduce={}, rounds=8)
+"""The paper's network on two of CIFAR-10's five batches, 2 000 images a device, 8 of its 50 rounds."""
+ARMS |= {
+    ("paper", name): Arm("fedmpq", f"paper-{name}", replace(experiment(TABLE[name]), **LARGE), measures, seeds=1)
+    for name in ("fedmpq", "aqfl")
 }
 """(scale, name) -> arm, in the order in which they are worth running."""
 

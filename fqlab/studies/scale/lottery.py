@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
@@ -26,7 +26,10 @@ __all__ = [
     "experiment",
     "gain",
     "last",
+    "more_personal",
     "on_the_wire",
+    "personal_share",
+    "personalised",
     "uploaded",
 ]
 
@@ -37,6 +40,8 @@ FEDERATIONS = {
 """Scale -> how many clients, a round, rounds. A client takes part 20 times on average at either."""
 FEW: dict[str, Any] = dict(clients=20, participants=2)
 """Whoever trains alone does not notice how many others do: at scale small it is a third of the clients."""
+FEW_KEEP = 0.1
+"""Share of the clients below which the paper calls a weight personalised."""
 SEEN = 80
 """Test images that the public code measures a client on."""
 
@@ -96,7 +101,17 @@ def _own(federation: Federation) -> Mapping[str, float]:
         measures["kept"] = sum(r.extras["kept"] for r in rounds) / len(rounds)
         measures["kept_last"] = rounds[-1].extras["kept"]
         measures["published_mib"] = sum(r.extras["published_mib"] for r in rounds)
+        measures |= personalised([ticket.masks for ticket in tickets])
     return measures
+
+
+def personalised(masks: Sequence[Weights]) -> dict[str, float]:
+    """Share of every layer's weights that fewer than :data:`FEW_KEEP` of the clients keep, as ``personalised/conv1.weight``.
+
+    Source: the paper's Figure 2. Weights that nobody keeps count as well.
+    """
+    shares = {name: torch.stack([mask[name] for mask in masks]).to(torch.float64).mean(0) for name in masks[0]}
+    return {f"personalised/{name}": float((kept < FEW_KEEP).double().mean()) for name, kept in shares.items()}
 
 
 TICKETS = "fqlab.studies.scale.lottery:BestOf"
@@ -147,6 +162,16 @@ def gain(seed: int, scale: str, arm: str, over: str) -> float:
 def cost(seed: int, scale: str, arm: str) -> float:
     """Cost over FedAvg's as the tables count: mean share of the weights kept, over all rounds."""
     return _run(seed, scale, arm).measures["kept"]
+
+
+def personal_share(seed: int, scale: str, arm: str, layer: str) -> float:
+    """Weights of a layer in % that fewer than a tenth of the clients keep after the last round."""
+    return 100 * _run(seed, scale, arm).measures[f"personalised/{layer}.weight"]
+
+
+def more_personal(seed: int, scale: str, arm: str, layer: str, over: str = "", over_layer: str = "") -> float:
+    """Points by which a layer is more personalised than in another arm, or than another layer of the same arm."""
+    return personal_share(seed, scale, arm, layer) - personal_share(seed, scale, over or arm, over_layer or layer)
 
 
 def uploaded(seed: int, scale: str, arm: str) -> float:

@@ -194,6 +194,10 @@ class Form(NamedTuple):
     bits: int = 0
 
 
+_TYPES = {"mask": torch.bool, "integer": torch.int64}
+"""Kinds of a :class:`Form` that are not float32."""
+
+
 def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> str | None:
     """Why a client's upload must not reach the global model, or None if it may.
 
@@ -222,7 +226,7 @@ def _unlike(entry: Codes | torch.Tensor, form: torch.Size | Form) -> str | None:
     form = form if isinstance(form, Form) else Form(form)
     if entry.shape != form.shape:
         return f"has shape {tuple(entry.shape)} instead of {tuple(form.shape)}"
-    wanted = {"mask": torch.bool, "integer": torch.int64}.get(form.kind, torch.float32)
+    wanted = _TYPES.get(form.kind, torch.float32)
     if isinstance(entry, Codes):
         if wanted is not torch.float32:
             return f"holds codes, but must be {wanted}"

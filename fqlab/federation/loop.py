@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fqlab.federation import engines
 from fqlab.federation.checkpoint import Saved
 from fqlab.federation.engines import ClientResult, ClientTask
 from fqlab.federation.engines.crew import one_thread
+from fqlab.federation.engines.memory import no_cycles_sought
 from fqlab.federation.engines.simulation import build_simulation
 from fqlab.federation.experiment import Experiment
 from fqlab.federation.guard import answers, judged
@@ -116,7 +118,11 @@ class Federation:
         Raises:
             StoreError: if the checkpoint can't be written; the round itself counts.
         """
-        with one_thread():  # workers have one each as well; idle threads of the main one would spin beside them
+        rest = nullcontext() if self.engine == "flower" else no_cycles_sought()  # other machines may take hours
+        with (
+            one_thread(),
+            rest,
+        ):  # workers have one thread each as well; idle ones of the main one would spin beside them
             return self._step()
 
     def _step(self) -> Round | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from fqlab.errors import one_of
 from fqlab.wire.sizes import Size
@@ -15,8 +15,7 @@ __all__ = ["COLUMNS", "DIRECTIONS", "Entry", "Ledger"]
 DIRECTIONS = ("up", "down")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One packet: who, when, which way, and its size (bytes, but for ``code_bits``; see :class:`Size`)."""
 
     round_index: int
@@ -31,18 +30,16 @@ class Entry:
 
     def numbers(self) -> list[float]:
         """The entry as numbers, for a float64 tensor; :meth:`of` is the inverse."""
-        columns = {**asdict(self), "direction": DIRECTIONS.index(self.direction)}
-        return list(columns.values())
+        return list(self._replace(direction=DIRECTIONS.index(self.direction)))
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Entry:
         """Inverse of :meth:`numbers`."""
         values: list[Any] = [n if math.isnan(n) else int(n) for n in numbers]
-        row = [*values[:2], DIRECTIONS[values[2]], *values[3:]]
-        return cls(**dict(zip(cls.__dataclass_fields__, row, strict=True)))
+        return cls(*values[:2], DIRECTIONS[values[2]], *values[3:])
 
 
-COLUMNS = tuple(Entry.__dataclass_fields__)
+COLUMNS = Entry._fields
 
 
 @dataclass
@@ -94,4 +91,4 @@ class Ledger:
 
     def rows(self) -> list[dict[str, int | str]]:
         """The entries as dictionaries with the keys :data:`COLUMNS`, ready for ``csv.DictWriter``."""
-        return [asdict(e) for e in self.entries]
+        return [e._asdict() for e in self.entries]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 
@@ -17,8 +18,7 @@ from fqlab.wire.packet import CODINGS, prepare, unpack
 __all__ = ["Field", "Size", "explain", "measure", "pack_measured", "weighed"]
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Size of one packet.
 
     Attributes:

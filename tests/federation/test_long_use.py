@@ -18,6 +18,8 @@ from fqlab import methods
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
 
+SHORT = Experiment(clients=2, rounds=3, batch_size=500, engine="vectorized")
+
 ROUNDS = """
 import resource
 from fqlab.federation import Experiment, Federation
@@ -34,6 +36,40 @@ print(early, late)
 
 def test_a_thousand_rounds_take_no_more_memory_than_two_hundred():
     subprocess.run([sys.executable, "-c", ROUNDS], check=True, timeout=900)
+
+
+def tensors() -> int:
+    """How many there are in this process."""
+    return sum(type(thing) is torch.Tensor for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("engine", ["serial", "threads", "vectorized"])
+@pytest.mark.parametrize("settings", [{}, {"method": "clipped", "model": "clipped_cnn"}, {"method": "bsq"}], ids=str)
+def test_a_round_leaves_no_tensor_that_only_the_garbage_collector_could_free(engine, settings):
+    federation = Federation(Experiment(clients=4, rounds=3, batch_size=200, engine=engine, **settings))
+    federation.step()
+    gc.collect()
+    gc.disable()
+    try:
+        federation.step()
+        before = tensors()
+        gc.collect()
+        assert tensors() == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_the_garbage_collector_rests_during_a_round_and_is_then_as_it_was(resumes):
+    searched = []
+    federation = Federation(SHORT, cancelled=lambda: searched.append(gc.isenabled()) or len(searched) > 1)
+    (gc.enable if resumes else gc.disable)()
+    try:
+        assert [record is None for record in (federation.step(), federation.step())] == [False, True]
+        assert searched == [False, False]
+        assert gc.isenabled() is resumes
+    finally:
+        gc.enable()
 
 
 def workers_left(before: set[threading.Thread]) -> set[threading.Thread]:

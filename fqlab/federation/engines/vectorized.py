@@ -113,8 +113,14 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
 
 
 def _side_by_side(params: list[Weights]) -> Weights:
-    """Parameters to start from, which nobody writes to: of a single client as they lie."""
-    return stack(params) if len(params) > 1 else {name: value.unsqueeze(0) for name, value in params[0].items()}
+    """Parameters to start from, which nobody writes to: a tensor that all clients begin with is not copied for each."""
+    first, *others = params
+    return {
+        name: value.expand(len(params), *value.shape)
+        if all(other[name] is value for other in others)
+        else torch.stack([member[name] for member in params])
+        for name, value in first.items()
+    }
 
 
 def _projection(objective: Objective) -> Callable[[Weights], Weights] | None:

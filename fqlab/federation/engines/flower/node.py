@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -105,7 +105,7 @@ def _report(results: Sequence[ClientResult], missing: Sequence[int], memory: Mem
     for result in results:
         row: dict[str, Any] = {name: getattr(result, name) for name in ("client", "mse", "moved", "loss", "refusal")}
         if result.size is not None:
-            row |= {"packet": len(packets), "size": asdict(result.size)}
+            row |= {"packet": len(packets), "size": result.size._asdict()}
             packets.append(result.packet)
         if result.state is not None:
             kept = to_bytes(result.state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from fqlab import __version__
@@ -142,6 +142,6 @@ def _result(simulation: Simulation, row: Mapping[str, Any], packets: Sequence[by
 
 def _size(said: Mapping[str, Any], packet: bytes) -> Size:
     """What the node says of its packet's content; how long it is we count ourselves."""
-    numbers = {field.name: float(said[field.name]) for field in fields(Size)}
+    numbers = {name: float(said[name]) for name in Size._fields}
     whole = {name: value if math.isnan(value) else int(value) for name, value in numbers.items()}
     return Size(**{**whole, "total": len(packet)})

@@ -30,13 +30,13 @@ class Entry(NamedTuple):
 
     def numbers(self) -> list[float]:
         """The entry as numbers, for a float64 tensor; :meth:`of` is the inverse."""
-        return list(self._replace(direction=DIRECTIONS.index(self.direction)))
+        return [*self[:2], DIRECTIONS.index(self.direction), *self[3:]]
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Entry:
         """Inverse of :meth:`numbers`."""
         values: list[Any] = [n if math.isnan(n) else int(n) for n in numbers]
-        return cls(*values[:2], DIRECTIONS[values[2]], *values[3:])
+        return cls._make([*values[:2], DIRECTIONS[values[2]], *values[3:]])
 
 
 COLUMNS = Entry._fields

@@ -191,8 +191,8 @@ figure("05-arms")
 
 # %% [markdown]
 # Accuracy against rounds, then: the arms that the paper's code offers, with its network and optimiser, on a tenth of MNIST for
-# forty of its two hundred rounds, [on all of it ▸](#figures-3E00-A8RB), [on digits ▸](#figures-5G0-RP48), and with four
-# bits a weight on CIFAR-10 ([its curves ▸](#figures-38G0-6TT5)). Hover over a point for its set-up. Click one, or walk
+# forty of its two hundred rounds, [on all of it ▸](#figures-GG0-K23Q), [on digits ▸](#figures-5G0-M5WQ), and with four
+# bits a weight on CIFAR-10 ([its curves ▸](#figures-P00-BK8Z)). Hover over a point for its set-up. Click one, or walk
 # along with *Point*: the card names the row above that it bears on, the line below holds its experiment, and *Run it again*
 # computes it here and now, on digits. A point that is white inside rests on one seed.
 

@@ -151,8 +151,8 @@ figure("09-cost")
 # cost one way, as in the paper.*
 
 # %% [markdown]
-# The table once more as bars, row by row: accuracy here, and the [cost ▸](#figures-2R00-FEFA), on digits; then MNIST with
-# sixty clients ([accuracy ▸](#figures-2XG0-VKCQ), [cost ▸](#figures-3300-Q5G0)). The stars are the printed
+# The table once more as bars, row by row: accuracy here, and the [cost ▸](#figures-3KG0-YRKY), on digits; then MNIST with
+# sixty clients ([accuracy ▸](#figures-3S00-SKRW), [cost ▸](#figures-3YG0-DXTY)). The stars are the printed
 # values. Hover over a point for its set-up. Click one, or walk along with *Point*: the card names the row above that it bears
 # on, the line below holds its experiment, and *Run it again* computes it here and now.
 

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fqlab.federation import Experiment
 from fqlab.papers.charts.model import Axis, Chart, Finding, Point, Published
 from fqlab.studies import fedmpq, weak_clients
+from fqlab.studies.scale import fedmpq as fashion
 
 __all__ = ["CHARTS"]
 
 ARMS = {"fedmpq": "FedMPQ", "aqfl": "AQFL"}
 SETUP = "Ours: digits, ResNet-8, 10 clients, Dirichlet 0.5, budgets of 2 to 8 bits, 8 rounds, 3 seeds. The paper's: not public."
+LONG = "Ours: Fashion-MNIST at 14 × 14, ResNet-8, 4 000 images, 10 clients, Dirichlet 0.5, 12 rounds, 3 seeds."
 ACCURACY = Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(0, 101, 25)), 0, 104)
+LONG_ACCURACY = Axis("test accuracy (%)", tuple((p, f"{p} %") for p in range(65, 86, 5)), 65, 85)
+RUNS: dict[str, dict[float, str]] = {
+    "epsilon": {0.0: "epsilon-0", 0.02: "short", 0.1: "epsilon-0.1", 0.3: "epsilon-0.3"},
+    "penalty": {0.0: "lambda-0", 0.001: "short", 0.01: "lambda-0.01", 0.1: "lambda-0.1"},
+    "epochs": {1: "epochs-1", 2: "short", 4: "epochs-4"},
+}
+"""Setting -> its values and the stored runs of 12 rounds on Fashion-MNIST."""
+BASELINE: dict[float, str] = {1: "aqfl-epochs-1", 2: "aqfl-short", 4: "aqfl-epochs-4"}
+"""Local epochs -> AQFL's runs."""
+CLAIMS = {
+    "epsilon-0.1": "fedmpq-small-epsilon-falls",
+    "epsilon-0": "fedmpq-small-epsilon-flat",
+    "lambda-0.1": "fedmpq-small-lambda-falls",
+    "lambda-0.01": "fedmpq-small-lambda-flat",
+    "epochs-1": "fedmpq-small-epochs",
+    "aqfl-epochs-1": "fedmpq-small-epochs-aqfl",
+}
+"""Run -> the claim that it bears on."""
 DEFAULTS = {"epsilon": 0.02, "penalty": 0.001, "epochs": 2, "clients": 10}
 """The public code's ε and λ, and what the others are where one is moved."""
 PUBLIC = {2: (8, 8, 8, 8, 2, 1, 1, 8), 4: (8, 8, 8, 8, 8, 6, 1, 8)}
@@ -50,6 +71,35 @@ def _sweep(
     shows = f"FedMPQ: accuracy against {label.partition(' (')[0]}"
     axis = Axis.categories(label, *(f"{v:g}" for v in values), say=say)
     return Chart(title, shows, "fedmpq", SETUP, axis, ACCURACY, tuple(ARMS.values()), tuple(points), finding)
+
+
+def _stored(name: str, arm: str, k: int, value: float, run: str) -> Point:
+    """A point read off a stored run; it runs again on digits."""
+    twin = ("fedmpq:swept", {"method": arm, **_settings(name, value)})
+    return Point(
+        ARMS[arm], k, "scale.fedmpq:ended", {"arm": run}, fashion.ARMS["small", run].at, CLAIMS.get(run, ""), twin
+    )
+
+
+def _long(of: Chart, name: str) -> Chart:
+    """The same sweep on Fashion-MNIST: AQFL has neither ε nor λ and stays where it is."""
+    runs = RUNS[name]
+    steady = DEFAULTS["epochs"]
+    mine = [_stored(name, "fedmpq", k, value, run) for k, (value, run) in enumerate(runs.items())]
+    epochs = [value if name == "epochs" else steady for value in runs]
+    theirs = [_stored("epochs", "aqfl", k, value, BASELINE[value]) for k, value in enumerate(epochs)]
+    axis = Axis.categories(of.x.label, *(f"{v:g}" for v in runs), say=of.x.say)
+    return replace(
+        of, name=f"{of.name}-fashion", shows=f"{of.shows}, Fashion-MNIST", setup=LONG, x=axis, y=LONG_ACCURACY,
+        points=(*mine, *theirs), finding=_ends(of.x.label.partition(" (")[0], runs), scale="small",
+    )  # fmt: skip
+
+
+def _ends(what: str, runs: Mapping[float, str]) -> Finding:
+    """FedMPQ at the first and the last value of a setting."""
+    first, *_, last = runs
+    ends = lambda values: (values["FedMPQ", 0], values["FedMPQ", len(runs) - 1])
+    return lambda values: "FedMPQ, {} {:g} to {:g}: from {:.1f} to {:.1f} %".format(what, first, last, *ends(values))
 
 
 def _far(words: str, near: int, far: int) -> Finding:
@@ -105,3 +155,7 @@ CHARTS = {
         _far("The more clients, the fewer images each: {:.0f} % with 5, {:.0f} % with 20 (FedMPQ)", 0, 2), both=True,
     ),
 }  # fmt: skip
+CHARTS |= {
+    f"08-{short}-fashion": _long(CHARTS[f"08-{short}"], name)
+    for short, name in (("epsilon", "epsilon"), ("lambda", "penalty"), ("epochs", "epochs"))
+}

@@ -31,7 +31,9 @@ def slope(x: torch.Tensor, clip: torch.Tensor, gradient: str = "ste") -> torch.T
 
 
 def straight_through(x: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | float = 1.0) -> torch.Tensor:
-    """``value`` forward, to the bit where ``x`` is finite; ``slope``·∂x backward."""
+    """``value`` forward, to the bit where ``x`` is finite; ``slope``·∂x backward. Where nobody will go backward, just that."""
+    if not torch.is_grad_enabled():
+        return value
     carrier = x if isinstance(slope, float) and slope == 1.0 else slope * x
     return value.detach() + (carrier - carrier.detach())
 
@@ -57,6 +59,6 @@ def fake_quantize(
     wide = expand_like(clip, x).detach()
     frozen = x.detach()
     place = grid_index(frozen, wide, grid)
-    code = torch.round(place) if noise is None else stochastic_round(place, noise)
+    code = place.round_() if noise is None else stochastic_round(place, noise)
     along = 1.0 if gradient == "ste" else slope(frozen, wide, gradient)
     return straight_through(x, grid.decode(code, wide), along)

@@ -65,7 +65,7 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
 def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
     value = _clipped((w.detach() / expand_like(step, w)).round_(), expand_like(bits, w)).mul_(expand_like(step, w))
-    return straight_through(w, value) if torch.is_grad_enabled() else value
+    return straight_through(w, value)
 
 
 def _top(bits: torch.Tensor) -> torch.Tensor:

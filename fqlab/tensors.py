@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -12,6 +13,7 @@ __all__ = ["Weights", "dense_real", "expand_like", "leading", "stack", "unstack"
 
 Weights = dict[str, torch.Tensor]
 """Name -> float32 tensor."""
+Entry = TypeVar("Entry")
 
 
 def dense_real(name: str, x: torch.Tensor) -> torch.Tensor:
@@ -41,9 +43,11 @@ def stack(members: Sequence[Mapping[str, torch.Tensor]]) -> Weights:
     return {name: torch.stack([member[name] for member in members]) for name in members[0]}
 
 
-def unstack(stacked: Mapping[str, torch.Tensor], count: int) -> Iterator[Weights]:
-    """The ``count`` members of :func:`stack`, one after the other, as views."""
-    return ({name: value[i] for name, value in stacked.items()} for i in range(count))
+def unstack(stacked: Mapping[str, Iterable[Entry]], count: int) -> Iterator[dict[str, Entry]]:
+    """The ``count`` members of :func:`stack`, or of sequences by name, one after the other; those of tensors as views."""
+    if not stacked:
+        return iter([{} for _ in range(count)])
+    return (dict(zip(stacked, member, strict=True)) for member in zip(*stacked.values(), strict=True))
 
 
 def with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> Weights:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 import torch
+from torch.nn.functional import pad
 
 __all__ = ["Ranked", "ascending"]
 
@@ -67,7 +68,9 @@ class Ranked:
 
     @cached_property
     def _sums(self) -> torch.Tensor:
-        return self._running(lambda part: part.sum(-1, dtype=torch.float64) if self.stride > 1 else part.squeeze(-1))
+        if self.stride == 1:
+            return pad(self.values, (1, 0)).cumsum(1, dtype=torch.float64)
+        return self._running(lambda part: part.sum(-1, dtype=torch.float64))
 
     @cached_property
     def _squares(self) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 
 from fqlab.errors import WireError, one_of
 from fqlab.quant.codes import Codes
+from fqlab.tensors import unstack
 from fqlab.wire.container import INTS, MAX_ENTRIES, Row, Segment, load, read
 from fqlab.wire.packet import CODINGS, Payload, checked_row, entries_of, number_bytes, prepare, unpack
 from fqlab.wire.sizes import Size, weighed
@@ -161,16 +162,8 @@ def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> list[
             codes[row.name] = [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
     return [
         Payload(coded, rest)
-        for coded, rest in zip(_members(codes, len(parts)), _members(tensors, len(parts)), strict=True)
+        for coded, rest in zip(unstack(codes, len(parts)), unstack(tensors, len(parts)), strict=True)
     ]
-
-
-def _members(columns: Mapping[str, Sequence[Any]], count: int) -> Iterator[dict[str, Any]]:
-    """The entries of each client, from those of all clients by name."""
-    names = tuple(columns)
-    if not names:
-        return iter([{} for _ in range(count)])
-    return (dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
 
 class _Tape:

@@ -236,19 +236,21 @@ def _row(columns: list[Any]) -> Row:
 
 
 @lru_cache(maxsize=256)
-def _meaning(header: bytes) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row | None], ...]]:
-    """The rows of the layer table in a header without sums; field, fixed-length bytes and row of every part that they imply.
+def _meaning(header: bytes) -> tuple[tuple[Row, ...], tuple[tuple[str, int, Row | None], ...], int]:
+    """The rows of the layer table in a header without sums; field, fixed-length bytes and row of every part that they imply;
+    and the number of entries.
 
     Raises:
         ValueError or another error: if the table makes no sense.
     """
     rows = tuple(_row(columns) for columns in json.loads(json.loads(header)["__metadata__"]["fqlab"]))
-    if len({row.name for row in rows}) < len(rows) or sum(row.count for row in rows) > MAX_ENTRIES:
+    entries = sum(row.count for row in rows)
+    if len({row.name for row in rows}) < len(rows) or entries > MAX_ENTRIES:
         raise ValueError("names repeat or entries are too many")
     floats = sum(4 * row.count if row.type == "float32" else 4 * bool(row.grid) for row in rows)
     ints = sum(INTS.get(row.type, 0) * row.count for row in rows)
     coded = [(f"the codes of {shown(r.name)}", len(stored_planes(r.used)) * r.plane_size, r) for r in rows if r.coded]
-    return rows, (("floats", floats, None), ("ints", ints, None), *coded)
+    return rows, (("floats", floats, None), ("ints", ints, None), *coded), entries
 
 
 def _parts(plan: Sequence[tuple[str, int, Row | None]], sums: list[int], unpacked: list[int], start: int) -> list[Part]:
@@ -270,13 +272,13 @@ def read(packet: bytes, client: object = None, most: int = MAX_ENTRIES) -> Layou
     try:
         sums, table, end = _header(packet, client)
         crcs, *unpacked = json.loads(sums)
-        rows, plan = _meaning(table)
+        rows, plan, entries = _meaning(table)
         layout = Layout(rows, end, _parts(plan, crcs, unpacked[0] if unpacked else [], end))
     except WireError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         fail(client, "the header", "its layer table makes no sense")
-    if sum(row.count for row in layout.rows) > most:
+    if entries > most:
         fail(client, "the header", f"it announces more than {most} entries")
     if layout.parts[-1].stop != len(packet):
         short = next((part for part in layout.parts if part.stop > len(packet)), layout.parts[-1])

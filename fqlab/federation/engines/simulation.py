@@ -156,19 +156,20 @@ class Simulation:
         """Upload and pack for stacked clients ``[clients, ...]``; weights that are not finite never leave a client."""
         refusals = _not_finite({**params, **buffers}, len(clients))
         sound = [i for i, refusal in enumerate(refusals) if refusal is None]
-        results = [
-            ClientResult(c.id, state=c.state, loss=loss, refusal=why)
-            for c, loss, why in zip(clients, losses, refusals, strict=True)
-        ]
+        results = {
+            i: ClientResult(clients[i].id, state=clients[i].state, loss=losses[i], refusal=refusal)
+            for i, refusal in enumerate(refusals)
+            if refusal is not None
+        }
         if not sound:
-            return results
-        if len(sound) < len(clients):
+            return list(results.values())
+        if results:
             params, buffers = ({n: v[sound] for n, v in tensors.items()} for tensors in (params, buffers))
         updates = self.method.uploads(params, buffers, [problems[i] for i in sound], [clients[i] for i in sound])
         packets = self.pack([update.payload for update in updates])
         for i, update, (packet, size) in zip(sound, updates, packets, strict=True):
             results[i] = ClientResult(clients[i].id, packet, size, update.state, update.mse, update.moved, losses[i])
-        return results
+        return [results[i] for i in range(len(clients))]
 
 
 def _not_finite(tensors: Weights, clients: int) -> list[str | None]:

@@ -37,12 +37,14 @@ def usable(clip: torch.Tensor, peak: torch.Tensor) -> torch.Tensor:
 
 
 def detached(rule: Rule, rows: torch.Tensor) -> torch.Tensor:
-    """``rule`` on ``rows`` ``[*batch, n]``: clips ``[*batch]``.
+    """``rule`` on ``rows`` ``[*batch, n]``, from :func:`rows_of`: clips ``[*batch]``.
 
     Neither autograd nor a transform of ``torch.func`` looks inside: no gradient flows, a dimension that ``vmap`` maps is
     one more of the batch, and ``rule`` may look at the data.
     """
-    return _Detached.apply(rows, rule)
+    if torch._C._are_functorch_transforms_active():
+        return _Detached.apply(rows, rule)
+    return _Detached.forward(rows, rule)  # a tenth of the time of a small layer's clip is what ``apply`` takes by itself
 
 
 class _Detached(torch.autograd.Function):

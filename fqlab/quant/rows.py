@@ -44,7 +44,9 @@ def detached(rule: Rule, rows: torch.Tensor) -> torch.Tensor:
     """
     if torch._C._are_functorch_transforms_active():
         return _Detached.apply(rows, rule)
-    return _Detached.forward(rows, rule)  # a tenth of the time of a small layer's clip is what ``apply`` takes by itself
+    return _Detached.forward(
+        rows, rule
+    )  # a tenth of the time of a small layer's clip is what ``apply`` takes by itself
 
 
 class _Detached(torch.autograd.Function):

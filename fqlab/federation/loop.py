@@ -119,10 +119,8 @@ class Federation:
             StoreError: if the checkpoint can't be written; the round itself counts.
         """
         rest = nullcontext() if self.engine == "flower" else no_cycles_sought()  # other machines may take hours
-        with (
-            one_thread(),
-            rest,
-        ):  # workers have one thread each as well; idle ones of the main one would spin beside them
+        # Workers have one thread each as well; idle ones of the main one would spin beside them.
+        with one_thread(), rest:
             return self._step()
 
     def _step(self) -> Round | None:

@@ -103,11 +103,12 @@ def refuse(row: Row, scale: str) -> None:
 
 
 def has_set_up(row: Row, scale: str) -> bool:
-    """Whether a row can be run at one of its scales; a study of long runs needs an arm of that scale."""
+    """Whether a row can be run at one of its scales; a study of long runs needs the arms that it names at that scale."""
     if not row.recipe.startswith("scale."):
         return bool(row.recipe)
     arms = importlib.import_module(f"fqlab.studies.{row.recipe.partition(':')[0]}").ARMS
-    return scale in {at for at, _ in arms}
+    named = {(scale, row.args[key]) for key in ("arm", "over") if key in row.args}
+    return named <= set(arms) if named else scale in {at for at, _ in arms}
 
 
 def recipe_of(row: Row, scale: str) -> Callable[[int], Any]:

@@ -182,9 +182,9 @@ figure("07-penalty")
 # (digits, three seeds); the star is the published ResNet-20. The right half is ours alone.
 
 # %% [markdown]
-# The paper's Figure 3 asks which layers pay, and its Figure 2 what [the reweighing ▸](#figures-1HG0-QH8V) has to do with
-# it. Here are both for a ResNet-8 on digits, and with 4-bit activations on Fashion-MNIST ([layers ▸](#figures-1Q00-DF2M),
-# [reweighing ▸](#figures-1WG0-3NN7)); the paper's own bits by layer are not public. Hover over a point for its
+# The paper's Figure 3 asks which layers pay, and its Figure 2 what [the reweighing ▸](#figures-1HG0-AT33) has to do with
+# it. Here are both for a ResNet-8 on digits, and with 4-bit activations on Fashion-MNIST ([layers ▸](#figures-1Q00-G49C),
+# [reweighing ▸](#figures-1WG0-YYYZ)); the paper's own bits by layer are not public. Hover over a point for its
 # set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
 # experiment, and *Run it again* computes it here and now.
 

@@ -235,10 +235,10 @@ figure("08-ablation")
 # the bits hesitate, and is too high when they fall. The accuracy is [0.685 ± 0.173](#claim-fedmpq-dual-slow).
 
 # %% [markdown]
-# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-38G0-7WT7), [ε ▸](#figures-27G0-WNBQ)
-# and [λ ▸](#figures-2JG0-RVYB). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
-# [bits by layer ▸](#figures-2200-DQB0) of the runs above with the authors' own as stars. The same on Fashion-MNIST, 12 rounds:
-# [local epochs ▸](#figures-3300-P3G2), [ε ▸](#figures-2D00-MM7A) and [λ ▸](#figures-2R00-9QWH). Hover over a point for its
+# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-38G0-ETVY), [ε ▸](#figures-27G0-1Y0F)
+# and [λ ▸](#figures-2JG0-5GNK). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
+# [bits by layer ▸](#figures-2200-GW0R) of the runs above with the authors' own as stars. The same on Fashion-MNIST, 12 rounds:
+# [local epochs ▸](#figures-3300-Z5HV), [ε ▸](#figures-2D00-9ZCJ) and [λ ▸](#figures-2R00-MWQ9). Hover over a point for its
 # set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
 # experiment, and *Run it again* computes it here and now.
 #

@@ -140,7 +140,7 @@ class Rebuilt(Picture):
     def _places(self, data: Data, k: int) -> np.ndarray:
         """Where the points of an arm are drawn, ``[n, 2]``."""
         arm = data.arms[k]
-        step = WIDE if data.bars else data.x.apart / max(len(data.arms), 5)
+        step = _width(data) if data.bars else data.x.apart / max(len(data.arms), 5)
         shift = (k - (len(data.arms) - 1) / 2) * step
         return np.column_stack([np.add(arm.x, shift), arm.y])
 
@@ -178,7 +178,7 @@ class Rebuilt(Picture):
                     spreads.append([(x, max(y - spread, 1e-9)), (x, y + spread)])
                     thin.append(shade)
         self.bars.set_segments(columns)
-        self.bars.set(colors=colors, linewidths=[WIDE * 460 / (data.x.high - data.x.low) * 0.9])
+        self.bars.set(colors=colors, linewidths=[_width(data) * 460 / (data.x.high - data.x.low) * 0.9])
         self.spreads.set_segments(spreads)
         self.spreads.set_colors(thin)
 
@@ -213,6 +213,11 @@ class Rebuilt(Picture):
         if data.again is not None and len(fresh):
             fresh[0, 1] = data.again[0]
         self.new.set_data(*(fresh if data.again is not None else np.empty((0, 2))).T)
+
+
+def _width(data: Rebuilt.Data) -> float:
+    """Of one column: those of all arms stand side by side, with room between two places."""
+    return min(WIDE, 0.84 / len(data.arms))
 
 
 def _look(data: Rebuilt.Data, k: int) -> Look:

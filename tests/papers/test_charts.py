@@ -19,7 +19,7 @@ from fqlab.papers.charts.store import FOLDER, fill, stored
 from fqlab.papers.claims import PROVENANCE, read_result, source
 from fqlab.papers.figures import FIGURES, figure
 from fqlab.papers.reproduce import run_row
-from fqlab.plots.charts import _look
+from fqlab.plots.charts import Rebuilt, _look, _width
 from fqlab.studies import bsq, lottery, weak_clients
 from fqlab.studies.scale.store import committed, read
 
@@ -38,7 +38,8 @@ AXES = {
         "full precision", "4-4-4-4, nearest", "4-4-4-4, stochastic",
     ]),
     "05-rounds-full": ("communication round", "10 20 30 40 50", "test accuracy (%)", [
-        "full precision", "OCTAV, nearest", "OCTAV, stochastic",
+        "full precision", "OCTAV, nearest", "OCTAV, stochastic", "OCTAV, inverse error", "max |w|, nearest",
+        "max |w|, stochastic", "OCTAV, 4-2-2-4",
     ]),
     "06-widths": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
                   ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
@@ -65,6 +66,8 @@ AXES = {
                  "cost, FedAvg = 1", ["digits"]),
     "09-accuracy-mnist": ("", "Standalone FedAvg LG-FedAvg LotteryFL(0.1) LotteryFL(0.3) LotteryFL(0.5)",
                           "accuracy, own classes (%)", ["last round", "best round, 80 images"]),
+    "09-personal": ("layer", "conv1 conv2 fc1 fc2", "weights few clients keep (%)",
+                    ["target 0.5", "target 0.3", "target 0.1"]),
     "09-bytes-mnist": ("", "Standalone FedAvg LG-FedAvg LotteryFL(0.1) LotteryFL(0.3) LotteryFL(0.5)",
                        "cost, FedAvg = 1", ["MNIST, ours"]),
 }  # fmt: skip
@@ -158,6 +161,24 @@ def test_lotteryfl_is_as_printed():
             whole = 1 if kind == "printed" else float(costs[1])
             assert [p.value for p in mine] == pytest.approx([float(cell) / whole for cell in wanted])
             assert {p.provenance for p in mine} == {kind}
+
+
+def test_lotteryfls_figure_2_is_as_read_off():
+    """MNIST in the digest: conv1, conv2, fc1, fc2 at targets 0.5 / 0.3 / 0.1."""
+    bars = {"conv1": "12 18 10", "conv2": "18 26 38", "fc1": "28 43 70", "fc2": "26 36 34"}
+    shown = chart("09-personal")
+    for layer, values in bars.items():
+        mine = [p.value for p in shown.published if shown.x.at(p.x) == layer]
+        assert mine == [float(value) for value in values.split()]
+
+
+def test_columns_of_many_arms_stand_side_by_side():
+    for name in ("09-accuracy", "09-personal"):
+        drawn = data(chart(name))
+        places = [Rebuilt._places(Rebuilt, drawn, k)[:, 0] for k in range(len(drawn.arms))]
+        gaps = np.diff(sorted(x for arm in places for x in arm))
+        assert min(gaps) == pytest.approx(_width(drawn))
+        assert len(drawn.arms) * _width(drawn) < 1
 
 
 def test_kures_ablation_is_as_in_its_notebook():

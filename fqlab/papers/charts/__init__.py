@@ -37,6 +37,7 @@ CHARTS: dict[str, str] = {
     "09-bytes": "lottery",
     "09-accuracy-mnist": "lottery",
     "09-bytes-mnist": "lottery",
+    "09-personal": "lottery",
 }
 """Name -> the module of this package that has it in its ``CHARTS``."""
 TITLES = {
@@ -64,6 +65,7 @@ TITLES = {
     "09-bytes": "LotteryFL: cost",
     "09-accuracy-mnist": "LotteryFL: MNIST",
     "09-bytes-mnist": "LotteryFL: MNIST cost",
+    "09-personal": "LotteryFL: few keep",
 }
 """Name -> a few words."""
 

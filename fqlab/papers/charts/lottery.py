@@ -26,7 +26,7 @@ OURS = (
 CLAIMS = {0: "lottery-alone", 1: "lottery-fedavg", 3: "lottery-tickets", 5: "lottery-half"}
 COSTS = {3: "lottery-one-way", 5: "lottery-half-one-way"}
 LONG = ("alone", "fedavg", "lg-fedavg", "target-1", "target-3", "target-5")
-"""Runs on MNIST at scale small, method by method."""
+"""Runs on MNIST with the paper's clients and rounds, method by method."""
 LONG_CLAIMS = {
     "last": {0: "alone", 2: "lg", 3: "last-1", 4: "last-3", 5: "last-5"},
     "everybody": {1: "fedavg"},
@@ -87,7 +87,7 @@ def _long(arm: str, recipe: str, k: int) -> Point:
     end = LONG_CLAIMS.get(recipe, {}).get(k, "")
     twin = "lottery:own" if recipe in ("last", "best", "everybody") else _digits_cost(OURS[k])
     return Point(
-        arm, k, f"scale.lottery:{recipe}", {"arm": LONG[k]}, mnist.ARMS["small", LONG[k]].at,
+        arm, k, f"scale.lottery:{recipe}", {"arm": LONG[k]}, mnist.ARMS["paper", LONG[k]].at,
         f"lottery-mnist-{end}" if end else "", (twin, OURS[k]),
     )  # fmt: skip
 
@@ -102,11 +102,38 @@ def _rounds(values: Mapping[tuple[str, float], float]) -> str:
     return f"LotteryFL(0.1): {best:.0f} % as its code reports it, {last:.0f} % after the last round; printed {TABLE['MNIST'][0][3]:.0f}"
 
 
+LAYERS = ("conv1", "conv2", "fc1", "fc2")
+BARS = {0.5: "target-5", 0.3: "target-3", 0.1: "target-1"}
+"""Bars of Figure 2 in its order: target -> arm."""
+FIGURE_2 = {0.5: (12, 18, 28, 26), 0.3: (18, 26, 43, 36), 0.1: (10, 38, 70, 34)}
+"""Target -> % of each layer's weights that fewer than a tenth of the clients keep; MNIST, read off the plot."""
+
+
+def _kept(target: float) -> str:
+    return f"target {target:g}"
+
+
+def _read_off() -> tuple[Published, ...]:
+    where = "Figure 2, MNIST, read off the plot to about 2 points"
+    return tuple(
+        Published(f"{_kept(target)}, paper", k, value, "printed", where)
+        for target, values in FIGURE_2.items() for k, value in enumerate(values)
+    )  # fmt: skip
+
+
+def _personal(values: Mapping[tuple[str, float], float]) -> str:
+    ours = (values[_kept(target), 2] for target in (0.1, 0.5))
+    return "Of fc1 few clients keep {:.0f} % at target 0.1 and {:.0f} % at 0.5; read off the paper's 70 and 28".format(
+        *ours
+    )
+
+
 DIGITS = "digits, 10 clients, 40 rounds, last round, 3 seeds"
 NAMES = ("MNIST, published", "CIFAR-10, published", "digits")
-MNIST = "MNIST, 60 clients (a third where alone), 6 a round, 200 rounds, 3 seeds"
+MNIST = "MNIST, 400 clients, 20 a round, 400 rounds, 3 seeds"
 BEST, LAST = ("best round, 80 images", "last round")
 ACCURACIES = Axis("accuracy, own classes (%)", tuple((p, f"{p} %") for p in range(0, 101, 25)), 0, 112)
+PERSONAL = Axis("weights few clients keep (%)", tuple((p, f"{p} %") for p in range(0, 101, 25)), 0, 104)
 SHARES = Axis("cost, FedAvg = 1", ((0.0, "0"), (0.5, "½"), (1.0, "1")), 0, 1.2)
 CHARTS = {
     "09-accuracy": Chart(
@@ -126,12 +153,24 @@ CHARTS = {
             *(_long(LAST, "everybody" if k == 1 else "last", k) for k in range(len(LONG))),
             *(_long(BEST, "best", k) for k in LONG_CLAIMS["best"]),
         ),
-        _rounds, _published(0, "MNIST"), bars=True, scale="small",
+        _rounds, _published(0, "MNIST"), bars=True, scale="paper",
     ),
     "09-bytes-mnist": Chart(
         "09-bytes-mnist", "LotteryFL, Table 2: cost over FedAvg's, one way, MNIST", "lottery", f"Ours: {MNIST}.",
         PLACES, SHARES, ("MNIST, published", "MNIST, ours"),
         tuple(_long("MNIST, ours", "cost" if k > 2 else "uploaded", k) for k in range(len(LONG))),
-        _share, _published(1, "MNIST"), bars=True, scale="small",
+        _share, _published(1, "MNIST"), bars=True, scale="paper",
+    ),
+    "09-personal": Chart(
+        "09-personal", "LotteryFL, Figure 2: weights that fewer than a tenth of the clients keep, MNIST", "lottery",
+        f"Ours: {MNIST}. Stars: read off the figure, to about 2 points.",
+        Axis.categories("layer", *LAYERS), PERSONAL, tuple(name for t in BARS for name in (_kept(t), f"{_kept(t)}, paper")),
+        tuple(
+            Point(_kept(target), k, "scale.lottery:personal_share", {"arm": arm, "layer": layer},
+                  mnist.ARMS["paper", arm].at, f"lottery-mnist-personal-{'layer' if target == 0.1 else 'target'}")
+            for target, arm in BARS.items() for k, layer in enumerate(LAYERS)
+        ),
+        _personal, _read_off(), bars=True, scale="paper",
+        looks={name: k for k, t in enumerate(BARS) for name in (_kept(t), f"{_kept(t)}, paper")},
     ),
 }  # fmt: skip

@@ -59,7 +59,7 @@ TITLES = {
     "08-lambda": "FedMPQ: λ",
     "08-lambda-fashion": "FedMPQ: λ, Fashion",
     "08-epochs": "FedMPQ: local epochs",
-    "08-epochs-fashion": "FedMPQ: epochs, Fashion",
+    "08-epochs-fashion": "FedMPQ: local, Fashion",
     "08-clients": "FedMPQ: clients",
     "09-accuracy": "LotteryFL: accuracy",
     "09-bytes": "LotteryFL: cost",

@@ -31,8 +31,7 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 def from_runs(row: Row, scale: str, folder: Path | None = None) -> Result:
-    """A row's result. Its time is that before which none of its seeds was known: of each seed the last run to begin, of these
-    the first. Its seconds are those of all runs.
+    """A row's result; its time is that of the first of its runs, its seconds are theirs together.
 
     Raises:
         DataError: if one of the runs is not there.
@@ -40,12 +39,8 @@ def from_runs(row: Row, scale: str, folder: Path | None = None) -> Result:
     with _reading(folder or committed()), listening() as runs:
         fresh = run_row(row, scale)
     seconds = {(r.source, r.arm, r.seed): r.seconds for r in runs}
-    known: dict[int, str] = {}
-    for r in runs:
-        known[r.seed] = max(r.time, known.get(r.seed, ""))
-    return replace(
-        fresh, time=min(known.values(), default=fresh.time), seconds=round(sum(seconds.values(), fresh.seconds), 1)
-    ).signed()
+    times = [r.time for r in runs] or [fresh.time]
+    return replace(fresh, time=min(times), seconds=round(sum(seconds.values(), fresh.seconds), 1)).signed()
 
 
 def pending(sources: Sequence[str] = ()) -> Iterator[tuple[Row, str]]:

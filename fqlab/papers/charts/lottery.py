@@ -113,10 +113,14 @@ def _kept(target: float) -> str:
     return f"target {target:g}"
 
 
+def _theirs(target: float) -> str:
+    return f"{_kept(target)}, paper"
+
+
 def _read_off() -> tuple[Published, ...]:
     where = "Figure 2, MNIST, read off the plot to about 2 points"
     return tuple(
-        Published(f"{_kept(target)}, paper", k, value, "printed", where)
+        Published(_theirs(target), k, value, "printed", where)
         for target, values in FIGURE_2.items() for k, value in enumerate(values)
     )  # fmt: skip
 
@@ -164,13 +168,13 @@ CHARTS = {
     "09-personal": Chart(
         "09-personal", "LotteryFL, Figure 2: weights that fewer than a tenth of the clients keep, MNIST", "lottery",
         f"Ours: {MNIST}. Stars: read off the figure, to about 2 points.",
-        Axis.categories("layer", *LAYERS), PERSONAL, tuple(name for t in BARS for name in (_kept(t), f"{_kept(t)}, paper")),
+        Axis.categories("layer", *LAYERS), PERSONAL, tuple(name for t in BARS for name in (_kept(t), _theirs(t))),
         tuple(
             Point(_kept(target), k, "scale.lottery:personal_share", {"arm": arm, "layer": layer},
                   mnist.ARMS["paper", arm].at, f"lottery-mnist-personal-{'layer' if target == 0.1 else 'target'}")
             for target, arm in BARS.items() for k, layer in enumerate(LAYERS)
         ),
         _personal, _read_off(), bars=True, scale="paper",
-        looks={name: k for k, t in enumerate(BARS) for name in (_kept(t), f"{_kept(t)}, paper")},
+        looks={name: k for k, t in enumerate(BARS) for name in (_kept(t), _theirs(t))},
     ),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from fqlab.federation import Experiment, Federation
 from fqlab.methods import Client, ClientUpdate, LocalProblem, State
 from fqlab.methods.lottery import Lottery, Ticket, new_ticket, received
 from fqlab.studies.scale.store import Arm, Run, obtain
-from fqlab.tensors import Weights
+from fqlab.tensors import Weights, stack
 from fqlab.wire import Payload
 
 __all__ = [
@@ -110,7 +110,7 @@ def personalised(masks: Sequence[Weights]) -> dict[str, float]:
 
     Source: the paper's Figure 2. Weights that nobody keeps count as well.
     """
-    shares = {name: torch.stack([mask[name] for mask in masks]).to(torch.float64).mean(0) for name in masks[0]}
+    shares = {name: value.double().mean(0) for name, value in stack(masks).items()}
     return {f"personalised/{name}": float((kept < FEW_KEEP).double().mean()) for name, kept in shares.items()}
 
 

@@ -32,12 +32,13 @@ def sample_mean(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def channels_last(tensors: Weights) -> Weights:
-    """Kernels of convolutions with their channels innermost in memory: on CPUs they train faster that way.
+    """Kernels of convolutions with their channels innermost in memory: on a CPU, where they train faster that way.
 
     The values are the same, and so is their order to whoever indexes them. Of a kernel with one input channel the strides
     say so as well (``contiguous`` leaves them): the layer's output takes its form from them.
     """
-    return {n: v.to(memory_format=torch.channels_last) if v.dim() == 4 else v for n, v in tensors.items()}
+    inner = torch.channels_last
+    return {n: v.to(memory_format=inner) if v.dim() == 4 and v.device.type == "cpu" else v for n, v in tensors.items()}
 
 
 def network_grad(model: nn.Module, buffers: Weights) -> GradFn:
@@ -74,15 +75,15 @@ def network_grad(model: nn.Module, buffers: Weights) -> GradFn:
 
 
 def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
-    """:func:`network_grad` of stacked clients: every tensor has a leading client dimension, the loss is a vector."""
+    """:func:`network_grad` of stacked clients: every tensor has a leading client dimension, the loss is a vector.
+
+    A stack of one is no stack: the rules of ``vmap`` take longer than the layers of a small network.
+    """
     written = _written(model)
     if written is not None:
         return _by_hand(written)
-    forward: Callable[..., torch.Tensor]
-    if stackable(model):
-        forward = lambda weights, state, x: model.stacked(weights, x)
-    else:
-        forward = vmap(lambda weights, state, x: functional_call(model, {**weights, **state}, (x,)))
+    forward = _side_by_side(model)
+    alone = None if stackable(model) else network_grad(model, {name: value[0] for name, value in buffers.items()})
 
     @torch.enable_grad()
     def by_autograd(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -90,7 +91,22 @@ def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
         losses = sample_mean(forward(leaves, leading(buffers, batch.active), batch.x), batch)
         return list(torch.autograd.grad(losses.sum(), list(leaves.values()))), losses.detach()
 
-    return by_autograd
+    def grad(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        if alone is None or len(batch.x) > 1:
+            return by_autograd(weights, batch)
+        weight = None if batch.weight is None else batch.weight[0]
+        one = Batch(batch.x[0], batch.y[0], weight)
+        gradients, loss = alone({name: value[0] for name, value in weights.items()}, one)
+        return [gradient[None] for gradient in gradients], loss[None]
+
+    return grad
+
+
+def _side_by_side(model: nn.Module) -> Callable[[Weights, Weights, torch.Tensor], torch.Tensor]:
+    """Logits of stacked clients from weights, buffers and inputs."""
+    if stackable(model):
+        return lambda weights, buffers, x: model.stacked(weights, x)
+    return vmap(lambda weights, buffers, x: functional_call(model, {**weights, **buffers}, (x,)))
 
 
 def _written(model: nn.Module) -> MLPGradient | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 
@@ -21,6 +22,9 @@ NO_MOVE = 0.499
 @dataclass(frozen=True)
 class IntegerSteps:
     """Magnitudes move by :func:`~fqlab.training.integer.integer_step`; penalty and momentum act on their digits."""
+
+    portable: ClassVar[bool] = False
+    """Each layer of each client asks for a number of its own at every step, and draws for itself."""
 
     layers: tuple[str, ...]
 

@@ -74,7 +74,7 @@ class Walk(Protocol):
 
 
 class OwnSteps(Protocol):
-    """Parameters that do not move by ordinary SGD."""
+    """Parameters that do not move by ordinary SGD; where ``portable`` is False, on the CPU alone."""
 
     def walk(self, context: Weights, training: Any) -> Walk | None:
         """A fresh walk for one client, or for clients that are stacked as their ``context`` is; None if SGD will do."""
@@ -112,6 +112,16 @@ class Objective:
     precondition: Preconditioner | None = None
     steps: OwnSteps | None = None
     context: Weights = field(default_factory=dict)
+
+    @property
+    def portable(self) -> bool:
+        """Whether it may be minimised on a GPU."""
+        return getattr(self.steps, "portable", True)
+
+    @property
+    def recordable(self) -> bool:
+        """Whether a step of it works with numbers without looking at them, and so may be recorded and played again."""
+        return self.portable and getattr(self.transform, "recordable", True)
 
     @property
     def draws(self) -> bool:

@@ -141,7 +141,8 @@ class PlaneWalk:
         self._used = [int(top.max()).bit_length() for top in self._top]
         self._signed = torch.stack([pad(each, (0, most - each.shape[2])) for each in signed])
         widths = torch.tensor(self._widths, dtype=torch.int64)
-        self._has = (torch.arange(most, dtype=torch.int64) < widths.unsqueeze(1)).unsqueeze(1).float()
+        has = (torch.arange(most, dtype=torch.int64) < widths.unsqueeze(1)).unsqueeze(1).float()
+        self._has = has.to(self._top.device)
         self._stacks: dict[int, _Stack] = {}
         self._velocity: Weights = {}
 
@@ -211,7 +212,7 @@ class PlaneWalk:
             params[f"{name}/planes"].numel() // (2 * width)
             for name, width in zip(self.rule.layers, self._widths, strict=True)
         ]
-        codes = torch.empty(sum(sizes), dtype=torch.float32)
+        codes = torch.empty(sum(sizes), dtype=torch.float32, device=top.device)
         most = torch.cat([row.repeat_interleave(size // clients) for row, size in zip(top, sizes, strict=True)])
         layers = {
             name: self._layer(k, params[f"{name}/planes"], params[f"{name}/scale"], part, norms[k])
@@ -225,7 +226,7 @@ class PlaneWalk:
         used = self._used[k]
         by_bit = planes.view(clients, 2, width, -1)
         lead = scale.dim()
-        seen = torch.empty(planes.shape[:lead] + planes.shape[lead + 2 :], dtype=torch.float32)
+        seen = torch.empty(planes.shape[:lead] + planes.shape[lead + 2 :], dtype=torch.float32, device=planes.device)
         codes = codes.view(clients, -1)
         return _Layer(
             all_planes=by_bit.flatten(1, 2),

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from fqlab.tensors import Weights, leading
 from fqlab.training.objectives import Walk, stackable
 
-__all__ = ["Batch", "GradFn", "Training", "accuracy", "batches", "infer", "sgd"]
+__all__ = ["Batch", "GradFn", "Step", "Training", "accuracy", "batches", "infer", "sgd"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Batch:
 
 GradFn = Callable[[Weights, Batch], tuple[list[torch.Tensor], torch.Tensor]]
 """(params, batch) → gradients in the order of params, and the loss (one a client if stacked)."""
+Step = Callable[[Batch], torch.Tensor]
+"""An optimiser step on a batch: the loss before it (one a client if stacked)."""
 
 
 def batches(samples: np.ndarray, training: Training, rng: np.random.Generator, *, least: int = 1) -> list[np.ndarray]:
@@ -76,6 +78,7 @@ def sgd(
     project: Callable[[Weights], Weights] | None = None,
     precondition: Callable[[Weights, Weights], Weights] | None = None,
     walk: Walk | None = None,
+    recorded: Callable[[Step], Step] | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
 
@@ -90,17 +93,17 @@ def sgd(
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
         precondition: ``(gradients, params)`` to gradients, weight decay included, before momentum.
         walk: moves some of the parameters in its own way, and stands in for both.
+        recorded: what takes the steps in place of the step itself, see :class:`fqlab.training.recorded.Recorded`.
 
     Returns:
         The new parameters and the losses seen, one a step.
     """
     values = {name: value.clone() for name, value in params.items()}
     velocity: Weights = {}
-    losses = []
-    for batch in steps:
+
+    def step(batch: Batch) -> torch.Tensor:
         moving = leading(values, batch.active)
         gradients, loss = grad(moving, batch)
-        losses.append(loss)
         with torch.no_grad():
             slopes = dict(zip(moving, gradients, strict=True))
             walked = walk.step(moving, slopes, batch.noise, batch.active) if walk is not None else {}
@@ -115,7 +118,10 @@ def sgd(
                     continue
                 moving[name].add_(_direction(name, slope, training.momentum, velocity), alpha=-training.lr)
             _overwrite(moving, walked if project is None or walk is not None else project(moving))
-    return values, losses
+        return loss
+
+    take = recorded(step) if recorded else step
+    return values, [take(batch) for batch in steps]
 
 
 def _overwrite(values: Weights, new: Weights) -> None:

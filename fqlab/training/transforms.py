@@ -42,6 +42,7 @@ class FakeQuantize:
     gradient: str = "ste"
     level_aware: bool = False
     factor: float = 1.0
+    recordable: ClassVar[bool] = False
 
     @property
     def straight_through(self) -> bool:
@@ -98,6 +99,11 @@ class MultiBit(Stacked):
     widths: tuple[int, ...]
     range_rule: str = "max_abs"
 
+    @property
+    def recordable(self) -> bool:
+        """The range of least error is searched for."""
+        return self.range_rule == "max_abs"
+
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         bits = noise["bits"]
         rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.range_rule)) for n in self.layers}
@@ -119,6 +125,11 @@ class PseudoNoise(Stacked):
     widths: tuple[int, ...]
     range_rule: str = "max_abs"
     kind: str = "uniform"
+
+    @property
+    def recordable(self) -> bool:
+        """As of :class:`MultiBit`."""
+        return self.range_rule == "max_abs"
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         steps = {n: signed_step(params[n], noise["bits"], self.range_rule) for n in self.layers}

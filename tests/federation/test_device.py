@@ -1,8 +1,10 @@
-"""A device by name: what is refused, what a GPU's name changes here, and that no step of a stack mixes devices."""
+"""A device by name: what is refused, what a GPU's name changes here, that no step of a stack mixes devices, and that a GPU
+agrees with the CPU where there is one."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,13 @@ from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation
 from fqlab.federation.engines import device, vectorized
 from fqlab.models import Dropout
+from fqlab.training import recorded
+from fqlab.training.integer_steps import IntegerSteps
+from fqlab.training.objectives import Objective
+from fqlab.training.sgd import Batch
+from fqlab.training.transforms import FakeQuantize, MultiBit, PseudoNoise
 
+GPUS = [kind for kind in ("cuda", "mps") if device._has(kind)]
 FAST = Experiment(clients=3, rounds=2, batch_size=64, engine="vectorized", partition="dirichlet")
 
 
@@ -48,9 +56,11 @@ def test_what_is_written_for_the_cpu_is_refused_or_stays_there(monkeypatch):
     assert (
         device.find(on("auto"), Dropout(0.5)) == device.find(on("auto", engine="threads"), Dropout(0.0)) == device.CPU
     )
-    with pytest.raises(ConfigError, match=r"^device is 'cuda', but 'bsq' trains its clients on the CPU alone\.$"):
-        Federation(on("cuda", method="bsq")).step()
-    federation = Federation(on("auto", method="bsq", evaluate_every=2))
+    with pytest.raises(
+        ConfigError, match=r"^device is 'cuda', but 'fedmpq' trains whole magnitudes, which stay on the CPU\.$"
+    ):
+        Federation(on("cuda", method="fedmpq")).step()
+    federation = Federation(on("auto", method="fedmpq", evaluate_every=2))
     assert federation.simulation.device.type == "cuda"
     assert federation.step().loss > 0
 
@@ -65,14 +75,39 @@ class OneDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("model", ["mlp", "digits_cnn"])
-def test_no_step_of_a_stack_mixes_devices(model, monkeypatch):
+PLANES = {"interval": 2, "penalty": 0.01}
+CASES: dict[str, dict[str, Any]] = {
+    "mlp": dict(momentum=0.9, weight_decay=0.01),
+    "vmap": dict(model="digits_cnn", momentum=0.9, weight_decay=0.01),
+    "alone": dict(model="resnet8", clients=1, partition="iid", batch_size=512),  # three steps: more amplify rounding
+    "masks": dict(method="lottery", validation=0.2),
+    "kure": dict(method="robust", options={"variant": "kure", "penalty": 0.1}),
+    "mqat": dict(method="robust", options={"variant": "mqat"}),
+    "apqn": dict(method="robust", options={"variant": "apqn", "bits": 4}),
+    "planes": dict(method="bsq", options=PLANES, momentum=0.9, weight_decay=0.01),
+    "proximal": dict(method="bsq", options={**PLANES, "step": "proximal"}),
+    "net": dict(method="fqlab.studies.known_scheme:KnownScheme"),
+    "latent": dict(method="fedmpq", options={"update": "latent"}),
+    "frozen": dict(method="aqfl", options={"update": "frozen"}),
+}
+"""What may be trained on a GPU."""
+CLIPPED = {
+    "range": dict(method="robust", options={"variant": "qat", "bits": 4, "range_rule": "mse"}),
+    "octav": dict(method="clipped", options={"bits": 4, "rounding": "stochastic"}),
+    "max_abs": dict(method="clipped", options={"bits": 4, "clip": "max_abs"}),
+}
+"""The same, where a step looks at numbers."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_step_of_a_stack_mixes_devices(case, monkeypatch):
     """On the device without memory, which every machine has: nothing can be worked out there, but it can be asked for."""
-    federation = Federation(on("cpu", model=model, momentum=0.9, weight_decay=0.01))
+    federation = Federation(on("cpu", **CASES[case]))
     far = torch.device("meta")
     simulation = dataclasses.replace(federation.simulation, device=far)
-    tasks, _ = federation._download(1, [0, 1, 2])
-    (members,) = vectorized._stacks(simulation, tasks)
+    clients = list(range(federation.experiment.clients))
+    tasks, _ = federation._download(1, clients)
+    members = vectorized._stacks(simulation, tasks)[0]
     seen = []
     step = vectorized.sgd
     back = lambda tensors, to: {n: torch.zeros(v.shape) if to == device.CPU else v.to(to) for n, v in tensors.items()}
@@ -81,11 +116,79 @@ def test_no_step_of_a_stack_mixes_devices(model, monkeypatch):
         watch = lambda params, batch: seen.extend([batch.x, batch.y, *params.values()]) or grad(params, batch)
         return step(watch, start, *rest)
 
+    def asked(kind: str, answer: object) -> None:
+        """``kind()`` of a tensor without numbers."""
+        plain = getattr(torch.Tensor, kind)
+        monkeypatch.setattr(torch.Tensor, kind, lambda self: answer if self.is_meta else plain(self))
+
     monkeypatch.setattr(vectorized, "sgd", spy)
     monkeypatch.setattr(vectorized, "moved", back)
-    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: [0.0] * len(self))
+    monkeypatch.setattr(simulation.__class__, "send", lambda self, clients, *rest: [c.id for c in clients])
+    asked("tolist", [0.0] * len(members))
+    asked("__int__", 2**8 - 1)  # planes of eight bits
     with OneDevice():
         results = vectorized._train(simulation, members, simulation.model)
     assert {value.device for value in seen} == {far}
-    assert len(seen) > 20
-    assert [result.refusal for result in results] == [None] * 3
+    assert len(seen) > 2 * len(members[0][2])
+    assert sorted(results) == sorted(client.id for client, _, _ in members)
+
+
+@pytest.mark.skipif(not GPUS, reason="PyTorch has no GPU here")
+@pytest.mark.parametrize("case", CASES | CLIPPED)
+def test_a_gpu_agrees_with_the_cpu_within_float_tolerance(case):
+    """As engines do among each other: after quantization a rounded tie may move a whole step, so a share is compared."""
+    changes = (CASES | CLIPPED)[case]
+    here, there = Federation(on("cpu", **changes)), Federation(on(GPUS[0], **changes))
+    first, second = here.step(), there.step()
+    assert there.simulation.device.type == GPUS[0]
+    assert second.loss == pytest.approx(first.loss, rel=1e-4)
+    assert second.accuracy == pytest.approx(first.accuracy, abs=0.02)
+    assert second.bytes_up == pytest.approx(first.bytes_up, rel=0.02)
+    for name, value in here.server.weights.items():
+        assert ((value - there.server.weights[name]).abs() > 1e-4).float().mean() < 0.01, name
+
+
+@pytest.mark.skipif("cuda" not in GPUS, reason="PyTorch has no NVIDIA GPU here")
+@pytest.mark.parametrize("case", CASES)
+def test_recorded_steps_are_the_steps(case, monkeypatch):
+    """Played again on a GPU, against taken one by one there: 24 and more of them, which amplify what rounding there is."""
+    made = []
+    tape = recorded._tape
+    monkeypatch.setattr(recorded, "_tape", lambda *given: made.append(1) or tape(*given))
+    run = lambda: Federation(on("cuda", **{**CASES[case], "batch_size": 60 if case == "alone" else 10})).step()
+    played = run()
+    assert made
+    monkeypatch.setattr(vectorized, "recorder", lambda *given: None)
+    taken = run()
+    assert played.loss == pytest.approx(taken.loss, rel=1e-3)
+    assert played.accuracy == pytest.approx(taken.accuracy, abs=0.03)
+
+
+def test_each_kind_of_batch_has_a_recording_of_its_own_after_two_steps(monkeypatch):
+    """Shapes, and how many clients still train; the batch that is recorded is played as well."""
+    taken, made, played = [], [], []
+
+    def tape(step, batch):
+        made.append((batch.active, batch.x.shape[1]))
+        return lambda given: played.append(given) or torch.tensor(2.0)
+
+    monkeypatch.setattr(recorded, "_tape", tape)
+    take = recorded.Recorded(lambda batch: taken.append(batch) or torch.tensor(1.0))
+    one, short = (Batch(torch.zeros(2, n, 3), torch.zeros(2, n)) for n in (4, 3))
+    last = dataclasses.replace(one, active=1)
+    losses = [float(take(batch)) for batch in (one, short, one, one, last, one, short, last, short, last)]
+    assert losses == [1, 1, 1, 2, 1, 2, 1, 1, 2, 2]
+    assert made == [(None, 4), (None, 3), (1, 4)]
+    assert (len(taken), len(played)) == (6, 4)
+
+
+def test_steps_are_recorded_on_an_nvidia_gpu_if_they_are_many_and_look_at_no_number():
+    plain = Objective()
+    nvidia = torch.device("cuda")
+    assert device.recorder(nvidia, plain, recorded.LEAST) is recorded.Recorded
+    assert device.recorder(nvidia, plain, recorded.LEAST - 1) is None
+    assert device.recorder(torch.device("mps"), plain, 1000) is device.recorder(device.CPU, plain, 1000) is None
+    for looks in (FakeQuantize(()), MultiBit((), (4,), "mse"), PseudoNoise((), (4,), "mse")):
+        assert device.recorder(nvidia, Objective(looks), 1000) is None
+    assert device.recorder(nvidia, Objective(MultiBit((), (4,))), 1000) is recorded.Recorded
+    assert device.recorder(nvidia, Objective(steps=IntegerSteps(())), 1000) is None

@@ -84,6 +84,13 @@ def test_a_convolutional_model_goes_through_vmap_with_the_same_result():
         assert torch.allclose(value, stacked.weights[name], atol=1e-5), name
 
 
+def test_a_stack_of_one_moves_its_statistics_and_gives_the_result_of_serial():
+    alone = dict(model="resnet20_bn", clients=1, rounds=1, batch_size=720)
+    serial, stacked = fit(Experiment(**alone)), fit(Experiment(**alone, engine="vectorized"))
+    for name, value in serial.weights.items():
+        assert torch.allclose(value, stacked.weights[name], atol=1e-5), name
+
+
 def test_same_seed_same_bytes_and_another_seed_others():
     one, two = fit(experiment("upload")), fit(experiment("upload"))
     other = fit(dataclasses.replace(experiment("upload"), seed=1))

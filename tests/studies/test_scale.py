@@ -243,9 +243,8 @@ def test_bsqs_measures_are_those_of_the_end_of_its_planes_and_of_its_last_round(
     )
     rounds = list(federation)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bsq, "WARMUP", 1)
-        patch.setattr(bsq, "PLANES", 2)
-        seen = dict(bsq.scheme(federation))
+        patch.setitem(bsq.EPOCHS, "small", bsq.Epochs(1, 2, 1))
+        seen = dict(bsq.scheme(federation, "small"))
     assert seen["before"] == rounds[2].accuracy
     assert seen["bits"] == rounds[2].extras["bits"] == rounds[3].extras["bits"]
     assert len(seen) == 2 + 8

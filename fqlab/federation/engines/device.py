@@ -1,9 +1,11 @@
 """A GPU where there is one: stacked clients and the data lie there, whatever is random is drawn on the CPU all the same.
 
-So a run has the same batches everywhere, and differs by rounding alone. Not tried on a GPU so far.
+So a run has the same batches and the same noise everywhere, and differs by rounding alone.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -13,8 +15,10 @@ from fqlab.federation.experiment import Experiment
 from fqlab.models import uses_noise
 from fqlab.tensors import Weights
 from fqlab.training.objectives import Objective
+from fqlab.training.recorded import LEAST, Recorded
+from fqlab.training.sgd import Step
 
-__all__ = ["CPU", "find", "moved", "suited"]
+__all__ = ["CPU", "find", "moved", "recorder", "suited"]
 
 CPU = torch.device("cpu")
 
@@ -47,15 +51,20 @@ def suited(device: torch.device, objective: Objective, experiment: Experiment) -
     """``device``, or the CPU if the experiment leaves the choice and the objective is written for the CPU.
 
     Raises:
-        ConfigError: for an objective with a transform, a projection or steps of its own on the GPU that was named.
+        ConfigError: for an objective that is not portable on the GPU that was named.
     """
-    if device == CPU or not (objective.transform or objective.project or objective.steps):
+    if device == CPU or objective.portable:
         return device
     if experiment.device == "auto":
         return CPU
     raise ConfigError(
-        f"device is {shown(device.type)}, but {shown(experiment.method)} trains its clients on the CPU alone."
+        f"device is {shown(device.type)}, but {shown(experiment.method)} trains whole magnitudes, which stay on the CPU."
     )
+
+
+def recorder(device: torch.device, objective: Objective, steps: int) -> Callable[[Step], Step] | None:
+    """What records a step and plays it again, where there is such a thing and enough ``steps`` to gain from it."""
+    return Recorded if device.type == "cuda" and objective.recordable and steps >= LEAST else None
 
 
 def moved(tensors: Weights, device: torch.device) -> Weights:

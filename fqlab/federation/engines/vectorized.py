@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fqlab.federation.engines.device import CPU, moved, suited
+from fqlab.federation.engines.device import CPU, moved, recorder, suited
 from fqlab.federation.engines.simulation import ClientResult, ClientTask, Simulation, local_round
 from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
@@ -103,7 +103,14 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
     start = moved(_side_by_side([problem.params for problem in problems]), device)
     hooks = (_projection(objective), _preconditioner(objective), walk)
-    params, losses = sgd(grad, start, _batches(simulation, members, device), training, *hooks)
+    params, losses = sgd(
+        grad,
+        start,
+        _batches(simulation, members, device),
+        training,
+        *hooks,
+        recorder(device, objective, len(members[0][2])),
+    )
     total = torch.zeros(len(members), dtype=torch.float32, device=device)
     for loss in losses:
         total[: len(loss)] += loss
@@ -159,7 +166,7 @@ def _batches(simulation: Simulation, members: list[Member], device: torch.device
         x = torch.index_select(inputs, 0, index, out=memory("x", len(index), inputs.shape[1]))
         x = x.view(len(rows), width, *shape)
         y = torch.index_select(labels, 0, index).view(len(rows), width)
-        yield Batch(x, y, weight, len(rows) if len(rows) < len(plans) else None, next(noises))
+        yield Batch(x, y, weight, len(rows) if len(rows) < len(plans) else None, moved(next(noises), device))
 
 
 def _noises(members: list[Member]) -> Iterator[Weights]:

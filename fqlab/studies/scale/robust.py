@@ -70,8 +70,8 @@ ARMS = {
     ("small", name): Arm("robust", f"small-{name}", experiment(options), deployed) for name, options in VARIANTS.items()
 }
 ARMS |= {
-    ("paper", name): Arm("robust", f"paper-{name}", large(VARIANTS[name]), deployed, seeds=1)
-    for name in ("fedavg", "kure", "mqat", "qat-4", "apqn-4")
+    ("paper", name): Arm("robust", f"paper-{name}", large(VARIANTS[name]), deployed, seeds)
+    for name, seeds in (("fedavg", 3), ("kure", 3), ("mqat", 1), ("qat-4", 1), ("apqn-4", 1))
 }
 """(scale, name) -> arm, in the order in which they are worth running."""
 

@@ -68,7 +68,7 @@ class Run:
     Attributes:
         time: UTC, when its first round began.
         seconds: wall time of all rounds.
-        commit, versions, cpu: what computed it.
+        commit, versions, cpu: what computed it; ``cpu`` names the GPU as well if there was one.
         experiment: as TOML.
         curve: a list by name, with one entry for every round that was evaluated: ``round``, ``accuracy``, ``personal``,
             ``loss``, and ``bytes_up`` and ``bytes_down`` from the first round on.
@@ -145,7 +145,7 @@ def run(arm: Arm, seed: int, folder: Path, scratch: Path, after: Callable[[Round
 
 def _trained(experiment: Experiment, checkpoint: Path, after: Callable[[Round], object]) -> Federation:
     if not checkpoint.exists():
-        atomic_write(_notes(checkpoint), json.dumps(_provenance()).encode())
+        atomic_write(_notes(checkpoint), json.dumps(_provenance(experiment)).encode())
     federation = Federation(experiment, checkpoint=checkpoint)
     federation.checkpoint = None  # written here, not after every round
     saved = time.monotonic()
@@ -162,10 +162,10 @@ def _notes(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".start")
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance(experiment: Experiment) -> dict[str, Any]:
     moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     versions = {"fqlab": fqlab.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__}
-    return {"time": moment, "commit": _commit(), "versions": versions, "cpu": _cpu()}
+    return {"time": moment, "commit": _commit(), "versions": versions, "cpu": ", ".join([_cpu(), *_gpu(experiment)])}
 
 
 def _commit() -> str:
@@ -190,6 +190,11 @@ def _cpu() -> str:
     except OSError:
         return platform.machine()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _gpu(experiment: Experiment) -> list[str]:
+    """The name of the NVIDIA GPU that it may use."""
+    return [torch.cuda.get_device_name()] if experiment.device != "cpu" and torch.cuda.is_available() else []
 
 
 def _curve(rounds: Sequence[Round]) -> dict[str, list[float]]:

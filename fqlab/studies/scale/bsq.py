@@ -170,7 +170,7 @@ def layer_bits(seed: int, scale: str, arm: str, layer: str) -> float:
 
 
 def layer_gap(seed: int, scale: str, arm: str) -> float:
-    """Bits of the largest convolution (36 864 weights) less those of the first (144)."""
+    """Bits of the largest convolution (36 864 weights), or the first of several, less those of the stem."""
     return layer_bits(seed, scale, arm, "stage3.0.conv2") - layer_bits(seed, scale, arm, "conv")
 
 

@@ -157,7 +157,7 @@ figure("06-targets")
 
 # %% [markdown]
 # And the figure that the federated paper is about: accuracy against the bits of the chip, one line a method, on digits
-# and [on Fashion-MNIST ▸](#figures-1100-6DZX). The target once more, [theirs as stars ▸](#figures-16G0-AG9Z). Hover over
+# and [on Fashion-MNIST ▸](#figures-1100-JZ4Y). The target once more, [theirs as stars ▸](#figures-16G0-Y2JW). Hover over
 # a point for its set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line
 # below holds its experiment, and *Run it again* computes it here and now.
 

@@ -24,6 +24,7 @@ from fqlab.studies import bsq, lottery, weak_clients
 from fqlab.studies.scale.store import committed, read
 
 RESNET = "stem 1a 1b 2a 2b 3a 3b fc"
+RESNET_20 = "stem 1a 1b 1c 1d 1e 1f 2a 2b 2c 2d 2e 2f 3a 3b 3c 3d 3e 3f fc"
 AXES = {
     "03-mse": ("clip (σ)", "0 1 2 3 4 5", "squared error (σ²)", ["first layer", "second layer"]),
     "05-rounds": ("communication round", "1 2 5 10 20", "test accuracy (%)", [
@@ -51,6 +52,8 @@ AXES = {
     "07-reweighing": ("layer", RESNET, "bits a weight", ["with reweighing", "without"]),
     "07-layers-fashion": ("layer", RESNET, "bits a weight", ["α = 0.005", "α = 0.01", "α = 0.02"]),
     "07-reweighing-fashion": ("layer", RESNET, "bits a weight", ["with reweighing", "without"]),
+    "07-layers-cifar": ("layer", RESNET_20, "bits a weight", ["α = 0.003", "α = 0.005", "α = 0.02"]),
+    "07-reweighing-cifar": ("layer", RESNET_20, "bits a weight", ["with reweighing", "without"]),
     "08-layers": ("layer", "stem 1 a 1 b 2 a 2 b 3 a 3 b output", "bits a weight",
                   ["budget 2", "budget 4", "budget 6", "budget 8"]),
     "08-epsilon": ("ε (share of ones that is pruned)", "0 0.02 0.05 0.1 0.3", "test accuracy (%)", ["FedMPQ", "AQFL"]),

@@ -81,8 +81,8 @@ def test_some_rows_have_no_set_up_and_no_batch_takes_them(capsys):
     assert BARE
     for scale in ("small", "paper"):
         assert not {(job.row.id, job.scale) for job in jobs([], scale, True)} & {(r.id, s) for r, s in BARE}
-    assert main(["reproduce", "bsq", "--scale", "paper"]) == 2
-    assert "source 'bsq' has no row of that scale (it has demo, small)" in capsys.readouterr().err
+    assert main(["reproduce", "fedavg", "--scale", "paper"]) == 2
+    assert "source 'fedavg' has no row of that scale (it has demo, small)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("r", "scale"), BARE, ids=lambda part: getattr(part, "id", part))

@@ -140,7 +140,9 @@ ARMS |= {
     ("paper", f"cifar-{name}"): Arm(
         "lottery",
         f"paper-cifar-{name}",
-        replace(_table("paper")[name], dataset="cifar10", model="lottery_cifar", rounds=CIFAR_ROUNDS, evaluate_every=100),
+        replace(
+            _table("paper")[name], dataset="cifar10", model="lottery_cifar", rounds=CIFAR_ROUNDS, evaluate_every=100
+        ),
         _own,
     )
     for name in ("target-1", "alone", "fedavg")

@@ -167,7 +167,9 @@ def test_recorded_steps_are_the_steps(case, monkeypatch):
 
 def test_each_kind_of_batch_has_a_recording_of_its_own_after_two_steps(monkeypatch):
     """Shapes, and how many clients still train; the batch that is recorded is played as well."""
-    taken, made, played = [], [], []
+    taken: list[Batch] = []
+    played: list[Batch] = []
+    made = []
 
     def tape(step, batch):
         made.append((batch.active, batch.x.shape[1]))

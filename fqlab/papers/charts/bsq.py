@@ -28,7 +28,9 @@ FASHION = (
 CIFAR = {"a003": 0.003, "a005": 0.005, "a02": 0.02}
 """Run on CIFAR-10 -> its α."""
 ALIKE_CIFAR = {"a005": "with reweighing", "a005-alike": "without"}
-RESNET20 = "Ours: CIFAR-10, two of five batches, 4-bit activations, 10 + 60 + 30 epochs, one seed. The paper's: 350 + 300."
+RESNET20 = (
+    "Ours: CIFAR-10, two of five batches, 4-bit activations, 10 + 60 + 30 epochs, one seed. The paper's: 350 + 300."
+)
 DEEP = ("conv", *(f"stage{stage}.{block}.conv{k}" for stage in (1, 2, 3) for block in (0, 1, 2) for k in (1, 2)), "fc")
 """The quantized layers of ResNet-20, from the input on."""
 LAYERS_20 = Axis.categories(

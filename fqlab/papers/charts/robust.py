@@ -8,7 +8,7 @@ from functools import partial
 from fqlab.papers.charts.model import Axis, Chart, Point, Published
 from fqlab.papers.figures.robustness import BITS, PUBLISHED
 from fqlab.studies import robust
-from fqlab.studies.scale import robust as fashion
+from fqlab.studies.scale import robust as long
 
 __all__ = ["CHARTS"]
 
@@ -33,6 +33,12 @@ def _falls(values: Mapping[tuple[str, float], float]) -> str:
     return f"Down to 3 bits all of them hold; at 2 bits FedAvg keeps {plain:.0f} %, KURE {kure:.0f} %"
 
 
+def _holds(values: Mapping[tuple[str, float], float]) -> str:
+    """From the first width to the next but last."""
+    plain, kure = ([values[arm, k] for k in (0, 4)] for arm in ("FedAvg", "KURE"))
+    return f"From 32 bits to 3 FedAvg goes from {plain[0]:.0f} to {plain[1]:.0f} %, KURE from {kure[0]:.0f} to {kure[1]:.0f} %"
+
+
 def _targets(values: Mapping[tuple[str, float], float]) -> str:
     low, high = (values[f"target {t:g}, ours", 0] for t in (1.8, 6.0))
     return f"A flatter target survives fewer bits: {low:.0f} % at 2 bits with 1.8, {high:.0f} % with 6 (ours)"
@@ -55,13 +61,26 @@ CHARTS = {
         "Ours: Fashion-MNIST, LeNet-5, 100 clients, Dirichlet 0.5, 10 a round, 40 rounds, max-abs ranges, 3 seeds.",
         DEPLOYED, ACCURACY, tuple(LONG.values()),
         tuple(
-            Point(name, k, "scale.robust:at", {"arm": arm, "bits": bits}, fashion.ARMS["small", arm].at,
+            Point(name, k, "scale.robust:at", {"arm": arm, "bits": bits}, long.ARMS["small", arm].at,
                   "" if arm == "fedavg" else f"robust-fashion-{arm}",
                   ("robust:width_accuracy", {"method": TWINS[arm], "bits": bits}))
             for arm, name in LONG.items() for k, bits in enumerate(WIDTHS)
         ),
         _falls,
         scale="small",
+    ),
+    "06-widths-cifar": Chart(
+        "06-widths-cifar", "Robust training: accuracy against deployed bits, CIFAR-10", "robust",
+        "Ours: CIFAR-10, two of five batches, ResNet-20, 100 clients, 10 a round, 100 rounds; FedAvg, KURE 3 seeds, else one.",
+        DEPLOYED, ACCURACY, tuple(LONG.values()),
+        tuple(
+            Point(name, k, "scale.robust:at", {"arm": arm, "bits": bits}, long.ARMS["paper", arm].at,
+                  "robust-cifar-kure" if long.ARMS["paper", arm].seeds > 1 else f"robust-cifar-kept-{arm}",
+                  ("robust:width_accuracy", {"method": TWINS[arm], "bits": bits}), long.ARMS["paper", arm].seeds)
+            for arm, name in LONG.items() for k, bits in enumerate(WIDTHS)
+        ),
+        _holds,
+        scale="paper",
     ),
     "06-kurtosis": Chart(
         "06-kurtosis", "KURE: accuracy against bits, one line a target of the kurtosis", "robust",

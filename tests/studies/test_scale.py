@@ -250,6 +250,14 @@ def test_bsqs_measures_are_those_of_the_end_of_its_planes_and_of_its_last_round(
     assert len(seen) == 2 + 8
 
 
+def test_what_computed_a_run_names_the_gpu_that_it_may_have_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Great GPU")
+    plain = store._provenance(SHORT)["cpu"]
+    assert plain
+    assert store._provenance(replace(SHORT, engine="vectorized", device="auto"))["cpu"] == f"{plain}, Great GPU"
+
+
 def test_eden_nmse_is_that_of_a_normal_law_whatever_the_vector(monkeypatch):
     monkeypatch.setattr(rivals, "LENGTH", 2**14)
     monkeypatch.setattr(rivals, "VECTORS", 4)

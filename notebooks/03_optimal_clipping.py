@@ -186,7 +186,7 @@ figure("03-clips")
 
 # %% [markdown]
 # The same figure once more, with points that answer: the error of both layers at twelve clips. The stars ([the
-# first ▸](#figures-1G-K2SK)) are where OCTAV stops on two layers of the paper's ResNet-50, read off a public
+# first ▸](#figures-1G-28XW)) are where OCTAV stops on two layers of the paper's ResNet-50, read off a public
 # reproduction. Hover over a point for its set-up. Click one, or walk along with *Point*: the card names the row above
 # that it bears on, the line below holds its experiment, and *Run it again* computes it here and now.
 

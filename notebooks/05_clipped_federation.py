@@ -195,8 +195,8 @@ figure("05-arms")
 
 # %% [markdown]
 # Accuracy against rounds, then: the arms that the paper's code offers, with its network and optimiser, on a tenth of MNIST for
-# forty of its two hundred rounds, [on all of it ▸](#figures-GG0-TVKC), [on digits ▸](#figures-5G0-RH64), and with four
-# bits a weight on CIFAR-10 ([its curves ▸](#figures-P00-2AR4)). Hover over a point for its set-up. Click one, or walk
+# forty of its two hundred rounds, [on all of it ▸](#figures-GG0-M3JZ), [on digits ▸](#figures-5G0-3CYJ), and with four
+# bits a weight on CIFAR-10 ([its curves ▸](#figures-P00-CJSQ)). Hover over a point for its set-up. Click one, or walk
 # along with *Point*: the card names the row above that it bears on, the line below holds its experiment, and *Run it again*
 # computes it here and now, on digits. A point that is white inside rests on one seed.
 

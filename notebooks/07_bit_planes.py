@@ -178,8 +178,9 @@ table("bsq")
 # leaves [5.25](#claim-bsq-resnet20-bits-003) bits a weight, 0.005 leaves [2.23](#claim-bsq-resnet20-bits-005) and 0.02
 # [1.17](#claim-bsq-resnet20-bits-02). Fine-tuning brings them to [77.6](#claim-bsq-resnet20-after-003),
 # [74.2](#claim-bsq-resnet20-after-005) and [70.7](#claim-bsq-resnet20-after-02) % accuracy.
-# [Layer by layer ▸](#figures-2200-4EVV) blocks go as a whole, the large ones first: a shortcut carries the image past them.
-# [Without reweighing ▸](#figures-27G0-NCVC) it is the small ones that go.
+# From scratch at the scheme of α = 0.005 it ends at [72.8](#claim-bsq-resnet20-scratch-005) %.
+# [Layer by layer ▸](#figures-27G0-VMTZ) blocks go as a whole, the large ones first: a shortcut carries the image past them.
+# [Without reweighing ▸](#figures-2D00-KNP2) it is the small ones that go.
 
 # %%
 figure("07-penalty")
@@ -189,9 +190,9 @@ figure("07-penalty")
 # (digits, three seeds); the star is the published ResNet-20. The right half is ours alone.
 
 # %% [markdown]
-# The paper's Figure 3 asks which layers pay, and its Figure 2 what [the reweighing ▸](#figures-1HG0-Y8R0) has to do with
-# it. Here are both for a ResNet-8 on digits, and with 4-bit activations on Fashion-MNIST ([layers ▸](#figures-1Q00-4PJF),
-# [reweighing ▸](#figures-1WG0-AC5W)); the paper's own bits by layer are not public. Hover over a point for its
+# The paper's Figure 3 asks which layers pay, and its Figure 2 what [the reweighing ▸](#figures-1Q00-AEKW) has to do with
+# it. Here are both for a ResNet-8 on digits, and with 4-bit activations on Fashion-MNIST ([layers ▸](#figures-1WG0-4M4F),
+# [reweighing ▸](#figures-2200-APT8)); the paper's own bits by layer are not public. Hover over a point for its
 # set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
 # experiment, and *Run it again* computes it here and now.
 

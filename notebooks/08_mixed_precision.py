@@ -235,10 +235,10 @@ figure("08-ablation")
 # the bits hesitate, and is too high when they fall. The accuracy is [0.685 ± 0.173](#claim-fedmpq-dual-slow).
 
 # %% [markdown]
-# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-3KG0-SKED), [ε ▸](#figures-2JG0-H2EG)
-# and [λ ▸](#figures-2XG0-MKFQ). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
-# [bits by layer ▸](#figures-2D00-XDQH) of the runs above with the authors' own as stars. The same on Fashion-MNIST, 12 rounds:
-# [local epochs ▸](#figures-3E00-C55T), [ε ▸](#figures-2R00-0ECA) and [λ ▸](#figures-3300-H8DH). Hover over a point for its
+# The paper also varies one setting at a time: local epochs, [clients ▸](#figures-3S00-9JPC), [ε ▸](#figures-2R00-EPDS)
+# and [λ ▸](#figures-3300-62YJ). Here is each with the integer update, for a ResNet-8 on digits, and beside them the
+# [bits by layer ▸](#figures-2JG0-ZTF3) of the runs above with the authors' own as stars. The same on Fashion-MNIST, 12 rounds:
+# [local epochs ▸](#figures-3KG0-ESXE), [ε ▸](#figures-2XG0-TBE4) and [λ ▸](#figures-38G0-QXMQ). Hover over a point for its
 # set-up. Click one, or walk along with *Point*: the card names the row above that it bears on, the line below holds its
 # experiment, and *Run it again* computes it here and now.
 #

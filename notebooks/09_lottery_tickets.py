@@ -159,9 +159,9 @@ figure("09-cost")
 # cost one way, as in the paper.*
 
 # %% [markdown]
-# The table once more as bars, row by row: accuracy here, and the [cost ▸](#figures-3YG0-AP7D), on digits; then MNIST at the
-# paper's own size ([accuracy ▸](#figures-4400-QZZ3), [cost ▸](#figures-49G0-DN80)), and Figure 2:
-# [what few clients keep ▸](#figures-4F00-GG19). The stars are the printed
+# The table once more as bars, row by row: accuracy here, and the [cost ▸](#figures-4400-0NC0), on digits; then MNIST at the
+# paper's own size ([accuracy ▸](#figures-49G0-TZV3), [cost ▸](#figures-4F00-7TJA)), and Figure 2:
+# [what few clients keep ▸](#figures-4MG0-3YXY). The stars are the printed
 # values. Hover over a point for its set-up. Click one, or walk along with *Point*: the card names the row above that it bears
 # on, the line below holds its experiment, and *Run it again* computes it here and now.
 

@@ -46,6 +46,8 @@ AXES = {
                   ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
     "06-widths-fashion": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
                           ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
+    "06-widths-cifar": ("bits of the deployed weights", "32 8 6 4 3 2", "test accuracy (%)",
+                        ["FedAvg", "KURE", "APQN, 4 bit", "QAT, 4 bit", "MQAT"]),
     "06-kurtosis": ("bits of the deployed weights", "2 3 4 5 8 32", "test accuracy (%)",
                     ["target 1.8, ours", "target 3, ours", "target 4, ours", "target 6, ours"]),
     "07-layers": ("layer", RESNET, "bits a weight", ["α = 0.003", "α = 0.005", "α = 0.007", "α = 0.01", "α = 0.02"]),

@@ -192,6 +192,8 @@ def test_a_spread_limits_the_digits_shown():
     row = papers.row("octav-gauss-4")
     shown = lambda *values: value_text(row, result_of(values))
     assert shown(163696) == "163696"
+    long = dataclasses.replace(result_of([2.23025]), scale="paper")
+    assert value_text(papers.row("bsq-bits-005"), long) == "2.23 (one seed)"
     assert shown(0.9381, 0.9456) == "0.9419 ± 0.0053"
     assert shown(40.2778, 73.0).split(" ± ")[0] == "57"
     assert shown(2.5, 2.5) == "2.5"

@@ -130,7 +130,9 @@ TINY = 7
 
 
 def value_text(r: Row, stored: Result) -> str:
-    """The value, and over several seeds its spread, with no more digits than the spread allows."""
+    """The value, and over several seeds its spread, with no more digits than the spread allows; few of a run that was long."""
+    if len(stored.seeds) < 2 and stored.scale != "demo":
+        return f"{stored.value:.3g}{r.unit} (one seed)"
     if len(stored.seeds) < 2 or not stored.spread:
         return f"{stored.value:.6g}{r.unit}"
     digits = max(0, 1 - math.floor(math.log10(stored.spread)))

@@ -75,6 +75,6 @@ def test_a_result_is_stored_anew_only_where_it_says_something_new():
 
 def test_a_run_that_is_not_there_is_named_and_not_started(tmp_path):
     row, scale = next((row, scale) for row, scale in ROWS if row.recipe == "scale.lottery:best")
-    with listening() as heard, pytest.raises(DataError, match=r"small-target-1\.0\.json"):
+    with listening() as heard, pytest.raises(DataError, match=rf"{scale}-{row.args['arm']}\.0\.json"):
         from_runs(row, scale, tmp_path)
     assert not heard

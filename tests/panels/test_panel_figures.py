@@ -103,6 +103,16 @@ def test_the_claim_on_the_card_is_the_one_of_the_ledger(panel, name):
     panel.reset()
 
 
+@pytest.mark.parametrize("seed", ["mean", "0"])
+def test_a_point_of_one_seed_says_so_once(panel, seed):
+    panel.set(figure="07-layers-cifar", seed=seed, point=1)
+    assert panel.frame.pictures[Card].headline == "Point 1 of 60: α = 0.003, layer stem: 8 (one seed)"
+    assert panel.gallery.spots[Rebuilt][0].tip.label.count("(one seed)") == 1
+    panel.set(figure="07-layers", seed=seed, point=1)
+    assert "one seed" not in panel.frame.pictures[Card].headline
+    panel.reset()
+
+
 def test_a_click_on_a_point_is_a_walk_to_it(panel):
     panel.set(figure="09-accuracy", arm=3, point=2)
     spots = panel.gallery.spots[Rebuilt]

@@ -170,8 +170,9 @@ def _value(shown: Chart, mark: Mark, seed: int = MEAN) -> str:
         return f"{number(float(f'{mark.value():.4g}'))} ({getattr(point, 'provenance', 'not stored')})"
     if seed >= len(mark.result.values):
         return "not run under this seed"
-    value = value_text(shown.row(point), mark.result) if seed == MEAN else f"{mark.value(seed):.5g}"
-    return f"{value} (one seed)" if mark.single else value
+    if seed == MEAN:
+        return value_text(shown.row(point), mark.result)  # says itself that a long run was the only one
+    return f"{mark.value(seed):.5g}{' (one seed)' * mark.single}"
 
 
 def _summary(experiment: Experiment) -> str:

@@ -94,8 +94,8 @@ class Experiment:
         workers: threads that clients, stacks and test images are shared among; with ``"flower"`` the nodes that clients
             live on.
         device: where stacked clients are trained: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"``, which takes a GPU if
-            PyTorch has one. Only for engine ``"vectorized"``, and not for FedMPQ's and AQFL's whole magnitudes; random
-            draws are the same everywhere.
+            PyTorch has one. Only for engine ``"vectorized"``, and not for FedMPQ's and AQFL's whole magnitudes;
+            ``"mps"`` only for methods that train the weights as they are. Random draws are the same everywhere.
         reduce: the data set made smaller, settings of :func:`fqlab.data.reduce.reduced`:
             ``{"side": 14, "train": 4000, "test": 1000}``.
 

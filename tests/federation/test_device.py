@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten
 
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation
-from fqlab.federation.engines import device, vectorized
+from fqlab.federation.engines import ClientResult, device, vectorized
 from fqlab.models import Dropout
 from fqlab.training import recorded
 from fqlab.training.integer_steps import IntegerSteps
@@ -63,6 +63,15 @@ def test_what_is_written_for_the_cpu_is_refused_or_stays_there(monkeypatch):
     federation = Federation(on("auto", method="fedmpq", evaluate_every=2))
     assert federation.simulation.device.type == "cuda"
     assert federation.step().loss > 0
+
+
+def test_apples_gpu_takes_only_methods_that_train_the_weights_as_they_are():
+    """There is no float64 on it, and nothing else was tried."""
+    apple = torch.device("mps")
+    assert device.suited(apple, Objective(), on("mps")) == apple
+    with pytest.raises(ConfigError, match=r"^device is 'mps', but 'bsq' trains its clients on the CPU alone\.$"):
+        device.suited(apple, Objective(MultiBit((), (4,))), on("mps", method="bsq"))
+    assert device.suited(apple, Objective(MultiBit((), (4,))), on("auto")) == device.CPU
 
 
 class OneDevice(TorchDispatchMode):
@@ -124,18 +133,23 @@ def test_no_step_of_a_stack_mixes_devices(case, monkeypatch):
 
     monkeypatch.setattr(vectorized, "sgd", spy)
     monkeypatch.setattr(vectorized, "moved", back)
-    monkeypatch.setattr(simulation.__class__, "send", lambda self, clients, *rest: [c.id for c in clients])
+    plain = "method" not in CASES[case]
+    if not plain:  # of zeros there are no codes to be sent
+        sent = lambda self, clients, *rest: [ClientResult(client.id) for client in clients]
+        monkeypatch.setattr(simulation.__class__, "send", sent)
     asked("tolist", [0.0] * len(members))
     asked("__int__", 2**8 - 1)  # planes of eight bits
     with OneDevice():
         results = vectorized._train(simulation, members, simulation.model)
     assert {value.device for value in seen} == {far}
     assert len(seen) > 2 * len(members[0][2])
-    assert sorted(results) == sorted(client.id for client, _, _ in members)
+    assert [result.client for result in results] == [client.id for client, _, _ in members]
+    assert [result.refusal for result in results] == [None] * len(members)
+    assert all(result.packet for result in results) == plain
 
 
 @pytest.mark.skipif(not GPUS, reason="PyTorch has no GPU here")
-@pytest.mark.parametrize("case", CASES | CLIPPED)
+@pytest.mark.parametrize("case", CASES | CLIPPED if "mps" not in GPUS else ["mlp", "vmap", "alone"])
 def test_a_gpu_agrees_with_the_cpu_within_float_tolerance(case):
     """As engines do among each other: after quantization a rounded tie may move a whole step, so a share is compared."""
     changes = (CASES | CLIPPED)[case]

@@ -48,18 +48,24 @@ def _has(kind: str) -> bool:
 
 
 def suited(device: torch.device, objective: Objective, experiment: Experiment) -> torch.device:
-    """``device``, or the CPU if the experiment leaves the choice and the objective is written for the CPU.
+    """``device``, or the CPU if the experiment leaves the choice and the objective can't be minimised there.
+
+    Transforms and projections were tried on NVIDIA's GPUs; Apple's have no float64, in which clips are found.
 
     Raises:
-        ConfigError: for an objective that is not portable on the GPU that was named.
+        ConfigError: if it can't on the GPU that was named.
     """
-    if device == CPU or objective.portable:
+    plain = not (objective.transform or objective.project or objective.steps)
+    if device == CPU or (objective.portable and (plain or device.type != "mps")):
         return device
     if experiment.device == "auto":
         return CPU
-    raise ConfigError(
-        f"device is {shown(device.type)}, but {shown(experiment.method)} trains whole magnitudes, which stay on the CPU."
+    why = (
+        "trains its clients on the CPU alone"
+        if objective.portable
+        else "trains whole magnitudes, which stay on the CPU"
     )
+    raise ConfigError(f"device is {shown(device.type)}, but {shown(experiment.method)} {why}.")
 
 
 def recorder(device: torch.device, objective: Objective, steps: int) -> Callable[[Step], Step] | None:

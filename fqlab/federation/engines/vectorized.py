@@ -102,15 +102,8 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
     walk = objective.walk(training)
     grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
     start = moved(_side_by_side([problem.params for problem in problems]), device)
-    hooks = (_projection(objective), _preconditioner(objective), walk)
-    params, losses = sgd(
-        grad,
-        start,
-        _batches(simulation, members, device),
-        training,
-        *hooks,
-        recorder(device, objective, len(members[0][2])),
-    )
+    hooks = (_projection(objective), _preconditioner(objective), walk, recorder(device, objective, len(members[0][2])))
+    params, losses = sgd(grad, start, _batches(simulation, members, device), training, *hooks)
     total = torch.zeros(len(members), dtype=torch.float32, device=device)
     for loss in losses:
         total[: len(loss)] += loss

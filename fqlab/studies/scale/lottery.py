@@ -141,7 +141,11 @@ ARMS |= {
         "lottery",
         f"paper-cifar-{name}",
         replace(
-            _table("paper")[name], dataset="cifar10", model="lottery_cifar", rounds=CIFAR_ROUNDS, evaluate_every=100
+            _table("paper")[name],
+            dataset="cifar10",
+            model="lottery_cifar",
+            rounds=CIFAR_ROUNDS,
+            evaluate_every=CIFAR_ROUNDS,
         ),
         _own,
     )

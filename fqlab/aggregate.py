@@ -12,6 +12,7 @@ from fqlab.errors import ConfigError, WireError, in_range, one_of, shown
 from fqlab.quant import Codes, Grid, stack_alike
 from fqlab.tensors import dense_real
 from fqlab.wire import Payload
+from fqlab.wire.stacked import stack_of, whole_stack
 
 __all__ = [
     "AVERAGES", "Form", "average", "decode", "decode_all", "inverse_error", "inverse_error_weights", "masked_mean", "mean",
@@ -171,8 +172,12 @@ def decode(entry: Codes | torch.Tensor) -> torch.Tensor:
     return entry.dequantize() if isinstance(entry, Codes) else entry
 
 
-def decode_all(entries: Sequence[Codes | torch.Tensor]) -> torch.Tensor:
-    """The same entry of many clients as float tensors, stacked ``[clients, ...]``; codes on one grid in one go."""
+def decode_all(payloads: Sequence[Payload], name: str) -> torch.Tensor:
+    """An entry of many clients' payloads as float tensors, stacked ``[clients, ...]``: nobody may write to them."""
+    stack = whole_stack(payloads)
+    if stack is not None:
+        return decode(stack.entries[name])
+    entries = [payload[name] for payload in payloads]
     codes = [entry for entry in entries if isinstance(entry, Codes)]
     batches = stack_alike(codes) if len(codes) == len(entries) else []
     return batches[0].dequantize() if len(batches) == 1 else torch.stack([decode(entry) for entry in entries])
@@ -204,16 +209,25 @@ def validate_update(payload: Payload, expected: Mapping[str, torch.Size | Form])
     Checks that every expected entry is there, of its shape and its kind (a bare shape means numbers), and that all
     numbers are finite and below :data:`LIMIT`.
     """
+    return _misshapen(payload, expected) or _out_of_range(payload)
+
+
+def _misshapen(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> str | None:
+    """The first entry that is missing or not what is expected, in words."""
     for name, form in expected.items():
         if name not in payload:
             return f"{name} is missing"
         if (problem := _unlike(payload[name], form)) is not None:
             return f"{name} {problem}"
-    for name, entry in payload.items():
+    return None
+
+
+def _out_of_range(entries: Mapping[str, Codes | torch.Tensor]) -> str | None:
+    """The first entry, of one client or of many stacked, with a number that is none or far too large, in words."""
+    for name, entry in entries.items():
         if isinstance(entry, Codes):
             grid = entry.grid
-            low, high = entry.values.aminmax() if entry.values.numel() else (0, 0)
-            if int(low) < grid.low or int(high) > grid.high:
+            if not _within(entry.values, grid.low, grid.high):
                 return f"{name} holds a code outside {grid.low}..{grid.high}"
         numbers = entry.clip if isinstance(entry, Codes) else entry
         if numbers.is_floating_point() and not _within(numbers, -LIMIT, LIMIT):
@@ -246,35 +260,18 @@ def validate_updates(
         payloads: what arrived; an error stays what it is.
         expected: names and forms, see :func:`validate_update`.
     """
-    arrived = [payload.entries() for payload in payloads if not isinstance(payload, WireError)]
-    if all(entries.keys() == arrived[0].keys() for entries in arrived) and _sound(arrived, expected):
-        return list(payloads)
-    return [payload if isinstance(payload, WireError) else _judged(payload, expected) for payload in payloads]
+    sound: dict[int, bool] = {}  # stacks: where nothing is wrong with any number, nobody has to be looked at alone
 
+    def judged(payload: Payload) -> Payload | WireError:
+        stack = stack_of(payload)
+        if stack is not None and id(stack) not in sound:
+            sound[id(stack)] = not (_misshapen(payload, expected) or _out_of_range(stack.entries))
+        if stack is not None and sound[id(stack)]:
+            return payload
+        problem = validate_update(payload, expected)
+        return payload if problem is None else WireError(problem)
 
-def _judged(payload: Payload, expected: Mapping[str, torch.Size | Form]) -> Payload | WireError:
-    problem = validate_update(payload, expected)
-    return payload if problem is None else WireError(problem)
-
-
-def _sound(payloads: Sequence[dict[str, Codes | torch.Tensor]], expected: Mapping[str, torch.Size | Form]) -> bool:
-    """Whether nothing is wrong with any of the payloads, which hold the same names: one look at each entry of all."""
-    for name, form in expected.items():
-        if payloads and (name not in payloads[0] or any(_unlike(payload[name], form) for payload in payloads)):
-            return False
-    for name in payloads[0] if payloads else ():
-        entries = [payload[name] for payload in payloads]
-        for layers in stack_alike(entry for entry in entries if isinstance(entry, Codes)):
-            if not _within(layers.values, layers.grid.low, layers.grid.high):
-                return False
-        numbers = [entry.clip if isinstance(entry, Codes) else entry for entry in entries]
-        small = numbers[0].numel() < 10_000 and all(
-            n.shape == numbers[0].shape and n.dtype == numbers[0].dtype for n in numbers
-        )
-        for value in [torch.stack(numbers)] if small else numbers:
-            if value.is_floating_point() and not _within(value, -LIMIT, LIMIT):
-                return False
-    return True
+    return [payload if isinstance(payload, WireError) else judged(payload) for payload in payloads]
 
 
 def _within(values: torch.Tensor, low: float, high: float) -> bool:

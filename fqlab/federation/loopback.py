@@ -127,7 +127,7 @@ def _average(packets: Sequence[bytes]) -> tuple[Payload, list[str]]:
         if (problem := validate_update(payload, expected)) is not None:
             problems[client] = problem
             del payloads[client]
-    average = {name: mean(decode_all([p[name] for p in payloads.values()])) for name in expected if payloads}
+    average = {name: mean(decode_all(list(payloads.values()), name)) for name in expected if payloads}
     return Payload(tensors=average), [f"client {client}: {problem}" for client, problem in sorted(problems.items())]
 
 

@@ -16,6 +16,7 @@ from fqlab.tensors import Weights, unstack
 from fqlab.training.objectives import Objective
 from fqlab.training.sgd import Training
 from fqlab.wire import Payload
+from fqlab.wire.stacked import Stacked
 
 __all__ = [
     "Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "split", "unless",
@@ -192,6 +193,9 @@ class Method:
         self, params: Weights, buffers: Weights, problems: Sequence[LocalProblem], clients: Sequence[Client]
     ) -> list[ClientUpdate]:
         """:meth:`upload` for stacked clients, whose tensors have a leading client dimension; one by one by default."""
+        if type(self).upload is Method.upload:
+            payloads = Stacked(params | buffers, len(clients)).members()
+            return [ClientUpdate(sent, problem.state) for sent, problem in zip(payloads, problems, strict=True)]
         members = unstack(params | buffers, len(clients))
         updates = []
         for member, problem, client in zip(members, problems, clients, strict=True):
@@ -215,7 +219,7 @@ class Method:
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         """The server's next state. FedAvg: every tensor averaged with weights n_k / Σ n_k."""
         samples = [update.samples for update in updates]
-        decoded = {name: decode_all([u.payload[name] for u in updates]) for name in server.weights}
+        decoded = {name: decode_all([u.payload for u in updates], name) for name in server.weights}
         return server.next({name: self.average(values, samples) for name, values in decoded.items()})
 
     def evaluation_weights(self, server: Server) -> Weights:

@@ -269,7 +269,7 @@ class Clipped(Method):
         weights = {}
         grids = {u.client: dict(self.grids(server.spec.quantizable, u.client)) for u in updates}
         for name, old in server.weights.items():
-            values = decode_all([u.payload[name] for u in updates])
+            values = decode_all([u.payload for u in updates], name)
             if self.averaging != "inverse_error":
                 merged = self.average(values, [u.samples for u in updates])
             elif name in server.spec.quantizable:

@@ -57,7 +57,7 @@ class Differences(Method):
 
     def decode(self, name: str, shape: torch.Size, updates: Sequence[ReceivedUpdate]) -> torch.Tensor:
         """One layer of all updates, ``[clients, *shape]``."""
-        return decode_all([u.payload[name] for u in updates])
+        return decode_all([u.payload for u in updates], name)
 
     def layer_shapes(self, name: str, shape: torch.Size) -> dict[str, Form]:
         """Names and forms of a layer's entries in a packet."""

@@ -182,7 +182,7 @@ class FedMPQPlus(FedMPQ):
         shares = [u.samples * self.budget(u.client) for u in updates]
         weights: Weights = {}
         for name in server.weights:
-            values = decode_all([u.payload[name] for u in updates])
+            values = decode_all([u.payload for u in updates], name)
             if self.averaging == "inverse_error" and name in server.spec.quantizable:
                 mse = [float(u.payload.tensors[f"{name}/mse"]) for u in updates]
                 asked = server.state.bits[:, server.spec.quantizable.index(name)].tolist()

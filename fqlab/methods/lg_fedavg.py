@@ -78,7 +78,7 @@ class LGFedAvg(Method):
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         samples = [update.samples for update in updates]
-        heads = {name: decode_all([u.payload[name] for u in updates]) for name in self.head(server.spec)}
+        heads = {name: decode_all([u.payload for u in updates], name) for name in self.head(server.spec)}
         head = {name: self.average(values, samples) for name, values in heads.items()}
         return server.next(server.weights | head, server.state.after(updates))
 

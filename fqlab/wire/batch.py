@@ -14,10 +14,11 @@ import torch
 
 from fqlab.errors import WireError, one_of
 from fqlab.quant.codes import Codes
-from fqlab.tensors import unstack
+from fqlab.tensors import Weights
 from fqlab.wire.container import INTS, MAX_ENTRIES, Row, Segment, load, read
 from fqlab.wire.packet import CODINGS, Payload, checked_row, entries_of, number_bytes, prepare, unpack
 from fqlab.wire.sizes import Size, weighed
+from fqlab.wire.stacked import Stacked, side_by_side, whole_stack
 from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols, top_symbol, used_bits
 
 __all__ = ["pack_all", "unpack_all"]
@@ -39,13 +40,15 @@ def pack_all(payloads: Sequence[Entries], *, coding: str = "fixed", entropy: boo
     """
     one_of("coding", coding, CODINGS)
     packets: list[Any] = [None] * len(payloads)
-    entries = [entries_of(payload) for payload in payloads]
-    for members in _groups([_kind(one) for one in entries]):
-        group = [entries[i] for i in members]
-        for i, (rows, segments) in zip(
-            members, _prepare(group) if len(group) > 1 else [prepare(group[0])], strict=True
-        ):
-            packets[i] = weighed(rows, segments, coding, entropy)
+    if whole_stack(payloads):
+        groups = [range(len(payloads))]
+    else:
+        payloads = [entries_of(payload) for payload in payloads]
+        groups = _groups([_kind(payload) for payload in payloads])
+    for members in groups:
+        group = [payloads[i] for i in members]
+        for i, prepared in zip(members, _prepare(group) if len(group) > 1 else [prepare(group[0])], strict=True):
+            packets[i] = weighed(*prepared, coding, entropy)
     return packets
 
 
@@ -73,26 +76,28 @@ def _prepare(payloads: Sequence[Entries]) -> Iterator[Prepared]:
     rows = tuple(checked_row(name, value) for name, value in payloads[0].items())
     if sum(row.count for row in rows) > MAX_ENTRIES:
         prepare(payloads[0])  # says what is wrong
-    coded = {at: _planes(_symbols(row, payloads)) for at, row in enumerate(rows) if row.coded}
-    clips = [row.name for row in rows if row.grid]
-    integers = [row.name for row in rows if row.type in INTS]
-    plain = [row.name for row in rows if row.type == "float32" or row.grid]
-    for c, payload in enumerate(payloads):
+    entries = side_by_side(payloads).entries
+    coded = {at: _planes(_symbols(entries[row.name])) for at, row in enumerate(rows) if row.coded}
+    floats = [_numbers(entries[row.name]) for row in rows if row.type == "float32" or row.grid]
+    integers = [_numbers(entries[row.name]) for row in rows if row.type in INTS]
+    for c in range(len(payloads)):
         client_rows = rows
         if coded:
             client_rows = tuple(row._replace(used=coded[at][1][c]) if row.coded else row for at, row in enumerate(rows))
-        floats = [number_bytes(payload[name].clip if name in clips else payload[name]) for name in plain]
         planes = [Segment([packed[c]], symbols[c], used[c]) for symbols, used, packed in coded.values()]
-        yield client_rows, [Segment(floats), Segment([number_bytes(payload[name]) for name in integers]), *planes]
+        yield client_rows, [Segment([n[c] for n in floats]), Segment([n[c] for n in integers]), *planes]
 
 
-def _symbols(row: Row, payloads: Sequence[Entries]) -> np.ndarray:
-    """The symbols of one entry of all clients, ``[clients, n]``."""
-    values = [payload[row.name] for payload in payloads]
-    if row.grid is None:
-        return torch.stack(values).numpy(force=True).reshape(len(values), -1).view(np.uint8)
-    stack = Codes(torch.stack([v.values for v in values]), row.grid, values[0].clip)
-    return to_symbols(stack).reshape(len(values), -1)
+def _numbers(entry: Codes | torch.Tensor) -> np.ndarray:
+    """What travels of stacked numbers, or of the clips of codes, as it is: ``[clients, n]``."""
+    values = entry.clip if isinstance(entry, Codes) else entry
+    return number_bytes(values).reshape(len(values), -1)
+
+
+def _symbols(entry: Codes | torch.Tensor) -> np.ndarray:
+    """The symbols of stacked codes or masks, ``[clients, n]``."""
+    symbols = to_symbols(entry) if isinstance(entry, Codes) else entry.numpy(force=True).view(np.uint8)
+    return symbols.reshape(entry.shape[0], -1)
 
 
 def _planes(symbols: np.ndarray) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
@@ -141,29 +146,26 @@ def _alone(packet: bytes, client: object, most: int) -> Payload | WireError:
         return error
 
 
-def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> list[Payload]:
+def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> Sequence[Payload]:
     """The payloads of packets with the same rows; none at all if a code lies outside its grid."""
     floats, ints, *planes = [np.stack(of) for of in zip(*parts, strict=True)]
     numbers, counts = _Tape(floats), _Tape(ints)
-    codes: dict[str, Sequence[Codes]] = {}
-    tensors: dict[str, Sequence[torch.Tensor]] = {}
+    codes: dict[str, Codes] = {}
+    tensors: Weights = {}
     for row in rows:
         if not row.coded:
             tensors[row.name] = (numbers if row.type == "float32" else counts).take(row.type, row.shape)
             continue
         symbols = from_planes(planes.pop(0), row.used, row.count)
+        shape = (len(parts), *row.shape)
         if row.grid is None:
-            tensors[row.name] = torch.from_numpy(symbols.view(np.bool_).reshape(len(parts), *row.shape)).unbind()
+            tensors[row.name] = torch.from_numpy(symbols.view(np.bool_).reshape(shape))
         elif symbols.max(initial=0) > top_symbol(row.grid):
             return []
         else:
-            values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(len(parts), *row.shape)).unbind()
-            clips = numbers.take("float32", ())
-            codes[row.name] = [Codes(v, row.grid, clip) for v, clip in zip(values, clips, strict=True)]
-    return [
-        Payload(coded, rest)
-        for coded, rest in zip(unstack(codes, len(parts)), unstack(tensors, len(parts)), strict=True)
-    ]
+            values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(shape))
+            codes[row.name] = Codes(values, row.grid, numbers.take("float32", ()))
+    return Stacked({**codes, **tensors}, len(parts)).members()
 
 
 class _Tape:
@@ -173,9 +175,9 @@ class _Tape:
         self.data = torch.from_numpy(data)
         self.at = 0
 
-    def take(self, kind: str, shape: tuple[int, ...]) -> Sequence[torch.Tensor]:
+    def take(self, kind: str, shape: tuple[int, ...]) -> torch.Tensor:
         start = self.at
         self.at = self.at + math.prod(shape) * (4 if kind == "float32" else INTS[kind])
         numbers = self.data[:, start : self.at]
         numbers = numbers if kind == "float32" else numbers.clone()  # integers may lie at an odd place
-        return numbers.view(getattr(torch, kind)).reshape(len(numbers), *shape).unbind()
+        return numbers.view(getattr(torch, kind)).reshape(len(numbers), *shape)

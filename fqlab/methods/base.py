@@ -16,7 +16,7 @@ from fqlab.tensors import Weights, unstack
 from fqlab.training.objectives import Objective
 from fqlab.training.sgd import Training
 from fqlab.wire import Payload
-from fqlab.wire.stacked import Stacked
+from fqlab.wire.stacked import PayloadStack
 
 __all__ = [
     "Client", "ClientUpdate", "LocalProblem", "Method", "ReceivedUpdate", "Server", "Spec", "State", "split", "unless",
@@ -194,7 +194,7 @@ class Method:
     ) -> list[ClientUpdate]:
         """:meth:`upload` for stacked clients, whose tensors have a leading client dimension; one by one by default."""
         if type(self).upload is Method.upload:
-            payloads = Stacked(params | buffers, len(clients)).members()
+            payloads = PayloadStack(params | buffers, len(clients)).members()
             return [ClientUpdate(sent, problem.state) for sent, problem in zip(payloads, problems, strict=True)]
         members = unstack(params | buffers, len(clients))
         updates = []

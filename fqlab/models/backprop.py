@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -68,6 +68,48 @@ class MLPGradient:
         Returns:
             The gradients by name and the losses ``[clients]``. The gradients are overwritten by the next call.
         """
+        gradients: dict[str, Tensor] = {}
+
+        def keep(name: str, slope: Tensor, entering: Tensor) -> None:
+            w = weights[f"{name}.weight"]
+            by_weight, by_bias = self.buffer((name, "weight"), *w.shape), self.buffer((name, "bias"), *w.shape[:2])
+            gradients[f"{name}.weight"] = torch.bmm(slope.transpose(1, 2), entering, out=by_weight)
+            gradients[f"{name}.bias"] = torch.sum(slope, 1, out=by_bias)
+
+        losses = self._walk(weights, x, y, weight, keep)
+        return gradients, losses
+
+    def descend(
+        self,
+        weights: dict[str, Tensor],
+        params: dict[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None = None,
+        *,
+        lr: float,
+    ) -> Tensor:
+        """Subtract ``lr`` times the gradient in ``weights`` from ``params``, which may be the same tensors; the losses.
+
+        The product that makes a gradient adds it as well: the largest tensors of a step are neither written nor read again.
+        """
+
+        def move(name: str, slope: Tensor, entering: Tensor) -> None:
+            params[f"{name}.weight"].baddbmm_(slope.transpose(1, 2), entering, alpha=-lr)
+            params[f"{name}.bias"].sub_(slope.sum(1), alpha=lr)
+
+        return self._walk(weights, x, y, weight, move)
+
+    def _walk(
+        self,
+        weights: dict[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        use: Callable[[str, Tensor, Tensor], None],
+    ) -> Tensor:
+        """The losses; ``use`` hears of every layer, the last one first: its name, the gradient in what it gives
+        ``[clients, n, outputs]`` and what entered it ``[clients, n, inputs]``. Its weights are not needed any more."""
         if self.buffer.device != x.device:
             self.buffer = Buffers(x.device)
         hidden = self._forward(weights, x.flatten(2))
@@ -78,7 +120,16 @@ class MLPGradient:
         slope.scatter_add_(1, index, slope.new_full((), -1).expand(index.shape))
         share = 1 / y.shape[1] if weight is None else (weight / weight.sum(1, keepdim=True).clamp(min=1)).unsqueeze(1)
         losses = chosen.mul_(share).sum((1, 2)).neg_()
-        return self._backward(weights, hidden, slope.mul_(share).transpose(1, 2)), losses
+        slope = slope.mul_(share).transpose(1, 2)
+        for name in reversed(self.layers):
+            entering = hidden.pop()
+            if not hidden:
+                use(name, slope, entering)
+                break
+            before = torch.bmm(slope, weights[f"{name}.weight"], out=self.buffer((name, "in"), *entering.shape))
+            use(name, slope, entering)
+            slope = before.mul_(entering.sign_())
+        return losses
 
     def _forward(self, weights: dict[str, Tensor], x: Tensor) -> list[Tensor]:
         """What enters each layer, ``[clients, n, inputs]``, and the logits, ``[clients, classes, n]``."""
@@ -93,16 +144,3 @@ class MLPGradient:
         logits = self.buffer((last, "out"), *w.shape[:2], x.shape[1])
         values.append(torch.baddbmm(weights[f"{last}.bias"].unsqueeze(2), w, values[-1].transpose(1, 2), out=logits))
         return values
-
-    def _backward(self, weights: dict[str, Tensor], entering: list[Tensor], slope: Tensor) -> dict[str, Tensor]:
-        """Gradients of all layers from that of the logits, ``[clients, n, classes]``; what entered the layers is used up."""
-        gradients = {}
-        for name in reversed(self.layers):
-            w = weights[f"{name}.weight"]
-            h = entering.pop()
-            by_weight, by_bias = self.buffer((name, "weight"), *w.shape), self.buffer((name, "bias"), *w.shape[:2])
-            gradients[f"{name}.weight"] = torch.bmm(slope.transpose(1, 2), h, out=by_weight)
-            gradients[f"{name}.bias"] = torch.sum(slope, 1, out=by_bias)
-            if entering:
-                slope = torch.bmm(slope, w, out=self.buffer((name, "in"), *h.shape)).mul_(h.sign_())
-        return gradients

@@ -13,9 +13,18 @@ from torch.nn.functional import cross_entropy
 from fqlab.models.backprop import MLPGradient
 from fqlab.tensors import Weights, leading
 from fqlab.training.objectives import Objective, Walk, WrittenWalk, stackable
-from fqlab.training.sgd import Batch, GradFn
+from fqlab.training.sgd import Batch, GradFn, Training
 
-__all__ = ["channels_last", "network_grad", "objective_grad", "sample_mean", "stacked", "stacked_network_grad"]
+__all__ = [
+    "WrittenGrad",
+    "channels_last",
+    "descent",
+    "network_grad",
+    "objective_grad",
+    "sample_mean",
+    "stacked",
+    "stacked_network_grad",
+]
 
 
 def sample_mean(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -60,18 +69,53 @@ def network_grad(model: nn.Module, buffers: Weights) -> GradFn:
     written = _written(model)
     if written is None:
         return by_autograd
-    alone = _by_hand(written)
+    return _Alone(WrittenGrad(written), by_autograd)
 
-    def by_hand(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
-        weight = None if batch.weight is None else batch.weight[None]
-        one = Batch(batch.x[None], batch.y[None], weight)
+
+class WrittenGrad:
+    """The gradient that a network has written out for stacked clients; it can also take the step that follows."""
+
+    def __init__(self, written: MLPGradient) -> None:
+        self.written = written
+
+    def __call__(self, weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
+        gradients, losses = self.written(weights, batch.x, batch.y, batch.weight)
+        return [gradients[name] for name in weights], losses
+
+    def descend(self, weights: Weights, params: Weights, batch: Batch, lr: float) -> torch.Tensor:
+        """Move ``params`` against the gradient in ``weights``; the losses."""
+        return self.written.descend(weights, params, batch.x, batch.y, batch.weight, lr=lr)
+
+
+class _Alone:
+    """:class:`WrittenGrad` of one client, a stack of one. Where it fails, autograd says in which layer."""
+
+    def __init__(self, many: WrittenGrad, by_autograd: GradFn) -> None:
+        self.many = many
+        self.by_autograd = by_autograd
+
+    def __call__(self, weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         try:
-            gradients, losses = alone({name: value[None] for name, value in weights.items()}, one)
+            gradients, losses = self.many(_one(weights), _one_batch(batch))
         except RuntimeError:
-            return by_autograd(weights, batch)  # fails again, where the layers say which of them it was
+            return self.by_autograd(weights, batch)
         return [gradient[0] for gradient in gradients], losses[0]
 
-    return by_hand
+    def descend(self, weights: Weights, params: Weights, batch: Batch, lr: float) -> torch.Tensor:
+        """As of :class:`WrittenGrad`."""
+        try:
+            return self.many.descend(_one(weights), _one(params), _one_batch(batch), lr)[0]
+        except RuntimeError:
+            self.by_autograd(weights, batch)
+            raise
+
+
+def _one(weights: Weights) -> Weights:
+    return {name: value[None] for name, value in weights.items()}
+
+
+def _one_batch(batch: Batch) -> Batch:
+    return Batch(batch.x[None], batch.y[None], None if batch.weight is None else batch.weight[None])
 
 
 def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
@@ -81,7 +125,7 @@ def stacked_network_grad(model: nn.Module, buffers: Weights) -> GradFn:
     """
     written = _written(model)
     if written is not None:
-        return _by_hand(written)
+        return WrittenGrad(written)
     forward = _side_by_side(model)
     alone = None if stackable(model) else network_grad(model, {name: value[0] for name, value in buffers.items()})
 
@@ -114,14 +158,6 @@ def _written(model: nn.Module) -> MLPGradient | None:
     return getattr(model, "backprop", None) if stackable(model) else None
 
 
-def _by_hand(written: MLPGradient) -> GradFn:
-    def grad(weights: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
-        gradients, losses = written(weights, batch.x, batch.y, batch.weight)
-        return [gradients[name] for name in weights], losses
-
-    return grad
-
-
 def objective_grad(
     objective: Objective, network: GradFn, *, of_stack: bool = False, walk: Walk | None = None
 ) -> GradFn:
@@ -138,30 +174,66 @@ def objective_grad(
     """
     if isinstance(walk, WrittenWalk):
         return _walk_grad(walk, network)
-    lift = stacked if of_stack else (lambda function: function)
-    transform = lift(objective.transform) if objective.transform else lambda params, context, noise: params
-    penalty = lift(objective.penalty) if objective.penalty else None
-    straight = objective.transform is None or getattr(objective.transform, "straight_through", False)
+    see = _sight(objective, of_stack)
+    penalty = None
+    if objective.penalty:
+        penalty = stacked(objective.penalty) if of_stack else objective.penalty
 
     def passed_on(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         with torch.no_grad():
-            seen = transform(params, leading(objective.context, batch.active), batch.noise)
-        return network(seen, batch)
+            return network(see(params, batch), batch)
 
     def pulled_back(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        context = leading(objective.context, batch.active)
-        seen = transform(leaves, context, batch.noise)
+        seen = see(leaves, batch)
         slopes, loss = network({name: value.detach() for name, value in seen.items()}, batch)
         ends = list(seen.values())
         if penalty:
-            cost = penalty(leaves, context)
+            cost = penalty(leaves, leading(objective.context, batch.active))
             ends = [*ends, cost]
             slopes = [*slopes, torch.ones_like(cost)]
             loss = loss + cost.detach()
         return list(torch.autograd.grad(ends, list(leaves.values()), slopes)), loss
 
-    return passed_on if straight and penalty is None else pulled_back
+    return passed_on if _straight(objective) and penalty is None else pulled_back
+
+
+def descent(
+    objective: Objective, network: GradFn, training: Training, *, of_stack: bool = False
+) -> Callable[[Weights, Batch], torch.Tensor] | None:
+    """A step of plain SGD that the network takes itself, parameters in place, and its loss; None where it can't.
+
+    It can if it has its gradient written out and nothing stands between gradient and step: no penalty, no transform with
+    a gradient of its own, no momentum, weight decay, preconditioner or steps of the objective's own.
+
+    Args:
+        objective, network, of_stack: as for :func:`objective_grad`.
+        training: settings of the step.
+    """
+    o = objective
+    between = o.penalty or o.precondition or o.steps or training.momentum or training.weight_decay
+    if between or not _straight(o) or not isinstance(network, (WrittenGrad, _Alone)):
+        return None
+    see = _sight(objective, of_stack)
+
+    @torch.no_grad()
+    def step(params: Weights, batch: Batch) -> torch.Tensor:
+        return network.descend(see(params, batch), params, batch, training.lr)
+
+    return step
+
+
+def _straight(objective: Objective) -> bool:
+    """Whether the gradient in the weights that the network sees is that in the parameters."""
+    return objective.transform is None or getattr(objective.transform, "straight_through", False)
+
+
+def _sight(objective: Objective, of_stack: bool) -> Callable[[Weights, Batch], Weights]:
+    """What the network sees of the parameters."""
+    if objective.transform is None:
+        return lambda params, batch: params
+    transform = stacked(objective.transform) if of_stack else objective.transform
+    return lambda params, batch: transform(params, leading(objective.context, batch.active), batch.noise)
 
 
 def _walk_grad(walk: WrittenWalk, network: GradFn) -> GradFn:

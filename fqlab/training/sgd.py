@@ -78,6 +78,7 @@ def sgd(
     project: Callable[[Weights], Weights] | None = None,
     precondition: Callable[[Weights, Weights], Weights] | None = None,
     walk: Walk | None = None,
+    descend: Callable[[Weights, Batch], torch.Tensor] | None = None,
     recorded: Callable[[Step], Step] | None = None,
 ) -> tuple[Weights, list[torch.Tensor]]:
     """SGD with momentum and weight decay from ``params`` along the batches of ``steps``.
@@ -93,6 +94,8 @@ def sgd(
         project: what follows a step, parameters to parameters; it may overwrite what it is given.
         precondition: ``(gradients, params)`` to gradients, weight decay included, before momentum.
         walk: moves some of the parameters in its own way, and stands in for both.
+        descend: a step that moves the parameters itself and gives the loss, in place of gradient and update; ``project``
+            follows.
         recorded: what takes the steps in place of the step itself, see :class:`fqlab.training.recorded.Recorded`.
 
     Returns:
@@ -103,6 +106,11 @@ def sgd(
 
     def step(batch: Batch) -> torch.Tensor:
         moving = leading(values, batch.active)
+        if descend is not None:
+            loss = descend(moving, batch)
+            if project is not None:
+                _overwrite(moving, project(moving))
+            return loss
         gradients, loss = grad(moving, batch)
         with torch.no_grad():
             slopes = dict(zip(moving, gradients, strict=True))

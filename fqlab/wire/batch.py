@@ -18,7 +18,7 @@ from fqlab.tensors import Weights
 from fqlab.wire.container import INTS, MAX_ENTRIES, Row, Segment, load, read
 from fqlab.wire.packet import CODINGS, Payload, checked_row, entries_of, number_bytes, prepare, unpack
 from fqlab.wire.sizes import Size, weighed
-from fqlab.wire.stacked import Stacked, side_by_side, whole_stack
+from fqlab.wire.stacked import PayloadStack, side_by_side, whole_stack
 from fqlab.wire.symbols import from_planes, from_symbols, to_planes, to_symbols, top_symbol, used_bits
 
 __all__ = ["pack_all", "unpack_all"]
@@ -165,7 +165,7 @@ def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> Seque
         else:
             values = torch.from_numpy(from_symbols(symbols, row.grid).reshape(shape))
             codes[row.name] = Codes(values, row.grid, numbers.take("float32", ()))
-    return Stacked({**codes, **tensors}, len(parts)).members()
+    return PayloadStack({**codes, **tensors}, len(parts)).members()
 
 
 class _Tape:

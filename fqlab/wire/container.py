@@ -174,16 +174,12 @@ def _header_crc(packet: bytes | memoryview, digits: int, end: int) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _text(rows: tuple[Row, ...]) -> str:
-    """The layer table inside a JSON string. Most packets of a run have the same one, so it is kept, as is what it means
+def _table(rows: tuple[Row, ...], floats: int, ints: int, planes: int, zipped: bool) -> str:
+    """The header behind its sums: the layer table inside a JSON string, then dtype and place of each buffer that is not
+    empty, as safetensors writes it. Most packets of a run have the same, so it is kept, as is what it means
     (:func:`_meaning`)."""
-    return json.dumps(json.dumps([row.columns() for row in rows], separators=(",", ":")))[1:-1]
-
-
-@lru_cache(maxsize=256)
-def _tensors(floats: int, ints: int, planes: int, zipped: bool) -> str:
-    """The header's last part: dtype and place of each buffer that is not empty, as safetensors writes it."""
-    text = ""
+    table = json.dumps(json.dumps([row.columns() for row in rows], separators=(",", ":")))[1:-1]
+    text = f']] {table}"}}'
     start = 0
     for name, size in (("floats", floats), ("ints", ints), ("planes", planes)):
         kind, width = ("U8", 1) if zipped or name != "floats" else ("F32", 4)
@@ -197,14 +193,15 @@ def write(rows: Sequence[Row], segments: Sequence[Segment], coding: str) -> Pack
     """Join segments (floats, ints, then one for each coded row) under a header."""
     bodies, lengths, unpacked = zip(*[_stored(segment, coding) for segment in segments], strict=True)
     sums = ",".join([str(_crc(body)) for body in bodies])
-    packed = f",[{','.join(map(str, unpacked))}]" if any(unpacked) else ""
-    table = tuple(rows)
-    buffers = _tensors(lengths[0], lengths[1], sum(lengths[2:]), bool(unpacked[0]))
-    rest = f' {VERSION} [[{sums}]{packed}] {_text(table)}"}}{buffers}'.encode()
+    if any(unpacked):
+        sums += f"],[{','.join(map(str, unpacked))}"
+    rows = tuple(rows)
+    floats, ints, *planes = lengths
+    rest = f" {VERSION} [[{sums}{_table(rows, floats, ints, sum(planes), bool(unpacked[0]))}".encode()
     rest += b" " * (-(len(FRONT) + 8 + len(rest)) % 8)  # the buffers start at a multiple of 8
     head = (len(FRONT) + 8 + len(rest)).to_bytes(8, "little") + FRONT
     signed = (head, b"%08x" % crc32(rest, crc32(head)), rest)
-    return Packed(b"".join(chain(signed, *bodies)), table, lengths)
+    return Packed(b"".join(chain(signed, *bodies)), rows, lengths)
 
 
 # ----------------------------------------------------------------------------------------------------------- read

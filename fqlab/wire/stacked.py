@@ -14,13 +14,13 @@ import torch
 from fqlab.quant.codes import Codes
 from fqlab.wire.packet import Payload
 
-__all__ = ["Stacked", "side_by_side", "stack_of", "whole_stack"]
+__all__ = ["PayloadStack", "side_by_side", "stack_of", "whole_stack"]
 
 Entry = Codes | torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Stacked:
+class PayloadStack:
     """Payloads that have the same entries.
 
     Attributes:
@@ -39,7 +39,7 @@ class Stacked:
 class _Member(Payload):
     """One client's row of stacked payloads, cut out when somebody looks."""
 
-    def __init__(self, stack: Stacked, row: int) -> None:
+    def __init__(self, stack: PayloadStack, row: int) -> None:
         self.__dict__.update(stack=stack, row=row)  # the dataclass above is frozen
 
     @cached_property
@@ -51,12 +51,12 @@ class _Member(Payload):
         return {name: entry[self.row] for name, entry in self.stack.entries.items() if isinstance(entry, torch.Tensor)}
 
 
-def stack_of(payload: object) -> Stacked | None:
+def stack_of(payload: object) -> PayloadStack | None:
     """The stack that a payload was cut out of, if it was."""
     return payload.stack if isinstance(payload, _Member) else None
 
 
-def whole_stack(payloads: Sequence[object]) -> Stacked | None:
+def whole_stack(payloads: Sequence[object]) -> PayloadStack | None:
     """The stack whose members ``payloads`` are, all of them and in their order; None if they are not."""
     stack = stack_of(payloads[0]) if payloads else None
     if stack is None or len(payloads) != stack.clients:
@@ -65,12 +65,12 @@ def whole_stack(payloads: Sequence[object]) -> Stacked | None:
     return stack if complete else None
 
 
-def side_by_side(payloads: Sequence[Mapping[str, Entry]]) -> Stacked:
+def side_by_side(payloads: Sequence[Mapping[str, Entry]]) -> PayloadStack:
     """Payloads with equal names, shapes, types and grids as a stack: their own, if they are all of one."""
     stack = whole_stack(payloads)
     if stack is not None:
         return stack
-    return Stacked({name: _stack([p[name] for p in payloads]) for name in payloads[0]}, len(payloads))
+    return PayloadStack({name: _stack([p[name] for p in payloads]) for name in payloads[0]}, len(payloads))
 
 
 def _stack(entries: Sequence[Entry]) -> Entry:

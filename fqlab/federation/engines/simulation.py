@@ -22,7 +22,7 @@ from fqlab.federation.experiment import Experiment
 from fqlab.methods import Client, LocalProblem, Method, Spec, State
 from fqlab.models import set_generator, smallest_batch, uses_noise
 from fqlab.tensors import Weights, stack
-from fqlab.training.gradients import channels_last, network_grad, objective_grad
+from fqlab.training.gradients import channels_last, descent, network_grad, objective_grad
 from fqlab.training.sgd import Batch, accuracy, batches, infer, sgd
 from fqlab.wire import Payload
 
@@ -206,10 +206,12 @@ def local_round(simulation: Simulation, task: ClientTask, model: torch.nn.Module
     scaled = objective.precondition
     precondition = (lambda slopes, params: scaled(slopes, params, objective.context)) if scaled else None
     walk = objective.walk(client.training)
-    grad = objective_grad(objective, network_grad(model, buffers), walk=walk)
+    network = network_grad(model, buffers)
+    grad = objective_grad(objective, network, walk=walk)
+    whole = descent(objective, network, client.training)
     start = problem.params | channels_last({n: problem.params[n] for n in client.spec.trainable if n in problem.params})
     batches_of = steps(simulation, client, problem)
-    params, losses = sgd(grad, start, batches_of, client.training, project, precondition, walk)
+    params, losses = sgd(grad, start, batches_of, client.training, project, precondition, walk, whole)
     seen = [float(torch.stack(losses).mean()) if losses else math.nan]  # NaN where no batch was large enough
     return simulation.send([client], [problem], stack([params]), stack([buffers]), seen)[0]
 

@@ -24,7 +24,7 @@ from fqlab.methods import Client, LocalProblem
 from fqlab.models import couples_samples, uses_noise
 from fqlab.models.backprop import Buffers
 from fqlab.tensors import Weights, leading, stack
-from fqlab.training.gradients import objective_grad, stacked, stacked_network_grad
+from fqlab.training.gradients import descent, objective_grad, stacked, stacked_network_grad
 from fqlab.training.objectives import Objective
 from fqlab.training.sgd import Batch, sgd
 
@@ -100,9 +100,12 @@ def _train(simulation: Simulation, members: list[Member], model: torch.nn.Module
 
     training = members[0][0].training
     walk = objective.walk(training)
-    grad = objective_grad(objective, stacked_network_grad(model, buffers), of_stack=True, walk=walk)
+    network = stacked_network_grad(model, buffers)
+    grad = objective_grad(objective, network, of_stack=True, walk=walk)
+    whole = descent(objective, network, training, of_stack=True)
     start = moved(_side_by_side([problem.params for problem in problems]), device)
-    hooks = (_projection(objective), _preconditioner(objective), walk, recorder(device, objective, len(members[0][2])))
+    played = recorder(device, objective, len(members[0][2]))
+    hooks = (_projection(objective), _preconditioner(objective), walk, whole, played)
     params, losses = sgd(grad, start, _batches(simulation, members, device), training, *hooks)
     total = torch.zeros(len(members), dtype=torch.float32, device=device)
     for loss in losses:

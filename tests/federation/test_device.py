@@ -86,6 +86,7 @@ class OneDevice(TorchDispatchMode):
 
 PLANES = {"interval": 2, "penalty": 0.01}
 CASES: dict[str, dict[str, Any]] = {
+    "plain": dict(),
     "mlp": dict(momentum=0.9, weight_decay=0.01),
     "vmap": dict(model="digits_cnn", momentum=0.9, weight_decay=0.01),
     # One step: on a CPU, too, three make 1e-3 out of a start that differs by 1e-7.
@@ -122,9 +123,10 @@ def test_no_step_of_a_stack_mixes_devices(case, monkeypatch):
     step = vectorized.sgd
     back = lambda tensors, to: {n: torch.zeros(v.shape) if to == device.CPU else v.to(to) for n, v in tensors.items()}
 
-    def spy(grad, start, *rest):
-        watch = lambda params, batch: seen.extend([batch.x, batch.y, *params.values()]) or grad(params, batch)
-        return step(watch, start, *rest)
+    def spy(grad, start, steps, training, project, precondition, walk, descend, recorded):
+        watch = lambda act: lambda params, batch: seen.extend([batch.x, batch.y, *params.values()]) or act(params, batch)
+        whole = watch(descend) if descend else None
+        return step(watch(grad), start, steps, training, project, precondition, walk, whole, recorded)
 
     def asked(kind: str, answer: object) -> None:
         """``kind()`` of a tensor without numbers."""

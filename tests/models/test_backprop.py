@@ -39,6 +39,21 @@ def test_gradients_are_those_of_autograd(widths, clients, n, padded, seed):
             assert torch.allclose(gradients[name][c], expected, rtol=1e-4, atol=1e-6)
 
 
+@given(st.lists(sizes, min_size=2, max_size=4), sizes, sizes, st.booleans(), st.booleans(), st.integers(0, 99))
+def test_a_step_down_subtracts_the_gradient(widths, clients, n, padded, apart, seed):
+    """Also where the network sees other weights than those that move."""
+    weights, _ = networks(widths, clients, seed)
+    x, y = torch.randn(clients, n, widths[0]), torch.randint(widths[-1], (clients, n))
+    weight = torch.randint(2, (clients, n)).float() if padded else None
+    written = MLPGradient([f"fc{k + 1}" for k in range(len(widths) - 1)])
+    gradients, losses = written(weights, x, y, weight)
+    params = {name: value + 1 for name, value in weights.items()} if apart else weights
+    expected = {name: value - 0.3 * gradients[name] for name, value in params.items()}
+    assert torch.equal(written.descend(weights, params, x, y, weight, lr=0.3), losses)
+    for name, value in params.items():
+        assert torch.allclose(value, expected[name], rtol=1e-5, atol=1e-6)
+
+
 def test_a_client_without_samples_has_no_loss_and_no_gradient():
     weights, _ = networks([3, 4, 2], 2, 0)
     gradients, losses = MLPGradient(["fc1", "fc2"])(

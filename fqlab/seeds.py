@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.random.bit_generator import ISeedSequence
 
 from fqlab.errors import in_range
 
-__all__ = ["SERVER", "sequence", "numpy_generator", "torch_generator"]
+__all__ = ["SERVER", "sequence", "numpy_generator", "numpy_generators", "torch_generator"]
 
 SERVER = -1
 """Client number of draws that belong to no client."""
+
+POOL = 4
+BITS = 2**32 - 1
 
 
 def sequence(seed: int, purpose: str, round_index: int = 0, client: int = SERVER) -> np.random.SeedSequence:
@@ -21,15 +26,79 @@ def sequence(seed: int, purpose: str, round_index: int = 0, client: int = SERVER
     Raises:
         ConfigError: if ``seed`` is not a whole number of 0 or more.
     """
+    words = np.array(_words(seed, purpose, round_index, client), np.uint32)
+    return np.random.SeedSequence(words)  # as of a list of numbers, in half the time
+
+
+def _words(seed: int, purpose: str, round_index: int, client: int) -> list[int]:
+    """The address as numbers of 32 bits: four, or five for a seed that needs two."""
     in_range("seed", seed, 0, 2**63 - 1, integer=True)
     high = [seed >> 32] if seed >> 32 else []
-    words = [seed & 0xFFFFFFFF, *high, round_index, client + 1, zlib.crc32(purpose.encode())]
-    return np.random.SeedSequence(np.array(words, np.uint32))  # as of a list of numbers, in half the time
+    return [seed & BITS, *high, round_index, client + 1, zlib.crc32(purpose.encode())]
 
 
 def numpy_generator(seed: int, purpose: str, round_index: int = 0, client: int = SERVER) -> np.random.Generator:
     """A NumPy generator for :func:`sequence`."""
     return np.random.default_rng(sequence(seed, purpose, round_index, client))
+
+
+def numpy_generators(
+    seed: int, purpose: str, round_index: int, clients: Sequence[int]
+) -> Iterator[np.random.Generator]:
+    """:func:`numpy_generator` of many clients, one after the other; their seed sequences are mixed as one array."""
+    addresses = [np.full(len(clients), word, np.uint32) for word in _words(seed, purpose, round_index, 0)]
+    addresses[-2] += np.array(clients, np.uint32)
+    for state in _mixed(addresses):
+        yield np.random.Generator(np.random.PCG64(_Mixed(state)))
+
+
+class _Mixed(ISeedSequence):
+    """A seed sequence whose state is known."""
+
+    def __init__(self, state: np.ndarray) -> None:
+        self.state = state
+
+    def generate_state(self, n_words: int, dtype: object = np.uint64) -> np.ndarray:
+        return self.state
+
+
+def _mixed(words: Sequence[np.ndarray]) -> np.ndarray:
+    """``SeedSequence(words).generate_state(4, np.uint64)`` of each client, ``[clients, 4]``.
+
+    Args:
+        words: uint32 ``[clients]`` each, :data:`POOL` or more.
+
+    Source: M. E. O'Neill, "Developing a seed_seq alternative" (2015), with the constants of ``numpy.random.SeedSequence``.
+    """
+    factor = 0x43B0D7E5
+
+    def hashed(value: np.ndarray) -> np.ndarray:
+        nonlocal factor
+        value = value ^ factor
+        factor = factor * 0x931E8875 & BITS
+        value *= factor
+        return value ^ value >> 16
+
+    def joined(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        value = x * 0xCA01F9DD - y * 0x4973F715
+        return value ^ value >> 16
+
+    pool = [hashed(word) for word in words[:POOL]]
+    for source in range(POOL):
+        for place in range(POOL):
+            if place != source:
+                pool[place] = joined(pool[place], hashed(pool[source]))
+    for word in words[POOL:]:
+        pool = [joined(value, hashed(word)) for value in pool]
+    state = np.empty((len(words[0]), 2 * POOL), np.uint32)
+    factor = 0x8B51F9DD
+    for i in range(2 * POOL):
+        value = pool[i % POOL] ^ factor
+        factor = factor * 0x58F38DED & BITS
+        value *= factor
+        state[:, i] = value ^ value >> 16
+    low, high = state[:, ::2].astype(np.uint64), state[:, 1::2].astype(np.uint64)
+    return high << 32 | low
 
 
 def torch_generator(seed: int, purpose: str, round_index: int = 0, client: int = SERVER) -> torch.Generator:

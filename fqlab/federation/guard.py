@@ -44,14 +44,16 @@ def judged(results: Sequence[ClientResult], method: Method, server: Server) -> d
     """What each client sent, or why it must be left out."""
     expected = method.expected_shapes(server)
     entries, size = largest(expected)
-    verdicts: dict[int, wire.Payload | WireError] = {
-        r.client: WireError(r.refusal or f"the packet has {len(r.packet)} bytes, but at most {size} were expected")
-        for r in results
-    }
     heard = [r for r in results if r.refusal is None and len(r.packet) <= size]
     payloads = wire.unpack_all([r.packet for r in heard], [r.client for r in heard], most=entries)
-    for result, payload in zip(heard, validate_updates(payloads, expected), strict=True):
-        verdicts[result.client] = payload
-        if not isinstance(payload, WireError) and (problem := method.objection(server, payload)) is not None:
-            verdicts[result.client] = WireError(problem)
-    return verdicts
+    sound = dict(zip((r.client for r in heard), validate_updates(payloads, expected), strict=True))
+
+    def verdict(result: ClientResult) -> wire.Payload | WireError:
+        if result.client not in sound:
+            much = f"the packet has {len(result.packet)} bytes, but at most {size} were expected"
+            return WireError(result.refusal or much)
+        payload = sound[result.client]
+        problem = None if isinstance(payload, WireError) else method.objection(server, payload)
+        return payload if problem is None else WireError(problem)
+
+    return {result.client: verdict(result) for result in results}

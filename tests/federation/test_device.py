@@ -124,7 +124,9 @@ def test_no_step_of_a_stack_mixes_devices(case, monkeypatch):
     back = lambda tensors, to: {n: torch.zeros(v.shape) if to == device.CPU else v.to(to) for n, v in tensors.items()}
 
     def spy(grad, start, steps, training, project, precondition, walk, descend, recorded):
-        watch = lambda act: lambda params, batch: seen.extend([batch.x, batch.y, *params.values()]) or act(params, batch)
+        watch = lambda act: (
+            lambda params, batch: seen.extend([batch.x, batch.y, *params.values()]) or act(params, batch)
+        )
         whole = watch(descend) if descend else None
         return step(watch(grad), start, steps, training, project, precondition, walk, whole, recorded)
 

@@ -132,11 +132,20 @@ class Simulation:
         """Samples without which the network cannot train; looked up once a run."""
         return smallest_batch(self.model)
 
-    def plan(self, client: Client) -> list[np.ndarray]:
-        """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise."""
-        rng = seeds.numpy_generator(self.experiment.seed, "batches", client.round_index, client.id)
+    def shuffles(self, tasks: Sequence[ClientTask]) -> Iterator[np.random.Generator]:
+        """What each client of a round draws its minibatches from."""
+        index = tasks[0].round_index if tasks else 0
+        return seeds.numpy_generators(self.experiment.seed, "batches", index, [task.client for task in tasks])
+
+    def plan(self, client: Client, shuffle: np.random.Generator | None = None) -> list[np.ndarray]:
+        """Sample numbers of each of the client's minibatches; none for a lone sample that BatchNorm can't normalise.
+
+        ``shuffle`` is the client's generator from :meth:`shuffles`; without it, it is made anew.
+        """
+        if shuffle is None:
+            shuffle = seeds.numpy_generator(self.experiment.seed, "batches", client.round_index, client.id)
         least = self.experiment.batch_size if self.experiment.drop_last else self.smallest_batch
-        return batches(self.train[client.id], client.training, rng, least=least)
+        return batches(self.train[client.id], client.training, shuffle, least=least)
 
     def receive(self, packet: bytes, client: int) -> Payload:
         return wire.unpack(packet, client=client)

@@ -61,12 +61,12 @@ def _stacks(simulation: Simulation, tasks: list[ClientTask]) -> list[list[Member
     groups: dict[Hashable, list[Member]] = defaultdict(list)
     unpacked: dict[int, Any] = {}
     coupled = couples_samples(simulation.model)
-    for task in tasks:
+    for task, shuffle in zip(tasks, simulation.shuffles(tasks), strict=True):
         if id(task.packet) not in unpacked:  # a broadcast is one packet for all
             unpacked[id(task.packet)] = simulation.receive(task.packet, task.client)
         client = simulation.client(task, simulation.model)
         problem = simulation.method.prepare(unpacked[id(task.packet)], client)
-        plan = simulation.plan(client)
+        plan = simulation.plan(client, shuffle)
         groups[_kind(problem, plan if coupled else None)].append((client, problem, plan))
     stacks = []
     for members in groups.values():

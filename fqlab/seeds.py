@@ -47,7 +47,7 @@ def numpy_generators(
 ) -> Iterator[np.random.Generator]:
     """:func:`numpy_generator` of many clients, one after the other; their seed sequences are mixed as one array."""
     addresses = [np.full(len(clients), word, np.uint32) for word in _words(seed, purpose, round_index, 0)]
-    addresses[-2] += np.array(clients, np.uint32)
+    addresses[-2] = (np.array(clients, np.int64) + 1).astype(np.uint32)
     for state in _mixed(addresses):
         yield np.random.Generator(np.random.PCG64(_Mixed(state)))
 

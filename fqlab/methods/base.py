@@ -13,7 +13,7 @@ from fqlab.aggregate import AVERAGES, Form, average, decode_all
 from fqlab.errors import in_range, one_of
 from fqlab.methods.state import State
 from fqlab.tensors import Weights, unstack
-from fqlab.training.objectives import Objective
+from fqlab.training.objectives import PLAIN, Objective
 from fqlab.training.sgd import Training
 from fqlab.wire import Payload
 from fqlab.wire.stacked import PayloadStack
@@ -183,7 +183,7 @@ class Method:
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         """What the client trains, given what it received."""
         params, buffers = split(payload.decode(), client.spec)
-        return LocalProblem(params, buffers, Objective(), client.state)
+        return LocalProblem(params, buffers, PLAIN, client.state)
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         """What the client sends once trained."""

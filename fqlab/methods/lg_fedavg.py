@@ -13,7 +13,7 @@ from fqlab.errors import ConfigError, in_range, shown
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, Spec, State, split
 from fqlab.methods.standalone import Kept, Seen
 from fqlab.tensors import Weights
-from fqlab.training.objectives import Objective
+from fqlab.training.objectives import PLAIN
 from fqlab.wire import Payload
 
 __all__ = ["LGFedAvg"]
@@ -66,7 +66,7 @@ class LGFedAvg(Method):
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         kept = client.state.weights if client.state else {}
         params, buffers = split(kept | payload.decode(), client.spec)
-        return LocalProblem(params, buffers, Objective())
+        return LocalProblem(params, buffers, PLAIN)
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         head = self.head(client.spec)

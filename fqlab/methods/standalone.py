@@ -10,7 +10,7 @@ import torch
 
 from fqlab.methods.base import Client, ClientUpdate, LocalProblem, Method, ReceivedUpdate, Server, State, split
 from fqlab.tensors import Weights
-from fqlab.training.objectives import Objective
+from fqlab.training.objectives import PLAIN
 from fqlab.wire import Payload
 
 __all__ = ["Kept", "Seen", "Standalone"]
@@ -65,7 +65,7 @@ class Standalone(Method):
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         params, buffers = split(client.state.weights if client.state else payload.decode(), client.spec)
-        return LocalProblem(params, buffers, Objective())
+        return LocalProblem(params, buffers, PLAIN)
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
         return ClientUpdate(Payload(), Kept(params | buffers))

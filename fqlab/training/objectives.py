@@ -18,7 +18,7 @@ import torch
 from fqlab.tensors import Weights
 
 __all__ = [
-    "Drawing", "KurtosisPenalty", "Objective", "OwnSteps", "Stackable", "Stacked", "Walk", "WrittenWalk", "drawing",
+    "PLAIN", "Drawing", "KurtosisPenalty", "Objective", "OwnSteps", "Stackable", "Stacked", "Walk", "WrittenWalk", "drawing",
     "kurtosis", "stackable",
 ]  # fmt: skip
 
@@ -139,6 +139,10 @@ class Objective:
     def weights(self, params: Weights, noise: Weights | None = None) -> Weights:
         """The weights the model sees for ``params``."""
         return self.transform(params, self.context, noise or {}) if self.transform else params
+
+
+PLAIN = Objective()
+"""Empirical risk and nothing else."""
 
 
 def kurtosis(w: torch.Tensor, *, unbiased: bool = False) -> torch.Tensor:

@@ -148,7 +148,7 @@ def _alone(packet: bytes, client: object, most: int) -> Payload | WireError:
 
 def _decode(rows: Sequence[Row], parts: Sequence[Sequence[np.ndarray]]) -> Sequence[Payload]:
     """The payloads of packets with the same rows; none at all if a code lies outside its grid."""
-    floats, ints, *planes = [np.stack(of) for of in zip(*parts, strict=True)]
+    floats, ints, *planes = [np.array(of) for of in zip(*parts, strict=True)]
     numbers, counts = _Tape(floats), _Tape(ints)
     codes: dict[str, Codes] = {}
     tensors: Weights = {}

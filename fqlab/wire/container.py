@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, NoReturn
@@ -53,6 +52,7 @@ MAX_ENTRIES = 2**26  # of one packet: an absent bit plane costs nothing to send,
 INTS = {"uint8": 1, "int16": 2, "int32": 4, "int64": 8}  # type -> bytes
 MARK = b'"fqlab":"'
 FRONT = b'{"__metadata__":{' + MARK
+NOTHING = np.frombuffer(b"", np.uint8)
 
 
 _grid = lru_cache(maxsize=64)(Grid)
@@ -132,8 +132,7 @@ class Part(NamedTuple):
         return self.row
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where everything lies in a packet: rows of the table, end of the header, and the parts in order."""
 
     rows: tuple[Row, ...]
@@ -268,7 +267,7 @@ def read(packet: bytes, client: object = None, most: int = MAX_ENTRIES) -> Layou
     """
     try:
         sums, table, end = _header(packet, client)
-        crcs, *unpacked = json.loads(sums)
+        crcs, *unpacked = json.loads(sums.decode())  # bytes it would look at for their encoding
         rows, plan, entries = _meaning(table)
         layout = Layout(rows, end, _parts(plan, crcs, unpacked[0] if unpacked else [], end))
     except WireError:
@@ -289,6 +288,8 @@ def load(packet: bytes, part: Part, client: object = None) -> np.ndarray:
     Raises:
         WireError: if the checksum or the compressed frame does not hold.
     """
+    if part.start == part.stop and part.crc == 0:
+        return NOTHING
     body = memoryview(packet)[part.start : part.stop]
     if crc32(body) != part.crc:
         fail(client, part.field, "its checksum does not match")

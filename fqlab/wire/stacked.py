@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
+from operator import attrgetter, is_
 
 import torch
 
@@ -17,6 +19,7 @@ from fqlab.wire.packet import Payload
 __all__ = ["PayloadStack", "side_by_side", "stack_of", "whole_stack"]
 
 Entry = Codes | torch.Tensor
+OWNER, ROW = attrgetter("stack"), attrgetter("row")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,8 @@ def whole_stack(payloads: Sequence[object]) -> PayloadStack | None:
     stack = stack_of(payloads[0]) if payloads else None
     if stack is None or len(payloads) != stack.clients:
         return None
-    complete = all(isinstance(p, _Member) and p.stack is stack and p.row == i for i, p in enumerate(payloads))
-    return stack if complete else None
+    alike = set(map(type, payloads)) == {_Member} and all(map(is_, map(OWNER, payloads), repeat(stack)))
+    return stack if alike and list(map(ROW, payloads)) == list(range(stack.clients)) else None
 
 
 def side_by_side(payloads: Sequence[Mapping[str, Entry]]) -> PayloadStack:

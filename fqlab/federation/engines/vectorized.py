@@ -153,12 +153,11 @@ def _batches(simulation: Simulation, members: list[Member], device: torch.device
         rows = [plan[s] for plan in plans if s < len(plan)]
         lengths = np.array([len(row) for row in rows])
         width = int(lengths.max())
-        if int(lengths.min()) < width:
-            rows = [np.concatenate([row, np.zeros(width - len(row), row.dtype)]) for row in rows]
-            weight = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.float32)).to(device)
-        else:
-            weight = None
-        index = torch.from_numpy(np.concatenate(rows)).to(device)
+        real = np.arange(width) < lengths[:, None]
+        weight = None if real.all() else torch.from_numpy(real.astype(np.float32)).to(device)
+        padded = np.zeros(real.shape, np.int64)
+        padded[real] = np.concatenate(rows)
+        index = torch.from_numpy(padded.reshape(-1)).to(device)
         x = torch.index_select(inputs, 0, index, out=memory("x", len(index), inputs.shape[1]))
         x = x.view(len(rows), width, *shape)
         y = torch.index_select(labels, 0, index).view(len(rows), width)

@@ -149,7 +149,7 @@ def _direction(name: str, gradient: torch.Tensor, momentum: float, velocity: Wei
     return torch.add(gradient, moving, alpha=momentum, out=moving)
 
 
-def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 250) -> torch.Tensor:
+def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 500) -> torch.Tensor:
     """Logits ``[n, classes]`` in evaluation mode, ``batch`` samples at a time (more do not fit into the caches)."""
     model.eval()
     with torch.no_grad():

@@ -43,7 +43,7 @@ def _weighted(values: Stack, shares: torch.Tensor) -> torch.Tensor:
     return torch.tensordot(shares.to(stacked.dtype), stacked, dims=1)
 
 
-def mean(values: Stack, samples: Sequence[float] | torch.Tensor | None = None) -> torch.Tensor:
+def mean(values: Stack, samples: Sequence[float] | None = None) -> torch.Tensor:
     """FedAvg: Σ n_k v_k / Σ n_k (McMahan et al. 2017); equal weights if ``samples`` is None.
 
     Raises:
@@ -51,7 +51,7 @@ def mean(values: Stack, samples: Sequence[float] | torch.Tensor | None = None) -
     """
     if not len(values):
         raise ConfigError("values is empty, but a mean needs at least one client.")
-    shares = torch.as_tensor([1.0] * len(values) if samples is None else samples, dtype=torch.float32)
+    shares = torch.tensor([1.0] * len(values) if samples is None else list(samples), dtype=torch.float32)
     if len(shares) != len(values):
         raise ConfigError(f"samples has {len(shares)} entries, but there are {len(values)} values.")
     if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
@@ -112,7 +112,7 @@ def _ordered(values: Stack, masks: Stack | None) -> tuple[torch.Tensor, torch.Te
     return torch.where(kept, stacked, torch.full_like(stacked, math.inf)).sort(0).values, kept.sum(0)
 
 
-def average(rule: str, values: Stack, samples: Sequence[float] | torch.Tensor, cut: float = 0.1) -> torch.Tensor:
+def average(rule: str, values: Stack, samples: Sequence[float], cut: float = 0.1) -> torch.Tensor:
     """One tensor of many by a rule's name.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ def numpy_generators(
     addresses = [np.full(len(clients), word, np.uint32) for word in _words(seed, purpose, round_index, 0)]
     addresses[-2] = (np.array(clients, np.int64) + 1).astype(np.uint32)
     for state in _mixed(addresses):
-        yield np.random.Generator(np.random.PCG64(_Mixed(state)))
+        known: Any = _Mixed(state)  # which NumPy takes, though its annotations do not say so
+        yield np.random.Generator(np.random.PCG64(known))
 
 
 class _Mixed(ISeedSequence):

@@ -212,15 +212,13 @@ class Method:
         """A further reason why an upload must not count, once it has all that is expected; None if there is none."""
         return None
 
-    def average(
-        self, values: torch.Tensor | Sequence[torch.Tensor], samples: Sequence[float] | torch.Tensor
-    ) -> torch.Tensor:
+    def average(self, values: torch.Tensor | Sequence[torch.Tensor], samples: Sequence[float]) -> torch.Tensor:
         """One tensor of many clients', by the rule ``averaging``."""
         return average(self.averaging, values, samples, self.cut)
 
     def aggregate(self, server: Server, updates: Sequence[ReceivedUpdate]) -> Server:
         """The server's next state. FedAvg: every tensor averaged with weights n_k / Σ n_k."""
-        samples = torch.tensor([update.samples for update in updates], dtype=torch.float32)
+        samples = [update.samples for update in updates]
         payloads = [update.payload for update in updates]
         decoded = {name: decode_all(payloads, name) for name in server.weights}
         return server.next({name: self.average(values, samples) for name, values in decoded.items()})

@@ -149,11 +149,18 @@ def _direction(name: str, gradient: torch.Tensor, momentum: float, velocity: Wei
     return torch.add(gradient, moving, alpha=momentum, out=moving)
 
 
-def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 500) -> torch.Tensor:
-    """Logits ``[n, classes]`` in evaluation mode, ``batch`` samples at a time (more do not fit into the caches)."""
+def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: int = 0) -> torch.Tensor:
+    """Logits ``[n, classes]`` in evaluation mode.
+
+    Args:
+        batch: samples at a time; by default 500 of a network of small layers, which can be stacked, and 250 of others: more
+            do not fit into the caches. Activations that are quantized within the range of their batch depend on it.
+    """
     model.eval()
     with torch.no_grad():
-        return torch.cat([_logits(model, weights, part) for part in x.split(batch)])
+        return torch.cat(
+            [_logits(model, weights, part) for part in x.split(batch or (500 if stackable(model) else 250))]
+        )
 
 
 def _logits(model: torch.nn.Module, weights: Weights, x: torch.Tensor) -> torch.Tensor:

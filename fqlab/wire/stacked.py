@@ -13,7 +13,7 @@ from operator import attrgetter, is_
 
 import torch
 
-from fqlab.quant.codes import Codes
+from fqlab.quant.codes import Codes, stack_alike
 from fqlab.wire.packet import Payload
 
 __all__ = ["PayloadStack", "side_by_side", "stack_of", "whole_stack"]
@@ -41,6 +41,9 @@ class PayloadStack:
 
 class _Member(Payload):
     """One client's row of stacked payloads, cut out when somebody looks."""
+
+    stack: PayloadStack
+    row: int
 
     def __init__(self, stack: PayloadStack, row: int) -> None:
         self.__dict__.update(stack=stack, row=row)  # the dataclass above is frozen
@@ -78,6 +81,5 @@ def side_by_side(payloads: Sequence[Mapping[str, Entry]]) -> PayloadStack:
 
 def _stack(entries: Sequence[Entry]) -> Entry:
     codes = [entry for entry in entries if isinstance(entry, Codes)]
-    if not codes:
-        return torch.stack(entries)
-    return Codes(torch.stack([c.values for c in codes]), codes[0].grid, torch.stack([c.clip for c in codes]))
+    tensors = [entry for entry in entries if isinstance(entry, torch.Tensor)]
+    return stack_alike(codes)[0] if codes else torch.stack(tensors)

@@ -43,7 +43,8 @@ def test_gradients_are_those_of_autograd(widths, clients, n, padded, seed):
 def test_a_step_down_subtracts_the_gradient(widths, clients, n, padded, apart, seed):
     """Also where the network sees other weights than those that move."""
     weights, _ = networks(widths, clients, seed)
-    x, y = torch.randn(clients, n, widths[0]), torch.randint(widths[-1], (clients, n))
+    x = torch.randn(clients, n, widths[0])
+    y = torch.randint(widths[-1], (clients, n))
     weight = torch.randint(2, (clients, n)).float() if padded else None
     written = MLPGradient([f"fc{k + 1}" for k in range(len(widths) - 1)])
     gradients, losses = written(weights, x, y, weight)

@@ -55,7 +55,9 @@ def mean(values: Stack, samples: Sequence[float] | None = None) -> torch.Tensor:
     if len(shares) != len(values):
         raise ConfigError(f"samples has {len(shares)} entries, but there are {len(values)} values.")
     if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
-        raise ConfigError(f"samples is {shown(shares.tolist())}, but must be 0 or more with a positive, finite sum.")
+        raise ConfigError(
+            f"samples is {shown(list(samples or []))}, but must be 0 or more with a positive, finite sum."
+        )
     return _weighted(values, shares / shares.sum())
 
 

@@ -36,6 +36,7 @@ from fqlab.tensors import Weights, stack, unstack
 from fqlab.training.objectives import Objective
 from fqlab.training.transforms import FakeQuantize
 from fqlab.wire import Payload
+from fqlab.wire.stacked import PayloadStack
 
 __all__ = ["Clipped", "bits_per_client", "bits_per_layer", "negative_mse", "plausible_mse"]
 
@@ -189,20 +190,17 @@ class Clipped(Method):
 
     def encode(
         self, w: torch.Tensor, clip: torch.Tensor, grid: Grid, generators: Sequence[torch.Generator]
-    ) -> tuple[list[Codes], torch.Tensor]:
+    ) -> tuple[Codes, torch.Tensor | None]:
         """One layer of stacked clients ``[clients, ...]`` clipped, rounded and, if ε > 0, stripped of rare MSBs.
 
         Returns:
-            Each client's codes, and the stacked values that they stand for.
+            The codes, stacked, and the bits that each client's need where ε > 0.
         """
         noise = None
         if self.rounding == "stochastic":
             noise = torch.stack([torch.rand(w.shape[1:], generator=g, dtype=torch.float32) for g in generators])
         codes = quantize(w, clip, grid, self.rounding, batch_dims=1, noise=noise)
-        if not self.epsilon:
-            return [codes[i] for i in range(len(w))], codes.dequantize()
-        pruned, bits = prune_msb(codes, self.epsilon, batch_dims=1)
-        return [narrow_bits(pruned[i], int(bits[i])) for i in range(len(w))], pruned.dequantize()
+        return prune_msb(codes, self.epsilon, batch_dims=1) if self.epsilon else (codes, None)
 
     def download(self, server: Server, client: int, generator: torch.Generator) -> Payload:
         if not self.downlink:
@@ -210,8 +208,9 @@ class Clipped(Method):
         grids = dict(self.grids(server.spec.quantizable))
         stacked = stack([server.weights])
         clips = self.clips(stacked, grids)
-        codes = {n: self.encode(stacked[n], clips[n], grid, [generator])[0][0] for n, grid in grids.items()}
-        return Payload(codes, {name: value for name, value in server.weights.items() if name not in grids})
+        coded = {n: self.encode(stacked[n], clips[n], grid, [generator]) for n, grid in grids.items()}
+        rest = {name: value[None] for name, value in server.weights.items() if name not in grids}
+        return _payloads(coded, rest, 1)[0]
 
     def prepare(self, payload: Payload, client: Client) -> LocalProblem:
         problem = super().prepare(payload, client)
@@ -245,21 +244,15 @@ class Clipped(Method):
         grids = dict(self.grids(clients[0].spec.quantizable, clients[0].id))
         rest = {name: value for name, value in (params | buffers).items() if name not in grids}
         generators = [client.generator("upload") for client in clients]
-        codes: list[dict[str, Codes]] = [{} for _ in clients]
-        mse: Weights = {}
         clips = self.clips(params, grids)
-        for name, grid in grids.items():
-            coded, values = self.encode(params[name], clips[name], grid, generators)
-            mse[name] = (params[name] - values).square().flatten(1).mean(1)
-            for sent, layer in zip(codes, coded, strict=True):
-                sent[name] = layer
+        coded = {name: self.encode(params[name], clips[name], grid, generators) for name, grid in grids.items()}
+        mse = {n: (params[n] - codes.dequantize()).square().flatten(1).mean(1) for n, (codes, _) in coded.items()}
         if self.averaging == "inverse_error":
             rest |= {f"{name}/mse": value for name, value in mse.items()}
         named = {name: value.tolist() for name, value in mse.items()}
-        members = zip(codes, unstack(rest, len(clients)), problems, strict=True)
         return [
-            ClientUpdate(Payload(sent, tensors), problem.state, {name: value[i] for name, value in named.items()})
-            for i, (sent, tensors, problem) in enumerate(members)
+            ClientUpdate(sent, problem.state, {name: value[i] for name, value in named.items()})
+            for i, (sent, problem) in enumerate(zip(_payloads(coded, rest, len(clients)), problems, strict=True))
         ]
 
     def upload(self, params: Weights, buffers: Weights, problem: LocalProblem, client: Client) -> ClientUpdate:
@@ -302,6 +295,18 @@ class Clipped(Method):
         if self.grid == "sign_magnitude":
             report["msb_density"] = max(float(msb_density(batch, batch_dims=1).max()) for batch in stack_alike(codes))
         return report
+
+
+def _payloads(coded: Mapping[str, tuple[Codes, torch.Tensor | None]], rest: Weights, clients: int) -> Sequence[Payload]:
+    """What each client sends: layers as :meth:`Clipped.encode` gives them, narrowed to the bits that they need, and the rest."""
+    if all(bits is None for _, bits in coded.values()):
+        return PayloadStack({name: codes for name, (codes, _) in coded.items()} | rest, clients).members()
+    members = unstack(rest, clients)
+    narrow = lambda codes, bits, i: codes[i] if bits is None else narrow_bits(codes[i], int(bits[i]))
+    return [
+        Payload({name: narrow(codes, bits, i) for name, (codes, bits) in coded.items()}, tensors)
+        for i, tensors in enumerate(members)
+    ]
 
 
 def plausible_mse(mse: Sequence[float], grids: Sequence[Grid], rounding: str) -> list[float]:

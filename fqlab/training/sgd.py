@@ -157,10 +157,9 @@ def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: i
             do not fit into the caches. Activations that are quantized within the range of their batch depend on it.
     """
     model.eval()
+    batch = batch or (500 if callable(getattr(model, "stacked", None)) else 250)
     with torch.no_grad():
-        return torch.cat(
-            [_logits(model, weights, part) for part in x.split(batch or (500 if stackable(model) else 250))]
-        )
+        return torch.cat([_logits(model, weights, part) for part in x.split(batch)])
 
 
 def _logits(model: torch.nn.Module, weights: Weights, x: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Runner"]
 
 REDRAW = 0.1
-"""Seconds between two pictures of a running job."""
+"""Seconds between two pictures of a running job ..."""
+REST = 4
+"""... or so many times what the last one took, where that is more: a slow machine shall compute, not draw."""
 SETTLE = 0.04
 """Seconds that long work waits for a newer setting, and for the instant pictures to leave for the browser."""
 BEAT = 0.25
@@ -111,6 +113,7 @@ class Runner:
         steps: list[Frame] = []
         last: Frame | None = None
         began = drawn = time.perf_counter()
+        rest = REDRAW
         try:
             with contextlib.closing(self._panel.run(state)) as frames:
                 for last in frames:
@@ -118,9 +121,10 @@ class Runner:
                     now = time.perf_counter()
                     if stop.is_set():
                         break
-                    if now - drawn > REDRAW:
+                    if now - drawn > rest:
                         self._publish(number, stop, last, now - began)
                         drawn = time.perf_counter()
+                        rest = max(REDRAW, REST * (drawn - now))
             self._finish(number, stop, last, steps, time.perf_counter() - began)
         except Exception as wrong:
             with self._panel.lock:

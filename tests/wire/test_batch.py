@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fqlab import wire
+from fqlab.aggregate import decode, decode_all
 from fqlab.errors import ConfigError, WireError
 from fqlab.quant import KINDS, Codes, Grid
 from fqlab.wire.container import Segment, write
 from fqlab.wire.packet import prepare
+from fqlab.wire.stacked import whole_stack
 
 KIND = st.tuples(st.integers(1, 8), st.sampled_from(KINDS), st.lists(st.integers(0, 4), max_size=3))
 
@@ -52,6 +54,37 @@ def test_many_packets_are_the_packets_one_by_one(kinds, clients, coding, entropy
     for payload, read in zip(payloads, back, strict=True):
         assert read.keys() == payload.keys()
         assert all(read[n] == v if isinstance(v, Codes) else torch.equal(read[n], v) for n, v in payload.items())
+
+
+@given(KIND, st.integers(2, 5), st.sampled_from(wire.CODINGS))
+def test_payloads_side_by_side_travel_as_those_apart(kind, clients, coding):
+    """Whole, in another order, some of them, and some beside others: a stack is never taken for what it is not."""
+    payloads = [wire.Payload(tensors={"a": torch.full((3,), float(c))}) for c in range(clients)]
+    first = wire.pack_all(payloads, coding=coding)
+    stacks = [
+        wire.unpack_all([packet for packet, _ in first], range(clients)),
+        wire.unpack_all([wire.pack(payload_of(kind, c, None), coding=coding) for c in range(clients)], range(clients)),
+    ]
+    for stack in stacks:
+        for some in (stack, stack[::-1], stack[1:], [stack[0]] * clients, [*stack[:-1], *stacks[0][-1:]]):
+            assert [packet for packet, _ in wire.pack_all(some, coding=coding)] == [
+                wire.pack(p, coding=coding) for p in some
+            ]
+
+
+def test_an_entry_of_a_stack_is_that_of_its_members():
+    sent = [
+        Codes(torch.tensor([c, 3, -3, 2], dtype=torch.int16), Grid(3, "narrow"), torch.tensor(c + 1.0))
+        for c in range(3)
+    ]
+    stack = wire.unpack_all([wire.pack({"w": codes, "bias": codes.dequantize()}) for codes in sent], range(3))
+    assert whole_stack(stack) is not None
+    for some in (stack[::-1], stack[:2], [stack[0]] * 3, [*stack[:2], wire.Payload()], []):
+        assert whole_stack(some) is None
+    for some in (stack, stack[::-1], stack[:2]):
+        for name in ("w", "bias"):
+            alone = [decode(payload[name]) for payload in some]
+            assert torch.equal(decode_all(some, name), torch.stack(alone))
 
 
 def test_a_damaged_packet_is_named_and_the_others_arrive():

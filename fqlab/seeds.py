@@ -31,8 +31,8 @@ def sequence(seed: int, purpose: str, round_index: int = 0, client: int = SERVER
     return np.random.SeedSequence(words)  # as of a list of numbers, in half the time
 
 
-def _words(seed: int, purpose: str, round_index: int, client: int) -> list[int]:
-    """The address as numbers of 32 bits: four, or five for a seed that needs two."""
+def _words(seed: int, purpose: str, round_index: int, client: Any) -> list[Any]:
+    """The address as numbers of 32 bits: four, or five for a seed that needs two. Of many clients theirs are an array."""
     in_range("seed", seed, 0, 2**63 - 1, integer=True)
     high = [seed >> 32] if seed >> 32 else []
     return [seed & BITS, *high, round_index, client + 1, zlib.crc32(purpose.encode())]
@@ -47,9 +47,8 @@ def numpy_generators(
     seed: int, purpose: str, round_index: int, clients: Sequence[int]
 ) -> Iterator[np.random.Generator]:
     """:func:`numpy_generator` of many clients, one after the other; their seed sequences are mixed as one array."""
-    addresses = [np.full(len(clients), word, np.uint32) for word in _words(seed, purpose, round_index, 0)]
-    addresses[-2] = (np.array(clients, np.int64) + 1).astype(np.uint32)
-    for state in _mixed(addresses):
+    words = _words(seed, purpose, round_index, np.array(clients, np.int64))
+    for state in _mixed([np.full(len(clients), word, np.uint32) for word in words]):
         known: Any = _Mixed(state)  # which NumPy takes, though its annotations do not say so
         yield np.random.Generator(np.random.PCG64(known))
 

@@ -299,13 +299,12 @@ class Clipped(Method):
 
 def _payloads(coded: Mapping[str, tuple[Codes, torch.Tensor | None]], rest: Weights, clients: int) -> Sequence[Payload]:
     """What each client sends: layers as :meth:`Clipped.encode` gives them, narrowed to the bits that they need, and the rest."""
-    if all(bits is None for _, bits in coded.values()):
+    pruned = {name: (codes, bits) for name, (codes, bits) in coded.items() if bits is not None}
+    if not pruned:
         return PayloadStack({name: codes for name, (codes, _) in coded.items()} | rest, clients).members()
-    members = unstack(rest, clients)
-    narrow = lambda codes, bits, i: codes[i] if bits is None else narrow_bits(codes[i], int(bits[i]))
     return [
-        Payload({name: narrow(codes, bits, i) for name, (codes, bits) in coded.items()}, tensors)
-        for i, tensors in enumerate(members)
+        Payload({name: narrow_bits(codes[i], int(bits[i])) for name, (codes, bits) in pruned.items()}, tensors)
+        for i, tensors in enumerate(unstack(rest, clients))
     ]
 
 

@@ -175,9 +175,7 @@ def objective_grad(
     if isinstance(walk, WrittenWalk):
         return _walk_grad(walk, network)
     see = _sight(objective, of_stack)
-    penalty = None
-    if objective.penalty:
-        penalty = stacked(objective.penalty) if of_stack else objective.penalty
+    penalty = _lifted(objective.penalty, of_stack)
 
     def passed_on(params: Weights, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
         with torch.no_grad():
@@ -230,9 +228,9 @@ def _straight(objective: Objective) -> bool:
 
 def _sight(objective: Objective, of_stack: bool) -> Callable[[Weights, Batch], Weights]:
     """What the network sees of the parameters."""
-    if objective.transform is None:
+    transform = _lifted(objective.transform, of_stack)
+    if transform is None:
         return lambda params, batch: params
-    transform = stacked(objective.transform) if of_stack else objective.transform
     return lambda params, batch: transform(params, leading(objective.context, batch.active), batch.noise)
 
 
@@ -247,6 +245,11 @@ def _walk_grad(walk: WrittenWalk, network: GradFn) -> GradFn:
             return [gradients[name] for name in params], loss + walk.cost()
 
     return grad
+
+
+def _lifted(function: Callable[..., Any] | None, of_stack: bool) -> Callable[..., Any] | None:
+    """``function``, where there is one, for one client or for many."""
+    return stacked(function) if of_stack and function is not None else function
 
 
 def stacked(function: Callable[..., Any]) -> Callable[..., Any]:

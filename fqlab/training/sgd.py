@@ -157,9 +157,12 @@ def infer(model: torch.nn.Module, weights: Weights, x: torch.Tensor, *, batch: i
             do not fit into the caches. Activations that are quantized within the range of their batch depend on it.
     """
     model.eval()
-    batch = batch or (500 if callable(getattr(model, "stacked", None)) else 250)
     with torch.no_grad():
-        return torch.cat([_logits(model, weights, part) for part in x.split(batch)])
+        return torch.cat([_logits(model, weights, part) for part in x.split(batch or _at_once(model))])
+
+
+def _at_once(model: torch.nn.Module) -> int:
+    return 500 if stackable(model) else 250
 
 
 def _logits(model: torch.nn.Module, weights: Weights, x: torch.Tensor) -> torch.Tensor:

@@ -55,11 +55,16 @@ class Ledger:
             ConfigError: for another direction.
         """
         one_of("direction", direction, DIRECTIONS)
-        s = size
-        numbers = s.total, s.fixed_bytes, s.entropy_bytes, s.code_bits, s.float_bytes, s.overhead_bytes
-        entry = Entry(round_index, client, direction, *numbers)
-        self.entries.append(entry)
-        return entry
+        numbers = (
+            size.total,
+            size.fixed_bytes,
+            size.entropy_bytes,
+            size.code_bits,
+            size.float_bytes,
+            size.overhead_bytes,
+        )
+        self.entries.append(Entry(round_index, client, direction, *numbers))
+        return self.entries[-1]
 
     def total(
         self,

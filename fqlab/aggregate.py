@@ -54,11 +54,12 @@ def mean(values: Stack, samples: Sequence[float] | None = None) -> torch.Tensor:
     shares = torch.tensor([1.0] * len(values) if samples is None else list(samples), dtype=torch.float32)
     if len(shares) != len(values):
         raise ConfigError(f"samples has {len(shares)} entries, but there are {len(values)} values.")
-    if not bool((shares >= 0).all()) or not 0 < float(shares.sum()) < math.inf:  # False for NaN
+    whole = shares.sum()
+    if not (float(shares.min()) >= 0 and 0 < float(whole) < math.inf):  # False for NaN
         raise ConfigError(
             f"samples is {shown(list(samples or []))}, but must be 0 or more with a positive, finite sum."
         )
-    return _weighted(values, shares / shares.sum())
+    return _weighted(values, shares / whole)
 
 
 def median(values: Stack, masks: Stack | None = None) -> torch.Tensor:
@@ -278,5 +279,5 @@ def _within(values: torch.Tensor, low: float, high: float) -> bool:
     """Whether all values lie from ``low`` to ``high``; NaN does not."""
     if not values.numel():
         return True
-    least, most = values.aminmax()
-    return bool(least >= low) and bool(most <= high)
+    # One after the other: `aminmax` copies a tensor that does not lie in one piece.
+    return bool(values.amin() >= low) and bool(values.amax() <= high)

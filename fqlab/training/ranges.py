@@ -62,10 +62,19 @@ def signed_step(w: torch.Tensor, bits: torch.Tensor, range_rule: str = "max_abs"
     return _least_squares(w.reshape(-1, w.shape[-1]), bits.reshape(-1)).reshape(bits.shape)
 
 
-def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    """The signed quantizer of :func:`signed_step`, with the straight-through gradient."""
-    value = _clipped((w.detach() / expand_like(step, w)).round_(), expand_like(bits, w)).mul_(expand_like(step, w))
-    return straight_through(w, value)
+def signed_round(w: torch.Tensor, bits: torch.Tensor, step: torch.Tensor, *, inside: bool = False) -> torch.Tensor:
+    """The signed quantizer of :func:`signed_step`, with the straight-through gradient.
+
+    Args:
+        w, bits, step: as there.
+        inside: no weight lies beyond the outermost levels, so there is nothing to clip: so it is with ``"max_abs"`` at two
+            bits and more.
+    """
+    step = expand_like(step, w)
+    codes = (w.detach() / step).round_()
+    if not inside:
+        codes = _clipped(codes, expand_like(bits, w))
+    return straight_through(w, codes.mul_(step))
 
 
 def _top(bits: torch.Tensor) -> torch.Tensor:

@@ -106,8 +106,9 @@ class MultiBit(Stacked):
 
     def __call__(self, params: Weights, context: Weights, noise: Weights) -> Weights:
         bits = noise["bits"]
-        rounded = {n: signed_round(params[n], bits, signed_step(params[n], bits, self.range_rule)) for n in self.layers}
-        return {**params, **rounded}
+        inside = self.range_rule == "max_abs" and min(self.widths) > 1
+        steps = {n: signed_step(params[n], bits, self.range_rule) for n in self.layers}
+        return {**params, **{n: signed_round(params[n], bits, s, inside=inside) for n, s in steps.items()}}
 
     def draw(self, params: Weights, generator: torch.Generator) -> Weights:
         """The width of this step."""

@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fqlab.errors import ConfigError
 from fqlab.federation import Experiment, Federation, fit
@@ -58,6 +60,28 @@ def test_signed_quantizer_against_its_definition(bits):
     assert float(signed_step(w, b)) == pytest.approx(step)
     by_hand = [max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, round(v / step))) * step for v in w.tolist()]
     assert torch.allclose(signed_round(w, b, signed_step(w, b)), torch.tensor(by_hand), atol=1e-5)
+
+
+@given(
+    bits=st.integers(2, 8),
+    scale=st.sampled_from([1e-44, 1e-37, 1e-20, 1e-3, 1.0, 3e37]),
+    seed=st.integers(0, 2**32 - 1),
+    special=st.sampled_from([0.0, 1.0, math.inf, math.nan]),
+)
+def test_the_range_of_the_largest_weight_leaves_nothing_to_clip(bits, scale, seed, special):
+    w = scale * torch.randn(300, generator=torch.Generator().manual_seed(seed))
+    w[0] = special
+    b = torch.tensor(float(bits))
+    with torch.no_grad():
+        unclipped = MultiBit(("w",), (bits, 8))({"w": w}, {}, {"bits": b})["w"]
+        clipped = signed_round(w, b, signed_step(w, b))
+    torch.testing.assert_close(unclipped, clipped, rtol=0, atol=0, equal_nan=True)
+
+
+def test_at_one_bit_the_upper_half_is_clipped():
+    w = torch.tensor([-2.0, -0.5, 0.5, 2.0])
+    for widths in ((1,), (1, 4)):
+        assert MultiBit(("w",), widths)({"w": w}, {}, {"bits": torch.tensor(1.0)})["w"].tolist() == [-2, 0, 0, 0]
 
 
 def test_pseudo_noise_has_the_variance_of_its_name():

@@ -23,6 +23,7 @@ from fqlab.quant.precision import (
     bit_variables,
     requantize,
     requantize_net,
+    requantize_sum,
     requantize_to_step,
     signed_sum,
 )
@@ -39,7 +40,7 @@ __all__ = [
     "group_lasso", "hadamard", "lattice_mse", "lattice_step", "lloyd_max", "majority", "max_abs", "mean_bits",
     "moves", "msb_density", "narrow_bits", "norm", "octav", "octav_layers", "octav_step", "octav_update",
     "parse_budgets", "percentile", "pieces", "plane_density", "prune_msb", "pruning_growing",
-    "quantize", "random_signs", "requantize", "requantize_net", "requantize_to_step", "rotate", "rotate_back",
-    "signed_sum", "slope", "stack_alike", "stochastic_round", "straight_through", "sweep", "to_planes", "undithered",
-    "zero_bits",
+    "quantize", "random_signs", "requantize", "requantize_net", "requantize_sum", "requantize_to_step", "rotate",
+    "rotate_back", "signed_sum", "slope", "stack_alike", "stochastic_round", "straight_through", "sweep", "to_planes",
+    "undithered", "zero_bits",
 ]  # fmt: skip

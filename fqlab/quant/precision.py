@@ -13,9 +13,11 @@ import torch
 from fqlab.errors import ConfigError
 from fqlab.quant.codes import Codes
 from fqlab.quant.grids import Grid
-from fqlab.tensors import dense_real
+from fqlab.tensors import dense_real, expand_like
 
-__all__ = ["MAX_BITS", "bit_variables", "signed_sum", "requantize_to_step", "requantize", "requantize_net"]
+__all__ = [
+    "MAX_BITS", "bit_variables", "requantize", "requantize_net", "requantize_sum", "requantize_to_step", "signed_sum",
+]  # fmt: skip
 
 MAX_BITS = 8
 """No layer gets wider than this (the cap in BSQ's code)."""
@@ -28,14 +30,9 @@ def bit_variables(codes: Codes, width: int = 0) -> torch.Tensor:
         codes: n-bit codes on the ``sign_magnitude`` grid.
         width: number of planes, the upper ones empty; 0 for n.
     """
-    planes = torch.zeros(2, width or codes.grid.bits, *codes.shape, dtype=torch.float32)
-    for half, sign in zip(planes, (1, -1), strict=True):
-        left = (sign * codes.values).clamp_(min=0).to(torch.float32)
-        for bit in range(codes.grid.bits):  # in float32, where these small whole numbers are exact and quickest
-            halved = torch.floor(left * 0.5)
-            torch.sub(left, halved, alpha=2, out=half[bit])
-            left = halved
-    return planes
+    halves = torch.stack([codes.values, -codes.values]).clamp_(min=0).to(torch.uint8)  # no code has more than 8 bits
+    shift = torch.arange(width or codes.grid.bits, dtype=torch.uint8)
+    return (halves.unsqueeze(1) >> expand_like(shift, halves)).bitwise_and_(1).to(torch.float32)
 
 
 def signed_sum(planes: torch.Tensor) -> torch.Tensor:
@@ -60,9 +57,15 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
     Raises:
         ConfigError: for NaN in the planes, or a scale that is not finite.
     """
-    bits = planes.shape[1]
+    return requantize_sum(signed_sum(planes), planes.shape[1], scale, cap=cap, growth=growth)
+
+
+def requantize_sum(
+    net: torch.Tensor, bits: int, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True
+) -> Codes:
+    """:func:`requantize` of ``bits`` planes whose :func:`signed_sum` is known."""
     grid = Grid(bits, "sign_magnitude")
-    values = _rounded("planes", signed_sum(planes))
+    values = _rounded("planes", net)
     step = grid.step(_finite("scale", scale))
     if growth and bits < cap and values.numel() and float(values.abs().max()) > grid.high:
         grid = Grid(bits + 1, "sign_magnitude")
@@ -84,7 +87,7 @@ def requantize_net(net: torch.Tensor, scale: torch.Tensor, bits: int) -> Codes:
 
 def _rounded(name: str, values: torch.Tensor) -> torch.Tensor:
     """``values`` rounded, halves to even: NaN would become the code 0, and a client that diverged a sound one."""
-    if bool(values.isnan().any()):
+    if values.numel() and bool(values.amax().isnan()):
         raise ConfigError(f"{name} holds NaN, but no code stands for that.")
     return torch.round(values)
 

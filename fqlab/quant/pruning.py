@@ -31,8 +31,17 @@ def adjust(codes: Codes, *, msb: bool = True, lsb: bool = True, threshold: float
         threshold: share of ones in [0, 1]; the code counts in percent.
     """
     in_range("threshold", threshold, 0, 1)
-    codes = _cut_top(codes, threshold) if msb else codes
-    return _cut_bottom(codes, threshold) if lsb else codes
+    share = _shares(codes)
+    bits = codes.grid.bits
+    while msb and bits > 1 and (share[bits - 1] == 0 or share[bits - 1] < threshold):
+        bits -= 1
+    if bits < codes.grid.bits:
+        codes = _without_top(codes, bits)
+        share = _shares(codes)
+    cut = 0
+    while lsb and cut < bits - 1 and share[cut] <= threshold:
+        cut += 1
+    return _without_bottom(codes, cut) if cut else codes
 
 
 def _shares(codes: Codes) -> list[float]:
@@ -44,20 +53,14 @@ def _shares(codes: Codes) -> list[float]:
     return [n / max(1, magnitude.numel()) for n in ones]
 
 
-def _cut_top(codes: Codes, threshold: float) -> Codes:
-    share = _shares(codes)
-    bits = codes.grid.bits
-    while bits > 1 and (share[bits - 1] == 0 or share[bits - 1] < threshold):
-        bits -= 1
+def _without_top(codes: Codes, bits: int) -> Codes:
+    """The lower ``bits`` planes; what they cannot hold saturates."""
     grid = Grid(bits, "sign_magnitude")
     return Codes(codes.values.clamp(grid.low, grid.high), grid, codes.clip * (grid.high / codes.grid.high))
 
 
-def _cut_bottom(codes: Codes, threshold: float) -> Codes:
-    share = _shares(codes)
-    cut = 0
-    while cut < codes.grid.bits - 1 and share[cut] <= threshold:
-        cut += 1
+def _without_bottom(codes: Codes, cut: int) -> Codes:
+    """All but the lowest ``cut`` planes, on a step of 2^cut."""
     grid = Grid(codes.grid.bits - cut, "sign_magnitude")
     values = torch.div(codes.values, 2**cut, rounding_mode="trunc")
     return Codes(values, grid, codes.clip * (2**cut * grid.high / codes.grid.high))

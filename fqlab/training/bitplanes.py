@@ -22,7 +22,15 @@ from dataclasses import dataclass
 
 import torch
 
-from fqlab.quant import Codes, bit_variables, requantize, requantize_net, signed_sum, straight_through
+from fqlab.quant import (
+    Codes,
+    bit_variables,
+    requantize,
+    requantize_net,
+    requantize_sum,
+    signed_sum,
+    straight_through,
+)
 from fqlab.tensors import Weights, expand_like
 from fqlab.training.objectives import Objective, Stacked
 from fqlab.training.plane_steps import HIGHEST, PlaneSteps, plane_pace, plane_shares
@@ -302,8 +310,8 @@ def to_codes(params: Weights, name: str, context: Weights, *, growth: bool = Fal
     if f"{name}/net" in params:
         net = params[f"{name}/net"]
         return requantize_net(net, scale, bits), scale * net.clamp(-1, 1)
-    planes = params[f"{name}/planes"][:, :bits]
-    return requantize(planes, scale, growth=growth), scale / (2.0**bits - 1) * signed_sum(planes)
+    net = signed_sum(params[f"{name}/planes"][:, :bits])
+    return requantize_sum(net, bits, scale, growth=growth), scale / (2.0**bits - 1) * net
 
 
 def remembered(params: Weights) -> Weights:

@@ -63,7 +63,13 @@ def requantize(planes: torch.Tensor, scale: torch.Tensor, *, cap: int = MAX_BITS
 def requantize_sum(
     net: torch.Tensor, bits: int, scale: torch.Tensor, *, cap: int = MAX_BITS, growth: bool = True
 ) -> Codes:
-    """:func:`requantize` of ``bits`` planes whose :func:`signed_sum` is known."""
+    """:func:`requantize` of planes whose :func:`signed_sum` is known.
+
+    Args:
+        net: their sum, in units of the step, ``[*shape]``.
+        bits: how many planes there are, 1-8.
+        scale, cap, growth: as for ``requantize``, which says what is raised, too.
+    """
     grid = Grid(bits, "sign_magnitude")
     values = _rounded("planes", net)
     step = grid.step(_finite("scale", scale))

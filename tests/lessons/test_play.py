@@ -218,7 +218,7 @@ def test_the_script_files_hold_every_state_once_and_every_picture_once(tmp_path,
                     assert all(0 <= at < about["controls"][k]["count"] for k, at in changes)
                 number, name = place.split(".")
                 assert not under or int(under.split(".")[0]) < 2
-                assert base64.b64decode(content[int(number)]["pictures"][name])[8:12] == b"WEBP"
+                assert base64.b85decode(content[int(number)]["pictures"][name])[8:12] == b"WEBP"
                 assert alt
             assert all(0 <= k < len(about["controls"]) for k in off)
     assert len(content[1]["states"]) == 2

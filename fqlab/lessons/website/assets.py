@@ -10,6 +10,7 @@ __all__ = ["SCRIPTS", "SLIDE_SCRIPTS", "SLIDE_STYLES", "STYLES", "joined", "writ
 SCRIPTS = (
     "panels/pointer.js",
     "base32.js",
+    "base85.js",
     "play/states.js",
     "play/shelf.js",
     "play/inputs.js",

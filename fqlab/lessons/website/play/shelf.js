@@ -38,7 +38,7 @@
     async picture(place) {
       const [number, name] = place.split(".");
       const { pictures } = await this.file(Number(number));
-      return `data:image/webp;base64,${pictures[name]}`;
+      return `data:image/webp;base64,${btoa(fqlab.base85.decode(pictures[name]))}`;
     }
 
     // All that a state shows; a picture that was not computed for it comes from the state that it starts from, as stale.

@@ -1,8 +1,9 @@
 """The script files of a panel: what its controls are, and pictures and words of every stored state.
 
 ``NAME.js`` holds the specification and the default state, ``NAME-1.js`` the presets, every further file one control moved
-from one of them, the last ones what clicks on their pictures lead to. Each is one call ``fqlab.store("NAME", NUMBER, {...})``: a page that was opened as a file may load scripts
-from its own folder, and nothing else. A picture, or a list of spots, lies in the first file that needs it, and nowhere else.
+from one of them, the last ones what clicks on their pictures lead to. Each is one call ``fqlab.store("NAME", NUMBER, {...})``:
+a page that was opened as a file may load scripts from its own folder, and nothing else. A picture (a WebP file in base 85), or a
+list of spots, lies in the first file that needs it, and nowhere else.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class Writer:
         name = picture.name
         if name not in self._homes:
             self._homes[name] = number
-            pictures[name] = base64.b64encode(picture.body).decode()
+            pictures[name] = base64.b85encode(picture.body).decode()
         return f"{self._homes[name]}.{name}"
 
     def _named_in(self, number: int, found: list[StoredSpot] | str, spots: dict[str, Any]) -> str:

@@ -435,3 +435,12 @@ def test_a_panel_plays_whole_on_its_slide_and_keys_still_turn(context, site):
     page.locator('[data-control="bits"] input').press("ArrowRight")
     assert page.evaluate("Math.round(scrollY / innerHeight)") == number - 1
     assert wrong == []
+
+
+def test_the_page_reads_base_85_as_python_writes_it(context):
+    page = context.new_page()
+    page.add_script_tag(content=assets.joined(("base85.js",)))
+    texts = [bytes([255] * 9), bytes(range(256)), *(bytes(range(7, 7 + size)) for size in range(9))]
+    read = "texts => texts.map((text) => [...fqlab.base85.decode(text)].map((each) => each.charCodeAt(0)))"
+    assert page.evaluate(read, [base64.b85encode(text).decode() for text in texts]) == [list(text) for text in texts]
+    page.close()
